@@ -38,7 +38,7 @@ def _fold(tree: Any) -> Any:
             del done[start:]
             meta = item.meta
             span = Span(0, 0) if meta.empty else Span(meta.start_pos, meta.end_pos)
-            done.append(_node(item.data, span, children))
+            done.append(_node(str(item.data), span, children))
         else:
             done.append(_leaf(item) if isinstance(item, Token) else item)
     return done.pop()
@@ -109,7 +109,7 @@ def _node(rule: str, span: Span, children: list[Any]) -> Any:
         case "def", [name, params, body]:
             return ast.Def(span, name, params, body)
         case "if" | "elif", [test, body, orelse]:
-            return ast.If(span, test, body, _alternative(orelse))
+            return _if(span, test, body, orelse)
         case "else", [body]:
             return body
         case "return", [value]:
@@ -135,12 +135,21 @@ def _node(rule: str, span: Span, children: list[Any]) -> Any:
             return text
         case "allow", []:
             return True
-        case _:
+        case "arguments" | "axes" | "block" | "items" | "names" | "options" | "pair" | "range" | "results", _:
             return tuple(children)
+        case "tags" | "terms" | "inputs", _:
+            return tuple(children)
+        case _:
+            raise AssertionError(f"rule {rule} with {len(children)} children has no node")
 
 
-def _alternative(orelse: Any) -> tuple[ast.Statement, ...]:
-    """What follows the block of an `if`: nothing, the one If of an `elif`, or the block of an `else`."""
-    if orelse is None:
-        return ()
-    return (orelse,) if isinstance(orelse, ast.If) else orelse
+def _if(span: Span, test: ast.Expr, body: tuple[ast.Statement, ...], orelse: Any) -> ast.If:
+    """An `if` ends with its last statement, not with the line break that closes its block."""
+    match orelse:
+        case None:
+            rest: tuple[ast.Statement, ...] = ()
+        case ast.If():
+            rest = (orelse,)
+        case _:
+            rest = orelse
+    return ast.If(Span(span.start, (*body, *rest)[-1].span.end), test, body, rest)
