@@ -53,8 +53,9 @@ _CALLS = _table(
     Function("conj", 1, complex_ok=True),
     Function("pi", 0, "real"),
     Function("inf", 0, "real"),
-    # Appear only in derivatives: the slope of sqrt(x, clip = c), and half of a tie of min and max.
-    Function("sqrt_clip_slope", 2, public=False),
+    # Appears only in derivatives: the slope of phi1, (exp(z) - phi1(z)) / z, which cancels where z is small. There it is the
+    # series 1/2 + z/3 + z^2/8 + z^3/30 + z^4/144 + ..., (k + 1)/(k + 2)! the coefficient of z^k. It needs no derivative.
+    Function("phi1_slope", 1, public=False),
 )
 
 FUNCTIONS: dict[str, Function] = {**_OPERATORS, **_CALLS}
