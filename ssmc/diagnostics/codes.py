@@ -41,4 +41,5 @@ CODES: dict[str, Code] = {
     "SSM0223": Code("error", "a discretization needs a linear right side"),
     "SSM0225": Code("error", "a setting does not fit the layer's arguments"),
     "SSM0226": Code("error", "an expansion does not end"),
+    "SSM0304": Code("error", "a module stands inside a recurrence"),
 }
