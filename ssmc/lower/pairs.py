@@ -14,7 +14,7 @@ SMALL = const(Fraction(1, 10**4))
 
 def part_name(name: str, part: str) -> str:
     """The name of a part of a complex value."""
-    return f"{name}_{part}" if part else name
+    return f"{name}:{part}" if part else name
 
 
 def pair(node: Node, memo: dict[Node, Pair] | None = None) -> Pair:

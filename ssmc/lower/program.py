@@ -78,7 +78,16 @@ def _lets(name: str, atoms: tuple[str, ...], node: Node, r: Recurrence, d: Defin
     if d.dtype != "complex":
         return [Let(name, atoms, real(node), d.span)]
     re, im = pair(node)
-    return [Let(part_name(name, "re"), atoms, re, d.span), Let(part_name(name, "im"), atoms, im or b.ZERO, d.span)]
+    parts = (("re", re), ("im", im or b.ZERO))
+    return [Let(part_name(name, p), atoms, _full(x, atoms), d.span) for p, x in parts]
+
+
+def _full(node: Node, atoms: tuple[str, ...]) -> Node:
+    """The node on all of the atoms; a part of a complex value may lack some."""
+    for atom in atoms:
+        if atom not in node.axes:
+            node = b.add(node, b.mul(b.ZERO, b.index(atom)))
+    return node
 
 
 def _forward(c: Classified) -> tuple[list[Let], list[Let], list[Let], tuple[Port, ...]]:
@@ -89,7 +98,6 @@ def _forward(c: Classified) -> tuple[list[Let], list[Let], list[Let], tuple[Port
         return hoisted, prologue, [let for d in r.update for let in _lets(d.name, d.atoms, d.node, r, d)], ()
     times = {d.name: d.time for d in r.definitions.values()}
     times.update({o.name: Time.TOKEN if o.token else Time.PARAMETER for o in r.operands})
-    taken = {let.name for let in (*hoisted, *prologue)} | {o.name for o in r.operands} | set(r.definitions)
     update: list[Let] = []
     ports: list[Port] = []
     for k, (coefficient, inputs) in zip(r.carried, c.linear, strict=True):
@@ -97,7 +105,7 @@ def _forward(c: Classified) -> tuple[list[Let], list[Let], list[Let], tuple[Port
         names: list[tuple[str, ...]] = []
         for stem, node in (("a", coefficient), ("b", inputs)):
             known = isinstance(node, Ref) and node.offset == 0 and node.dtype == k.dtype
-            base = node.name if known and isinstance(node, Ref) else _fresh(f"{stem}_{k.of}", taken)
+            base = node.name if known and isinstance(node, Ref) else f"{stem}:{k.of}"
             names.append(tuple(part_name(base, p) for p in PARTS[k.dtype]))
             if known:
                 continue
@@ -105,7 +113,8 @@ def _forward(c: Classified) -> tuple[list[Let], list[Let], list[Let], tuple[Port
             target = hoisted if early else prologue
             parts = pair(rewrite(_previous(node, r)))
             for name, part in zip(names[-1], parts, strict=False):
-                target.append(Let(name, (part or b.ZERO).axes, part or b.ZERO, d.span))
+                full = _full(part or b.ZERO, node.axes) if k.dtype == "complex" else part or b.ZERO
+                target.append(Let(name, full.axes, full, d.span))
         ports.append(Port(tuple(part_name(k.of, p) for p in PARTS[k.dtype]), names[0], names[1]))
         symbols = [_symbol(n, hoisted, prologue, r, k.dtype) for n in (*names[0], *names[1])]
         previous = [b.ref(part_name(k.of, p), k.atoms, "real", -1) for p in PARTS[k.dtype]]
@@ -117,17 +126,8 @@ def _forward(c: Classified) -> tuple[list[Let], list[Let], list[Let], tuple[Port
             hr, hi = previous
             re = b.add(b.sub(b.mul(ar, hr), b.mul(ai, hi)), xr)
             im = b.add(b.add(b.mul(ar, hi), b.mul(ai, hr)), xi)
-            update += [Let(f"{k.of}_re", k.atoms, re, d.span), Let(f"{k.of}_im", k.atoms, im, d.span)]
+            update += [Let(part_name(k.of, "re"), k.atoms, re, d.span), Let(part_name(k.of, "im"), k.atoms, im, d.span)]
     return hoisted, prologue, update, tuple(ports)
-
-
-def _fresh(name: str, taken: set[str]) -> str:
-    i, out = 1, name
-    while out in taken:
-        i += 1
-        out = f"{name}{i}"
-    taken.add(out)
-    return out
 
 
 def _symbol(name: str, hoisted: list[Let], prologue: list[Let], r: Recurrence, dtype: str) -> Node:
@@ -167,8 +167,8 @@ def _adjoint(
         for offset, into, suffix in ((0, reads, "read"), (-1, reads_before, "before")):
             total = tape.pop((f.name, offset))
             if total is not None:
-                into[f.name] = f"d_{f.name}_{suffix}"
-                adj_epilogue.append(Let(into[f.name], f.atoms, total, span[f.name]))
+                into[f.name] = f"d:{f.name}:{suffix}"
+                adj_epilogue.append(Let(into[f.name], total.axes, total, span[f.name]))
     for f in fields:
         tape.add((f.name, 0), b.ref(cotangent_name(f.name), f.atoms, "real"))
     adj_update = tape.reverse(update)
@@ -176,8 +176,8 @@ def _adjoint(
     for f in fields:
         total = tape.pop((f.name, -1))
         if total is not None:
-            carries[f.name] = f"carry_{f.name}"
-            adj_update.append(Let(carries[f.name], f.atoms, total, span[f.name]))
+            carries[f.name] = f"carry:{f.name}"
+            adj_update.append(Let(carries[f.name], total.axes, total, span[f.name]))
     adj_prologue = tape.reverse(prologue)
     gradients: dict[str, str] = {}
     accumulated: list[str] = []
@@ -191,7 +191,7 @@ def _adjoint(
         total = tape.pop((name, 0))
         if total is not None:
             accumulated.append(cotangent_name(name))
-            adj_prologue.append(Let(cotangent_name(name), atoms, total, span.get(name) or _leaf_span(leaves, name)))
+            adj_prologue.append(Let(cotangent_name(name), total.axes, total, span.get(name) or _leaf_span(leaves, name)))
             tape.add((name, 0), b.ref(cotangent_name(name), atoms, "real"))
     adj_hoisted = tape.reverse(hoisted)
     for leaf in leaves:
@@ -205,7 +205,7 @@ def _adjoint(
 
 def seed_name(part: str) -> str:
     """The name of the cotangent an op's backward is given for a result."""
-    return f"g_{part}"
+    return f"g:{part}"
 
 
 def _leaf_span(leaves: tuple[Leaf, ...], name: str):  # type: ignore[no-untyped-def]
@@ -214,10 +214,10 @@ def _leaf_span(leaves: tuple[Leaf, ...], name: str):  # type: ignore[no-untyped-
 
 def _gradient(tape: Tape, lets: list[Let], name: str, atoms: tuple[str, ...], total: Node, span) -> str:  # type: ignore[no-untyped-def]
     """The name of a leaf's cotangent; a Let of its own unless it is one already."""
-    if isinstance(total, Ref) and total.axes == atoms and total.name.startswith("d_"):
+    if isinstance(total, Ref) and total.axes == atoms and total.name.startswith("d:"):
         return total.name
     own = cotangent_name(name)
     if any(let.name == own for let in lets) or own in (n for let in lets for n in [let.name]):
-        own += "_total"
-    lets.append(Let(own, atoms, total, span))
+        own += ":total"
+    lets.append(Let(own, total.axes, total, span))
     return own

@@ -18,7 +18,7 @@ Key = tuple[str, int]
 
 def cotangent_name(name: str) -> str:
     """The name of the cotangent of a value."""
-    return f"d_{name}"
+    return f"d:{name}"
 
 
 class Tape:
@@ -42,11 +42,11 @@ class Tape:
             total = self.pop((let.name, 0))
             if total is None:
                 continue
-            if isinstance(total, Ref) and total.axes == let.atoms:
+            if isinstance(total, Ref):
                 seed = total
             else:
-                out.append(Let(cotangent_name(let.name), let.atoms, total, let.span))
-                seed = b.ref(cotangent_name(let.name), let.atoms, "real")
+                out.append(Let(cotangent_name(let.name), total.axes, total, let.span))
+                seed = b.ref(cotangent_name(let.name), total.axes, "real")
             for key, contribution in pull(let.node, seed):
                 self.add(key, contribution)
         return out

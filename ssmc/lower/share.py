@@ -11,8 +11,8 @@ from ssmc.ir.program import Let
 CHEAP = {"neg", "complex", "re", "im", "pi", "inf", "not"}
 
 
-def share(sections: Sequence[Sequence[Let]], stem: str = "w") -> list[tuple[Let, ...]]:
-    """The sections, evaluated one after another, with repeated subexpressions bound to `w1, w2, ...` before first use."""
+def share(sections: Sequence[Sequence[Let]], stem: str = "w:") -> list[tuple[Let, ...]]:
+    """The sections, evaluated one after another, with repeated subexpressions bound to `w:1, w:2, ...` before first use."""
     counts: dict[Node, int] = {}
     seen: set[Node] = set()
     for section in sections:
