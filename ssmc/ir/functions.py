@@ -53,8 +53,8 @@ _CALLS = _table(
     Function("conj", 1, complex_ok=True),
     Function("pi", 0, "real"),
     Function("inf", 0, "real"),
-    # Appears only in derivatives: the slope of phi1, (exp(z) - phi1(z)) / z, which cancels where z is small. There it is the
-    # series 1/2 + z/3 + z^2/8 + z^3/30 + z^4/144 + ..., (k + 1)/(k + 2)! the coefficient of z^k. It needs no derivative.
+    # Appears only in derivatives, and needs none: the slope of phi1, (exp(z) - phi1(z)) / z. That cancels where z is
+    # small; there it is the series 1/2 + z/3 + z^2/8 + z^3/30 + ..., the coefficient of z^k being (k + 1)/(k + 2)!.
     Function("phi1_slope", 1, public=False),
 )
 

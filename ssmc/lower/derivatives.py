@@ -1,7 +1,7 @@
 """The one table of local derivatives: reverse mode over the DAG takes every slope from here, so each is checked once.
 
-The forms are the ones a kernel should compute: they reuse the value where that is cheap and right, stay finite for large
-arguments, and take torch's side at kinks. Arguments are real: complex values are pairs before anything is differentiated.
+The forms are the ones a kernel should compute: they reuse the value where that is cheap and right, stay finite for
+large arguments, and take torch's side at kinks. Arguments are real: complex values are pairs before differentiation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ TWO, HALF, HUNDRED = const(2), const(Fraction(1, 2)), const(100)
 RSQRT_2 = const(Fraction(math.sqrt(0.5)))  # the density of a Gaussian, and erf's argument in gelu
 RSQRT_2PI = const(Fraction(1 / math.sqrt(2 * math.pi)))
 TWO_RSQRT_PI = const(Fraction(2 / math.sqrt(math.pi)))
-GELU_SCALE = const(Fraction(2 * math.sqrt(2 / math.pi)))  # gelu_tanh(x) = x * sigmoid(GELU_SCALE * (x + GELU_CUBE * x**3))
+# gelu_tanh(x) = x * sigmoid(GELU_SCALE * (x + GELU_CUBE * x**3))
+GELU_SCALE = const(Fraction(2 * math.sqrt(2 / math.pi)))
 GELU_CUBE = const(Fraction(44715, 1000000))
 
 Slopes = tuple[Node | None, ...]
@@ -141,7 +142,7 @@ def _power(node: Node, x: Node, y: Node, g: Node) -> Slopes:
     by_base = b.mul(g, b.apply("where", b.apply("eq", y, b.ZERO), b.ZERO, below))
     if isinstance(x, Const) and x.value > 0:
         return (by_base, b.mul(g, b.mul(node, b.apply("log", x))))
-    logarithm = b.apply("log", b.apply("where", b.apply("eq", x, b.ZERO), b.ONE, x))  # 0**y * log 1 = 0, as torch has it
+    logarithm = b.apply("log", b.apply("where", b.apply("eq", x, b.ZERO), b.ONE, x))  # 0**y * log 1 is torch's 0
     return (by_base, b.mul(g, b.mul(node, logarithm)))
 
 
