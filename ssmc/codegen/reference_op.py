@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ssmc.codegen.eager_op import targets
+from ssmc.codegen.eager_op import tuple_of
 from ssmc.codegen.op_text import OpText
 from ssmc.codegen.torch_printer import TorchPrinter
 from ssmc.ir.expr import Ref, walk
@@ -25,7 +25,6 @@ class ReferenceOp:
     first: str
     tokens: str
     parameters: str
-    values: str
     streams: str
     casts: tuple[str, ...]
     sizes: tuple[str, ...]
@@ -38,9 +37,6 @@ class ReferenceOp:
     joined: tuple[str, ...]
     results: str
     states: str
-    n_results: int
-    several_states: bool
-    segments: str
 
 
 def reference_op(o: OpText) -> ReferenceOp:
@@ -95,9 +91,8 @@ def reference_op(o: OpText) -> ReferenceOp:
         keywords="".join(f", {s.name}" for s in o.scalars),
         passed="".join(f", {s.name}={s.name}" for s in o.scalars),
         first=names(tokens[0].name),
-        tokens=targets(names(x.name) for x in tokens),
-        parameters="".join(f", {names(x.name)}" for x in r.operands if not x.token),
-        values=", ".join(names(x.name) for x in r.operands),
+        tokens=tuple_of(names(x.name) for x in tokens),
+        parameters=tuple_of([names(x.name) for x in r.operands if not x.token] or [""]).replace("(,)", "()"),
         streams=", ".join(names(x.name) for x in tokens),
         casts=tuple(casts),
         sizes=o.size_lines(),
@@ -110,9 +105,6 @@ def reference_op(o: OpText) -> ReferenceOp:
         joined=tuple(joined),
         results=", ".join(names(n) for n in r.results),
         states=finals[0] if len(finals) == 1 else f"({', '.join(finals)})",
-        n_results=len(r.results),
-        several_states=len(finals) > 1,
-        segments="",
     )
 
 
