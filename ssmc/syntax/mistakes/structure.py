@@ -49,9 +49,7 @@ def brackets(stop: Stop) -> Finding | None:
     there = (Label(stack[0].span, "opened here"),)
     message = f"`{stack[0].text}` is never closed"
     help_ = f"write `{missing}` here" if len(stack) == 1 else f"close all {len(stack)}: write `{missing}`"
-    return Finding(
-        "SSM0114", message, Span(where, where), "the statement goes on", there, (), help_, insert(where, missing)
-    )
+    return Finding("SSM0114", message, Span(where, where), "still open here", there, (), help_, insert(where, missing))
 
 
 def _closing_place(line: Line, stack: list[Piece]) -> int:
@@ -199,5 +197,14 @@ def misspelled(stop: Stop) -> Finding | None:
     return instead("SSM0130", message, head.span, word)
 
 
+def beginning(stop: Stop) -> Finding | None:
+    """`1 = u`, `(a, b) = f(x)`: a line that begins like no statement."""
+    head = stop.line.pieces[0]
+    if stop.at > 0 or head.kind == "word":
+        return None
+    note = "a statement begins with a keyword, or binds a name: `name = ...`"
+    return Finding("SSM0101", f"no statement begins with `{head.text}`", head.span, "", (), (note,))
+
+
 LINE_RULES: tuple[Rule, ...] = (second_header, brackets, colon)
-RULES: tuple[Rule, ...] = (header, orphan, foreign_statement, indentation, misspelled)
+RULES: tuple[Rule, ...] = (header, orphan, foreign_statement, indentation, misspelled, beginning)
