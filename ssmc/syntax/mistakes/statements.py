@@ -6,7 +6,7 @@ from ssmc.diagnostics.sink import Edit
 from ssmc.diagnostics.span import Span
 from ssmc.diagnostics.suggest import did_you_mean
 from ssmc.syntax.finding import Finding, insert, instead
-from ssmc.syntax.mistakes.stop import END, Rule, Stop, begins_value, is_name
+from ssmc.syntax.mistakes.stop import END, Rule, Stop, is_name
 from ssmc.syntax.scan import RESERVED, STATEMENTS
 
 _TAGS = ("no_decay", "fixed", "complex", "in", "as")
@@ -227,7 +227,7 @@ def param(stop: Stop) -> Finding | None:
     message = f"unknown word `{found.text}` behind a parameter"
     if word:
         return instead("SSM0153", message, found.span, word, note=note)
-    return None if begins_value(before) else Finding("SSM0153", message, found.span, "", (), (note,))
+    return Finding("SSM0153", message, found.span, "", (), (note,))
 
 
 RULES: tuple[Rule, ...] = (derivative, state, keyword_as_name, equals, definition, module, param, equation)

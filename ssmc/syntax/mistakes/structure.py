@@ -107,8 +107,7 @@ def header(stop: Stop) -> Finding | None:
             return Finding("SSM0106", message, Span(here.end, here.end), "expected `(`", (), (), f"write `{example}`")
         return None
     if line.head == "edition":
-        message = "the edition is a number"
-        return Finding("SSM0105", message, stop.place, "", (), (), "write `edition 1`")
+        return instead("SSM0105", "the edition is a number", stop.place, "1")
     if is_name(line.pieces[0]) and (word := did_you_mean(line.head, ("layer", "edition"))) and name != "=":
         return instead("SSM0130", f"unknown word `{line.head}`", line.pieces[0].span, word)
     note = "sizes and options of the layer are its arguments"
