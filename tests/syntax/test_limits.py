@@ -8,7 +8,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from syntax_helpers import FRAME, KITCHEN_SINK, refuse
+from syntax_helpers import FRAME, KITCHEN_SINK, apply, read, refuse
 
 from ssmc.diagnostics.render import as_json, render
 from ssmc.diagnostics.sink import Sink
@@ -49,7 +49,9 @@ def test_many_errors_end() -> None:
     assert len(sink.items) <= MAX_ERRORS
 
 
-@pytest.mark.parametrize("piece", ["y = 1 +\n", "(", "if x\n", "  x", '"', "'", "e1", "λ", "[", "-", "\n  (", "a.", "state h: "])
+@pytest.mark.parametrize(
+    "piece", ["y = 1 +\n", "(", "if x\n", "  x", '"', "'", "e1", "λ", "[", "-", "\n  (", "a.", "state h: "]
+)
 def test_large_nonsense_is_fast(piece: str) -> None:
     began = time.perf_counter()
     refuse("layer M(d)\n" + piece * (60_000 // len(piece)))
@@ -61,7 +63,9 @@ def mutate(text: str, rng: random.Random) -> str:
     pieces = scan(text)
     for _ in range(rng.randint(1, 3)):
         a, b = rng.choice(pieces), rng.choice(pieces)
-        new = rng.choice(["", a.text * 2, b.text, b.text + " " + a.text, "\n", "  ", "(", "]", ":", "'", '"', "é", "\t"])
+        new = rng.choice(
+            ["", a.text * 2, b.text, b.text + " " + a.text, "\n", "  ", "(", "]", ":", "'", '"', "é", "\t"]
+        )
         text = text[: a.start] + new + text[a.end :]
         pieces = scan(text) or pieces
     return text
@@ -86,3 +90,18 @@ def test_any_text(text: str) -> None:
         source, sink = Source("m", whole), Sink()
         assert (parse(source, sink) is None) == sink.failed
         render(sink, source)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# only a comment", "  \n\t"])
+def test_a_file_without_statements(text: str) -> None:
+    sink, shown = refuse(text)
+    assert [d.code for d in sink] == ["SSM0102"]
+    assert "begin with `layer Name(d_model)`" in shown
+
+
+@pytest.mark.parametrize("char", ["\0", "\x1b", "\r", "\ufeff", "\u202e", "\x7f"])
+def test_control_characters(char: str) -> None:
+    text = FRAME.format(f"  y = u{char}\n")
+    sink, _ = refuse(text)
+    assert [d.code for d in sink] == ["SSM0104"]
+    read(apply(text, [d.edit for d in sink if d.edit]))

@@ -152,7 +152,11 @@ def test_words_that_are_keywords_only_in_their_place(word: str) -> None:
 
 def test_continued_lines() -> None:
     one = "  y = f(u, 1) + 2\n"
-    for many in ["  y = f(u,\n1)\n    + 2\n", "  y = f(u, # why\n\n  1\n  )\n   + 2\n", "  y =\n     f(u, 1)\n  # note\n      + 2\n"]:
+    for many in [
+        "  y = f(u,\n1)\n    + 2\n",
+        "  y = f(u, # why\n\n  1\n  )\n   + 2\n",
+        "  y =\n     f(u, 1)\n  # note\n      + 2\n",
+    ]:
         assert bare(read(FRAME.format(many))) == bare(read(FRAME.format(one)))
 
 

@@ -188,6 +188,10 @@ def module(stop: Stop) -> Finding | None:
     if line.head == "linear" and found.text == "=" and "->" in texts[stop.at :]:
         note, help_ = "inputs, outputs and options stand in this order", f"write `{example[:-1]}, bias = false)`"
         return Finding("SSM0152", "an option stands before the outputs", stop.before.span, "", (), (note,), help_)
+    if line.head == "conv" and stop.before.text == "bias" and "=" in stop.expected:
+        return Finding(
+            "SSM0152", "`bias` is an option and cannot be an input", stop.before.span, "", help="rename the value"
+        )
     if line.head == "conv" and found.text == ")" and "->" not in texts and is_name(stop.before):
         help_ = f"give it a value, `{stop.before.text} = 4`; several inputs need outputs, `conv f(x, z -> a[N], b[N])`"
         return Finding("SSM0152", f"the option `{stop.before.text}` has no value", stop.before.span, "", (), (), help_)

@@ -189,10 +189,8 @@ def misspelled(stop: Stop) -> Finding | None:
     word = did_you_mean(head.text, STATEMENTS)
     message = f"unknown word `{head.text}`"
     if word is None:
-        note = (
-            f"a statement begins with one of {', '.join(f'`{s}`' for s in STATEMENTS)}, or is an equation `name = ...`"
-        )
-        return Finding("SSM0130", message, head.span, "not a statement", (), (note,))
+        notes = ("a line begins with a keyword or is an equation, `name = ...`", f"keywords: {', '.join(STATEMENTS)}")
+        return Finding("SSM0130", message, head.span, "not a statement", (), notes)
     return instead("SSM0130", message, head.span, word)
 
 
