@@ -101,7 +101,7 @@ def test_a_file_without_statements(text: str) -> None:
 
 @pytest.mark.parametrize("char", ["\0", "\x1b", "\r", "\ufeff", "\u202e", "\x7f"])
 def test_control_characters(char: str) -> None:
-    text = FRAME.format(f"  y = u{char}\n")
+    text = FRAME.format(f"  y = u{char} \n")
     sink, _ = refuse(text)
     assert [d.code for d in sink] == ["SSM0104"]
     read(apply(text, [d.edit for d in sink if d.edit]))
