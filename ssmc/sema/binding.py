@@ -1,0 +1,48 @@
+"""Binding times: literal < parameter < sequence < token < state. One lattice answers what is selective, what is
+time-invariant, what may be hoisted out of the time loop, and what is known when."""
+
+from __future__ import annotations
+
+from ssmc.ir.expr import Arg, Const, Draw, Index, Node, Position, Ref, Size, walk
+from ssmc.ir.layer import Layer, Time
+
+
+def node_time(node: Node, times: dict[str, Time]) -> Time:
+    """When an expression is known."""
+    time = Time.LITERAL
+    for n in walk(node):
+        match n:
+            case Ref():
+                # Even of a timeless value, an offset reference differs at the edge of a sequence.
+                at = times[n.name] if n.offset == 0 else max(times[n.name], Time.TOKEN)
+            case Position():
+                at = Time.TOKEN
+            case Const() | Size() | Index() | Arg() | Draw():
+                at = Time.LITERAL
+            case _:
+                continue
+        time = max(time, at)
+    return time
+
+
+def binding_times(layer: Layer) -> dict[str, Time]:
+    """The binding time of every name, as the least fixed point."""
+    times: dict[str, Time] = {}
+    times.update(dict.fromkeys(layer.inputs, Time.TOKEN))
+    times.update(dict.fromkeys(layer.params, Time.PARAMETER))
+    times.update(dict.fromkeys(layer.values, Time.LITERAL))
+    times.update(dict.fromkeys(layer.states, Time.STATE))
+    outputs = {o.name: m.input for m in layer.linears.values() for o in m.outputs}
+    outputs.update({c.output.name: c.input for c in layer.convs.values()})
+    times.update(dict.fromkeys(outputs, Time.TOKEN))
+    changed = True
+    while changed:
+        changed = False
+        for name, v in layer.values.items():
+            now = node_time(v.node, times)
+            changed |= now > times[name]
+            times[name] = max(times[name], now)
+        for name, source in outputs.items():
+            changed |= times[source] > times[name]
+            times[name] = max(times[name], times[source])
+    return times
