@@ -40,7 +40,7 @@ error[SSM0131]: `linear` begins a statement and is no function
  3 |   y = linear(u -> [N])
    |       ^^^^^^
    |
-   = help: write a statement, `linear x(u -> [E])`, and use its name `x`
+   = help: write it on a line above, and its name here
 
 > y == u
 error[SSM0120]: an equation is written with `=`

@@ -25,9 +25,7 @@ def keyword_as_name(stop: Stop) -> Finding | None:
         return None
     if piece is found and piece.text in STATEMENTS and stop.after.text == "(" and stop.at > 1:
         message = f"`{piece.text}` begins a statement and is no function"
-        help_ = (
-            f"write a statement, `{piece.text} x(u -> [E])`, and use its name `x`" if piece.text == "linear" else None
-        )
+        help_ = "write it on a line above, and its name here"
         return Finding("SSM0131", message, piece.span, "", help=help_)
     if piece is found and piece.text in ("if", "else", "by", "in", "as", "and", "or", "not") and stop.at > 1:
         return None
