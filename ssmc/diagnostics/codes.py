@@ -65,6 +65,7 @@ CODES: dict[str, Code] = {
     "SSM0162": Code("error", "a comparison cannot be chained"),
     "SSM0163": Code("error", "an operator is missing between two values"),
     "SSM0164": Code("error", "a value is missing"),
+    "SSM0165": Code("error", "values with names stand behind those without"),
     # 02xx names and shapes
     "SSM0201": Code("error", "a name is not bound"),
     "SSM0202": Code("error", "a name or key is bound twice"),
