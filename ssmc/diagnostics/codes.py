@@ -92,4 +92,7 @@ CODES: dict[str, Code] = {
     "SSM0225": Code("error", "a setting does not fit the layer's arguments"),
     "SSM0226": Code("error", "an expansion does not end"),
     "SSM0304": Code("error", "a module stands inside a recurrence"),
+    # 04xx modes and backends
+    "SSM0401": Code("error", "a forced mode cannot evaluate a recurrence"),
+    "SSM0402": Code("note", "a recurrence has no fast kernel"),
 }
