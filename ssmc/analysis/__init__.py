@@ -1,1 +1,1 @@
-"""Facts about expressions and states. SymPy is asked in one file only (`algebra.py`); proofs are the interval domain's."""
+"""Facts about expressions and states. SymPy is asked in one file (`algebra.py`); proofs are the interval domain's."""
