@@ -75,7 +75,8 @@ class Prover:
             return body
         for axis in n.over:
             body = body * self.known.get(b.size(axis), NATURAL)
-        return body
+        p = self.expansion.poly(n)
+        return body if p.terms == self.expansion.atom(n).terms else body.meet(self.range(p))
 
     def _pointwise(self, n: Pointwise) -> Interval:
         if any(a.dtype == "complex" for a in n.args):
@@ -124,17 +125,13 @@ class Prover:
         return (bounds_of(n.fn, x[0]) if len(x) == 1 else None) or TOP
 
     def _quotient(self, top: Poly, bottom: Poly, found: Interval) -> Interval:
-        """n/d against -1, 0 and 1: with d > 0, n/d <= c exactly if n - c*d <= 0, where terms cancel."""
+        """n/d is c + (n - c*d)/d for c = -1, 0 and 1, where terms of n and c*d cancel."""
         sign = self.range(bottom)
         if not (sign.positive or sign.negative):
             return found
         for c in (-1, 0, 1):
             rest = self.range(top - bottom.scaled(Fraction(c)))
-            rest = -rest if sign.negative else rest
-            if rest.lo >= 0:
-                found = found.meet(Interval(Fraction(c), INF, rest.positive, True))
-            if rest.hi <= 0:
-                found = found.meet(Interval(-INF, Fraction(c), True, rest.negative))
+            found = found.meet(exactly(c) + rest * sign.inverse())
         return found
 
     # --- polynomials ---

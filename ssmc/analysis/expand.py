@@ -6,10 +6,12 @@ questions; nothing of it goes back into the program.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from ssmc.analysis import polynomial as pl
-from ssmc.analysis.polynomial import MAX_TERMS, Poly, atom, number
+from ssmc.analysis.polynomial import MAX_TERMS, Monomial, Poly, atom, number
 from ssmc.ir import build as b
-from ssmc.ir.expr import Const, Node, Pointwise, Relabel
+from ssmc.ir.expr import Const, Node, Pointwise, Reduce, Relabel
 
 MAX_DEGREE = 8
 
@@ -48,13 +50,15 @@ class Expansion:
     def _product(self, p: Poly, q: Poly) -> Poly | None:
         if len(p.terms) * len(q.terms) > MAX_TERMS * 4:
             return None
-        return pl.square_of(self._sines, p * q)
+        return self._tidy(p * q)
 
     def _expanded(self, n: Node) -> Poly | None:
         if isinstance(n, Const) and not isinstance(n.value, bool):
             return number(n.value)
         if isinstance(n, Relabel):
             return self._renamed(n, self.poly(n.body))
+        if isinstance(n, Reduce) and n.op == "sum" and n.dtype == "real":
+            return self._summed(n)
         if not isinstance(n, Pointwise) or n.dtype == "bool":
             return None
         match n.fn, n.args:
@@ -81,6 +85,51 @@ class Expansion:
             case "im", (x,):
                 return self.pair(x)[1]
         return None
+
+    def _tidy(self, p: Poly) -> Poly:
+        """sin**2 becomes 1 - cos**2, and rsqrt(d)**2 * s becomes the quotient s/d where s is a term of d."""
+        p = pl.square_of(self._sines, p)
+        terms: list[tuple[Monomial, Fraction]] = []
+        for m, c in p.terms.items():
+            powers = dict(m)
+            for i in [i for i, k in m if k >= 2]:
+                root = self.atoms[i]
+                if not (isinstance(root, Pointwise) and root.fn == "rsqrt"):
+                    continue
+                inside = self.poly(root.args[0]).terms
+                for j in [j for j in powers if ((j, 1),) in inside]:
+                    while powers.get(i, 0) >= 2 and powers.get(j, 0) >= 1:
+                        powers[i], powers[j] = powers[i] - 2, powers[j] - 1
+                        ratio = self.atom(b.div(self.atoms[j], root.args[0]))
+                        at = next(iter(ratio.terms))[0][0]
+                        powers[at] = powers.get(at, 0) + 1
+            terms.append((tuple(sorted((i, k) for i, k in powers.items() if k)), c))
+        return pl.collect(terms)
+
+    def _summed(self, n: Reduce) -> Poly | None:
+        """Factors without the summed axes leave the sum, which then is an atom for each monomial."""
+        total = number(0)
+        for m, c in self.poly(n.body).terms.items():
+            outer = number(c)
+            inner: Node = b.ONE
+            left = set(n.over)
+            for i, k in m:
+                node = self.atoms[i]
+                if set(node.axes) & set(n.over):
+                    left -= set(node.axes)
+                    inner = b.mul(inner, _raised(node, k))
+                else:
+                    outer = outer * Poly({((i, k),): Fraction(1)})
+            for axis in sorted(left):
+                outer = outer * self.atom(b.size(axis))
+            over = tuple(a for a in n.over if a not in left)
+            if over:
+                whole = b.reduce("sum", over, inner)
+                if whole is n:
+                    return None
+                outer = outer * self.atom(whole)
+            total = total + outer
+        return self._tidy(total)
 
     def _renamed(self, n: Relabel, p: Poly) -> Poly:
         """The atoms seen at the other index: another value, within the same bounds."""
@@ -155,4 +204,12 @@ class Expansion:
         squares = self._product(re, re), self._product(im, im)
         if squares[0] is None or squares[1] is None:
             return None
-        return pl.square_of(self._sines, squares[0] + squares[1])
+        return self._tidy(squares[0] + squares[1])
+
+
+def _raised(node: Node, k: int) -> Node:
+    """node**k, an even power as a square, so that it is seen not to be negative."""
+    if k == 1:
+        return node
+    half = b.apply("square", _raised(node, k // 2))
+    return half if k % 2 == 0 else b.mul(half, node)

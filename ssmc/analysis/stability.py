@@ -60,7 +60,7 @@ class _Judgement:
     # --- facts ---
 
     def prover(self, level: str, *roots: Node) -> Prover:
-        """`plain`: nothing assumed; `ranges`: trained parameters keep theirs; `moderate`: leaves are at most LIMIT, too."""
+        """`plain`: nothing assumed; `ranges`: trained parameters keep theirs; `moderate`: leaves are at most LIMIT."""
         key = (level, roots)
         if key not in self._provers:
             known = self.facts.known(roots, ranges=level != "plain", defaults=level == "moderate")
@@ -169,10 +169,9 @@ class _Judgement:
     def exponential(self) -> Verdict:
         """Every step below 1 by a margin that does not depend on the values."""
         name = "exponentially stable"
-        witness: Witness | None = None
         for level in ("plain", "ranges", "moderate"):
             if level == "moderate":
-                witness = self.witness(Fraction(1), strict=False)
+                witness = None if self.below_one() else self.witness(Fraction(1), strict=False)
                 if witness is not None:
                     return _refuted(name, witness, "a step can be as large as 1")
             found = self.step(self.prover(level, *self.roots()))
@@ -195,7 +194,7 @@ class _Judgement:
                 starts = [self.facts.inline(r.init) for r in t.previous if r.init is not None]
                 if all(inside.real(n).within(between(-box, box)) for n in (update, *starts)):
                     return self.proof("bounded", level, f"[-{box}, {box}] is never left", update)
-        if t.kind == "linear" and t.previous:
+        if t.kind == "linear" and t.previous and not self.below_one():
             at = diverging(self.facts, t)
             if at is not None:
                 return _refuted("bounded", at, "constant inputs make it grow without bound")
@@ -212,6 +211,11 @@ class _Judgement:
             return self.proof("bounded", "moderate", because, self.t.update)
         return Verdict("bounded", "undecided", _open(self.t))
 
+    def below_one(self) -> bool:
+        """Whether no step is as large as 1, though it may come close."""
+        found = self.step(self.prover("ranges", *self.roots()))
+        return found is not None and (found.hi < 1 or (found.hi == 1 and found.hi_open))
+
     def witness(self, over: Fraction, strict: bool) -> Witness | None:
         return growing(self.facts, self.t, over, strict) if self.t.kind == "linear" else None
 
@@ -225,9 +229,8 @@ def _name(n: Node) -> str:
 
 
 def _what(t: Transition) -> str:
-    return {"linear": "the coefficient", "nonlinear": "the slope of the update", "rank_one": "the 2-norm of a step"}.get(
-        t.kind, "the 2-norm of the coupled step"
-    )
+    names = {"linear": "the coefficient", "nonlinear": "the slope of the update", "rank_one": "the 2-norm of a step"}
+    return names.get(t.kind, "the 2-norm of the coupled step")
 
 
 def _below_one(found: Interval) -> str:

@@ -15,11 +15,13 @@ from random import Random
 from ssmc.analysis.bounds import Prover
 from ssmc.analysis.facts import Facts, Known
 from ssmc.analysis.interval import INF, Interval, exactly
+from ssmc.analysis.sample import sample
 from ssmc.analysis.transition import Transition
 from ssmc.ir import build as b
 from ssmc.ir.expr import Index, Node, Position, Reduce, Ref, Relabel, walk
 
 TRIES = 150
+CHECKS = 6
 SMALL = tuple(Fraction(x) for x in (0, 1, -1, 3, -3, 20, -20))
 
 
@@ -56,8 +58,15 @@ def _search(facts: Facts, t: Transition, over: Fraction, strict: bool, both: boo
     variables = _variables(facts, a, known)
     if both and not _settled(a, t.rest, known, variables, facts):
         return None
-    best: tuple[Fraction, Witness] | None = None
-    for values in _candidates(variables):
+    leaves = {n: _inside(i) for n, i in known.items()}
+    ranked: list[tuple[float, int, tuple[Fraction, ...]]] = []
+    for order, values in enumerate(_candidates(variables)):
+        value = sample(a, {**leaves, **{v.node: float(x) for v, x in zip(variables, values, strict=True)}})
+        if value is None or abs(value) >= float(over) * (1 - 1e-12):
+            bounded = all(v.bounded for v in variables)
+            large = abs(value) if value is not None else 0.0
+            ranked.append((-large if bounded else float(sum(map(abs, values))), order, values))
+    for _, _, values in sorted(ranked)[:CHECKS]:
         here = {**known, **{v.node: exactly(x) for v, x in zip(variables, values, strict=True)}}
         prover = Prover(here)
         size = prover.modulus_squared(a)
@@ -65,11 +74,13 @@ def _search(facts: Facts, t: Transition, over: Fraction, strict: bool, both: boo
             continue
         if both and (not _pushed(facts, t, here) or (not strict and not _at_least_one(prover, a))):
             continue
-        named = {v.label: x for v, x in zip(variables, values, strict=True)}
-        rank = Fraction(size.lo) if all(v.bounded for v in variables) else -sum((abs(x) for x in values), Fraction(0))
-        if best is None or rank > best[0]:
-            best = rank, Witness(named, _reached(prover, a))
-    return None if best is None else best[1]
+        return Witness({v.label: x for v, x in zip(variables, values, strict=True)}, _reached(prover, a))
+    return None
+
+
+def _inside(i: Interval) -> float:
+    lo, hi = max(i.lo, Fraction(-(10**6))), min(i.hi, Fraction(10**6))
+    return float((lo + hi) / 2)
 
 
 def _at_least_one(prover: Prover, a: Node) -> bool:
