@@ -1,1 +1,1 @@
-"""Facts about expressions and states. SymPy is asked in one file (`algebra.py`); proofs are the interval domain's."""
+"""Facts about a recurrence: access, affine form, class, numeric range, stability. Nothing here changes a program."""

@@ -1,4 +1,7 @@
-"""The one table of diagnostic codes: 01xx syntax, 02xx names and shapes, 03xx analysis, 04xx modes and backends, 05xx driver."""
+"""The one table of diagnostic codes.
+
+01xx syntax, 02xx names and shapes, 03xx analysis, 04xx modes and backends, 05xx driver.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,53 @@ class Code:
 
 CODES: dict[str, Code] = {
     # 01xx syntax
-    "SSM0101": Code("error", "the line cannot be read"),
+    "SSM0101": Code("error", "the statement cannot be read"),
+    # the file
+    "SSM0102": Code("error", "the file has no statement"),
+    "SSM0103": Code("error", "the file is too large, too deep or too long"),
+    "SSM0104": Code("error", "a control character in the text"),
+    "SSM0105": Code("error", "an unknown edition, or `edition` in the wrong place"),
+    "SSM0106": Code("error", "a spec begins with `layer`"),
+    "SSM0107": Code("error", "one file holds one layer"),
+    "SSM0108": Code("error", "a layer ends with one `return`"),
+    # lines
+    "SSM0110": Code("error", "tabs and spaces are mixed in indentation"),
+    "SSM0111": Code("error", "a statement's indentation does not fit"),
+    "SSM0112": Code("error", "a block of `if` is missing, empty or not on its own lines"),
+    "SSM0113": Code("error", "`elif` or `else` without `if`"),
+    "SSM0114": Code("error", "a bracket is never closed"),
+    "SSM0115": Code("error", "a closing bracket without its opening one"),
+    "SSM0116": Code("error", "a `:` is missing"),
+    # characters and words
+    "SSM0120": Code("error", "an operator of another language"),
+    "SSM0121": Code("error", "a character that only looks like an operator"),
+    "SSM0122": Code("error", "a name is not ASCII"),
+    "SSM0123": Code("error", "a number is written in a form the language does not have"),
+    "SSM0124": Code("error", "a string is not closed, or has the wrong quotes"),
+    "SSM0125": Code("error", "a statement ends with its line"),
+    "SSM0126": Code("error", "names have no dots"),
+    "SSM0127": Code("error", "a value of another language"),
+    "SSM0128": Code("error", "a character without meaning"),
+    "SSM0129": Code("error", "a statement of another language"),
+    "SSM0130": Code("error", "a keyword is misspelled"),
+    "SSM0131": Code("error", "a keyword is used as a name"),
+    # time and states
+    "SSM0140": Code("error", "a value indexed by time"),
+    "SSM0141": Code("error", "a derivative outside a state"),
+    "SSM0142": Code("error", "a state without its update"),
+    "SSM0143": Code("error", "a continuous state without `by METHOD, step dt`"),
+    "SSM0144": Code("error", "a discrete state with `by`"),
+    # other statements
+    "SSM0150": Code("error", "an equation without its left or right side"),
+    "SSM0151": Code("error", "a definition is written `def f(x) = ...`"),
+    "SSM0152": Code("error", "a linear or conv is not written as `name(inputs -> outputs, options)`"),
+    "SSM0153": Code("error", "a parameter's parts are unknown or out of order"),
+    # expressions
+    "SSM0160": Code("error", "brackets hold names of axes"),
+    "SSM0161": Code("error", "a rename is written `x[N as M]`"),
+    "SSM0162": Code("error", "a comparison cannot be chained"),
+    "SSM0163": Code("error", "an operator is missing between two values"),
+    "SSM0164": Code("error", "a value is missing"),
     # 02xx names and shapes
     "SSM0201": Code("error", "a name is not bound"),
     "SSM0202": Code("error", "a name or key is bound twice"),
@@ -41,4 +90,5 @@ CODES: dict[str, Code] = {
     "SSM0223": Code("error", "a discretization needs a linear right side"),
     "SSM0225": Code("error", "a setting does not fit the layer's arguments"),
     "SSM0226": Code("error", "an expansion does not end"),
+    "SSM0304": Code("error", "a module stands inside a recurrence"),
 }

@@ -35,11 +35,11 @@ _OPERATORS = _table(
 )
 
 _REAL = (
-    "log1p sqrt rsqrt sign sigmoid log_sigmoid softplus inv_softplus silu gelu gelu_tanh relu elu erf floor ceil round"
+    "log log1p sin cos tanh sqrt rsqrt sign sigmoid log_sigmoid softplus inv_softplus silu gelu gelu_tanh relu elu erf floor ceil round"
 ).split()
 
 _CALLS = _table(
-    *(Function(n, 1, complex_ok=True) for n in ("exp", "expm1", "log", "sin", "cos", "tanh", "square", "phi1")),
+    *(Function(n, 1, complex_ok=True) for n in ("exp", "expm1", "square", "phi1")),
     *(Function(n, 1) for n in _REAL),
     Function("abs", 1, "real", complex_ok=True),
     Function("sqrt_clip", 2, public=False),

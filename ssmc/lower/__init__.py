@@ -1,1 +1,1 @@
-"""Rewriting the expression DAG on its way to a program: derivatives, adjoints, steps. Printing is not done here."""
+"""From a classified recurrence to a Program: complex values become pairs, the adjoint is derived, work is shared."""

@@ -1,0 +1,1 @@
+"""Text: names, printers and the typed contexts that templates are filled from. Nothing here decides."""

@@ -1,0 +1,51 @@
+"""Names of the output. A spec's names are kept where Python and the file allow it; others get a trailing underscore."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+from collections.abc import Iterable
+
+MODULE = (
+    "torch nn F tl triton math os warnings self cls state device dtype backend cu_seqlens initial_state return_state inplace "
+    "forward step init_state reset_parameters parameters buffers modules children named_parameters state_dict train eval "
+    "to cuda cpu half float double bfloat16 apply register_buffer register_parameter training rows batch time"
+).split()
+RESERVED = frozenset((*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *MODULE))
+
+
+class Names:
+    """Identifiers for one scope of the output, each handed out once. `h:prev` asks for `h_prev`."""
+
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
+        self._taken: set[str] = {*RESERVED, *reserved}
+        self._given: dict[str, str] = {}
+
+    def __call__(self, name: str) -> str:
+        """The identifier of a name; the same one every time."""
+        if name not in self._given:
+            wish = name.replace(":", "_").replace(".", "_")
+            while wish in self._taken:
+                wish += "_"
+            self._taken.add(wish)
+            self._given[name] = wish
+        return self._given[name]
+
+    def fresh(self, wish: str) -> str:
+        """An identifier nobody else has, near the wish."""
+        while wish in self._taken:
+            wish += "_"
+        self._taken.add(wish)
+        return wish
+
+
+def snake(name: str) -> str:
+    """`S4DLin` as `s4d_lin`: the stem of a layer's functions."""
+    out = ""
+    for i, c in enumerate(name):
+        before = name[i - 1] if i else ""
+        after = name[i + 1] if i + 1 < len(name) else ""
+        if c.isupper() and i and (before.islower() or (after.islower() and before != "_" and not before.isdigit())):
+            out += "_"
+        out += c.lower()
+    return out

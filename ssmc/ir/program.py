@@ -1,0 +1,106 @@
+"""The Program of one op: straight-line real assignments for one token, forward and adjoint. Output of `lower`, printed by a backend.
+
+A name is bound by one `Let`. References of offset -1 read a field's value before this token (of +1 in an op that runs
+backward in time: it is stored reversed, see `Recurrence.reverse`, and reads the same here). `d_x` is the cotangent of `x`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ssmc.diagnostics.span import Span
+from ssmc.ir.expr import Node
+from ssmc.ir.regions import Operand, Recurrence
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """`name = node`, on `atoms` (the node may lack some: then it is the same along them)."""
+
+    name: str
+    atoms: tuple[str, ...]
+    node: Node
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A real tensor the program reads: an operand, or the real (`re`) or imaginary (`im`) part of a complex one."""
+
+    name: str
+    operand: Operand
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A real number the program carries from token to token at every index of `atoms`; `of` is the state it belongs to,
+    `part` as for a leaf. `init` is its value before the first token (None: zero)."""
+
+    name: str
+    of: str
+    atoms: tuple[str, ...]
+    part: str
+    init: Node | None
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A linear state: field = coefficient * prev(field) + input, the names of one Let each, or of two for a complex state
+    (real part, imaginary part)."""
+
+    fields: tuple[str, ...]
+    coefficient: tuple[str, ...]
+    input: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the op returns: `name` of the value, its dimensions and atoms, and the Lets or fields of its parts."""
+
+    name: str
+    axes: tuple[str, ...]
+    atoms: tuple[str, ...]
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Adjoint:
+    """Reverse mode, in order of evaluation. `epilogue` starts from `d_<part>` of every result; `reads` then names the Let
+    with what the epilogue wants of a field after this token, `reads_before` of the field before it. `update` starts from
+    `d_<field>`, the whole cotangent of the field after this token; `carries` names what it passes to the field before.
+    `prologue` and `hoisted` follow; `hoisted` starts from the sums over time of the names in `accumulated`.
+    `gradients` names each leaf's and each initial value's cotangent."""
+
+    epilogue: tuple[Let, ...]
+    reads: dict[str, str]
+    reads_before: dict[str, str]
+    update: tuple[Let, ...]
+    carries: dict[str, str]
+    prologue: tuple[Let, ...]
+    accumulated: tuple[str, ...]
+    hoisted: tuple[Let, ...]
+    gradients: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One op. `hoisted` is known before time starts, `prologue` needs no field, `update` computes every field's next
+    value (for a linear program by `ports`, whose coefficients and inputs are in the prologue), `epilogue` the results."""
+
+    recurrence: Recurrence
+    structure: str
+    leaves: tuple[Leaf, ...]
+    fields: tuple[Field, ...]
+    ports: tuple[Port, ...]
+    hoisted: tuple[Let, ...]
+    prologue: tuple[Let, ...]
+    update: tuple[Let, ...]
+    epilogue: tuple[Let, ...]
+    results: tuple[Result, ...]
+    adjoint: Adjoint
+
+    @property
+    def linear(self) -> bool:
+        """Whether the fields are solved by a scan over their ports."""
+        return bool(self.ports)

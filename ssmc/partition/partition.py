@@ -1,0 +1,237 @@
+"""Layer -> Partition: the one entry of this room."""
+
+from __future__ import annotations
+
+
+
+from ssmc.diagnostics.sink import Label, Sink
+from ssmc.ir.expr import Node, Reduce, Ref, Relabel, refs
+from ssmc.ir.layer import Layer, Time
+from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
+from ssmc.partition.components import components
+from ssmc.partition.delays import is_delay, offsets, split_delays
+from ssmc.partition.fuse import Fused, Graph, fuse
+from ssmc.partition.normal import POSITION, normalise, uses_position
+
+
+def partition(layer: Layer, sink: Sink) -> Partition | None:
+    """The layer as regions in order of evaluation."""
+    return _Partitioner(layer, sink).run()
+
+
+class _Partitioner:
+    """The working tables of one partition."""
+
+    def __init__(self, layer: Layer, sink: Sink) -> None:
+        self.layer, self.sink = layer, sink
+        self.definitions = normalise(layer)
+        self.module_of = {o.name: m.name for m in layer.linears.values() for o in m.outputs}
+        self.module_of.update({c.output.name: c.name for c in layer.convs.values()})
+        self.module_input = {m.name: m.input for m in (*layer.linears.values(), *layer.convs.values())}
+        self.taken = {*self.definitions, *self.module_of, *layer.inputs, *layer.params, *layer.axes.axes, POSITION}
+
+    def edges(self) -> dict[str, list[str]]:
+        """What every value depends on, modules seen through."""
+        edges: dict[str, list[str]] = {d.name: [r.name for r in refs(d.node)] for d in self.definitions.values()}
+        edges.update({name: [self.module_input[m]] for name, m in self.module_of.items()})
+        return edges
+
+    def graph(self) -> Graph:
+        """The dependency graph of the current definitions."""
+        return Graph(self.definitions, {m: [s] for m, s in self.module_input.items()}, self.layer.result)
+
+    def dims(self, name: str) -> tuple[str, ...]:
+        """The tensor dimensions of any value."""
+        layer = self.layer
+        if name in self.definitions:
+            return self.definitions[name].axes
+        if name in layer.inputs:
+            return layer.inputs[name].axes
+        if name in layer.params:
+            return layer.params[name].axes
+        for m in layer.linears.values():
+            for o in m.outputs:
+                if o.name == name:
+                    return o.axes
+        return next((c.output.axes for c in layer.convs.values() if c.output.name == name), ())
+
+    def dtype(self, name: str) -> str:
+        """`real` or `complex`."""
+        if name in self.definitions:
+            return self.definitions[name].dtype
+        return self.layer.params[name].dtype if name in self.layer.params else "real"
+
+    def run(self) -> Partition | None:
+        found = [c for c in components(self.edges()) if self._cyclic(c)]
+        if not all(self._check(c) for c in found):
+            return None
+        home = {m: c for c in found for m in c}
+        carried = {r.name for c in found for m in c for r in offsets(self.definitions[m]) if r.name in c}
+
+        def keep(d: Definition, r: Ref) -> bool:
+            return r.name in carried and (d.name in home.get(r.name, ()) or not self.definitions[r.name].name == d.name)
+
+        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep, self.sink)
+        fused: list[Fused] = []
+        inside: set[str] = {m for c in found for m in c}
+        for c in found:
+            f = fuse(self.graph(), c, inside - set(c), self.module_of, self.module_input, self._local(c))
+            fused.append(f)
+            inside |= {*f.prologue, *f.epilogue}
+
+        def keep_inside(d: Definition, r: Ref) -> bool:
+            return any(d.name in (*f.component, *f.epilogue) and r.name in f.component for f in fused)
+
+        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep_inside, self.sink)
+        recurrences = {f.component[0]: self._recurrence(f) for f in fused}
+        if self.sink.failed:
+            return None
+        return self._ordered({r.name: r for r in recurrences.values()}, inside)
+
+    def _cyclic(self, c: tuple[str, ...]) -> bool:
+        return len(c) > 1 or (c[0] in self.definitions and any(r.name == c[0] for r in refs(self.definitions[c[0]].node)))
+
+    def _check(self, c: tuple[str, ...]) -> bool:
+        """A component is made of equations, and runs in one direction."""
+        for m in c:
+            if m in self.module_of:
+                module = {**self.layer.linears, **self.layer.convs}[self.module_of[m]]
+                self.sink.report(
+                    "SSM0304", f"module `{module.name}` is inside a recurrence", module.span, "evaluated token by token",
+                    notes=("the circle is through " + ", ".join(f"`{n}`" for n in c if n in self.definitions),),
+                    help="declare its weight with `param` and write the product: `sum[N](W * prev(h))`",
+                )  # fmt: skip
+                return False
+        back = [(m, r) for m in c for r in offsets(self.definitions[m]) if r.name in c]
+        if {r.offset for _, r in back} == {-1, 1}:
+            a, z = (next(m for m, r in back if r.offset == o) for o in (-1, 1))
+            self.sink.report(
+                "SSM0217", f"`{a}` and `{z}` depend on each other through both `prev` and `next`", self.definitions[z].span, "reads the next token",
+                secondary=(Label(self.definitions[a].span, "reads the previous token"),),
+                notes=("a recurrence runs through time in one direction",), help="split it into two states, one for each direction",
+            )  # fmt: skip
+            return False
+        starts: dict[str, Node | None] = {}
+        for m, r in back:
+            if starts.setdefault(r.name, r.init) is not r.init:
+                self.sink.report(
+                    "SSM0222", f"`{r.name}` starts from two different values", self.definitions[m].span, "read with another start here",
+                    help=f"write the same starting value in every `prev({r.name}, ...)`",
+                )  # fmt: skip
+                return False
+        return True
+
+    def _local(self, c: tuple[str, ...]) -> bool:
+        """Whether every access to a state in the component is at the identical index."""
+        return not any(isinstance(self.definitions[m].node, Reduce | Relabel) for m in c)
+
+    def _recurrence(self, f: Fused) -> Recurrence:
+        ds = self.definitions
+        members = {*f.component, *f.prologue, *f.epilogue}
+        back = [(m, r) for m in f.component for r in offsets(ds[m]) if r.name in f.component]
+        starts = {r.name: r.init for _, r in back}
+        carried = tuple(
+            Carried(n, n, ds[n].axes, ds[n].atoms, ds[n].dtype, starts[n], True, ds[n].span) for n in f.component if n in starts
+        )
+        inner_refs = [r for m in members for r in refs(ds[m].node)] + [r for i in starts.values() if i is not None for r in refs(i)]
+        names = [r.name for r in inner_refs if r.name not in members]
+        operands = self._operands(dict.fromkeys(names))
+        hoisted = tuple(ds[n] for n in f.prologue if ds[n].time <= Time.PARAMETER)
+        prologue = tuple(ds[n] for n in f.prologue if ds[n].time > Time.PARAMETER)
+        state_atoms = tuple(dict.fromkeys(a for c in carried for a in c.atoms))
+        name = next((n for n in f.component if ds[n].state), f.component[0])
+        return Recurrence(
+            name=name,
+            operands=operands,
+            carried=carried,
+            hoisted=self._sorted(hoisted),
+            prologue=self._sorted(prologue),
+            update=self._sorted(tuple(ds[n] for n in f.component)),
+            epilogue=self._sorted(tuple(ds[n] for n in f.epilogue)),
+            results=f.results,
+            channels=tuple(a for a in state_atoms if a not in f.inner),
+            inner=f.inner,
+            reverse=any(r.offset > 0 for _, r in back),
+            frontier=f.reasons,
+            span=ds[name].span,
+        )
+
+    def _operands(self, names: dict[str, None]) -> tuple[Operand, ...]:
+        layer = self.layer
+        order = [*layer.inputs, POSITION, *self.module_of, *self.definitions, *layer.params]
+        spans = {**{n: i.span for n, i in layer.inputs.items()}, **{n: p.span for n, p in layer.params.items()}}
+        out = []
+        for name in sorted(names, key=order.index):
+            axes = self.dims(name)
+            token = name not in layer.params and self._time(name) > Time.PARAMETER
+            module = self.module_of.get(name)
+            span = {**layer.linears, **layer.convs}[module].span if module else spans.get(name) or (
+                self.definitions[name].span if name in self.definitions else layer.span
+            )  # fmt: skip
+            out.append(Operand(name, axes, layer.axes.atoms(axes), self.dtype(name), token, span))
+        return tuple(sorted(out, key=lambda o: not o.token))
+
+    def _time(self, name: str) -> Time:
+        if name in self.definitions:
+            return self.definitions[name].time
+        return self.layer.times.get(name, Time.TOKEN)
+
+    def _sorted(self, group: tuple[Definition, ...]) -> tuple[Definition, ...]:
+        """In order of evaluation within a token."""
+        by_name = {d.name: d for d in group}
+        edges = {d.name: [r.name for r in refs(d.node) if not r.offset and r.name in by_name] for d in group}
+        return tuple(by_name[c[0]] for c in components(edges))
+
+    def _ordered(self, recurrences: dict[str, Recurrence], inside: set[str]) -> Partition:
+        layer, ds = self.layer, self.definitions
+        owner = {d: r.name for r in recurrences.values() for d in r.definitions}
+        node_of: dict[str, str] = {n: f"module {m}" for n, m in self.module_of.items()}
+        node_of.update({n: f"op {o}" for n, o in owner.items()})
+        edges: dict[str, list[str]] = {}
+
+        def at(name: str) -> list[str]:
+            return [node_of.get(name, name)] if name in ds or name in node_of else []
+
+        for name in ds:
+            if name not in owner:
+                edges[name] = [x for r in refs(ds[name].node) for x in at(r.name)]
+        for m, s in self.module_input.items():
+            edges[f"module {m}"] = at(s)
+        for r in recurrences.values():
+            edges[f"op {r.name}"] = [x for o in r.operands for x in at(o.name)]
+        regions = [self._region(c[0], recurrences) for c in components(edges)]
+        outside = {n: d for n, d in ds.items() if n not in owner}
+        delays = {
+            n: Delay(n, d.node.name, d.node.offset, d.axes, d.dtype, d.node.init, d.span)
+            for n, d in outside.items()
+            if isinstance(d.node, Ref) and d.node.offset
+        }
+        return Partition(layer, tuple(regions), outside, recurrences, delays, uses_position(layer))
+
+    def _region(self, key: str, recurrences: dict[str, Recurrence]) -> Region:
+        layer = self.layer
+        if key.startswith("module "):
+            name = key.removeprefix("module ")
+            kind = "linear" if name in layer.linears else "conv"
+            return Region(kind, name, (self.module_input[name],), tuple(n for n, m in self.module_of.items() if m == name))
+        if key.startswith("op "):
+            r = recurrences[key.removeprefix("op ")]
+            return Region("op", r.name, tuple(o.name for o in r.operands), r.results)
+        d = self.definitions[key]
+        return Region(_kind(d), key, tuple(dict.fromkeys(r.name for r in refs(d.node))), (key,))
+
+
+def _kind(d: Definition) -> str:
+    if is_delay(d):
+        return "delay"
+    if isinstance(d.node, Relabel):
+        return "relabel"
+    if d.time <= Time.PARAMETER:
+        return "parameter"
+    if isinstance(d.node, Reduce):
+        factors = {r.axes for r in refs(d.node.body)}
+        return "contraction" if d.node.op == "sum" and len(factors) > 1 else "row"
+    return "pointwise"
+
+
+
