@@ -8,7 +8,6 @@ from ssmc.analysis.facts import Facts
 from ssmc.analysis.stability import Verdict, holds, judge
 from ssmc.diagnostics.sink import Edit, Label, Sink
 from ssmc.discretize import Rule, rules
-from ssmc.ir import build as b
 from ssmc.ir.expr import Node, Ref, const, refs
 from ssmc.ir.layer import Continuous, Layer, State
 from ssmc.ir.pretty import number, pretty
@@ -43,7 +42,7 @@ def _refuted(layer: Layer, state: State, v: Verdict, continuous: Verdict | None,
         _broken(layer, state, state.continuous, v, facts, sink)
     else:
         sink.report(
-            "SSM0303", f"a step of `{state.name}` can grow", state.span, "its previous value can be multiplied by more than 1",
+            "SSM0303", f"a step of `{state.name}` can grow", state.span, "can multiply its previous value by more than 1",
             notes=(where,),
             help="keep the factor within 1, as `sigmoid(...)` or `exp(-softplus(...))` do, or write `allow unstable`",
         )  # fmt: skip
@@ -56,13 +55,11 @@ def _broken(layer: Layer, state: State, c: Continuous, v: Verdict, facts: Facts,
     reason = " and ".join(f"`{n}`" for n in sorted(ranged, key=lambda n: layer.params[n].span.start))
     of = f" for the declared ranges of {reason}" if ranged and len(ranged) == len(v.witness or {}) else ""
     rotating = {r.name for r in refs(facts.inline(c.coefficient))}
-    labels = tuple(
-        Label(layer.params[n].span, f"{'eigenvalues' if n in rotating else 'steps'} reach {number((v.witness or {})[n])}")
-        for n in ranged
-    )
-    pole = f"the pole {pretty(rule.transition(c.coefficient, c.step))} leaves" if not rule.keywords else "the pole leaves"
+    what = {n: "eigenvalues" if n in rotating else "steps" for n in ranged}
+    labels = tuple(Label(layer.params[n].span, f"{what[n]} reach {number((v.witness or {})[n])}") for n in ranged)
+    pole = "the pole" if rule.keywords else f"the pole {pretty(rule.transition(c.coefficient, c.step))}"
     sink.report(
-        "SSM0302", f"`{c.rule}` is unstable{of}", c.methods_span, f"{pole} the unit disk",
+        "SSM0302", f"`{c.rule}` is unstable{of}", c.methods_span, f"{pole} leaves the unit disk",
         secondary=labels,
         notes=(f"{rule.condition}; {_at(v, 'the pole')}",),
         help=_help(layer, c, rule, v, facts),

@@ -1,4 +1,4 @@
-"""An expression as the text a spec would hold: for diagnostics, `explain` and comments. Parentheses only where needed."""
+"""An expression as the text of a spec: for diagnostics, `explain` and comments. Parentheses only where needed."""
 
 from __future__ import annotations
 
