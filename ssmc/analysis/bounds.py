@@ -19,6 +19,7 @@ from ssmc.ir.expr import Const, Draw, Index, Node, Pointwise, Position, Reduce, 
 
 NOT_NEGATIVE = Interval(Fraction(0), INF)
 MAYBE = between(0, 1)
+PARTIAL = {"div", "mod", "floordiv", "pow", "log", "log1p", "sqrt", "sqrt_clip", "rsqrt", "inv_softplus"}
 DEPTH = 2
 
 
@@ -98,6 +99,8 @@ class Prover:
                 return Interval(Fraction(0), x[1].hi, False, True) if x[1].positive else TOP
             case "floordiv":
                 return bounds_of("floor", x[0] * x[1].inverse()) or TOP
+            case "lt" | "gt" | "le" | "ge" | "eq" | "ne" if not all(self.defined(a) for a in n.args):
+                return MAYBE  # a comparison with what is no number is false
             case "lt" | "gt" | "le" | "ge":
                 return _compared(n.fn, self.range(self.expansion.poly(n.args[0]) - self.expansion.poly(n.args[1])))
             case "eq" | "ne":
@@ -123,6 +126,24 @@ class Prover:
             case "pi" | "inf":
                 return constant(n.fn)
         return (bounds_of(n.fn, x[0]) if len(x) == 1 else None) or TOP
+
+    def defined(self, node: Node) -> bool:
+        """Whether the expression is a number for all values of its leaves."""
+        return not any(isinstance(n, Pointwise) and self._partial(n) for n in walk(node))
+
+    def _partial(self, n: Pointwise) -> bool:
+        if n.fn not in PARTIAL:
+            return False
+        last = n.args[-1 if n.fn in ("div", "mod", "floordiv") else 0]
+        if last.dtype == "complex":
+            return True
+        x = self.real(last)
+        if n.fn in ("div", "mod", "floordiv"):
+            return not (x.positive or x.negative)
+        if n.fn == "pow":
+            power = n.args[1]
+            return not (x.positive or (isinstance(power, Const) and power.value in (1, 2, 3, 4)))
+        return not (x.lo >= 0 if n.fn in ("sqrt", "sqrt_clip") else x.lo > -1 if n.fn == "log1p" else x.positive)
 
     def _quotient(self, top: Poly, bottom: Poly, found: Interval) -> Interval:
         """n/d is c + (n - c*d)/d for c = -1, 0 and 1, where terms of n and c*d cancel."""

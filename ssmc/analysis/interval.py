@@ -95,16 +95,12 @@ class Interval:
         return Interval(lo, hi, lo_open, not shut)
 
     def inverse(self) -> Interval:
-        """1/x where x is not 0."""
+        """1/x; nothing is known if x may be 0."""
         if self.positive:
             lo, lo_open = (Fraction(0), True) if self.hi == INF else (1 / Fraction(self.hi), self.hi_open)
             hi, hi_open = (INF, True) if self.lo == 0 else (1 / Fraction(self.lo), self.lo_open)
             return Interval(lo, hi, lo_open, hi_open)
         if self.negative:
-            return -(-self).inverse()
-        if self.lo == 0:
-            return Interval(self.lo, self.hi, True, self.hi_open).inverse() if self.hi > 0 else TOP
-        if self.hi == 0:
             return -(-self).inverse()
         return TOP
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ssmc.analysis.interval import INF, ONE, POSITIVE, TOP, UNIT, ZERO, Interval, Number, between, exactly
+from ssmc.analysis.interval import INF, ONE, TOP, UNIT, ZERO, Interval, Number, between, exactly
 
 _RELATIVE = Fraction(1, 10**11)
 _ABSOLUTE = Fraction(1, 10**14)
@@ -65,7 +65,7 @@ def bounds_of(fn: str, x: Interval) -> Interval | None:
         case "abs":
             return x.magnitude()
         case "rsqrt":
-            return _grown(GROWS["sqrt"], x).inverse().meet(POSITIVE)
+            return _grown(GROWS["sqrt"], x).inverse() if x.positive else TOP
         case "relu":
             floor = Fraction(0)
             return Interval(max(x.lo, floor), max(x.hi, floor), x.lo_open and x.lo >= 0, x.hi_open and x.hi > 0)
