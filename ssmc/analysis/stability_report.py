@@ -42,7 +42,8 @@ def _refuted(layer: Layer, state: State, v: Verdict, continuous: Verdict | None,
         _broken(layer, state, state.continuous, v, facts, sink)
     else:
         sink.report(
-            "SSM0303", f"a step of `{state.name}` can grow", state.span, "can multiply its previous value by more than 1",
+            "SSM0303", f"a step of `{state.name}` can grow", state.span,
+            "can multiply its previous value by more than 1",
             notes=(where,),
             help="keep the factor within 1, as `sigmoid(...)` or `exp(-softplus(...))` do, or write `allow unstable`",
         )  # fmt: skip
@@ -52,14 +53,18 @@ def _broken(layer: Layer, state: State, c: Continuous, v: Verdict, facts: Facts,
     """The equation decays and its discretization does not."""
     rule = rules()[c.rule]
     ranged = [n for n in v.witness or {} if n in layer.params and layer.params[n].range is not None]
-    reason = " and ".join(f"`{n}`" for n in sorted(ranged, key=lambda n: layer.params[n].span.start))
-    of = f" for the declared ranges of {reason}" if ranged and len(ranged) == len(v.witness or {}) else ""
+    unranged = [n for n in v.witness or {} if n not in ranged]
+    bounds = [f"`{n}`" for n in sorted(ranged, key=lambda n: layer.params[n].span.start)]
+    if unranged:
+        message = f"`{c.rule}` is unstable, for nothing bounds " + " and ".join(f"`{n}`" for n in sorted(unranged))
+    else:
+        message = f"`{c.rule}` is unstable" + (" for the declared ranges of " + " and ".join(bounds) if bounds else "")
     rotating = {r.name for r in refs(facts.inline(c.coefficient))}
     what = {n: "eigenvalues" if n in rotating else "steps" for n in ranged}
     labels = tuple(Label(layer.params[n].span, f"{what[n]} reach {number((v.witness or {})[n])}") for n in ranged)
     pole = "the pole" if rule.keywords else f"the pole {pretty(rule.transition(c.coefficient, c.step))}"
     sink.report(
-        "SSM0302", f"`{c.rule}` is unstable{of}", c.methods_span, f"{pole} leaves the unit disk",
+        "SSM0302", message, c.methods_span, f"{pole} leaves the unit disk",
         secondary=labels,
         notes=(f"{rule.condition}; {_at(v, 'the pole')}",),
         help=_help(layer, c, rule, v, facts),
@@ -78,8 +83,9 @@ def _help(layer: Layer, c: Continuous, rule: Rule, v: Verdict, facts: Facts) -> 
 def _longest_step(layer: Layer, c: Continuous, rule: Rule, v: Verdict, facts: Facts) -> Fraction | None:
     """2/|A| for forward Euler, if both the coefficient and the step are parameters with ranges."""
     a = facts.inline(c.coefficient)
-    one, minus = rule.transition(const(1), const(1)), rule.transition(const(-1), const(1))
-    if rule.keywords or (one, minus) != (const(2), const(0)) or not isinstance(a, Ref) or a.dtype == "complex":
+    if rule.keywords or not isinstance(a, Ref) or a.dtype == "complex":
+        return None
+    if [rule.transition(const(x), const(1)) for x in (1, -1)] != [const(2), const(0)]:
         return None
     worst = (v.witness or {}).get(a.name)
     ranged = a.name in layer.params and layer.params[a.name].range is not None
