@@ -1,7 +1,7 @@
 """What values an expression can take, from what is known of its leaves: interval arithmetic and a few lemmas.
 
-Three views of one expression are met: bottom-up intervals; the expanded polynomial, where terms cancel
-(`ssmc/analysis/polynomial.py`); and lemmas for quotients and extrema. Complex values are pairs of polynomials, and their
+Three views of one expression are met: bottom-up intervals; the expanded polynomial, where terms cancel (`expand.py`);
+and lemmas for quotients and extrema. Complex values are pairs of polynomials, and their
 modulus is bounded along products, quotients and |exp z| = exp(re z).
 """
 
@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from ssmc.analysis import polynomial as pl
+from ssmc.analysis.expand import Expansion
 from ssmc.analysis.interval import INF, NATURAL, ONE, POSITIVE, TOP, ZERO, Interval, between, exactly
 from ssmc.analysis.monotone import bounds_of, constant, power_of
-from ssmc.analysis.polynomial import MAX_TERMS, Poly, atom, number, range_of
+from ssmc.analysis.polynomial import Poly, range_of
 from ssmc.ir import build as b
-from ssmc.ir.expr import Arg, Const, Draw, Index, Node, Pointwise, Position, Reduce, Ref, Relabel, Size, walk
+from ssmc.ir.expr import Const, Draw, Index, Node, Pointwise, Position, Reduce, Ref, Relabel, Size, walk
 
 NOT_NEGATIVE = Interval(Fraction(0), INF)
 MAYBE = between(0, 1)
-MAX_DEGREE = 8
+PARTIAL = {"div", "mod", "floordiv", "pow", "log", "log1p", "sqrt", "sqrt_clip", "rsqrt", "inv_softplus"}
 DEPTH = 2
 
 
 def bounds(node: Node, known: Mapping[Node, Interval]) -> Interval:
-    """The values a real expression can take; of a complex one, its modulus squared. `known` bounds any node by fact."""
+    """The values a real expression can take; of a complex one, its modulus squared. `known`: facts, of any node."""
     prover = Prover(known)
     return prover.modulus_squared(node) if node.dtype == "complex" else prover.real(node)
 
@@ -34,12 +34,8 @@ class Prover:
 
     def __init__(self, known: Mapping[Node, Interval]) -> None:
         self.known = known
-        self.atoms: list[Node] = []
-        self._index: dict[Node, int] = {}
-        self._sines: dict[int, int] = {}
+        self.expansion = Expansion()
         self._real: dict[Node, Interval] = {}
-        self._poly: dict[Node, Poly] = {}
-        self._pair: dict[Node, tuple[Poly, Poly]] = {}
         self._square: dict[Node, Interval] = {}
 
     # --- real values ---
@@ -80,7 +76,8 @@ class Prover:
             return body
         for axis in n.over:
             body = body * self.known.get(b.size(axis), NATURAL)
-        return body
+        p = self.expansion.poly(n)
+        return body if p.terms == self.expansion.atom(n).terms else body.meet(self.range(p))
 
     def _pointwise(self, n: Pointwise) -> Interval:
         if any(a.dtype == "complex" for a in n.args):
@@ -89,22 +86,25 @@ class Prover:
         match n.fn:
             case "add" | "sub":
                 total = x[0] + x[1] if n.fn == "add" else x[0] - x[1]
-                return total.meet(self.range(self.poly(n)))
+                return total.meet(self.range(self.expansion.poly(n)))
             case "mul":
                 same = n.args[0] is n.args[1]
                 return x[0].power(2) if same else x[0] * x[1]
             case "div":
-                return self._quotient(self.poly(n.args[0]), self.poly(n.args[1]), x[0] * x[1].inverse())
+                top, bottom = (self.expansion.poly(a) for a in n.args)
+                return self._quotient(top, bottom, x[0] * x[1].inverse())
             case "pow":
                 return power_of(x[0], x[1])
             case "mod":
                 return Interval(Fraction(0), x[1].hi, False, True) if x[1].positive else TOP
             case "floordiv":
                 return bounds_of("floor", x[0] * x[1].inverse()) or TOP
+            case "lt" | "gt" | "le" | "ge" | "eq" | "ne" if not all(self.defined(a) for a in n.args):
+                return MAYBE  # a comparison with what is no number is false
             case "lt" | "gt" | "le" | "ge":
-                return _compared(n.fn, self.range(self.poly(n.args[0]) - self.poly(n.args[1])))
+                return _compared(n.fn, self.range(self.expansion.poly(n.args[0]) - self.expansion.poly(n.args[1])))
             case "eq" | "ne":
-                apart = not self.range(self.poly(n.args[0]) - self.poly(n.args[1])).contains(0)
+                apart = not self.range(self.expansion.poly(n.args[0]) - self.expansion.poly(n.args[1])).contains(0)
                 same = x[0].point and x[1].point and x[0].lo == x[1].lo
                 return exactly(int((n.fn == "ne") == apart)) if apart or same else MAYBE
             case "and":
@@ -127,18 +127,32 @@ class Prover:
                 return constant(n.fn)
         return (bounds_of(n.fn, x[0]) if len(x) == 1 else None) or TOP
 
+    def defined(self, node: Node) -> bool:
+        """Whether the expression is a number for all values of its leaves."""
+        return not any(isinstance(n, Pointwise) and self._partial(n) for n in walk(node))
+
+    def _partial(self, n: Pointwise) -> bool:
+        if n.fn not in PARTIAL:
+            return False
+        last = n.args[-1 if n.fn in ("div", "mod", "floordiv") else 0]
+        if last.dtype == "complex":
+            return True
+        x = self.real(last)
+        if n.fn in ("div", "mod", "floordiv"):
+            return not (x.positive or x.negative)
+        if n.fn == "pow":
+            power = n.args[1]
+            return not (x.positive or (isinstance(power, Const) and power.value in (1, 2, 3, 4)))
+        return not (x.lo >= 0 if n.fn in ("sqrt", "sqrt_clip") else x.lo > -1 if n.fn == "log1p" else x.positive)
+
     def _quotient(self, top: Poly, bottom: Poly, found: Interval) -> Interval:
-        """n/d against -1, 0 and 1: with d > 0, n/d <= c exactly if n - c*d <= 0; the two cancel before they are bounded."""
+        """n/d is c + (n - c*d)/d for c = -1, 0 and 1, where terms of n and c*d cancel."""
         sign = self.range(bottom)
         if not (sign.positive or sign.negative):
             return found
         for c in (-1, 0, 1):
             rest = self.range(top - bottom.scaled(Fraction(c)))
-            rest = -rest if sign.negative else rest
-            if rest.lo >= 0:
-                found = found.meet(Interval(Fraction(c), INF, rest.positive, True))
-            if rest.hi <= 0:
-                found = found.meet(Interval(-INF, Fraction(c), True, rest.negative))
+            found = found.meet(exactly(c) + rest * sign.inverse())
         return found
 
     # --- polynomials ---
@@ -152,8 +166,8 @@ class Prover:
             if len(m) != 1 or m[0][1] != 1:
                 continue
             rest = p - Poly({m: c})
-            for other, below in self._related(self.atoms[m[0][0]]):
-                value = self.range(rest + self.poly(other).scaled(c), depth - 1)
+            for other, below in self._related(self.expansion.atoms[m[0][0]]):
+                value = self.range(rest + self.expansion.poly(other).scaled(c), depth - 1)
                 if below == (c > 0):  # p is at least the polynomial with the smaller expression
                     found = found.meet(Interval(value.lo, INF, value.lo_open, True))
                 else:
@@ -182,141 +196,17 @@ class Prover:
         return []
 
     def _box(self, i: int) -> Interval:
-        return self.real(self.atoms[i])
-
-    def _atom(self, n: Node) -> Poly:
-        if n not in self._index:
-            self._index[n] = len(self.atoms)
-            self.atoms.append(n)
-            if isinstance(n, Pointwise) and n.fn == "sin" and n.dtype == "real":
-                cosine = b.apply("cos", n.args[0])
-                self._atom(cosine)
-                self._sines[self._index[n]] = self._index[cosine]
-        return atom(self._index[n])
-
-    def poly(self, n: Node) -> Poly:
-        """A real expression as a polynomial in its opaque parts."""
-        if n not in self._poly:
-            p = self._expanded(n)
-            self._poly[n] = p if p is not None and self._small(p) else self._atom(n)
-        return self._poly[n]
-
-    def _small(self, *ps: Poly) -> bool:
-        return all(len(p.terms) <= MAX_TERMS and p.degree() <= MAX_DEGREE for p in ps)
-
-    def _product(self, p: Poly, q: Poly) -> Poly | None:
-        if len(p.terms) * len(q.terms) > MAX_TERMS * 4:
-            return None
-        return pl.square_of(self._sines, p * q)
-
-    def _expanded(self, n: Node) -> Poly | None:
-        if isinstance(n, Const) and not isinstance(n.value, bool):
-            return number(n.value)
-        if isinstance(n, Relabel):
-            return self._renamed(n, self.poly(n.body))
-        if not isinstance(n, Pointwise) or n.dtype == "bool":
-            return None
-        match n.fn, n.args:
-            case "add", (x, y):
-                return self.poly(x) + self.poly(y)
-            case "sub", (x, y):
-                return self.poly(x) - self.poly(y)
-            case "neg", (x,):
-                return -self.poly(x)
-            case "mul", (x, y):
-                return self._product(self.poly(x), self.poly(y))
-            case "square", (x,):
-                return self._product(self.poly(x), self.poly(x))
-            case "pow", (x, Const(value=k)) if k in (2, 3, 4):
-                p = self._product(self.poly(x), self.poly(x))
-                return p if k == 2 or p is None else self._product(p, self.poly(x) if k == 3 else p)
-            case "div", (x, y):
-                by = self.poly(y).constant
-                return self.poly(x).scaled(1 / by) if by else None
-            case "exp", (x,) if n.dtype == "real" and self.poly(x).constant == 0:
-                return number(1)
-            case "re", (x,):
-                return self.pair(x)[0]
-            case "im", (x,):
-                return self.pair(x)[1]
-        return None
-
-    def _renamed(self, n: Relabel, p: Poly) -> Poly:
-        """The atoms seen at the other index: another value, within the same bounds."""
-        total = number(0)
-        for m, c in p.terms.items():
-            term = number(c)
-            for i, k in m:
-                for _ in range(k):
-                    term = term * self._atom(b.relabel(n.pairs, self.atoms[i]))
-            total = total + term
-        return total
+        return self.real(self.expansion.atoms[i])
 
     # --- complex values ---
-
-    def pair(self, n: Node) -> tuple[Poly, Poly]:
-        """Real and imaginary part as polynomials."""
-        if n.dtype != "complex":
-            return self.poly(n), number(0)
-        if n not in self._pair:
-            found = self._split(n)
-            opaque = found is None or not self._small(*found)
-            self._pair[n] = (self._atom(b.apply("re", n)), self._atom(b.apply("im", n))) if opaque else found  # type: ignore[assignment]
-        return self._pair[n]
-
-    def _split(self, n: Node) -> tuple[Poly, Poly] | None:
-        if isinstance(n, Relabel):
-            re, im = self.pair(n.body)
-            return self._renamed(n, re), self._renamed(n, im)
-        if not isinstance(n, Pointwise):
-            return None
-        match n.fn, n.args:
-            case "complex", (x, y):
-                return self.poly(x), self.poly(y)
-            case ("add" | "sub"), (x, y):
-                (a, c), (d, e) = self.pair(x), self.pair(y)
-                return (a + d, c + e) if n.fn == "add" else (a - d, c - e)
-            case "neg", (x,):
-                a, c = self.pair(x)
-                return -a, -c
-            case "conj", (x,):
-                a, c = self.pair(x)
-                return a, -c
-            case "mul", (x, y):
-                return self._complex_product(self.pair(x), self.pair(y))
-            case "square", (x,):
-                return self._complex_product(self.pair(x), self.pair(x))
-            case "div", (x, y):
-                by = self.poly(y).constant if y.dtype == "real" else None
-                a, c = self.pair(x)
-                return (a.scaled(1 / by), c.scaled(1 / by)) if by else None
-            case ("exp" | "expm1"), (x,):
-                radius, angle = self.poly(b.apply("exp", b.apply("re", x))), b.apply("im", x)
-                turned = [self._product(radius, self._turn(f, angle)) for f in ("cos", "sin")]
-                if turned[0] is None or turned[1] is None:
-                    return None
-                return turned[0] - number(1 if n.fn == "expm1" else 0), turned[1]
-        return None
-
-    def _turn(self, fn: str, angle: Node) -> Poly:
-        if self.poly(angle).constant == 0:
-            return number(1 if fn == "cos" else 0)
-        return self._atom(b.apply(fn, angle))
-
-    def _complex_product(self, x: tuple[Poly, Poly], y: tuple[Poly, Poly]) -> tuple[Poly, Poly] | None:
-        parts = [self._product(p, q) for p, q in ((x[0], y[0]), (x[1], y[1]), (x[0], y[1]), (x[1], y[0]))]
-        if any(p is None for p in parts):
-            return None
-        rr, ii, ri, ir = (p for p in parts if p is not None)
-        return rr - ii, ri + ir
 
     def _of_complex(self, n: Pointwise) -> Interval:
         match n.fn:
             case "abs":
                 return bounds_of("sqrt", self.modulus_squared(n.args[0])) or NOT_NEGATIVE
             case "re" | "im":
-                p = self.poly(n)
-                if p.terms != self._atom(n).terms:
+                p = self.expansion.poly(n)
+                if p.terms != self.expansion.atom(n).terms:
                     return self.range(p)
                 if isinstance(n.args[0], Ref | Draw):
                     return TOP
@@ -330,18 +220,11 @@ class Prover:
             return self.real(n).power(2)
         if n not in self._square:
             found = self._along(n)
-            square = self._modulus_poly(n)
+            square = self.expansion.modulus_poly(n)
             if square is not None:
                 found = found.meet(self.range(square).meet(NOT_NEGATIVE))
             self._square[n] = found
         return self._square[n]
-
-    def _modulus_poly(self, n: Node) -> Poly | None:
-        re, im = self.pair(n)
-        squares = self._product(re, re), self._product(im, im)
-        if squares[0] is None or squares[1] is None:
-            return None
-        return pl.square_of(self._sines, squares[0] + squares[1])
 
     def _along(self, n: Node) -> Interval:
         """The modulus squared by the structure of the expression."""
@@ -369,7 +252,7 @@ class Prover:
                 return Interval(Fraction(0), (reach[0] + reach[1]).power(2).hi)
             case "div", (x, y):
                 found = self.modulus_squared(x) * self.modulus_squared(y).inverse()
-                top, bottom = self._modulus_poly(x), self._modulus_poly(y)
+                top, bottom = self.expansion.modulus_poly(x), self.expansion.modulus_poly(y)
                 return found if top is None or bottom is None else self._quotient(top, bottom, found)
         return NOT_NEGATIVE
 

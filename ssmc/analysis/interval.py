@@ -1,7 +1,7 @@
 """Intervals of reals with exact or outward-rounded endpoints, open or closed, possibly infinite.
 
-An interval holds every value an expression can take *where it is defined*. All arithmetic is on fractions; functions that
-are no fractions are evaluated in floating point and widened by more than the error, so that a bound is never too tight.
+An interval holds every value an expression can take *where it is defined*. All arithmetic is on fractions; functions
+with other values are evaluated in floating point and widened by more than the error, so no bound is too tight.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Interval:
         return low and (self.hi < other.hi or (self.hi == other.hi and (self.hi_open or not other.hi_open)))
 
     def meet(self, other: Interval) -> Interval:
-        """The numbers in both, when both are known to hold the value. Disjoint facts (an undefined value) give the first."""
+        """The numbers in both, both holding the value. Disjoint facts (an undefined value) give the first."""
         lo, lo_open = max((self.lo, self.lo_open), (other.lo, other.lo_open))
         hi, shut = min((self.hi, not self.hi_open), (other.hi, not other.hi_open))
         if lo > hi or (lo == hi and (lo_open or not shut)):
@@ -95,16 +95,12 @@ class Interval:
         return Interval(lo, hi, lo_open, not shut)
 
     def inverse(self) -> Interval:
-        """1/x where x is not 0."""
+        """1/x; nothing is known if x may be 0."""
         if self.positive:
             lo, lo_open = (Fraction(0), True) if self.hi == INF else (1 / Fraction(self.hi), self.hi_open)
             hi, hi_open = (INF, True) if self.lo == 0 else (1 / Fraction(self.lo), self.lo_open)
             return Interval(lo, hi, lo_open, hi_open)
         if self.negative:
-            return -(-self).inverse()
-        if self.lo == 0:
-            return Interval(self.lo, self.hi, True, self.hi_open).inverse() if self.hi > 0 else TOP
-        if self.hi == 0:
             return -(-self).inverse()
         return TOP
 
@@ -150,7 +146,7 @@ def _ends(x: Interval) -> tuple[tuple[Number, bool], tuple[Number, bool]]:
 
 
 def _corner(x: Number, x_open: bool, y: Number, y_open: bool) -> tuple[Number, bool]:
-    """A corner of a product. 0 * infinity is approached from numbers near 0, and 0 bounds those products on its side."""
+    """A corner of a product. 0 * infinity counts as 0: the corner beside it holds the infinity, if there is one."""
     if x == 0 or y == 0:
         reached = (x == 0 and not x_open) or (y == 0 and not y_open)
         return Fraction(0), not reached
@@ -166,7 +162,8 @@ def _rounded(x: Number, down: bool) -> Number:
     if isinstance(x, int) or x.denominator.bit_length() + x.numerator.bit_length() <= 2 * _BITS:
         return Fraction(x)
     if x.numerator.bit_length() > 16 * _BITS + x.denominator.bit_length():
-        return (Fraction(2) ** (16 * _BITS) if x > 0 else -INF) if down else (INF if x > 0 else -Fraction(2) ** (16 * _BITS))
+        vast = Fraction(2) ** (16 * _BITS)
+        return (vast if x > 0 else -INF) if down else (INF if x > 0 else -vast)
     shift = _BITS + x.denominator.bit_length() - x.numerator.bit_length()
     if shift > 16 * _BITS:
         tiny = Fraction(1, 2 ** (8 * _BITS))

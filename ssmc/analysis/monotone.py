@@ -1,4 +1,4 @@
-"""Bounds of the pointwise functions on an interval: the monotone ones from their ends, the others from their known range."""
+"""Bounds of the pointwise functions on an interval: monotone ones from their ends, others from their known range."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ssmc.analysis.interval import INF, ONE, POSITIVE, TOP, UNIT, ZERO, Interval, Number, between, exactly
+from ssmc.analysis.interval import INF, ONE, TOP, UNIT, ZERO, Interval, Number, between, exactly
 
 _RELATIVE = Fraction(1, 10**11)
 _ABSOLUTE = Fraction(1, 10**14)
@@ -16,10 +16,9 @@ _LARGE = 700
 
 @dataclass(frozen=True, slots=True)
 class Grows:
-    """A function that grows with its argument on `domain`; `below` and `above` are its limits at the ends of the domain.
+    """A function that grows strictly from `domain` on; `below` and `above` are its limits at the ends of the domain.
 
     `signed` is an exact (argument, value) pair: to the left the function is below the value, to the right above it.
-    `flat` says that it may stay constant, so that an open end of the argument may be a reached value.
     """
 
     value: Callable[[float], float]
@@ -27,7 +26,6 @@ class Grows:
     above: Number
     signed: tuple[int, Fraction] | None = None
     domain: Number = -INF
-    flat: bool = False
 
 
 HALF = Fraction(1, 2)
@@ -67,9 +65,10 @@ def bounds_of(fn: str, x: Interval) -> Interval | None:
         case "abs":
             return x.magnitude()
         case "rsqrt":
-            return _grown(GROWS["sqrt"], x).inverse().meet(POSITIVE)
+            return _grown(GROWS["sqrt"], x).inverse() if x.positive else TOP
         case "relu":
-            return Interval(max(x.lo, Fraction(0)), max(x.hi, Fraction(0)), x.lo_open and x.lo >= 0, x.hi_open and x.hi > 0)
+            floor = Fraction(0)
+            return Interval(max(x.lo, floor), max(x.hi, floor), x.lo_open and x.lo >= 0, x.hi_open and x.hi > 0)
         case "sign":
             return between(1 if x.positive else 0 if x.lo >= 0 else -1, -1 if x.negative else 0 if x.hi <= 0 else 1)
         case "floor" | "ceil" | "round":
@@ -92,7 +91,7 @@ def _end(f: Grows, x: Number, is_open: bool, down: bool) -> tuple[Number, bool]:
     limit = f.below if down else f.above
     if x == (-INF if down else INF):
         return limit, True
-    if isinstance(x, float):  # the argument is infinite at its other end: nothing is known but the limit there
+    if isinstance(x, float):  # the other infinity: nothing is known
         return (f.above if down else f.below), True
     if isinstance(f.domain, Fraction) and x <= f.domain:
         return (limit, f.below == -INF or x < f.domain or is_open) if down else (f.above, True)
@@ -121,7 +120,7 @@ def _widened(f: Grows, x: Fraction, down: bool) -> tuple[Number, bool]:
             y = min(y, exact)
     if (down and y <= limit) or (not down and y >= limit):
         return limit, True
-    return y, True if f.signed is not None and y == f.signed[1] else False
+    return y, f.signed is not None and y == f.signed[1]
 
 
 def _far(f: Grows, x: Fraction, down: bool) -> tuple[Number, bool]:
@@ -138,13 +137,16 @@ def _far(f: Grows, x: Fraction, down: bool) -> tuple[Number, bool]:
 
 
 def _stepped(fn: str, x: Interval) -> Interval:
-    step = {"floor": math.floor, "ceil": math.ceil, "round": round}[fn]
-    lo, hi = (v if isinstance(v, float) else Fraction(step(v)) for v in (x.lo, x.hi))
-    return Interval(lo, hi)
+    def step(v: Number) -> Number:
+        if isinstance(v, float):
+            return v
+        return Fraction(math.floor(v) if fn == "floor" else math.ceil(v) if fn == "ceil" else round(v))
+
+    return Interval(step(x.lo), step(x.hi))
 
 
 def _wave(fn: str, x: Interval) -> Interval:
-    if not x.point or abs(x.lo) > 10**6:
+    if not isinstance(x.lo, Fraction) or not x.point or abs(x.lo) > 10**6:
         return UNIT
     if x.lo == 0:
         return ZERO if fn == "sin" else ONE

@@ -91,7 +91,7 @@ def square_of(sines: Mapping[int, int], p: Poly) -> Poly:
         p = collect([*others, (rest, c), (_times(rest, ((cosine, 2),)), -c)])
 
 
-# --- ranges ------------------------------------------------------------------------------------------------------------
+# --- ranges ---
 
 
 def range_of(p: Poly, box: Callable[[int], Interval]) -> Interval:

@@ -91,7 +91,12 @@ CODES: dict[str, Code] = {
     "SSM0223": Code("error", "a discretization needs a linear right side"),
     "SSM0225": Code("error", "a setting does not fit the layer's arguments"),
     "SSM0226": Code("error", "an expansion does not end"),
+    # 03xx analysis
+    "SSM0301": Code("warning", "the stability of a state is undecided"),
+    "SSM0302": Code("error", "a discretization is unstable"),
+    "SSM0303": Code("warning", "a state can grow"),
     "SSM0304": Code("error", "a module stands inside a recurrence"),
+    "SSM0305": Code("note", "an unstable state is allowed"),
     # 04xx modes and backends
     "SSM0401": Code("error", "a forced mode cannot evaluate a recurrence"),
     "SSM0402": Code("note", "a recurrence has no fast kernel"),
