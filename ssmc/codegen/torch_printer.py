@@ -93,7 +93,7 @@ class TorchPrinter:
             case Size():
                 return Text(self.size(node.axis), (), 20, True)
             case Index():
-                return Text(f"torch.arange({self.size(node.axis)}, device={self.like}.device, dtype={self.like}.dtype)", node.axes, 20, False)
+                return Text(f"torch.arange({self.size(node.axis)}, device={self.like}.device, dtype=dtype)", node.axes, 20, False)
             case Ref():
                 return Text(self.name(node), self.sort(node.axes), 20, False)
             case Reduce():
@@ -158,7 +158,7 @@ class TorchPrinter:
             case "where":
                 branches = [a.code for a in args]
                 if args[1].scalar and args[2].scalar:
-                    branches[1] = f"{self.like}.new_tensor({branches[1]})"
+                    branches[1] = f"{self.like}.new_tensor({branches[1]}, dtype=dtype)"
                 return Text(f"torch.where({', '.join(branches)})", target, 20, False)
             case "clip":
                 if args[1].scalar and args[2].scalar:
@@ -179,7 +179,7 @@ class TorchPrinter:
         return Text(SIMPLE[node.fn].format(*(a.code for a in args)), target, 20, False)
 
     def _tensor(self, text: Text) -> str:
-        return f"{self.like}.new_tensor({text.code})" if text.scalar else text.code
+        return f"{self.like}.new_tensor({text.code}, dtype=dtype)" if text.scalar else text.code
 
     def _extremum(self, fn: str, a: Text, z: Text) -> str:
         if a.scalar and z.scalar:

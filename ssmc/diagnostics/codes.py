@@ -65,6 +65,7 @@ CODES: dict[str, Code] = {
     "SSM0162": Code("error", "a comparison cannot be chained"),
     "SSM0163": Code("error", "an operator is missing between two values"),
     "SSM0164": Code("error", "a value is missing"),
+    "SSM0165": Code("error", "values with names stand behind those without"),
     # 02xx names and shapes
     "SSM0201": Code("error", "a name is not bound"),
     "SSM0202": Code("error", "a name or key is bound twice"),
@@ -96,4 +97,7 @@ CODES: dict[str, Code] = {
     "SSM0303": Code("warning", "a state can grow"),
     "SSM0304": Code("error", "a module stands inside a recurrence"),
     "SSM0305": Code("note", "an unstable state is allowed"),
+    # 04xx modes and backends
+    "SSM0401": Code("error", "a forced mode cannot evaluate a recurrence"),
+    "SSM0402": Code("note", "a recurrence has no fast kernel"),
 }

@@ -266,7 +266,8 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A whole file. `doc` is the text of the comment block the file opens with, without the `#`s."""
+    """A whole file. `span` is that of `layer Name(...)`; `doc` is the text of the comment block the file opens with,
+    without the `#`s."""
 
     span: Span
     edition: int | None

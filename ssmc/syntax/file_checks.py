@@ -32,10 +32,11 @@ def check_text(text: str, pieces: tuple[Piece, ...]) -> Finding | None:
         where, size = Span(MAX_CHARACTERS, MAX_CHARACTERS), f"{len(text):,} characters"
         return Finding("SSM0103", f"the file is too large: {size}", where, f"the limit of {MAX_CHARACTERS:,} is here")
     if control := _CONTROL.search(text):
-        message = f"a control character, U+{ord(control.group()):04X}, stands in the text"
-        help_ = "remove it; lines end with a line feed, and the encoding is UTF-8 without a byte order mark"
+        message = f"the control character U+{ord(control.group()):04X} stands in the text"
+        note = "a spec is UTF-8 without a byte order mark, and its lines end with a line feed"
         span = Span(*control.span())
-        return Finding("SSM0104", message, span, "", (), (), help_, Edit(span, ""))
+        right, help_ = ("\n", "write a line feed") if control.group() == "\r" else ("", "remove it")
+        return Finding("SSM0104", message, span, "", (), (note,), help_, Edit(span, right))
     code = [p for p in pieces if p.kind not in ("comment", "newline")]
     if not code:
         help_ = "begin with `layer Name(d_model)`, then declare an input and write equations"

@@ -121,13 +121,14 @@ def _expected(error: Any) -> frozenset[str]:
 
 
 def _block(rows: tuple[Line, ...], number: int) -> Iterator[int]:
-    """A statement; with the first line of an `if` also its blocks, and the `elif` and `else` that follow."""
+    """A statement and what is indented under it; with the first line of an `if` also its `elif` and `else`."""
     yield number
-    if not rows[number].opens_block:
+    first, below = rows[number], rows[number + 1 :]
+    if all(row.head == "edition" for row in rows[:number]):
         return
-    indent = rows[number].indent
-    for other in range(number + 1, len(rows)):
-        if rows[other].indent < indent or (rows[other].indent == indent and rows[other].head not in ("elif", "else")):
+    for other, row in enumerate(below, number + 1):
+        follows = first.opens_block and row.indent == first.indent and row.head in ("elif", "else")
+        if row.indent <= first.indent and not follows:
             return
         yield other
 

@@ -106,9 +106,9 @@ def lines(pieces: tuple[Piece, ...]) -> list[Line]:
     for row, column in _rows(pieces):
         if depth <= 0:
             header = current and (all(line.head == "edition" for line in result) or current[0].text in _HEADERS)
-            ends = header or _is_statement(row) or (column <= indent and row[0].text not in _CLOSING)
+            ends = header or _is_statement(row, column <= indent) or (column <= indent and row[0].text not in _CLOSING)
         else:
-            ends = _is_statement(row) or (column <= indent and _is_equation(row))
+            ends = _is_statement(row, column <= indent) or (column <= indent and _is_equation(row))
         if current and ends:
             result.append(Line(indent, tuple(current)))
             current = []
@@ -144,10 +144,10 @@ def _rows(pieces: tuple[Piece, ...]) -> Iterator[tuple[list[Piece], int]]:
             row.append(piece)
 
 
-def _is_statement(row: list[Piece]) -> bool:
+def _is_statement(row: list[Piece], aligned: bool) -> bool:
     """Whether a physical line can only be a statement of its own, even if a bracket above was left open."""
     if row[0].text in ("if", "elif", "else"):
-        return row[-1].text == ":"
+        return aligned or row[-1].text == ":"
     return row[0].text in STATEMENTS and len(row) > 1 and row[1].kind == "word"
 
 

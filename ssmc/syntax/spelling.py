@@ -101,7 +101,8 @@ def _sign(text: str, piece: Piece) -> Iterator[Spelling]:
         )
         yield replace(found, help="write a space", edit=Edit(span, " ")), " "
     elif sign in _MEANINGLESS or not sign.isascii():
-        yield Finding("SSM0128", f"the character `{sign}` has no meaning in a spec", span, ""), ""
+        choice = "a choice is written `a if flag else b`" if sign == "?" else None
+        yield Finding("SSM0128", f"the character `{sign}` has no meaning in a spec", span, "", help=choice), ""
 
 
 def _line_end(text: str, piece: Piece, after: Piece | None) -> Iterator[Spelling]:

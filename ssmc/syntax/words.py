@@ -18,6 +18,8 @@ Spelling = tuple[Finding, str]
 
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
+_LONGEST_NAME, _LONGEST_NUMBER = 80, 40
+
 _VALUES = {"True": "true", "False": "false", "TRUE": "true", "FALSE": "false"}
 _NOTHING = frozenset({"None", "null", "nil", "NULL"})
 _MODULES = frozenset({"np", "numpy", "jnp", "torch", "math", "F", "nn", "scipy", "jax", "tl", "cmath", "lax"})
@@ -34,7 +36,10 @@ def words(text: str, piece: Piece) -> Iterator[Spelling]:
     yield from _dotted(text, piece)
     yield from _at_time(text, piece)
     word, span = piece.text, piece.span
-    if word in _VALUES:
+    if len(word) > _LONGEST_NAME:
+        message = f"a name of {len(word):,} characters"
+        yield Finding("SSM0103", message, span, f"the limit is {_LONGEST_NAME}"), "x" * len(word)
+    elif word in _VALUES:
         yield instead("SSM0127", f"`{word}` is written `{_VALUES[word]}`", span, _VALUES[word]), _VALUES[word]
     elif word in _NOTHING:
         note = "every value of a layer is a number; what is absent is not written"
@@ -50,6 +55,10 @@ def number(piece: Piece) -> Iterator[Spelling]:
     plain = "0" + plain if plain.startswith(".") else plain
     factor = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z_]\w*)", text)
     if NUMBER.fullmatch(text):
+        exponent = re.search("[eE][+-]?(.*)", text)
+        if len(text) > _LONGEST_NUMBER or (exponent and len(exponent.group(1)) > 3):
+            note = "a computer's numbers keep about seventeen digits, and exponents up to 308"
+            yield Finding("SSM0123", "a number that is too long", span, "", notes=(note,)), "1" * len(text)
         return
     if NUMBER.fullmatch(plain):
         note = "digits stand on both sides of the point, with nothing between them"
@@ -132,6 +141,9 @@ def _ascii_name(word: str) -> str:
         if char.isascii():
             parts.append(char)
         elif name.startswith("GREEK") and "LETTER" in name:
+            if char == "Δ" and not parts and len(word) > 1:  # Δt is dt
+                parts.append("d")
+                continue
             letter = name.split("LETTER ")[1].split()[-1].lower().replace("lamda", "lambda")
             parts.append(letter.capitalize() if "CAPITAL" in name else letter)
         elif not unicodedata.combining(char):

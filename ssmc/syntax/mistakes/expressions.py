@@ -116,9 +116,34 @@ def operator_missing(stop: Stop) -> Finding | None:
     )
 
 
+def bar(stop: Stop) -> Finding | None:
+    """`a | b` outside the default of an argument."""
+    if stop.found.text != "|" or "or" not in stop.expected:
+        return None
+    note = "`|` lists the choices of a layer argument, `disc = zoh | bilinear`"
+    return instead("SSM0120", "conditions are joined by `or`", stop.found.span, "or", note=note)
+
+
+def order(stop: Stop) -> Finding | None:
+    """`f(k = 1, x)`."""
+    before, opener = stop.before, stop.opener()
+    named = before.text == "," and opener is not None and "=" in stop.texts[opener : stop.at]
+    if is_name(before) and stop.piece(stop.at - 2).text == "," and stop.expected == {"="}:
+        span = before.span
+    elif named and ")" in stop.expected and "NAME" in stop.expected and begins_value(stop.found):
+        span = stop.found.span
+    else:
+        return None
+    return Finding("SSM0165", "a value without a name stands behind one with a name", span, "", help="write it first")
+
+
 def value_missing(stop: Stop) -> Finding | None:
     """`a +`, `f(, x)`, `y =`."""
     before = stop.before
+    if stop.found.text == "if" and "NUMBER" in stop.expected:
+        return Finding(
+            "SSM0164", "a choice begins with its first value", stop.found.span, "", help="write `a if flag else b`"
+        )
     if "NUMBER" not in stop.expected or not (
         before.text in OPERATORS or before.text in ("(", "[", ":", "return", "step")
     ):
@@ -127,4 +152,4 @@ def value_missing(stop: Stop) -> Finding | None:
     return Finding("SSM0164", f"a value is missing after `{before.text}`", stop.place, label)
 
 
-RULES: tuple[Rule, ...] = (parentheses, rename, axes, chain, operator_missing, value_missing)
+RULES: tuple[Rule, ...] = (parentheses, rename, axes, chain, operator_missing, bar, order, value_missing)

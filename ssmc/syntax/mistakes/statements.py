@@ -6,7 +6,7 @@ from ssmc.diagnostics.sink import Edit
 from ssmc.diagnostics.span import Span
 from ssmc.diagnostics.suggest import did_you_mean
 from ssmc.syntax.finding import Finding, insert, instead
-from ssmc.syntax.mistakes.stop import END, Rule, Stop, begins_value, is_name
+from ssmc.syntax.mistakes.stop import END, Rule, Stop, is_name
 from ssmc.syntax.scan import RESERVED, STATEMENTS
 
 _TAGS = ("no_decay", "fixed", "complex", "in", "as")
@@ -23,28 +23,21 @@ def keyword_as_name(stop: Stop) -> Finding | None:
         piece = found
     else:
         return None
-    if piece is found and piece.text in STATEMENTS and stop.after.text == "(":
+    if piece is found and piece.text in STATEMENTS and stop.after.text == "(" and stop.at > 1:
         message = f"`{piece.text}` begins a statement and is no function"
-        help_ = (
-            f"write a statement, `{piece.text} x(u -> [E])`, and use its name `x`" if piece.text == "linear" else None
-        )
+        help_ = "write it on a line above, and its name here"
         return Finding("SSM0131", message, piece.span, "", help=help_)
-    if (
-        piece is found
-        and piece.text in ("if", "else", "by", "in", "as", "and", "or", "not")
-        and stop.before.text != "("
-    ):
+    if piece is found and piece.text in ("if", "else", "by", "in", "as", "and", "or", "not") and stop.at > 1:
         return None
-    note = f"keywords of the language: {', '.join(f'`{w}`' for w in sorted(RESERVED))}"
     edit = Edit(piece.span, f"{piece.text}_")
     message = f"`{piece.text}` is a keyword and cannot be a name"
-    return Finding("SSM0131", message, piece.span, "", (), (note,), f"choose another name, `{piece.text}_`", edit)
+    return Finding("SSM0131", message, piece.span, "", (), (), f"choose another name, `{piece.text}_`", edit)
 
 
 def equals(stop: Stop) -> Finding | None:
     """`y == 3` for an equation, `if a = b:` for a comparison."""
     found, texts = stop.found, stop.texts
-    if found.text == "==" and "=" in stop.expected | {stop.before.text} and "=" not in texts[: stop.at]:
+    if found.text == "==" and "NUMBER" in stop.expected and "=" not in texts[: stop.at]:
         return instead("SSM0120", "an equation is written with `=`", found.span, "=", label="this compares")
     if found.text == "=" and (stop.line.opens_block or ("if" in texts[: stop.at] and "=" in texts[: stop.at])):
         return instead("SSM0120", "values are compared with `==`", found.span, "==", label="this binds a name")
@@ -158,9 +151,7 @@ def equation(stop: Stop) -> Finding | None:
             )
     if "=" not in texts:
         note = "every line but `return` declares something or binds a name"
-        help_ = f"give it a name: `y = {stop.text[line.span.start : line.span.end]}`" if stop.at == 1 else None
-        if help_ and "\n" in help_:
-            help_ = "give it a name: `y = ...`"
+        help_ = "give it a name: `y = ...`" if len(texts) > 1 else None
         return Finding("SSM0150", "a value alone does nothing", line.span, "", (), (note,), help_)
     return None
 
@@ -171,7 +162,10 @@ def definition(stop: Stop) -> Finding | None:
     if stop.line.head == "def" and found.text == ":":
         message = "a definition is written with `=`"
         if after is END:
-            return Finding("SSM0151", message, found.span, "", (), (), "write `def f(x) = ...` on one line")
+            below = stop.lines[stop.number + 1 : stop.number + 2]
+            body = below[0] if below and below[0].head == "return" and len(below[0].pieces) > 1 else None
+            edit = Edit(Span(stop.before.end, body.pieces[1].start), " = ") if body else None
+            return Finding("SSM0151", message, found.span, "", (), (), "write `def f(x) = ...`", edit)
         end = stop.piece(stop.at + 2).start if after.text == "return" else after.start
         edit = Edit(Span(stop.before.end, end), " = ")
         return Finding("SSM0151", message, Span(found.start, found.end), "", (), (), "write `=`", edit)
@@ -189,6 +183,16 @@ def module(stop: Stop) -> Finding | None:
     example = "linear proj(x -> y[N])" if line.head == "linear" else "conv conv1d(x, width = 4)"
     if found.text == "(" and stop.at == 1:
         return Finding("SSM0152", f"the {line.head} has no name", found.span, "", (), (), f"write `{example}`")
+    if line.head == "linear" and found.text == "=" and "->" in texts[stop.at :]:
+        note, help_ = "inputs, outputs and options stand in this order", f"write `{example[:-1]}, bias = false)`"
+        return Finding("SSM0152", "an option stands before the outputs", stop.before.span, "", (), (note,), help_)
+    if line.head == "conv" and stop.before.text == "bias" and "=" in stop.expected:
+        return Finding(
+            "SSM0152", "`bias` is an option and cannot be an input", stop.before.span, "", help="rename the value"
+        )
+    if line.head == "conv" and found.text == ")" and "->" not in texts and is_name(stop.before):
+        help_ = f"give it a value, `{stop.before.text} = 4`; several inputs need outputs, `conv f(x, z -> a[N], b[N])`"
+        return Finding("SSM0152", f"the option `{stop.before.text}` has no value", stop.before.span, "", (), (), help_)
     if line.head == "linear" and "->" not in texts and (found.text in (")", "=") or found is END):
         help_ = f"say what it yields: `{example}`"
         return Finding("SSM0152", "the linear has no outputs", stop.place, "`-> name[axes]` is missing", (), (), help_)
@@ -197,17 +201,6 @@ def module(stop: Stop) -> Finding | None:
         note = "an output says its axes; a single number a token has an axis of size 1, `axis One = 1`"
         help_ = f"write its axes: `{name}[N]`"
         return Finding("SSM0152", f"the output `{name}` has no axes", stop.before.span, "", (), (note,), help_)
-    if found.text == "->" and "=" in texts[: stop.at]:
-        note = "inputs, outputs and options stand in this order"
-        return Finding(
-            "SSM0152",
-            "an option stands before the outputs",
-            found.span,
-            "",
-            (),
-            (note,),
-            f"write `{example[:-1]}, bias)`",
-        )
     return None
 
 
@@ -236,7 +229,7 @@ def param(stop: Stop) -> Finding | None:
     message = f"unknown word `{found.text}` behind a parameter"
     if word:
         return instead("SSM0153", message, found.span, word, note=note)
-    return None if begins_value(before) else Finding("SSM0153", message, found.span, "", (), (note,))
+    return Finding("SSM0153", message, found.span, "", (), (note,))
 
 
 RULES: tuple[Rule, ...] = (derivative, state, keyword_as_name, equals, definition, module, param, equation)

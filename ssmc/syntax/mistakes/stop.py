@@ -84,10 +84,6 @@ class Stop:
                 return piece
         return END
 
-    def between(self, start: int, end: int) -> str:
-        """The source text between two offsets."""
-        return self.text[start:end]
-
 
 Rule = Callable[[Stop], Finding | None]
 

@@ -49,9 +49,7 @@ def brackets(stop: Stop) -> Finding | None:
     there = (Label(stack[0].span, "opened here"),)
     message = f"`{stack[0].text}` is never closed"
     help_ = f"write `{missing}` here" if len(stack) == 1 else f"close all {len(stack)}: write `{missing}`"
-    return Finding(
-        "SSM0114", message, Span(where, where), "the statement goes on", there, (), help_, insert(where, missing)
-    )
+    return Finding("SSM0114", message, Span(where, where), "still open here", there, (), help_, insert(where, missing))
 
 
 def _closing_place(line: Line, stack: list[Piece]) -> int:
@@ -109,8 +107,7 @@ def header(stop: Stop) -> Finding | None:
             return Finding("SSM0106", message, Span(here.end, here.end), "expected `(`", (), (), f"write `{example}`")
         return None
     if line.head == "edition":
-        message = "the edition is a number"
-        return Finding("SSM0105", message, stop.place, "", (), (), "write `edition 1`")
+        return instead("SSM0105", "the edition is a number", stop.place, "1")
     if is_name(line.pieces[0]) and (word := did_you_mean(line.head, ("layer", "edition"))) and name != "=":
         return instead("SSM0130", f"unknown word `{line.head}`", line.pieces[0].span, word)
     note = "sizes and options of the layer are its arguments"
@@ -192,12 +189,19 @@ def misspelled(stop: Stop) -> Finding | None:
     word = did_you_mean(head.text, STATEMENTS)
     message = f"unknown word `{head.text}`"
     if word is None:
-        note = (
-            f"a statement begins with one of {', '.join(f'`{s}`' for s in STATEMENTS)}, or is an equation `name = ...`"
-        )
-        return Finding("SSM0130", message, head.span, "not a statement", (), (note,))
+        notes = ("a line begins with a keyword or is an equation, `name = ...`", f"keywords: {', '.join(STATEMENTS)}")
+        return Finding("SSM0130", message, head.span, "not a statement", (), notes)
     return instead("SSM0130", message, head.span, word)
 
 
+def beginning(stop: Stop) -> Finding | None:
+    """`1 = u`, `(a, b) = f(x)`: a line that begins like no statement."""
+    head = stop.line.pieces[0]
+    if stop.at > 0 or head.kind == "word":
+        return None
+    note = "a statement begins with a keyword, or binds a name: `name = ...`"
+    return Finding("SSM0101", f"no statement begins with `{head.text}`", head.span, "", (), (note,))
+
+
 LINE_RULES: tuple[Rule, ...] = (second_header, brackets, colon)
-RULES: tuple[Rule, ...] = (header, orphan, foreign_statement, indentation, misspelled)
+RULES: tuple[Rule, ...] = (header, orphan, foreign_statement, indentation, misspelled, beginning)

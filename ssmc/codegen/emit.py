@@ -1,0 +1,150 @@
+"""Program -> text: the contexts are built and the templates filled."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pprint import pformat
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ssmc import __version__
+from ssmc.codegen.eager_op import eager_op
+from ssmc.codegen.layer_context import LayerContext, layer_context
+from ssmc.codegen.layer_text import LayerText
+from ssmc.codegen.names import snake
+from ssmc.codegen.op_text import OpText, base_name
+from ssmc.codegen.operator_op import operator_op
+from ssmc.codegen.reference_op import reference_op
+from ssmc.ir.plan import Plan
+from ssmc.resources import template_dir
+
+
+@dataclass(frozen=True, slots=True)
+class FileContext:
+    """The head of the file: provenance, plan and tables, as text."""
+
+    version: str
+    spec: str
+    digest: str
+    command: str
+    header: tuple[str, ...]
+    layer: str
+    contents: str
+    exports: str
+    namespace: str
+    plan: str
+    ops: str
+    tested: str
+    kernels: str
+
+
+@cache
+def environment() -> Environment:
+    """The template environment; a missing hole is an error."""
+    return Environment(
+        loader=FileSystemLoader(str(template_dir())),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+def emit(plan: Plan) -> str:
+    """The generated file."""
+    layer, partition = plan.partition.layer, plan.partition
+    stem = snake(layer.name)
+    several = len(plan.programs) > 1
+    ops = []
+    for planned in plan.programs:
+        name = planned.program.recurrence.name
+        own = f"{stem}_{name}" if several else stem
+        ops.append(OpText(layer, planned.program, own, f"{own}_op", f"{own}_reference", planned.classified.title, planned.kernel))
+    eager = [eager_op(o) for o in ops]
+    references = [reference_op(o) for o in ops]
+    operators = [operator_op(o, planned.equations) for o, planned in zip(ops, plan.programs, strict=True)]
+    text = LayerText(partition, ops)
+    context = layer_context(text)
+    uses = {
+        "uses_conv": bool(layer.convs),
+        "uses_previous": any(d.offset < 0 for d in partition.delays.values()),
+        "uses_following": any(d.offset > 0 for d in partition.delays.values()),
+        "uses_position": partition.uses_position,
+    }
+    holes = {
+        "file": _file(plan, ops, context),
+        "operators": operators,
+        "references": references,
+        "eager": eager,
+        "layer": _Layer(context, uses),
+        "scan": any(p.program.linear for p in plan.programs),
+        "walk": any(not p.program.linear for p in plan.programs),
+        "helpers": set(),
+    }
+    template = environment().get_template("module.py.jinja")
+    body = template.render(holes)
+    holes["helpers"] = {h for h in HELPERS if f"{h}(" in body}
+    return _tidy(template.render(holes))
+
+
+HELPERS = ("_softplus", "_inv_softplus", "_phi1", "_phi1_slope", "_sqrt_clip", "_uniform", "_normal", "_hippo_legs")
+
+
+class _Layer:
+    """The layer's context with what its helpers are needed for."""
+
+    def __init__(self, context: LayerContext, uses: dict[str, bool]) -> None:
+        self._context = context
+        for name, value in uses.items():
+            setattr(self, name, value)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._context, name)
+
+
+def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
+    layer = plan.partition.layer
+    digest = hashlib.sha256(layer.source.text.encode()).hexdigest()
+    settings = "".join(f" --set {a.name}={_setting(a.fixed)}" for a in layer.args if a.fixed is not None and plan.settings.get(a.name) is not None)
+    spec = base_name(layer.source)
+    table = {
+        o.op: {
+            o.names(x.name): (("token" if x.token else "parameter"), tuple(x.axes)) for x in o.r.operands
+        } | {o.names(c.of): ("state", tuple(c.axes)) for c in o.r.carried}
+        for o in ops
+    }  # fmt: skip
+    exports = [layer.name, *([f"{layer.name}State"] if context.has_state else []), *(o.op for o in ops), *(o.reference_name for o in ops)]
+    summary = {"spec": spec, "sha256": digest, "ssmc": __version__, **{p.program.recurrence.name: p.summary() for p in plan.programs}}
+    stamp = hashlib.sha256((digest + settings + __version__).encode()).hexdigest()[:12]
+    return FileContext(
+        version=__version__,
+        spec=spec,
+        digest=digest[:12],
+        command=f"ssmc compile {spec}{settings} -o {snake(layer.name)}_layer.py",
+        header=tuple(f"{line}".rstrip() for line in plan.header()),
+        layer=layer.name,
+        contents=", ".join(f"`{e}`" for e in exports),
+        exports=", ".join(f'"{e}"' for e in (*exports, "PLAN", "OPS", "TESTED")),
+        namespace=f"ssmc_{stamp}",
+        plan=pformat(summary, width=110, sort_dicts=False),
+        ops=pformat(table, width=110, sort_dicts=False),
+        tested="()",
+        kernels=str(any(p.kernel for p in plan.programs)),
+    )
+
+
+def _setting(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _tidy(text: str) -> str:
+    """No trailing blanks, at most two blank lines in a row, one newline at the end."""
+    lines = [line.rstrip() for line in text.split("\n")]
+    out: list[str] = []
+    for line in lines:
+        if line or len(out) < 2 or out[-1] or out[-2]:
+            out.append(line)
+    return "\n".join(out).strip("\n") + "\n"

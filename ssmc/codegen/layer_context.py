@@ -1,0 +1,265 @@
+"""The holes of `templates/torch/layer.py.jinja`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ssmc.codegen.layer_text import LayerText, Owned
+from ssmc.codegen.names import Names
+from ssmc.ir.expr import Const
+from ssmc.ir.layer import Conv, Linear
+from ssmc.ir.regions import Region
+
+
+@dataclass(frozen=True, slots=True)
+class StateField:
+    """A field of the layer's state: its name, the variable that holds it in forward, the code of its start, its meaning."""
+
+    name: str
+    local: str
+    start: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """An argument that was fixed when the file was generated."""
+
+    name: str
+    value: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class LayerContext:
+    """The module."""
+
+    name: str
+    spec: str
+    doc: tuple[str, ...]
+    arguments: str
+    defaults: tuple[tuple[str, str], ...]
+    stored: tuple[tuple[str, str], ...]
+    fixed: tuple[Check, ...]
+    sizes: tuple[str, ...]
+    positive: tuple[tuple[str, str], ...]
+    scopes: tuple[str, ...]
+    modules: tuple[Owned, ...]
+    parameters: tuple[Owned, ...]
+    buffers: tuple[Owned, ...]
+    no_decay: tuple[str, ...]
+    children: tuple[str, ...]
+    probe: str
+    initial: tuple[str, ...]
+    first: str
+    first_axes: str
+    first_shape: str
+    inputs: tuple[tuple[str, str, str, str], ...]
+    input_keywords: str
+    input_passed: str
+    input_step: str
+    has_state: bool
+    fields: tuple[StateField, ...]
+    field_locals: str
+    forward: tuple[str, ...]
+    result: str
+
+
+def layer_context(t: LayerText) -> LayerContext:
+    """The context of the module."""
+    layer = t.layer
+    owned = t.owned()
+    modules = {t.path(m.key) for m in (*layer.linears.values(), *layer.convs.values())}
+    buffers = {t.path(p.key) for p in layer.params.values() if not p.trainable}
+    first, *others = layer.inputs.values()
+    fields = _fields(t)
+    has_state = not any(o.r.reverse for o in t.ops.values()) and not any(d.offset > 0 for d in t.partition.delays.values())
+    scopes = sorted({".".join(x.scope.split(".")[: i + 1]) for x in owned if x.scope for i in range(x.scope.count(".") + 1)})
+    defaults = [
+        (t.arg_names[a.name], t.init_python(a.default))
+        for a in layer.args
+        if a.default is not None and t.argument(a).endswith("=None")
+    ]
+    inputs = []
+    for i in others:
+        default = "None" if i.default is not None else ""
+        value = t.python(i.default) if i.default is not None else ""
+        inputs.append((t.locals(i.name), default, value, t.shape(i.axes)))
+    return LayerContext(
+        name=layer.name,
+        spec=t.spec,
+        doc=tuple(line for line in layer.doc.strip().split("\n")),
+        arguments="".join(f"{t.argument(a)}, " for a in sorted(layer.args, key=lambda a: "=" in t.argument(a))),
+        defaults=tuple(defaults),
+        stored=tuple((f"self.{n}", n) for n in t.arg_names.values()),
+        fixed=tuple(
+            Check(t.arg_names[a.name], repr(a.fixed), f"--set {a.name}={str(a.fixed).lower() if isinstance(a.fixed, bool) else a.fixed}")
+            for a in layer.args
+            if a.fixed is not None
+        ),
+        sizes=t.sizes(),
+        positive=tuple((a, t.size_attribute(a)) for a in layer.axes.axes),
+        scopes=tuple(scopes),
+        modules=tuple(x for x in owned if x.path in modules),
+        parameters=tuple(x for x in owned if x.path not in modules and x.path not in buffers),
+        buffers=tuple(x for x in owned if x.path in buffers),
+        no_decay=tuple(t.path(p.key) for p in layer.params.values() if not p.decay and p.trainable),
+        children=tuple(t.path(m.key) for m in (*layer.linears.values(), *layer.convs.values())),
+        probe=_probe(t),
+        initial=t.initial(),
+        first=t.locals(first.name),
+        first_axes="".join(f", {a}" for a in first.axes),
+        first_shape=", ".join(t.size_attribute(a) for a in first.axes),
+        inputs=tuple(inputs),
+        input_keywords="".join(f", {n}={d}" if d else f", {n}" for n, d, _, _ in inputs),
+        input_passed="".join(f", {n}={n}" for n, _, _, _ in inputs),
+        input_step="".join(f", {n}=None if {n} is None else {n}[:, None]" for n, _, _, _ in inputs),
+        has_state=has_state and bool(fields),
+        fields=tuple(fields),
+        field_locals=", ".join(f.local for f in fields) + ("," if len(fields) == 1 else ""),
+        forward=_forward(t, has_state and bool(fields)),
+        result=t.locals(layer.result),
+    )
+
+
+def _probe(t: LayerText) -> str:
+    """A tensor of the layer whose device and dtype tell where it lives."""
+    for p in t.layer.params.values():
+        return t.path(p.key)
+    for m in (*t.layer.linears.values(), *t.layer.convs.values()):
+        return f"{t.path(m.key)}.weight"
+    return "None"
+
+
+def _fields(t: LayerText) -> list[StateField]:
+    out: list[StateField] = []
+    names = Names(("count", "index", "clone", "reset", "index_select"))
+    for o in t.ops.values():
+        for c in o.r.carried:
+            shape = t.shape(c.axes)
+            kind = "_complex_of(wide)" if c.dtype == "complex" else "wide"
+            start = f"torch.zeros(batch, {shape}{', ' if shape else ''}device=device, dtype={kind})"
+            if c.init is not None:
+                start = _start(t, c.name, c.init, c.axes, start)
+            out.append(StateField(names(c.of), t.locals(f"{c.of}:last"), start, _shown(f"state `{c.of}`", c.axes)))
+    for conv in t.layer.convs.values():
+        name, width, shape = t.locals(f"{conv.name}:taps"), t.python(conv.width), t.shape(conv.output.axes)
+        start = f"torch.zeros(batch, {width} - 1, {shape}, device=device, dtype=dtype)"
+        out.append(StateField(names(conv.name), name, start, _shown(f"the last inputs of `{conv.name}`", ("width - 1", *conv.output.axes))))
+    for d in t.partition.delays.values():
+        shape = t.shape(d.axes)
+        kind = "_complex_of(wide)" if d.dtype == "complex" else "dtype"
+        start = f"torch.zeros(batch, {shape}{', ' if shape else ''}device=device, dtype={kind})"
+        if d.init is not None:
+            start = _start(t, d.name, d.init, d.axes, start)
+        out.append(StateField(names(d.name), t.locals(f"{d.name}:last"), start, _shown(f"`{d.of}` at the last token", d.axes)))
+    if t.partition.uses_position:
+        start = "torch.zeros(batch, device=device, dtype=torch.int64)"
+        out.append(StateField(names("position"), t.locals("position"), start, _shown("tokens seen so far", ())))
+    return out
+
+
+def _shown(what: str, axes: tuple[str, ...]) -> str:
+    return f"{what} [{', '.join(('batch', *axes))}]"
+
+
+def _start(t: LayerText, name: str, init, axes, zeros: str) -> str:  # type: ignore[no-untyped-def]
+    from ssmc.ir.layer import Time
+    from ssmc.ir.regions import Definition
+    from ssmc.diagnostics.span import Span
+
+    if isinstance(init, Const):
+        return f"{zeros} + {t.python(init)}"
+    d = Definition(name, axes, t.layer.axes.atoms(axes), init.dtype, init, Time.PARAMETER, False, True, Span(0, 0))
+    return f"{zeros} + ({t.expression(d, set())})"
+
+
+def _forward(t: LayerText, has_state: bool) -> tuple[str, ...]:
+    """The statements of forward, region by region."""
+    out: list[str] = []
+    wide: set[str] = set()
+    if t.partition.uses_position:
+        start = "position" if has_state else "None"
+        first = t.locals(next(iter(t.layer.inputs)))
+        out.append(f"{t.locals('t')}, {t.locals('position')} = _positions({t.locals(start) if start != 'None' else start}, {first}, cu_seqlens)")
+    for region in t.partition.regions:
+        out += _region(t, region, wide, has_state)
+    return tuple(out)
+
+
+def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> list[str]:
+    layer, p = t.layer, t.partition
+    match region.kind:
+        case "linear":
+            return _linear(t, layer.linears[region.name])
+        case "conv":
+            return _conv(t, layer.convs[region.name], has_state)
+        case "op":
+            return _op(t, region.name, has_state)
+        case "delay":
+            d = p.delays[region.name]
+            field = t.locals(f"{d.name}:last")
+            if d.offset > 0:
+                return [f"{t.locals(d.name)} = _following({t.locals(d.of)}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"]
+            start = field if has_state else "None"
+            return [f"{t.locals(d.name)}, {field} = _previous({t.locals(d.of)}, {start}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"]
+    d = p.definitions[region.name]
+    return [f"{t.locals(d.name)} = {t.expression(d, wide)}  # {t.comment(d.span)}"]
+
+
+def _init_code(t: LayerText, d) -> str:  # type: ignore[no-untyped-def]
+    if d.init is None:
+        return "0"
+    return t.python(d.init) if isinstance(d.init, Const) else _start(t, d.name, d.init, d.axes, "0").removeprefix("0 + ")
+
+
+def _linear(t: LayerText, m: Linear) -> list[str]:
+    dims = t.dims_of(m.input)
+    value = t.locals(m.input) + (".flatten(2)" if len(dims) > 1 else "")
+    call = f"{t.path(m.key)}({value})"
+    names = [t.locals(o.name) for o in m.outputs]
+    where = f"  # {t.comment(m.span)}"
+    lines = []
+    if len(m.outputs) > 1:
+        sizes = ", ".join(" * ".join(t.size_attribute(a) for a in o.axes) or "1" for o in m.outputs)
+        lines.append(f"{', '.join(names)} = {call}.split([{sizes}], -1){where}")
+    else:
+        lines.append(f"{names[0]} = {call}{where}")
+    for o, n in zip(m.outputs, names, strict=True):
+        if len(o.axes) > 1:
+            lines.append(f"{n} = {n}.unflatten(-1, ({t.shape(o.axes)}))")
+        elif not o.axes:
+            lines.append(f"{n} = {n}.squeeze(-1)")
+    return lines
+
+
+def _conv(t: LayerText, c: Conv, has_state: bool) -> list[str]:
+    dims = t.dims_of(c.input)
+    value = t.locals(c.input) + (".flatten(2)" if len(dims) > 1 else "")
+    taps, name = t.locals(f"{c.name}:taps"), t.locals(c.output.name)
+    flat = f"_flat({taps})" if len(dims) > 1 else taps
+    given = flat if has_state else "None"
+    lines = [f"{name}, {taps} = _conv({t.path(c.key)}, {value}, {given}, cu_seqlens)  # {t.comment(c.span)}"]
+    if len(dims) > 1:
+        lines += [f"{v} = {v}.unflatten(-1, ({t.shape(dims)}))" for v in (name, taps)]
+    return lines
+
+
+def _op(t: LayerText, name: str, has_state: bool) -> list[str]:
+    o = t.ops[name]
+    layer = t.layer
+    args = []
+    for x in o.r.operands:
+        value = t._parameter(layer.params[x.name]) if x.name in layer.params else t.locals(x.name)
+        args.append(f"{o.names(x.name)}={value}")
+    for s in o.scalars:
+        args.append(f"{s.name}={f'self.{t.arg_names[s.argument]}' if s.argument else t.size_attribute(s.axis)}")
+    states = [t.locals(f"{c.of}:last") for c in o.r.carried]
+    results = [t.locals(r) for r in o.r.results]
+    left = results[0] if len(results) == 1 else f"({', '.join(results)})"
+    last = states[0] if len(states) == 1 else f"({', '.join(states)})"
+    given = "None" if not has_state else last if len(states) == 1 else f"None if state is None else {last}"
+    head, tail = f"{left}, {last} = {o.op}(", f")  # {t.comment(o.r.span)}"
+    return [head, *(f"    {a}," for a in args), f"    initial_state={given},", "    return_state=True,", "    cu_seqlens=cu_seqlens,", tail]
+
+

@@ -1,0 +1,321 @@
+"""The layer's module as text: what it owns, how it is initialised, and forward line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ssmc.codegen.names import Names
+from ssmc.codegen.op_text import OpText, base_name
+from ssmc.codegen.python_printer import PythonPrinter
+from ssmc.codegen.torch_printer import TorchPrinter, factors
+from ssmc.diagnostics.span import Span
+from ssmc.ir.expr import Arg, Const, Draw, Node, Pointwise, Reduce, Ref, Relabel, refs, walk
+from ssmc.ir.layer import Conv, LayerArg, Linear, Param
+from ssmc.ir.regions import Definition, Partition
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """Something the layer owns: the path it is registered under, the code that makes it, and its line in the spec."""
+
+    scope: str
+    name: str
+    path: str
+    code: str
+    comment: str
+
+
+class LayerText:
+    """Knows the names of the layer's class and prints its expressions."""
+
+    def __init__(self, partition: Partition, ops: Sequence[OpText]) -> None:
+        self.partition, self.layer, self.ops = partition, partition.layer, {o.r.name: o for o in ops}
+        layer = self.layer
+        self.spec = base_name(layer.source)
+        self.attributes = Names()
+        self.locals = Names(("T", "dtype", "of", "of_param", *(o.op for o in ops)))
+        self.arg_names = {a.name: self.attributes(a.name) for a in layer.args}
+        for name in layer.inputs:
+            self.locals(name)
+        self.init_python = PythonPrinter(lambda a: self.arg_names[a], lambda x: self.size_attribute(x).removeprefix("self."))
+        self.python = PythonPrinter(lambda a: f"self.{self.arg_names[a]}", self.size_attribute)
+
+    # --- names ----------------------------------------------------------------------------------------------------------
+
+    def size_attribute(self, axis: str) -> str:
+        """`self.E`; the axis of an argument is the argument."""
+        return f"self.{self.attributes(axis)}"
+
+    def path(self, key: str) -> str:
+        """The attribute a state_dict key leads to, from `self`."""
+        out = "self"
+        for part in key.split("."):
+            out = f"{out}.{part}" if part.isidentifier() and part not in ("None", "True", "False") else f'getattr({out}, "{part}")'
+        return out
+
+    def comment(self, span: Span) -> str:
+        """`mamba.ssm:17`."""
+        return f"{self.spec}:{self.layer.source.line_of(span)}"
+
+    def shape(self, axes: Sequence[str]) -> str:
+        """Sizes as code, comma after comma."""
+        return ", ".join(self.size_attribute(a) for a in axes)
+
+    # --- construction ---------------------------------------------------------------------------------------------------
+
+    def argument(self, a: LayerArg) -> str:
+        """A parameter of `__init__`."""
+        name = self.arg_names[a.name]
+        if a.kind == "choice":
+            return f'{name}="{a.fixed or a.choices[0]}"'
+        if a.kind == "bool":
+            return f"{name}={a.fixed if a.fixed is not None else self.init_python(a.default) if a.default else False}"
+        if a.default is None:
+            return name if a.fixed is None else f"{name}={a.fixed}"
+        if any(isinstance(n, Arg) for n in walk(a.default)):
+            return f"{name}=None"
+        return f"{name}={a.fixed if a.fixed is not None else self.init_python(a.default)}"
+
+    def sizes(self) -> tuple[str, ...]:
+        """`self.E = expand * d_model`, for every axis that is no argument."""
+        out = []
+        for name, axis in self.layer.axes.axes.items():
+            if name not in self.arg_names:
+                out.append(f"{self.size_attribute(name)} = {self.python(axis.size)}")
+        return tuple(out)
+
+    def owned(self) -> tuple[Owned, ...]:
+        """Linears, convolutions and parameters, in the order of the spec."""
+        layer = self.layer
+        items = sorted([*layer.linears.values(), *layer.convs.values(), *layer.params.values()], key=lambda x: x.span.start)
+        out = []
+        for item in items:
+            *scope, name = item.key.split(".")
+            code = self._linear(item) if isinstance(item, Linear) else self._conv(item) if isinstance(item, Conv) else self._param(item)
+            out.append(Owned(".".join(scope), name, self.path(item.key), code, self.comment(item.span)))
+        return tuple(out)
+
+    def _bias(self, bias: bool | str) -> str:
+        return f"self.{self.arg_names[bias]}" if isinstance(bias, str) else str(bias)
+
+    def dims_of(self, name: str) -> tuple[str, ...]:
+        """The tensor dimensions of any value of the layer."""
+        layer, p = self.layer, self.partition
+        if name in layer.inputs:
+            return layer.inputs[name].axes
+        if name in layer.params:
+            return layer.params[name].axes
+        if name in p.definitions:
+            return p.definitions[name].axes
+        for o in self.ops.values():
+            if name in o.r.definitions:
+                return o.r.definitions[name].axes
+        for m in layer.linears.values():
+            for out in m.outputs:
+                if out.name == name:
+                    return out.axes
+        return next((c.output.axes for c in layer.convs.values() if c.output.name == name), ())
+
+    def _count(self, axes: Sequence[str]) -> str:
+        return " * ".join(self.size_attribute(a) for a in axes) or "1"
+
+    def _linear(self, m: Linear) -> str:
+        groups: dict[str, int] = {}
+        for out in m.outputs:
+            count = self._count(out.axes)
+            groups[count] = groups.get(count, 0) + 1
+        width = " + ".join(c if n == 1 else f"{n} * {c}" for c, n in groups.items())
+        return f"nn.Linear({self._count(self.dims_of(m.input))}, {width}, bias={self._bias(m.bias)}, **of)"
+
+    def _conv(self, c: Conv) -> str:
+        width, channels = self.python(c.width), self._count(c.output.axes)
+        return f"nn.Conv1d({channels}, {channels}, {width}, groups={channels}, padding={width} - 1, bias={self._bias(c.bias)}, **of)"
+
+    def _param(self, p: Param) -> str:
+        shape = self.shape(p.axes) + (", 2" if p.axes else "2") * (p.dtype == "complex")
+        tensor = f"torch.empty({shape or '()'}, **of_param)"
+        return f"nn.Parameter({tensor})" if p.trainable else tensor
+
+    # --- initial values -------------------------------------------------------------------------------------------------
+
+    def initial(self) -> tuple[str, ...]:
+        """Lines of `reset_parameters`."""
+        out: list[str] = []
+        layer = self.layer
+        for p in self._by_dependency():
+            out.append(self._copy(self.path(p.key), p.init, p.axes, p.dtype, p.span))
+        for m in [*layer.linears.values(), *layer.convs.values()]:
+            path = self.path(m.key)
+            if m.weight_init is not None:
+                out.append(self._fill(f"{path}.weight", m.weight_init, m.span))
+            if m.bias_init is not None:
+                axes = m.outputs[0].axes if isinstance(m, Linear) else m.output.axes
+                guard = f"if {path}.bias is not None:\n            " if isinstance(m.bias, str) else ""
+                flat = ".flatten()" if len(axes) > 1 else ""
+                code = self._value(m.bias_init, axes, f"{path}.bias")
+                out.append(f"{guard}{path}.bias.copy_(({code}).expand({self.shape(axes)}){flat})  # {self.comment(m.span)}")
+        return tuple(out)
+
+    def _by_dependency(self) -> list[Param]:
+        done: list[Param] = []
+        pending = list(self.layer.params.values())
+        while pending:
+            ready = [p for p in pending if all(r.name in {d.name for d in done} for r in refs(p.init))]
+            if not ready:
+                ready = pending[:1]
+            done += ready
+            pending = [p for p in pending if p not in ready]
+        return done
+
+    def _copy(self, path: str, init: Node, axes: tuple[str, ...], dtype: str, span: Span) -> str:
+        where = f"  # {self.comment(span)}"
+        if dtype == "real" and isinstance(init, Const) and not isinstance(init.value, bool):
+            return f"{path}.fill_({self.python(init)}){where}"
+        code = self._value(init, axes, path)
+        if dtype == "complex":
+            shape = self.shape(axes)
+            return f"{path}.copy_(torch.view_as_real(torch.as_tensor({code}).to(_complex_of({path}.dtype)).expand({shape}).resolve_conj().contiguous())){where}"
+        if not init.axes and not self._is_tensor(init):
+            return f"{path}.fill_({code}){where}"
+        return f"{path}.copy_({code}){where}"
+
+    def _is_tensor(self, node: Node) -> bool:
+        return any(isinstance(n, Draw | Ref) or n.axes for n in walk(node))
+
+    def _fill(self, path: str, init: Node, span: Span) -> str:
+        """The weight of a module: one expression for all entries, draws of the weight's own shape."""
+        printer = self._init_printer((), path, f"{path}.shape")
+        return f"{path}.copy_({self._tensor(printer(init), init, path)})  # {self.comment(span)}"
+
+    def _tensor(self, code: str, init: Node, path: str) -> str:
+        return code if self._is_tensor(init) else f"torch.full_like({path}, {code})"
+
+    def _value(self, init: Node, axes: tuple[str, ...], path: str) -> str:
+        atoms = self.layer.axes.atoms(axes)
+        printer = self._init_printer(atoms, path, None)
+        code = printer(init, atoms)
+        if atoms != axes and init.axes:
+            code = f"({code}).expand({self.shape(atoms)}).reshape({self.shape(axes)})"
+        return code
+
+    def _init_printer(self, atoms: Sequence[str], path: str, shape: str | None) -> TorchPrinter:
+        order = list(dict.fromkeys([*atoms, *self.layer.axes.axes]))
+
+        def name(r: Ref) -> str:
+            p = self.layer.params[r.name]
+            own = self.path(p.key)
+            return f"torch.view_as_complex({own})" if p.dtype == "complex" else own
+
+        scalars = {a: f"self.{n}" for a, n in self.arg_names.items()}
+        return _InitPrinter(name, order, scalars, self.size_attribute, path, shape)
+
+    # --- forward --------------------------------------------------------------------------------------------------------
+
+    def expression(self, d: Definition, wide: set[str]) -> str:
+        """The torch code of a value outside ops. Reductions are computed in float32 at least, and named in `wide`."""
+        layer = self.layer
+        extra = [a for n in walk(d.node) for a in n.axes]
+        order = list(dict.fromkeys([*d.atoms, *extra]))
+        row = isinstance(d.node, Reduce) and not self._contraction(d.node)
+        contraction = isinstance(d.node, Reduce) and not row
+        token = next((r.name for r in refs(d.node) if self._streams(r.name)), None)
+
+        def name(r: Ref) -> str:
+            streams = self._streams(r.name)
+            code = self.locals(r.name) if r.name not in layer.params else self._parameter(layer.params[r.name])
+            if streams and row and d.dtype == "real":
+                code = f"_wide({code})"
+            elif contraction and not streams and token is not None:
+                code = f"{code}.to({self.locals(token)}.dtype)"
+            dims = self.dims_of(r.name)
+            return code + _view(layer, dims, order, self.size_attribute)
+
+        like = self.locals(next(iter(layer.inputs)))
+        scalars = {a: f"self.{n}" for a, n in self.arg_names.items()}
+        printer = TorchPrinter(name, order, lambda r: self._streams(r.name), scalars, self.size_attribute, like)
+        code = printer(d.node)
+        back = _back(layer, d.axes, order)
+        if back:
+            code = f"({code}){back}"
+        mixed = any(r.name in wide or not self._streams(r.name) for r in refs(d.node))
+        if row:
+            wide.add(d.name)
+        elif token is not None and mixed and not contraction and not isinstance(d.node, Relabel | Ref) and d.dtype == "real":
+            code = f"({code}).to({like}.dtype)" if " " in code else f"{code}.to({like}.dtype)"
+        return code
+
+    def _contraction(self, node: Reduce) -> bool:
+        return node.op == "sum" and len(factors(node.body)) == 2 and len({f.axes for f in factors(node.body)}) > 1
+
+    def _parameter(self, p: Param) -> str:
+        path = self.path(p.key)
+        return f"torch.view_as_complex({path})" if p.dtype == "complex" else path
+
+    def _streams(self, name: str) -> bool:
+        p = self.partition
+        if name in self.layer.params:
+            return False
+        if name in p.definitions:
+            return p.definitions[name].time > 1
+        return True
+
+
+class _InitPrinter(TorchPrinter):
+    """Prints initial values: draws become torch's generators on the parameter's device, in its dtype."""
+
+    def __init__(self, name, order, scalars, size, path: str, shape: str | None) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(name, order, lambda r: False, scalars, size, path)
+        self.path, self.draw_shape = path, shape
+
+    def _print(self, node: Node):  # type: ignore[no-untyped-def]
+        from ssmc.codegen.torch_printer import Text
+
+        if isinstance(node, Draw):
+            args = ", ".join(self(a) for a in node.args)
+            size = self.draw_shape or "(" + "".join(f"{self.size(a)}, " for a in self.sort(node.axes)) + ")"
+            if node.kind == "hippo_legs":
+                return Text(f"_hippo_legs({args}, {self.path}.device)", node.axes, 20, False)
+            return Text(f"_{node.kind}({size}, {args}, {self.path})", self.sort(node.axes), 20, False)
+        if isinstance(node, Pointwise) and node.fn == "complex":
+            parts = [f"torch.as_tensor({self(a, node.axes)}, dtype={self.path}.dtype, device={self.path}.device)" for a in node.args]
+            return Text(f"torch.complex(*torch.broadcast_tensors({', '.join(parts)}))", self.sort(node.axes), 20, False)
+        text = super()._print(node)
+        if text.code.startswith("torch.arange("):
+            return Text(text.code.replace("dtype=dtype", f"dtype={self.path}.dtype"), text.axes, text.level, False)
+        return Text(text.code.replace("dtype=dtype", f"dtype={self.path}.dtype"), text.axes, text.level, text.scalar)
+
+
+def _view(layer, dims: Sequence[str], order: Sequence[str], size) -> str:  # type: ignore[no-untyped-def]
+    """From tensor dimensions to atoms in the order given."""
+    out = ""
+    for i, a in enumerate(dims):
+        parts = layer.axes.atoms((a,))
+        if len(parts) > 1:
+            out += f".unflatten({i - len(dims)}, ({', '.join(size(p) for p in parts)}))"
+    atoms = layer.axes.atoms(dims)
+    want = tuple(a for a in order if a in atoms)
+    return out + _move(atoms, want)
+
+
+def _back(layer, dims: Sequence[str], order: Sequence[str]) -> str:  # type: ignore[no-untyped-def]
+    atoms = layer.axes.atoms(dims)
+    now = tuple(a for a in order if a in atoms)
+    out = _move(now, atoms)
+    for i in reversed(range(len(dims))):
+        parts = layer.axes.atoms((dims[i],))
+        if len(parts) > 1:
+            at = i - len(dims)
+            out += f".flatten({at - len(parts) + 1}, {at})"
+    return out
+
+
+def _move(now: Sequence[str], want: Sequence[str]) -> str:
+    if tuple(now) == tuple(want):
+        return ""
+    n = len(now)
+    source = ", ".join(str(now.index(a) - n) for a in want)
+    target = ", ".join(str(i - n) for i in range(n))
+    return f".movedim(({source}), ({target}))"
+
+

@@ -1,0 +1,122 @@
+"""An op as torch sees it: the public function, the registered operators and their shapes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ssmc.codegen.op_text import OpText
+
+SCHEMA = {"int": "int", "float": "float", "bool": "bool"}
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorOp:
+    """The holes of `templates/torch/op.py.jinja` and `templates/torch/operators.py.jinja`."""
+
+    stem: str
+    op: str
+    title: str
+    spec: str
+    equations: tuple[str, ...]
+    operands: str
+    keywords: str
+    scalars: str
+    schema_scalars: str
+    states: str
+    packed_kinds: str
+    packed_gives: str
+    packed_kinds_back: str
+    packed_gives_back: str
+    cotangents: str
+    signature: tuple[str, ...]
+    roles: tuple[tuple[str, str, str], ...]
+    state_roles: tuple[tuple[str, str], ...]
+    first: str
+    streams: str
+    operand_names: str
+    state_names: str
+    differentiable: str
+    n_results: int
+    n_states: int
+    one_state: bool
+    one_result: bool
+    init: tuple[str, ...]
+    sizes: tuple[str, ...]
+    fake_results: tuple[str, ...]
+    fake_states: tuple[str, ...]
+    kernel: bool
+    reason: str
+    documented: tuple[str, ...]
+
+
+def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
+    """The operator of an op."""
+    r, names, p = o.r, o.names, o.program
+    tokens = [x for x in r.operands if x.token]
+    first = names(tokens[0].name)
+    results = [names(x.name) for x in p.results]
+    states = [names(c.of) for c in r.carried]
+    kinds = "".join("t" if x.token else "p" for x in r.operands)
+    init = []
+    for c in r.carried:
+        kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
+        size = ", ".join(["rows", *o.shape(c.axes)])
+        value = "0" if c.init is None else o.printer(c.init, c.atoms)
+        back = o.view(c.axes)[1]
+        full = f"{first}.new_zeros({size}, dtype={kind})"
+        init.append(f"{names(c.of)} = {full}" + ("" if c.init is None else f" + {_in(value)}{back}"))
+    gradients = p.adjoint.gradients
+    differentiable = [any(leaf.name in gradients for leaf in p.leaves if leaf.operand.name == x.name) for x in r.operands]
+    fake_results = []
+    for res in p.results:
+        size = ", ".join([f"*{first}.shape[:2]", *o.shape(res.axes)])
+        kind = "_complex_of(dtype)" if len(res.parts) > 1 else f"_stream_dtype({', '.join(names(x.name) for x in tokens)})"
+        fake_results.append(f"{first}.new_empty(({size}), dtype={kind})".replace("(({size}))", "()"))
+    fake_states = []
+    for c in r.carried:
+        kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
+        fake_states.append(f"{first}.new_empty(({', '.join(['rows', *o.shape(c.axes)])},), dtype={kind})")
+    documented = [f"{names(x.name)} [{', '.join([*(['batch', 'time'] if x.token else []), *x.axes])}]" for x in r.operands]
+    return OperatorOp(
+        stem=o.stem,
+        op=o.op,
+        title=o.title,
+        spec=o.spec,
+        equations=equations,
+        operands=", ".join(names(x.name) for x in r.operands),
+        keywords="".join(f", {s.name}" for s in o.scalars),
+        scalars="".join(f", {s.name}" for s in o.scalars),
+        schema_scalars="".join(f", {SCHEMA[s.kind]} {s.name}" for s in o.scalars),
+        states=", ".join(states),
+        packed_kinds=kinds + "s" * len(states) + "n" * len(o.scalars),
+        packed_gives="t" * len(results) + "s" * len(states),
+        packed_kinds_back="t" * len(results) + "s" * len(states) + kinds + "s" * len(states) + "n" * len(o.scalars),
+        packed_gives_back=kinds + "s" * len(states),
+        cotangents=", ".join([*(names(f"g:{x.name}") for x in p.results), *(names(f"g_last:{c.of}") for c in r.carried)]),
+        signature=(),
+        roles=tuple(
+            (names(x.name), "(" + "".join(f'"{a}", ' for a in [*(["batch", "time"] if x.token else []), *x.axes]) + ")", f"{o.spec}:{o.layer.source.line_of(x.span)}")
+            for x in r.operands
+        ),
+        state_roles=tuple((names(c.of), "(" + "".join(f'"{a}", ' for a in ["rows", *c.axes]) + ")") for c in r.carried),
+        first=first,
+        streams=", ".join(names(x.name) for x in tokens),
+        operand_names="(" + "".join(f'"{names(x.name)}", ' for x in r.operands) + ")",
+        state_names="(" + "".join(f'"{s}", ' for s in states) + ")",
+        differentiable="(" + "".join(f"{d}, " for d in differentiable) + ")",
+        n_results=len(results),
+        n_states=len(states),
+        one_state=len(states) == 1,
+        one_result=len(results) == 1,
+        init=tuple(init) if any(c.init is not None for c in r.carried) else (),
+        sizes=o.size_lines(),
+        fake_results=tuple(fake_results),
+        fake_states=tuple(fake_states),
+        kernel=o.kernel,
+        reason=f"recurrences of class {o.title} have no kernel yet",
+        documented=tuple(documented),
+    )
+
+
+def _in(code: str) -> str:
+    return code if code.isidentifier() else f"({code})"

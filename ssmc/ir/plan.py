@@ -1,0 +1,63 @@
+"""The Plan: for every recurrence its class, its modes with reasons, and its program. Output of `plan`, input of `emit`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ssmc.ir.classified import Classified
+from ssmc.ir.program import Program
+from ssmc.ir.regions import Partition
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChoice:
+    """A mode of evaluation: allowed, or refused with a reason. Costs are per batch and token, as text."""
+
+    name: str
+    allowed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One recurrence: what it is, how it may be evaluated, and its program."""
+
+    classified: Classified
+    program: Program
+    modes: tuple[ModeChoice, ...]
+    kernel: bool
+    equations: tuple[str, ...]
+    stability: tuple[str, ...]
+
+    def summary(self) -> dict[str, object]:
+        """What `PLAN` says of it."""
+        return {
+            "class": self.classified.letter,
+            "title": self.classified.title,
+            "modes": tuple(m.name for m in self.modes if m.allowed),
+            "refused": {m.name: m.reason for m in self.modes if not m.allowed},
+            "stability": self.stability,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole layer's plan."""
+
+    partition: Partition
+    programs: tuple[Planned, ...]
+    settings: Mapping[str, object]
+
+    def header(self) -> list[str]:
+        """The plan in words, for the file's head."""
+        out = [f"layer {self.partition.layer.name}"]
+        for p in self.programs:
+            r = p.program.recurrence
+            out.append(f"    {r.name}: class {p.classified.letter} ({p.classified.title})")
+            out += [f"        {line}" for line in p.equations]
+        out.append("")
+        for p in self.programs:
+            for m in p.modes:
+                out.append(f"plan: {p.program.recurrence.name}: {m.name} {'' if m.allowed else 'refused: '}{m.reason}")
+        return out

@@ -1,0 +1,19 @@
+"""Recurrent: one walk over all time, the state on chip. Every recurrence allows it."""
+
+from __future__ import annotations
+
+from ssmc.ir.classified import Classified
+from ssmc.modes import Cost, Mode
+
+
+def refuse(c: Classified) -> str | None:
+    """Never."""
+    return None
+
+
+def cost(c: Classified) -> Cost:
+    """Each state number is touched once a token; the chain is as long as the sequence."""
+    return Cost(flops="2*T*M + update", bytes="operands + results", depth="T")
+
+
+MODE = Mode("recurrent", refuse, cost, "one walk over time; enough when batch and channels fill the device")

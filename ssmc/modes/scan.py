@@ -1,0 +1,22 @@
+"""Scan: time is cut into pieces that run in parallel, and the states are passed between them. The steps must compose."""
+
+from __future__ import annotations
+
+from ssmc.ir.classified import Classified
+from ssmc.modes import Cost, Mode
+from ssmc.structures import structure
+
+
+def refuse(c: Classified) -> str | None:
+    """A recurrence whose steps do not compose in closed form."""
+    if structure(c.structure).solver == "scan":
+        return None
+    return f"steps of class {c.letter} ({c.title}) do not compose: " + c.reasons[-1]
+
+
+def cost(c: Classified) -> Cost:
+    """A second pass over the operands for the pieces' summaries; the chain is one piece and the passing."""
+    return Cost(flops="4*T*M + 2 updates", bytes="2 * operands + results + 4*P*M", depth="T/P + P")
+
+
+MODE = Mode("scan", refuse, cost, "time in P pieces, for long sequences that leave the device idle otherwise")

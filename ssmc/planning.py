@@ -1,0 +1,39 @@
+"""Partition -> Plan: each recurrence's class, modes with reasons, and program."""
+
+from __future__ import annotations
+
+from ssmc.analysis.classify import classify
+from ssmc.diagnostics.sink import Sink
+from ssmc.ir.plan import ModeChoice, Plan, Planned
+from ssmc.ir.regions import Partition
+from ssmc.lower.program import lower
+from ssmc.modes import modes
+from ssmc.options import Options
+from ssmc.structures import structure
+
+
+def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
+    """The plan of a layer; under a forced mode a refusal is an error."""
+    planned: list[Planned] = []
+    for r in partition.recurrences.values():
+        c = classify(r)
+        choices: list[ModeChoice] = []
+        for mode in modes():
+            reason = mode.refuse(c)
+            if reason is None and options.mode not in ("auto", mode.name):
+                reason = f"`--mode {options.mode}` was asked for"
+            choices.append(ModeChoice(mode.name, reason is None, reason or mode.why))
+        if options.mode != "auto":
+            forced = next((m for m in choices if m.name == options.mode), None)
+            if forced is None or not forced.allowed:
+                why = forced.reason if forced else "there is no such mode"
+                sink.report("SSM0401", f"`{options.mode}` cannot evaluate `{r.name}`", r.span, "this recurrence", notes=(why,))
+                continue
+        s = structure(c.structure)
+        if not s.kernel:
+            sink.report(
+                "SSM0402", f"`{r.name}` has no fast kernel", r.span, f"class {c.letter}, {c.title}",
+                notes=(*c.reasons, "it is evaluated token by token on the eager backend: correct, and slow"),
+            )  # fmt: skip
+        planned.append(Planned(c, lower(c), tuple(choices), s.kernel and options.backend == "triton", (), ()))
+    return None if sink.failed else Plan(partition, tuple(planned), options.settings)
