@@ -9,7 +9,7 @@ from __future__ import annotations
 from ssmc.ir import build as b
 from ssmc.ir import linear
 from ssmc.ir.expr import Node, Reduce, Ref, Relabel, walk
-from ssmc.lower.reverse import pull
+from ssmc.calculus.reverse import pull
 
 
 def affine(update: Node, symbol: Ref) -> tuple[Node, Node] | None:
