@@ -27,7 +27,6 @@ class Check:
 
     name: str
     value: str
-    command: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +86,7 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
         defaults=tuple(defaults),
         stored=tuple((f"self.{n}", n) for n in t.arg_names.values()),
         fixed=tuple(
-            Check(
-                t.arg_names[a.name],
-                repr(a.fixed),
-                f"--set {a.name}={str(a.fixed).lower() if isinstance(a.fixed, bool) else a.fixed}",
-            )
+            Check(t.arg_names[a.name], repr(a.fixed))
             for a in layer.args
             if a.fixed is not None and a not in flags
         ),
