@@ -1,6 +1,6 @@
 """The table of pointwise functions of the expression DAG: names, arities and result types.
 
-What a function *means* is in the interpreter (`ir/interpret.py`), how it is differentiated in `lower/derivatives.py`,
+What a function *means* is in the interpreter (`ir/interpret.py`), how it is differentiated in `calculus/derivatives.py`,
 how it is written in a backend's printer. A test holds the four tables against each other.
 """
 

@@ -9,7 +9,7 @@ from ssmc.ir.layer import Time
 from ssmc.ir.program import Adjoint, Field, Leaf, Let, Port, Program, Result
 from ssmc.ir.regions import Definition, Recurrence
 from ssmc.lower.pairs import pair, part_name, real
-from ssmc.lower.reverse import Tape, cotangent_name
+from ssmc.calculus.reverse import Tape, cotangent_name
 from ssmc.lower.rewriting import rewrite
 from ssmc.lower.share import share
 from ssmc.structures import structure
