@@ -138,7 +138,7 @@ def eager_op(o: OpText) -> EagerOp:
         advance=o.lines(advance),
         next_starts=tuple(f"{names(f'{f}:0')} = {names(f)}[:, -1]" for f in fields),
         before=_before(o, of(forward, [*inner, *p.epilogue])),
-        before_back=_before(o, backward),
+        before_back=_before(o, [*backward, *(o.let(n) for n in a.accumulated)]),
         epilogue=o.lines(of(forward, [*inner, *p.epilogue]), said),
         collected=tuple(_collected(o, part, atoms) for part, atoms in _parts(o)),
         returned=(*_returned_results(o), *_returned_states(o)),
