@@ -86,9 +86,7 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
         defaults=tuple(defaults),
         stored=tuple((f"self.{n}", n) for n in t.arg_names.values()),
         fixed=tuple(
-            Check(t.arg_names[a.name], repr(a.fixed))
-            for a in layer.args
-            if a.fixed is not None and a not in flags
+            Check(t.arg_names[a.name], repr(a.fixed)) for a in layer.args if a.fixed is not None and a not in flags
         ),
         sizes=t.sizes(),
         positive=tuple((a, t.size_attribute(a)) for a in layer.axes.axes),
@@ -258,10 +256,12 @@ def _linear(t: LayerText, m: Linear) -> list[str]:
 def _conv(t: LayerText, c: Conv, has_state: bool) -> list[str]:
     dims = t.dims_of(c.input)
     value = t.locals(c.input) + (".flatten(2)" if len(dims) > 1 else "")
-    taps, name = t.locals(f"{c.name}:taps"), t.locals(c.output.name)
-    flat = f"_flat({taps})" if len(dims) > 1 else taps
+    taps, name = t.locals(f"{c.name}:taps"), t.locals(t.partition.activations.get(c.name, c.output.name))
+    flat = f"None if {taps} is None else {taps}.flatten(2)" if len(dims) > 1 else taps
     given = flat if has_state else "None"
-    lines = [f"{name}, {taps} = _conv({t.path(c.key)}, {value}, {given}, cu_seqlens)  # {t.comment(c.span)}"]
+    op = t.convs[c.name]
+    head = f"{name}, {taps} = _conv(_ops.{op}, _{op}_activation, {t.path(c.key)}, {value}, {given}, cu_seqlens)"
+    lines = [f"{head}  # {t.comment(c.span)}"]
     if len(dims) > 1:
         lines += [f"{v} = {v}.unflatten(-1, ({t.shape(dims)}))" for v in (name, taps)]
     return lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ssmc.codegen.names import Names
@@ -29,7 +29,7 @@ class Owned:
 class LayerText:
     """Knows the names of the layer's class and prints its expressions."""
 
-    def __init__(self, partition: Partition, ops: Sequence[OpText]) -> None:
+    def __init__(self, partition: Partition, ops: Sequence[OpText], convs: Mapping[str, str]) -> None:
         self.partition, self.layer, self.ops = partition, partition.layer, {o.r.name: o for o in ops}
         layer = self.layer
         self.spec = base_name(layer.source)
@@ -38,6 +38,7 @@ class LayerText:
         self.arg_names = {a.name: self.attributes(a.name) for a in layer.args}
         for name in layer.inputs:
             self.locals(name)
+        self.convs = convs
         self.init_python = PythonPrinter(
             lambda a: self.arg_names[a], lambda x: self.size_attribute(x).removeprefix("self.")
         )

@@ -74,7 +74,9 @@ def reference_op(o: OpText) -> ReferenceOp:
     lines = tuple(line(d) for d in body)
     joined = []
     states = {c.of for c in r.carried}
-    whole = {n: names(f"{n}:all") if n in states else names(n) for n in r.results}  # a state's own name stays its last value
+    whole = {
+        n: names(f"{n}:all") if n in states else names(n) for n in r.results
+    }  # a state's own name stays its last value
     for n in r.results:
         d = r.definitions[n]
         size = "".join(f", {s}" for s in o.shape(o.sorted(d.atoms)))
