@@ -98,7 +98,7 @@ def layer_context(t: LayerText) -> LayerContext:
             if a.fixed is not None
         ),
         sizes=t.sizes(),
-        positive=tuple((a, t.size_attribute(a)) for a in layer.axes.axes),
+        positive=tuple((a, t.size_attribute(a).removeprefix("self.")) for a in layer.axes.axes),
         scopes=tuple(scopes),
         modules=tuple(x for x in owned if x.path in modules),
         parameters=tuple(x for x in owned if x.path not in modules and x.path not in buffers),
@@ -128,7 +128,7 @@ def _probe(t: LayerText) -> str:
         return t.path(p.key)
     for m in (*t.layer.linears.values(), *t.layer.convs.values()):
         return f"{t.path(m.key)}.weight"
-    return "None"
+    return "torch.empty(0)"
 
 
 def _fields(t: LayerText) -> list[StateField]:

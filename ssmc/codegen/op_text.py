@@ -12,6 +12,7 @@ from ssmc.ir import build as b
 from ssmc.ir.expr import Arg, Node, Ref, Size, walk
 from ssmc.ir.layer import Layer
 from ssmc.ir.program import Let, Program
+from ssmc.lower.reverse import cotangent_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +193,11 @@ class OpText:
         return next(x for x in self._all_lets() if x.name == name)
 
     def reference(self, name: str) -> Ref:
-        """A reference to an assigned name or a leaf, on the axes it really has."""
+        """A reference to an assigned name, a leaf or a field's cotangent, on the axes it really has."""
         leaf = next((x for x in self.program.leaves if x.name == name), None)
+        field = next((x for x in self.program.fields if name == cotangent_name(x.name)), None)
+        if field is not None:
+            return b.ref(name, field.atoms, "real")
         return b.ref(name, leaf.operand.atoms if leaf else self.let(name).node.axes, "real")
 
     def aligned(self, name: str, atoms: Sequence[str]) -> str:

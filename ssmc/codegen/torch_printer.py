@@ -39,7 +39,7 @@ class Text:
 
 class TorchPrinter:
     """Prints nodes. `name` gives the identifier of a reference, `order` the canonical rank of an axis, `has_lead` whether
-    a reference has leading dimensions (a token value) or not (a parameter)."""
+    a reference has leading dimensions (a token value) or not (a parameter); numbers become tensors like `like`, of `dtype`."""
 
     def __init__(
         self,
@@ -49,8 +49,9 @@ class TorchPrinter:
         scalar: Mapping[str, str],
         size: Callable[[str], str],
         like: str,
+        dtype: str = "dtype",
     ) -> None:
-        self.name, self.lead, self.scalar, self.size, self.like = name, lead, scalar, size, like
+        self.name, self.lead, self.scalar, self.size, self.like, self.dtype = name, lead, scalar, size, like, dtype
         self.rank = {a: i for i, a in enumerate(order)}
         self.helpers: set[str] = set()
 
@@ -93,7 +94,7 @@ class TorchPrinter:
             case Size():
                 return Text(self.size(node.axis), (), 20, True)
             case Index():
-                return Text(f"torch.arange({self.size(node.axis)}, device={self.like}.device, dtype=dtype)", node.axes, 20, False)
+                return Text(f"torch.arange({self.size(node.axis)}, device={self.like}.device, dtype={self.dtype})", node.axes, 20, False)
             case Ref():
                 return Text(self.name(node), self.sort(node.axes), 20, False)
             case Reduce():
@@ -158,7 +159,7 @@ class TorchPrinter:
             case "where":
                 branches = [a.code for a in args]
                 if args[1].scalar and args[2].scalar:
-                    branches[1] = f"{self.like}.new_tensor({branches[1]}, dtype=dtype)"
+                    branches[1] = f"{self.like}.new_tensor({branches[1]}, dtype={self.dtype})"
                 return Text(f"torch.where({', '.join(branches)})", target, 20, False)
             case "clip":
                 if args[1].scalar and args[2].scalar:
@@ -179,7 +180,7 @@ class TorchPrinter:
         return Text(SIMPLE[node.fn].format(*(a.code for a in args)), target, 20, False)
 
     def _tensor(self, text: Text) -> str:
-        return f"{self.like}.new_tensor({text.code}, dtype=dtype)" if text.scalar else text.code
+        return f"{self.like}.new_tensor({text.code}, dtype={self.dtype})" if text.scalar else text.code
 
     def _extremum(self, fn: str, a: Text, z: Text) -> str:
         if a.scalar and z.scalar:
