@@ -89,7 +89,7 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
             Check(t.arg_names[a.name], repr(a.fixed)) for a in layer.args if a.fixed is not None and a not in flags
         ),
         sizes=t.sizes(),
-        positive=tuple((a, t.size_attribute(a)) for a in layer.axes.axes),
+        positive=tuple((a, t.size_attribute(a).removeprefix("self.")) for a in layer.axes.axes),
         owned=tuple(_owned(t)),
         children=tuple(f"{t.path(m.key)}.reset_parameters()" for m in layer.modules),
         probe=_probe(t),
@@ -131,7 +131,7 @@ def _probe(t: LayerText) -> str:
         return t.path(p.key)
     for m in t.layer.modules:
         return f"{t.path(m.key)}.weight"
-    return "None"
+    return "torch.empty(0)"
 
 
 def _fields(t: LayerText) -> list[StateField]:

@@ -166,6 +166,9 @@ class LayerText:
                 axes = m.outputs[0].axes if isinstance(m, Linear) else m.output.axes
                 guard = f"if {path}.bias is not None:\n            " if isinstance(m.bias, str) else ""
                 flat = ".flatten()" if len(axes) > 1 else ""
+                if not self._is_tensor(m.bias_init):
+                    out.append(f"{guard}{path}.bias.fill_({self.python(m.bias_init)})  # {self.comment(m.span)}")
+                    continue
                 code = self._value(m.bias_init, axes, f"{path}.bias")
                 out.append(
                     f"{guard}{path}.bias.copy_(({code}).expand({self.shape(axes)}){flat})  # {self.comment(m.span)}"
@@ -248,7 +251,7 @@ class LayerText:
 
         like = self.locals(next(iter(layer.inputs)))
         scalars = {a: f"self.{n}" for a, n in self.arg_names.items()}
-        printer = TorchPrinter(name, order, lambda r: self._streams(r.name), scalars, self.size_attribute, like)
+        printer = TorchPrinter(name, order, lambda r: self._streams(r.name), scalars, self.size_attribute, like, f"_compute_dtype({like})")
         code = printer(d.node)
         back = _back(layer, d.axes, order)
         if back:
@@ -286,7 +289,7 @@ class _InitPrinter(TorchPrinter):
     """Prints initial values: draws become torch's generators on the parameter's device, in its dtype."""
 
     def __init__(self, name, order, scalars, size, path: str, shape: str | None) -> None:  # type: ignore[no-untyped-def]
-        super().__init__(name, order, lambda r: False, scalars, size, path)
+        super().__init__(name, order, lambda r: False, scalars, size, path, f"{path}.dtype")
         self.path, self.draw_shape = path, shape
 
     def _print(self, node: Node):  # type: ignore[no-untyped-def]
@@ -304,10 +307,7 @@ class _InitPrinter(TorchPrinter):
                 for a in node.args
             ]
             return Text(f"torch.complex(*torch.broadcast_tensors({', '.join(parts)}))", self.sort(node.axes), 20, False)
-        text = super()._print(node)
-        if text.code.startswith("torch.arange("):
-            return Text(text.code.replace("dtype=dtype", f"dtype={self.path}.dtype"), text.axes, text.level, False)
-        return Text(text.code.replace("dtype=dtype", f"dtype={self.path}.dtype"), text.axes, text.level, text.scalar)
+        return super()._print(node)
 
 
 def _view(layer, dims: Sequence[str], order: Sequence[str], size) -> str:  # type: ignore[no-untyped-def]
