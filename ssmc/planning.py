@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ssmc.analysis.classify import classify
+from ssmc.analysis.stability_report import report
 from ssmc.diagnostics.sink import Sink
 from ssmc.ir.plan import ModeChoice, Plan, Planned
 from ssmc.ir.regions import Partition
@@ -15,6 +16,7 @@ from ssmc.structures import structure
 def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
     """The plan of a layer; under a forced mode a refusal is an error."""
     planned: list[Planned] = []
+    verdicts = report(partition.layer, sink)
     for r in partition.recurrences.values():
         c = classify(r)
         choices: list[ModeChoice] = []
@@ -35,5 +37,5 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
                 "SSM0402", f"`{r.name}` has no fast kernel", r.span, f"class {c.letter}, {c.title}",
                 notes=(*c.reasons, "it is evaluated token by token on the eager backend: correct, and slow"),
             )  # fmt: skip
-        planned.append(Planned(c, lower(c), tuple(choices), s.kernel and options.backend == "triton", (), ()))
+        planned.append(Planned(c, lower(c), tuple(choices), s.kernel and options.backend == "triton", (), tuple(f"{v.property}: {v.verdict}" for v in verdicts.get(r.name, ()))))
     return None if sink.failed else Plan(partition, tuple(planned), options.settings)
