@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.names import Names
+from ssmc.codegen.outside import expression
 from ssmc.ir.expr import Const
 from ssmc.ir.layer import Conv, LayerArg, Linear
 from ssmc.ir.regions import Region
@@ -183,7 +184,7 @@ def _start(t: LayerText, name: str, init, axes, zeros: str) -> str:  # type: ign
     if isinstance(init, Const):
         return f"{zeros} + {t.python(init)}"
     d = Definition(name, axes, t.layer.axes.atoms(axes), init.dtype, init, Time.PARAMETER, False, True, Span(0, 0))
-    return f"{zeros} + ({t.expression(d, set())})"
+    return f"{zeros} + ({expression(t, d, set())})"
 
 
 def _forward(t: LayerText, has_state: bool) -> tuple[str, ...]:
@@ -222,7 +223,7 @@ def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> li
                 f"{t.locals(d.name)}, {field} = _previous({t.locals(d.of)}, {start}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
             ]
     value = p.definitions[region.name]
-    return [f"{t.locals(value.name)} = {t.expression(value, wide)}  # {t.comment(value.span)}"]
+    return [f"{t.locals(value.name)} = {expression(t, value, wide)}  # {t.comment(value.span)}"]
 
 
 def _init_code(t: LayerText, d) -> str:  # type: ignore[no-untyped-def]
@@ -272,7 +273,7 @@ def _op(t: LayerText, name: str, has_state: bool) -> list[str]:
     layer = t.layer
     args = []
     for x in o.r.operands:
-        value = t._parameter(layer.params[x.name]) if x.name in layer.params else t.locals(x.name)
+        value = t.parameter(layer.params[x.name]) if x.name in layer.params else t.locals(x.name)
         args.append(f"{o.names(x.name)}={value}")
     for s in o.scalars:
         args.append(f"{s.name}={f'self.{t.arg_names[s.argument]}' if s.argument else t.size_attribute(s.axis)}")
