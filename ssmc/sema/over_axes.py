@@ -94,5 +94,6 @@ def lower_index(r: Resolver, e: ast.Call) -> Node:
         raise Refused
     out: Node = b.ZERO
     for atom in r.table.atoms((r.axis(name),)):
-        out = b.add(b.mul(out, b.size(atom)), b.index(atom, e.span))
+        slow = b.ZERO if out is b.ZERO else b.mul(out, b.size(atom))
+        out = b.add(slow, b.index(atom, e.span))
     return out
