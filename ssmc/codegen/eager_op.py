@@ -116,7 +116,9 @@ def eager_op(o: OpText) -> EagerOp:
         streams=", ".join(names(x.name) for x in o.operands if x.token),
         sizes=o.size_lines(),
         parameters=tuple(
-            f"{names(leaf.name)} = {_source(o, leaf)}.to(dtype){o.view(leaf.operand.axes)[0]}" for leaf in p.leaves if not leaf.operand.token
+            f"{names(leaf.name)} = {_source(o, leaf)}.to(dtype){o.view(leaf.operand.axes)[0]}"
+            for leaf in p.leaves
+            if not leaf.operand.token
         ),
         hoisted=o.lines(slice_lets(p.hoisted, _reads([*forward, *update]) | set(needed))),
         hoisted_all=o.lines(slice_lets(p.hoisted, early_back)),
@@ -136,18 +138,24 @@ def eager_op(o: OpText) -> EagerOp:
         advance=o.lines(advance),
         next_starts=tuple(f"{names(f'{f}:0')} = {names(f)}[:, -1]" for f in fields),
         before=_before(o, of(forward, [*inner, *p.epilogue])),
-        before_back=_before(o, backward),
+        before_back=_before(o, [*backward, *(o.let(n) for n in a.accumulated)]),
         epilogue=o.lines(of(forward, [*inner, *p.epilogue]), said),
         collected=tuple(_collected(o, part, atoms) for part, atoms in _parts(o)),
         returned=(*_returned_results(o), *_returned_states(o)),
         update_parameters=", ".join([*(names(n) for n in _inputs(o, update)), *(names(f"{f}:prev") for f in fields)]),
         update=o.lines(update),
         update_back_parameters=", ".join(
-            [*(names(n) for n in _inputs(o, update_back)), *(names(f"{f}:prev") for f in fields), *(names(f"d:{f}") for f in fields)]
+            [
+                *(names(n) for n in _inputs(o, update_back)),
+                *(names(f"{f}:prev") for f in fields),
+                *(names(f"d:{f}") for f in fields),
+            ]
         ),
         update_back=o.lines(update_back),
         carries=tuple_of(
-            o.expanded(a.carries[f.name], f.atoms, "-1, ") if f.name in a.carries else f"torch.zeros_like({names(f'{f.name}:prev')})"
+            o.expanded(a.carries[f.name], f.atoms, "-1, ")
+            if f.name in a.carries
+            else f"torch.zeros_like({names(f'{f.name}:prev')})"
             for f in p.fields
         ),
         replay=o.lines(of(backward, p.prologue)),
@@ -155,7 +163,12 @@ def eager_op(o: OpText) -> EagerOp:
         adjoint_epilogue=o.lines(of(backward, a.epilogue)),
         solve_back=solve_back,
         adjoint=o.lines(of(backward, [*a.update, *a.prologue])),
-        zeros=tuple(f"{names(n)} = _zeros({names(streaming[0].operand.name)}, dtype, {', '.join(_accumulated_shape(o, n))})".replace(", )", ")") for n in a.accumulated),
+        zeros=tuple(
+            f"{names(n)} = _zeros({names(streaming[0].operand.name)}, dtype, {', '.join(_accumulated_shape(o, n))})".replace(
+                ", )", ")"
+            )
+            for n in a.accumulated
+        ),
         accumulate=tuple(f"{names(n)} = {names(n)} + {o.total(n, _accumulated_atoms(o, n))}" for n in a.accumulated),
         gradients=tuple_of(_token_gradient(o, leaf) for leaf in streaming if leaf.name in a.gradients),
         hoisted_back=o.lines(a.hoisted),
@@ -239,10 +252,16 @@ def _before(o: OpText, lets: Iterable[Let]) -> tuple[str, ...]:
     if not o.program.linear and lets and o.program.adjoint.carries:
         read |= {f.name for f in o.program.fields} if any(let.name.startswith("d:") for let in lets) else set()
     names = o.names
-    return tuple(f"{names(f'{f.name}:prev')} = _before({names(f.name)}, {names(f'{f.name}:0')})" for f in o.program.fields if f.name in read)
+    return tuple(
+        f"{names(f'{f.name}:prev')} = _before({names(f.name)}, {names(f'{f.name}:0')})"
+        for f in o.program.fields
+        if f.name in read
+    )
 
 
-def _solvers(o: OpText, update: tuple[Let, ...], update_back: tuple[Let, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _solvers(
+    o: OpText, update: tuple[Let, ...], update_back: tuple[Let, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The lines that solve for the fields of a chunk, and for their cotangents."""
     late = _late_reads(o)
     if o.program.linear:
@@ -388,7 +407,9 @@ def _joined(o: OpText, i: int, leaf: Leaf) -> str:
     shape = "".join(f", {s}" for s in o.shape(o.sorted(leaf.operand.atoms)))
     first = o.names(next(x for x in o.program.leaves if x.operand.token).operand.name)
     flip = ".flip(1)" if o.r.reverse else ""
-    return f"{o.names(f'd:{leaf.name}')} = _joined(grads, {i}, inputs[0].new_empty(rows, 0{shape}, dtype=dtype)){flip}".replace("inputs[0]", first)
+    return f"{o.names(f'd:{leaf.name}')} = _joined(grads, {i}, inputs[0].new_empty(rows, 0{shape}, dtype=dtype)){flip}".replace(
+        "inputs[0]", first
+    )
 
 
 def _returned_gradient(o: OpText, operand: Operand) -> str:

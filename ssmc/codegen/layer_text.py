@@ -38,7 +38,9 @@ class LayerText:
         self.arg_names = {a.name: self.attributes(a.name) for a in layer.args}
         for name in layer.inputs:
             self.locals(name)
-        self.init_python = PythonPrinter(lambda a: self.arg_names[a], lambda x: self.size_attribute(x).removeprefix("self."))
+        self.init_python = PythonPrinter(
+            lambda a: self.arg_names[a], lambda x: self.size_attribute(x).removeprefix("self.")
+        )
         self.python = PythonPrinter(lambda a: f"self.{self.arg_names[a]}", self.size_attribute)
 
     # --- names ----------------------------------------------------------------------------------------------------------
@@ -51,7 +53,11 @@ class LayerText:
         """The attribute a state_dict key leads to, from `self`."""
         out = "self"
         for part in key.split("."):
-            out = f"{out}.{part}" if part.isidentifier() and part not in ("None", "True", "False") else f'getattr({out}, "{part}")'
+            out = (
+                f"{out}.{part}"
+                if part.isidentifier() and part not in ("None", "True", "False")
+                else f'getattr({out}, "{part}")'
+            )
         return out
 
     def comment(self, span: Span) -> str:
@@ -88,11 +94,17 @@ class LayerText:
     def owned(self) -> tuple[Owned, ...]:
         """Linears, convolutions and parameters, in the order of the spec."""
         layer = self.layer
-        items = sorted([*layer.linears.values(), *layer.convs.values(), *layer.params.values()], key=lambda x: x.span.start)
+        items = sorted(layer.owned, key=lambda x: x.span.start)
         out = []
         for item in items:
             *scope, name = item.key.split(".")
-            code = self._linear(item) if isinstance(item, Linear) else self._conv(item) if isinstance(item, Conv) else self._param(item)
+            code = (
+                self._linear(item)
+                if isinstance(item, Linear)
+                else self._conv(item)
+                if isinstance(item, Conv)
+                else self._param(item)
+            )
             out.append(Owned(".".join(scope), name, self.path(item.key), code, self.comment(item.span)))
         return tuple(out)
 
@@ -145,7 +157,7 @@ class LayerText:
         layer = self.layer
         for p in self._by_dependency():
             out.append(self._copy(self.path(p.key), p.init, p.axes, p.dtype, p.span))
-        for m in [*layer.linears.values(), *layer.convs.values()]:
+        for m in layer.modules:
             path = self.path(m.key)
             if m.weight_init is not None:
                 out.append(self._fill(f"{path}.weight", m.weight_init, m.span))
@@ -157,7 +169,9 @@ class LayerText:
                     out.append(f"{guard}{path}.bias.fill_({self.python(m.bias_init)})  # {self.comment(m.span)}")
                     continue
                 code = self._value(m.bias_init, axes, f"{path}.bias")
-                out.append(f"{guard}{path}.bias.copy_(({code}).expand({self.shape(axes)}){flat})  # {self.comment(m.span)}")
+                out.append(
+                    f"{guard}{path}.bias.copy_(({code}).expand({self.shape(axes)}){flat})  # {self.comment(m.span)}"
+                )
         return tuple(out)
 
     def _by_dependency(self) -> list[Param]:
@@ -244,7 +258,13 @@ class LayerText:
         mixed = any(r.name in wide or not self._streams(r.name) for r in refs(d.node))
         if row:
             wide.add(d.name)
-        elif token is not None and mixed and not contraction and not isinstance(d.node, Relabel | Ref) and d.dtype == "real":
+        elif (
+            token is not None
+            and mixed
+            and not contraction
+            and not isinstance(d.node, Relabel | Ref)
+            and d.dtype == "real"
+        ):
             code = f"({code}).to({like}.dtype)" if " " in code else f"{code}.to({like}.dtype)"
         return code
 
@@ -281,7 +301,10 @@ class _InitPrinter(TorchPrinter):
                 return Text(f"_hippo_legs({args}, {self.path}.device)", node.axes, 20, False)
             return Text(f"_{node.kind}({size}, {args}, {self.path})", self.sort(node.axes), 20, False)
         if isinstance(node, Pointwise) and node.fn == "complex":
-            parts = [f"torch.as_tensor({self(a, node.axes)}, dtype={self.path}.dtype, device={self.path}.device)" for a in node.args]
+            parts = [
+                f"torch.as_tensor({self(a, node.axes)}, dtype={self.path}.dtype, device={self.path}.device)"
+                for a in node.args
+            ]
             return Text(f"torch.complex(*torch.broadcast_tensors({', '.join(parts)}))", self.sort(node.axes), 20, False)
         return super()._print(node)
 
@@ -317,5 +340,3 @@ def _move(now: Sequence[str], want: Sequence[str]) -> str:
     source = ", ".join(str(now.index(a) - n) for a in want)
     target = ", ".join(str(i - n) for i in range(n))
     return f".movedim(({source}), ({target}))"
-
-

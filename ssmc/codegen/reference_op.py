@@ -74,6 +74,8 @@ def reference_op(o: OpText) -> ReferenceOp:
     hoisted = tuple(line(d) for d in r.hoisted)
     lines = tuple(line(d) for d in body)
     joined = []
+    states = {c.of for c in r.carried}
+    whole = {n: names(f"{n}:all") if n in states else names(n) for n in r.results}  # a state's own name stays its last value
     for n in r.results:
         d = r.definitions[n]
         size = "".join(f", {s}" for s in o.shape(o.sorted(d.atoms)))
@@ -81,7 +83,7 @@ def reference_op(o: OpText) -> ReferenceOp:
         empty = f"{names(tokens[0].name)}.new_empty(rows, 0{size}{kind})"
         cast = "" if d.dtype == "complex" else ".to(y_dtype)"
         order = "[::-1]" if r.reverse else ""
-        joined.append(f"{names(n)} = torch.cat([{empty}] + {names(f'{n}:all')}{order}, 1){o.view(d.axes)[1]}{cast}")
+        joined.append(f"{whole[n]} = torch.cat([{empty}] + {names(f'{n}:all')}{order}, 1){o.view(d.axes)[1]}{cast}")
     finals = [f"{names(c.of)}{o.view(c.axes)[1]}" for c in r.carried]
     return ReferenceOp(
         name=o.reference_name,
@@ -104,7 +106,7 @@ def reference_op(o: OpText) -> ReferenceOp:
         body=lines,
         collected=tuple((names(f"{n}:all"), names(n)) for n in r.results),
         joined=tuple(joined),
-        results=", ".join(names(n) for n in r.results),
+        results=", ".join(whole.values()),
         states=finals[0] if len(finals) == 1 else f"({', '.join(finals)})",
     )
 

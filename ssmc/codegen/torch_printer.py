@@ -23,7 +23,13 @@ SIMPLE = {
     "conj": "torch.conj({})", "sqrt_clip": "_sqrt_clip({}, {})", "complex": "torch.complex({}, {})",
 }  # fmt: skip
 TENSOR_BINARY = {"min": "torch.minimum({}, {})", "max": "torch.maximum({}, {})"}
-HELPERS = {"softplus": "_softplus", "inv_softplus": "_inv_softplus", "phi1": "_phi1", "phi1_slope": "_phi1_slope", "sqrt_clip": "_sqrt_clip"}
+HELPERS = {
+    "softplus": "_softplus",
+    "inv_softplus": "_inv_softplus",
+    "phi1": "_phi1",
+    "phi1_slope": "_phi1_slope",
+    "sqrt_clip": "_sqrt_clip",
+}
 LETTERS = "abcdefghijklmnopqrsuvwxyz"
 
 
@@ -94,7 +100,12 @@ class TorchPrinter:
             case Size():
                 return Text(self.size(node.axis), (), 20, True)
             case Index():
-                return Text(f"torch.arange({self.size(node.axis)}, device={self.like}.device, dtype={self.dtype})", node.axes, 20, False)
+                return Text(
+                    f"torch.arange({self.size(node.axis)}, device={self.like}.device, dtype={self.dtype})",
+                    node.axes,
+                    20,
+                    False,
+                )
             case Ref():
                 return Text(self.name(node), self.sort(node.axes), 20, False)
             case Reduce():
@@ -139,7 +150,9 @@ class TorchPrinter:
             front = lead if _tokens(f, self.lead) else ""
             terms.append(front + "".join(letters[a] for a in self.sort(f.axes)))
             codes.append(self(f))
-        out = ("" if drop_lead or not any(_tokens(f, self.lead) for f in factors) else lead) + "".join(letters[a] for a in kept)
+        out = ("" if drop_lead or not any(_tokens(f, self.lead) for f in factors) else lead) + "".join(
+            letters[a] for a in kept
+        )
         return f'torch.einsum("{",".join(terms)}->{out}", {", ".join(codes)})'
 
     def _pointwise(self, node: Pointwise) -> Text:

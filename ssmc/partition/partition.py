@@ -27,7 +27,7 @@ class _Partitioner:
         self.definitions = normalise(layer)
         self.module_of = {o.name: m.name for m in layer.linears.values() for o in m.outputs}
         self.module_of.update({c.output.name: c.name for c in layer.convs.values()})
-        self.module_input = {m.name: m.input for m in (*layer.linears.values(), *layer.convs.values())}
+        self.module_input = {m.name: m.input for m in layer.modules}
         self.taken = {*self.definitions, *self.module_of, *layer.inputs, *layer.params, *layer.axes.axes, POSITION}
 
     def edges(self) -> dict[str, list[str]]:
@@ -95,7 +95,7 @@ class _Partitioner:
         """A component is made of equations, and runs in one direction."""
         for m in c:
             if m in self.module_of:
-                module = {**self.layer.linears, **self.layer.convs}[self.module_of[m]]
+                module = next(x for x in self.layer.modules if x.name == self.module_of[m])
                 self.sink.report(
                     "SSM0304", f"module `{module.name}` is inside a recurrence", module.span, "evaluated token by token",
                     notes=("the circle is through " + ", ".join(f"`{n}`" for n in c if n in self.definitions),),
@@ -165,9 +165,9 @@ class _Partitioner:
             axes = self.dims(name)
             token = name not in layer.params and self._time(name) > Time.PARAMETER
             module = self.module_of.get(name)
-            span = {**layer.linears, **layer.convs}[module].span if module else spans.get(name) or (
-                self.definitions[name].span if name in self.definitions else layer.span
-            )  # fmt: skip
+            span = next((m.span for m in layer.modules if m.name == module), None) or spans.get(name)
+            if span is None:
+                span = self.definitions[name].span if name in self.definitions else layer.span
             out.append(Operand(name, axes, layer.axes.atoms(axes), self.dtype(name), token, span))
         return tuple(sorted(out, key=lambda o: not o.token))
 
