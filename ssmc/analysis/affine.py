@@ -6,10 +6,10 @@ if it is, the coefficient is the derivative and the input is the value at zero, 
 
 from __future__ import annotations
 
+from ssmc.calculus.reverse import pull
 from ssmc.ir import build as b
 from ssmc.ir import linear
 from ssmc.ir.expr import Node, Reduce, Ref, Relabel, walk
-from ssmc.calculus.reverse import pull
 
 
 def affine(update: Node, symbol: Ref) -> tuple[Node, Node] | None:

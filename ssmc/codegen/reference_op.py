@@ -63,8 +63,9 @@ def reference_op(o: OpText) -> ReferenceOp:
     casts, starts = [], []
     for x in r.operands:
         view, _ = o.view(x.axes)
-        kind = "_complex_of(dtype)" if x.dtype == "complex" else "dtype"
-        casts.append(f"{names(x.name)} = {names(x.name)}.to({kind}){view}")
+        cast = {"complex": ".to(_complex_of(dtype))", "bool": ""}.get(x.dtype, ".to(dtype)")
+        if cast or view:
+            casts.append(f"{names(x.name)} = {names(x.name)}{cast}{view}")
     for i, c in enumerate(r.carried):
         kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
         given = "initial_state" if len(r.carried) == 1 else f"None if initial_state is None else initial_state[{i}]"
@@ -74,7 +75,9 @@ def reference_op(o: OpText) -> ReferenceOp:
     lines = tuple(line(d) for d in body)
     joined = []
     states = {c.of for c in r.carried}
-    whole = {n: names(f"{n}:all") if n in states else names(n) for n in r.results}  # a state's own name stays its last value
+    whole = {
+        n: names(f"{n}:all") if n in states else names(n) for n in r.results
+    }  # a state's own name stays its last value
     for n in r.results:
         d = r.definitions[n]
         size = "".join(f", {s}" for s in o.shape(o.sorted(d.atoms)))

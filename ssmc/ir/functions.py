@@ -34,9 +34,7 @@ _OPERATORS = _table(
     Function("not", 1, "bool", public=False),
 )
 
-_REAL = (
-    "log log1p sin cos tanh sqrt rsqrt sign sigmoid log_sigmoid softplus inv_softplus silu gelu gelu_tanh relu elu erf floor ceil round"
-).split()
+_REAL = ["log", "log1p", "sin", "cos", "tanh", "sqrt", "rsqrt", "sign", "sigmoid", "log_sigmoid", "softplus", "inv_softplus", "silu", "gelu", "gelu_tanh", "relu", "elu", "erf", "floor", "ceil", "round"]
 
 _CALLS = _table(
     *(Function(n, 1, complex_ok=True) for n in ("exp", "expm1", "square", "phi1")),

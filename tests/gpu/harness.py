@@ -79,7 +79,10 @@ def random_states(call: Call, rows: int, dtype: torch.dtype, device: str, seed: 
     _, last = call.reference(**one, **call.numbers, return_state=True)
     g = torch.Generator(device="cpu").manual_seed(seed)
     many = last if isinstance(last, tuple) else (last,)
-    out = tuple(torch.randn(rows, *v.shape[1:], generator=g, dtype=v.dtype).to(device=device, dtype=_wide(v, dtype)) for v in many)
+    out = tuple(
+        torch.randn(rows, *v.shape[1:], generator=g, dtype=v.dtype).to(device=device, dtype=_wide(v, dtype))
+        for v in many
+    )
     return out if isinstance(last, tuple) else out[0]
 
 
@@ -105,7 +108,10 @@ def cast(call: Call, dtype: torch.dtype) -> Call:
 
 def run(call: Call, states, backend: str | None, cu_seqlens=None, seed: int = 1):
     """Results, last states and all gradients of a random function of both; `backend` None is the reference."""
-    leaves = {k: (v.detach().clone().requires_grad_() if v.is_floating_point() or v.is_complex() else v) for k, v in call.operands.items()}
+    leaves = {
+        k: (v.detach().clone().requires_grad_() if v.is_floating_point() or v.is_complex() else v)
+        for k, v in call.operands.items()
+    }
     given = None
     if states is not None:
         many = states if isinstance(states, tuple) else (states,)
@@ -123,7 +129,11 @@ def run(call: Call, states, backend: str | None, cu_seqlens=None, seed: int = 1)
         w = torch.randn(o.shape, generator=g, dtype=torch.complex128 if o.is_complex() else torch.float64)
         w = w.to(device=o.device, dtype=torch.complex128 if o.is_complex() else torch.float64)
         wide = o.to(w.dtype)
-        loss = loss + (torch.view_as_real(wide) * torch.view_as_real(w)).sum() if o.is_complex() else loss + (wide * w).sum()
+        loss = (
+            loss + (torch.view_as_real(wide) * torch.view_as_real(w)).sum()
+            if o.is_complex()
+            else loss + (wide * w).sum()
+        )
     grads = {}
     if isinstance(loss, torch.Tensor) and loss.requires_grad:
         wanted = {k: v for k, v in leaves.items() if v.requires_grad}
@@ -153,7 +163,11 @@ def compare(call: Call, dtype: torch.dtype, states, backend: str, cu_seqlens=Non
     high = cast(low, torch.float64)
     wide = None
     if states is not None:
-        wide = tuple(v.to(_wide(v, torch.float64)) for v in states) if isinstance(states, tuple) else states.to(_wide(states, torch.float64))
+        wide = (
+            tuple(v.to(_wide(v, torch.float64)) for v in states)
+            if isinstance(states, tuple)
+            else states.to(_wide(states, torch.float64))
+        )
     got, got_grads = run(low, states, backend, cu_seqlens)
     want, want_grads = run(high, wide, None, cu_seqlens)
     rms = dtype != torch.float32
@@ -166,5 +180,3 @@ def check(errors: dict[str, float], dtype: torch.dtype) -> None:
     for k, e in errors.items():
         limit = BACKWARD[dtype] if k.startswith("d ") else FORWARD[dtype]
         assert e <= limit, f"{k}: {e:.2e} > {limit:.0e}; all: { {n: f'{v:.1e}' for n, v in errors.items()} }"
-
-

@@ -47,7 +47,12 @@ def test_lengths(name: str, T: int, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("name", KERNELS)
 def test_no_tokens(name: str) -> None:
     for call in calls(name, 2, 3):
-        empty = Call(call.module, call.op, {k: v[:, :0] if k in call.tokens() else v for k, v in call.operands.items()}, call.numbers)
+        empty = Call(
+            call.module,
+            call.op,
+            {k: v[:, :0] if k in call.tokens() else v for k, v in call.operands.items()},
+            call.numbers,
+        )
         states = random_states(call, 2, torch.float32, "cuda")
         outs, grads = run(empty, states, "triton")
         many = states if isinstance(states, tuple) else (states,)
@@ -82,7 +87,11 @@ def test_splits(name: str) -> None:
                     assert error(torch.cat([p[i] for p in parts], 1), w, False) < 2e-5
             else:
                 assert error(torch.cat(parts, 1), whole, False) < 2e-5
-            for a, b in zip(state if isinstance(state, tuple) else (state,), last if isinstance(last, tuple) else (last,), strict=True):
+            for a, b in zip(
+                state if isinstance(state, tuple) else (state,),
+                last if isinstance(last, tuple) else (last,),
+                strict=True,
+            ):
                 assert error(a, b, False) < 2e-5
 
 
@@ -108,7 +117,9 @@ def test_rows_do_not_see_each_other(name: str) -> None:
             if other[k].is_floating_point():
                 other[k][1:] = float("nan")
         got = op(**other, **call.numbers, backend="triton")
-        for a, b in zip(got if isinstance(got, tuple) else (got,), want if isinstance(want, tuple) else (want,), strict=True):
+        for a, b in zip(
+            got if isinstance(got, tuple) else (got,), want if isinstance(want, tuple) else (want,), strict=True
+        ):
             assert torch.equal(a[:1], b[:1])
 
 
@@ -119,7 +130,9 @@ def test_views(name: str) -> None:
         wide = {}
         for k, v in call.operands.items():
             if k in call.tokens() and v.dim() > 2:
-                parent = torch.full((*v.shape[:2], *v.shape[2:-1], v.shape[-1] * 3 + 5), float("nan"), device="cuda", dtype=v.dtype)
+                parent = torch.full(
+                    (*v.shape[:2], *v.shape[2:-1], v.shape[-1] * 3 + 5), float("nan"), device="cuda", dtype=v.dtype
+                )
                 view = parent[..., 2 : 2 + v.shape[-1]]
                 view.copy_(v)
                 wide[k] = view
@@ -127,7 +140,9 @@ def test_views(name: str) -> None:
                 wide[k] = v
         op = getattr(call.module, call.op)
         got, want = op(**wide, **call.numbers, backend="triton"), op(**call.operands, **call.numbers, backend="triton")
-        for a, b in zip(got if isinstance(got, tuple) else (got,), want if isinstance(want, tuple) else (want,), strict=True):
+        for a, b in zip(
+            got if isinstance(got, tuple) else (got,), want if isinstance(want, tuple) else (want,), strict=True
+        ):
             assert torch.equal(a, b)
 
 
