@@ -18,6 +18,7 @@ HERE = Path(__file__).parent / "variants"
 CLASSES = {
     "bidir": {"h": "D", "g": "D"},
     "elman": {"h": "X"},
+    "learned": {"h": "D"},
     "linattn": {"S": "D"},
     "lstm": {"h": "X"},
     "osc": {"v": "P"},
