@@ -8,6 +8,7 @@ from ssmc.diagnostics.sink import Sink
 from ssmc.ir.equations import equations
 from ssmc.ir.plan import ModeChoice, Plan, Planned
 from ssmc.ir.regions import Partition
+from ssmc.lower.convolution import lower_conv
 from ssmc.lower.program import lower
 from ssmc.modes import modes
 from ssmc.options import Options
@@ -30,7 +31,9 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
             forced = next((m for m in choices if m.name == options.mode), None)
             if forced is None or not forced.allowed:
                 why = forced.reason if forced else "there is no such mode"
-                sink.report("SSM0401", f"`{options.mode}` cannot evaluate `{r.name}`", r.span, "this recurrence", notes=(why,))
+                sink.report(
+                    "SSM0401", f"`{options.mode}` cannot evaluate `{r.name}`", r.span, "this recurrence", notes=(why,)
+                )
                 continue
         s = structure(c.structure)
         if not s.kernel:
@@ -41,4 +44,11 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
         stability = tuple(f"{v.property}: {v.verdict}" for v in verdicts.get(r.name, ()))
         kernel = s.kernel and options.backend == "triton"
         planned.append(Planned(c, lower(c), tuple(choices), kernel, equations(r), stability))
-    return None if sink.failed else Plan(partition, tuple(planned), options.settings)
+    if sink.failed:
+        return None
+    layer = partition.layer
+    convs = tuple(
+        lower_conv(c, layer.axes.atoms(c.output.axes), partition.definitions.get(partition.activations.get(c.name, "")))
+        for c in layer.convs.values()
+    )
+    return Plan(partition, tuple(planned), options.settings, convs)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from math import prod
+from typing import Any
 
 from ssmc.analysis.classify import classify
 from ssmc.diagnostics.sink import Sink
@@ -21,34 +23,45 @@ from ssmc.sema.analyze import analyze
 from ssmc.syntax.ast import Spec
 
 MOST = 16  # combinations that are looked at
-Values = tuple[bool | str, ...]
+Values = tuple[Any, ...]
 
 
 def with_variants(plan: Plan, spec: Spec, options: Options) -> Plan:
     """The plan with the arguments that `__init__` decides, and the layer under each of their values."""
     layer = plan.partition.layer
-    flags = [a for a in layer.args if a.kind in ("bool", "choice") and a.fixed is not None and a.name not in options.settings]
+    flags = [
+        a for a in layer.args if a.kind in ("bool", "choice") and a.fixed is not None and a.name not in options.settings
+    ]
     if not flags:
         return plan
-    combinations = list(product(*(_values(a) for a in flags)))
-    if len(combinations) > MOST:
+    defaults = tuple(a.fixed for a in flags)
+    seen: dict[Values, Partition] = {defaults: plan.partition}
+
+    def same(values: Values) -> bool:
+        part = _partition(plan, spec, options, flags, values)
+        if part is None or _fingerprint(part) != mark:
+            return False
+        seen[values] = part
+        return True
+
+    mark = _fingerprint(plan.partition)
+    free: list[int] = []
+    for i, a in enumerate(flags):
+        joint = [_values(f) if k in (*free, i) else [f.fixed] for k, f in enumerate(flags)]
+        fresh = [c for c in product(*joint) if c not in seen]
+        if prod(len(v) for v in joint) <= MOST and all(same(c) for c in fresh):
+            free.append(i)
+        else:
+            seen = {c: p for c, p in seen.items() if c[i] == a.fixed}
+    if not free:
         return plan
-    parts = {c: _partition(plan, spec, options, flags, c) for c in combinations}
-    prints = {c: None if p is None else _fingerprint(p) for c, p in parts.items()}
-    free = [i for i in range(len(flags)) if _indifferent(i, prints)]
-    kept = {
-        tuple(c[i] for i in free): p
-        for c, p in parts.items()
-        if p is not None and all(c[i] == flags[i].fixed for i in range(len(flags)) if i not in free)
-    }
-    if not free or len(kept) < 2:
-        return plan
-    return replace(plan, flags=tuple(flags[i] for i in free), variants=tuple(Variant(c, p) for c, p in kept.items()))
+    kept = tuple(Variant(tuple(c[i] for i in free), p) for c, p in seen.items())
+    return replace(plan, flags=tuple(flags[i] for i in free), variants=kept)
 
 
-def _values(a: LayerArg) -> list[bool | str]:
+def _values(a: LayerArg) -> list[Any]:
     """The values of an argument, its default first."""
-    all_values: list[bool | str] = [True, False] if a.kind == "bool" else list(a.choices)
+    all_values: list[Any] = [True, False] if a.kind == "bool" else list(a.choices)
     return sorted(all_values, key=lambda v: v != a.fixed)
 
 
@@ -69,17 +82,3 @@ def _fingerprint(p: Partition) -> tuple[object, ...]:
     convs = tuple((c.name, c.output.axes, c.width) for c in p.layer.convs.values())
     delays = tuple((d.name, d.offset, d.axes) for d in p.delays.values())
     return tuple(ops), convs, delays, tuple(p.layer.inputs), p.uses_position
-
-
-def _indifferent(i: int, prints: dict[Values, tuple[object, ...] | None]) -> bool:
-    """Whether the i-th flag never changes the fingerprint."""
-    groups: dict[Values, set[int]] = {}
-    seen: list[tuple[object, ...] | None] = []
-    for values, mark in prints.items():
-        if mark is None:
-            return False
-        number = next((n for n, other in enumerate(seen) if other == mark), len(seen))
-        if number == len(seen):
-            seen.append(mark)
-        groups.setdefault(values[:i] + values[i + 1 :], set()).add(number)
-    return all(len(g) == 1 for g in groups.values())

@@ -210,9 +210,10 @@ class OpText:
         return next(x for x in self._all_lets() if x.name == name)
 
     def reference(self, name: str) -> Ref:
-        """A reference to an assigned name or a leaf, on the axes it really has."""
-        leaf = next((x for x in self.program.leaves if x.name == name), None)
-        return b.ref(name, leaf.operand.atoms if leaf else self.let(name).node.axes, "real")
+        """A reference to an assigned name, a leaf, or the cotangent of a field, on the axes it really has."""
+        given = {x.name: x.operand.atoms for x in self.program.leaves}
+        given |= {f"d:{f.name}": f.atoms for f in self.program.fields}
+        return b.ref(name, given[name] if name in given else self.let(name).node.axes, "real")
 
     def aligned(self, name: str, atoms: Sequence[str]) -> str:
         """The code of a name with a dimension for each of the atoms."""
