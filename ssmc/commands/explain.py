@@ -9,8 +9,8 @@ from ssmc.commands.files import read_source
 from ssmc.commands.settings import add_json, add_plan, add_settings, options, positive
 
 SUMMARY = "tell what the compiler makes of a layer, and why"
-DESCRIPTION = """Tell what the compiler makes of a layer: its axes and values, the regions in order, and for every recurrence
-its equations, class, frontier, adjoint, modes and stability; then parameters, work and state.
+DESCRIPTION = """Tell what the compiler makes of a layer: its axes and values, the regions in order, and for every
+recurrence its equations, class, frontier, adjoint, modes and stability; then parameters, work and state.
 
 Counts are given in the layer's arguments and for their defaults; --set gives others, also to required arguments."""
 

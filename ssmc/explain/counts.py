@@ -155,9 +155,10 @@ def _as(kind: str, value: int | float | Fraction) -> int | float:
 
 
 def arguments(layer: Layer, example: int = 1024) -> tuple[dict[str, Value], tuple[str, ...]]:
-    """A value for every argument: what it was set to, its default, or for a required one an example (whose names follow).
+    """A value for every argument: what it was set to, its default, or for a required one an example.
 
-    The first required whole number gets the example (it is the width as a rule), every other one 16.
+    The names of the latter come second. The first required whole number gets the example (it is the width as a rule),
+    every other one 16.
     """
     sizes, args, examples = Sizes(layer), dict[str, Value](), list[str]()
     for a in layer.args:

@@ -77,7 +77,7 @@ def _values(partition: Partition) -> list[dict[str, Any]]:
         *((s.name, s.axes, "state", s.span) for s in layer.states.values()),
     ]  # fmt: skip
     found.sort(key=lambda x: x[3].start)
-    return [{"name": n, "axes": list(axes), "kind": kind, "known": _known(n, kind, layer)} for n, axes, kind, _ in found]
+    return [{"name": n, "axes": list(a), "kind": kind, "known": _known(n, kind, layer)} for n, a, kind, _ in found]
 
 
 def _known(name: str, kind: str, layer: Layer) -> str:
@@ -88,7 +88,8 @@ def _known(name: str, kind: str, layer: Layer) -> str:
 
 def _region(r: Region, plan: Plan, sizes: Sizes, args: Mapping[str, Value]) -> dict[str, Any]:
     partition = plan.partition
-    found = partition.definitions.get(r.name) if r.kind not in ("linear", "conv", "op", "delay") else None
+    name = partition.activations.get(r.name, "") if r.kind == "conv" else r.name
+    found = partition.definitions.get(name) if r.kind not in ("linear", "op", "delay") else None
     work = _region_work(r, plan, sizes)
     return {
         "kind": r.kind,
@@ -108,7 +109,9 @@ def _region_work(r: Region, plan: Plan, sizes: Sizes) -> Work:
     if r.kind == "linear":
         return module_work(layer.linears[r.name], layer, sizes)
     if r.kind == "conv":
-        return module_work(layer.convs[r.name], layer, sizes)
+        own = module_work(layer.convs[r.name], layer, sizes)
+        fused = partition.activations.get(r.name)
+        return own if fused is None else own + region_work(partition, fused, sizes)
     if r.kind == "op":
         p = next(p.program for p in plan.programs if p.program.recurrence.name == r.name)
         return lets_work([*p.prologue, *p.update, *p.epilogue], sizes)
@@ -156,7 +159,10 @@ def _state(partition: Partition, sizes: Sizes, args: Mapping[str, Value]) -> dic
     for f in fields(partition, sizes):
         total += f.count
         rows.append({
-            "name": f.name, "what": f.what, "axes": list(f.axes), "count": str(f.count),
+            "name": f.name,
+            "what": f.what,
+            "axes": list(f.axes),
+            "count": str(f.count),
             "count_value": sizes.value(f.count, args),
         })  # fmt: skip
     return {"fields": rows, "count": str(total), "count_value": sizes.value(total, args)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -78,7 +78,9 @@ def _regions(x: dict[str, Any]) -> Iterator[str]:
     yield "Regions, in order of evaluation, with the FLOPs of one token"
     rows = []
     for i, r in enumerate(x["regions"], 1):
-        shown = r["equation"] or f"{', '.join(r['reads'])} -> {', '.join(r['writes'])}"
+        shown = f"{', '.join(r['reads'])} -> {', '.join(r['writes'])}"
+        if r["equation"]:
+            shown = r["equation"] if r["kind"] != "conv" else f"{shown}, fused {r['equation']}"
         rows.append((f"{i}.", f"{r['kind']} {r['name']}", shown, big(r["flops_value"])))
     yield from table(rows, widest=64)
 
@@ -123,7 +125,8 @@ def _work(x: dict[str, Any]) -> Iterator[str]:
 
 def typed(v: dict[str, Any]) -> str:
     """`h[E, N]`."""
-    return v["name"] + (f"[{', '.join(v['axes'])}]" if v["axes"] else "")
+    axes = f"[{', '.join(v['axes'])}]" if v["axes"] else ""
+    return f"{v['name']}{axes}"
 
 
 def big(n: int | None) -> str:
@@ -133,7 +136,8 @@ def big(n: int | None) -> str:
 
 def wrapped(head: str, body: str, indent: str = "  ") -> Iterator[str]:
     """A line, continued further in if it is long."""
-    yield from wrap(head + body, WIDTH, initial_indent=indent, subsequent_indent=indent + "    ", break_long_words=False)
+    after = indent + "    "
+    yield from wrap(head + body, WIDTH, initial_indent=indent, subsequent_indent=after, break_long_words=False)
 
 
 def _narrow(lines: Iterable[str]) -> Iterator[str]:
@@ -143,10 +147,11 @@ def _narrow(lines: Iterable[str]) -> Iterator[str]:
         yield from wrapped("", line.lstrip(), indent)
 
 
-def table(rows: list[tuple[str, ...]], indent: str = "  ", widest: int = 48) -> Iterator[str]:
+def table(rows: Sequence[tuple[str, ...]], indent: str = "  ", widest: int = 48) -> Iterator[str]:
     """Rows in columns; a cell that is wider than `widest` pushes the rest of its row."""
     widths = [
-        max((len(r[i]) for r in rows if len(r[i]) <= widest), default=0) for i in range(max(map(len, rows), default=0))
+        max((len(r[i]) for r in rows if len(r[i]) <= widest), default=0)
+        for i in range(max(map(len, rows), default=0))
     ]
     for r in rows:
         yield (indent + "  ".join(f"{c:{w}}" for c, w in zip(r, widths, strict=True) if w or c)).rstrip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ssmc.explain.counts import Count, Sizes, number
+from ssmc.explain.counts import Count, Sizes, arguments, number
 from ssmc.ir.equations import optional
 from ssmc.ir.expr import Node, Pointwise, Reduce, Ref, walk
 from ssmc.ir.layer import Conv, Layer, Linear, Param
@@ -73,10 +73,8 @@ def _entry(
 
 
 def has_bias(m: Linear | Conv, layer: Layer) -> bool:
-    """Whether a module has a bias, under the flags the layer was compiled for."""
-    if isinstance(m.bias, bool):
-        return m.bias
-    return next(bool(a.fixed) for a in layer.args if a.name == m.bias)
+    """Whether a module has a bias; one that an argument decides, by that argument's setting or default."""
+    return m.bias if isinstance(m.bias, bool) else bool(arguments(layer)[0][m.bias])
 
 
 def _rows(m: Linear | Conv, sizes: Sizes) -> Count:

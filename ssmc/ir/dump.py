@@ -1,4 +1,4 @@
-"""Every level of a compilation as readable text (`--emit`) and as data (`--emit ... --json`). Nothing reads these back."""
+"""Every level of a compilation as readable text (`--emit`) and as data (`--emit ... --json`); nothing reads it back."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ def _modules(x: Layer) -> Iterator[str]:
     for item in sorted(x.owned, key=lambda m: m.span.start):
         if item.name in x.params:
             p = x.params[item.name]
-            marks = [w for w, on in (("complex", p.dtype == "complex"), ("no_decay", not p.decay), ("fixed", not p.trainable)) if on]
+            found = (("complex", p.dtype == "complex"), ("no_decay", not p.decay), ("fixed", not p.trainable))
+            marks = [word for word, holds in found if holds]
             within = f" in [{pretty(p.range[0])}, {pretty(p.range[1])}]" if p.range else ""
             yield " ".join([f"{IN}param {typed(p.name, p.axes)} = {pretty(p.init)}{within}", *marks, f'as "{p.key}"'])
         elif item.name in x.linears:
@@ -98,6 +99,8 @@ def _regions(done: Compilation) -> Iterator[str]:
     assert x is not None
     for r in x.regions:
         yield f"{r.kind} {r.name}: {', '.join(r.reads)} -> {', '.join(r.writes)}"
+        if x.activations.get(r.name) and r.kind == "conv":
+            yield f"{IN}{equation(x.definitions[x.activations[r.name]])}"
         if r.kind == "op":
             yield from (f"{IN}{line}" for line in _recurrence(x.recurrences[r.name]))
         elif r.name in x.definitions and r.kind not in ("linear", "conv"):

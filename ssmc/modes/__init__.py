@@ -1,7 +1,7 @@
 """Evaluation modes: each file of this room holds one `MODE`, found by listing the room.
 
-A mode looks at a classified recurrence and either takes it or refuses with a reason, which is data: under `auto` it is a
-note, under a forced mode it is the error. `cost` counts work a token and index, and the serial depth, as expressions;
+A mode looks at a classified recurrence and either takes it or refuses with a reason, which is data: under `auto` it is
+a note, under a forced mode it is the error. `cost` counts work a token and index, and the serial depth, as expressions;
 `seconds` is an estimate from the same counts, good for comparing modes on one device and for nothing else.
 """
 

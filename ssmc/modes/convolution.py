@@ -1,4 +1,7 @@
-"""Convolution: the filter over the whole length, then FFT or direct. The recurrence must be linear and time-invariant."""
+"""Convolution: the filter over the whole length, then FFT or direct.
+
+The recurrence must be linear and time-invariant.
+"""
 
 from __future__ import annotations
 

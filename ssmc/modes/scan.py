@@ -1,4 +1,7 @@
-"""Scan: time is cut into pieces that run in parallel, and the states are passed between them. The steps must compose."""
+"""Scan: time is cut into pieces that run in parallel, and the states are passed between them.
+
+The steps must compose.
+"""
 
 from __future__ import annotations
 
