@@ -242,7 +242,7 @@ def _starts(o: OpText, state: str, states: bool) -> list[str]:
     lines = [f"{name} = _start({name}, {first}, {kind}, {size})"]
     for f in _fields_of(o, state):
         part = {"re": ".real", "im": ".imag", "": ""}[f.part]
-        target = o.names(f"{f.name}:0") if states else o.names(f"carry:{f.name}")
+        target = o.names(f"{f.name}:0") if states else o.names(f"d:{f.name}:0")
         lines.append(f"{target} = {name}{part}{view}")
     return lines
 
@@ -275,7 +275,7 @@ def _solvers(
     tokens_back = tuple_of(names(n) for n in _inputs(o, update_back)) if _inputs(o, update_back) else "()"
     previous = tuple_of(names(f"{f}:prev") for f in fields)
     reads = tuple_of(_read(o, f) for f in o.program.fields)
-    carries = tuple_of(names(f"carry:{f}") for f in fields)
+    carries = tuple_of(names(f"d:{f}:0") for f in fields)
     result = tuple_of(names(f"d:{f}") for f in fields)
     assert a.carries
     back = [f"{result}, {carries} = _walk_back(update_back, {tokens_back}, {previous}, {reads}, {carries}, j_t - i_t)"]
@@ -305,7 +305,7 @@ def _left_over(o: OpText) -> tuple[str, ...]:
     a, out = o.program.adjoint, []
     for f in o.program.fields:
         if f.name in a.reads_before:
-            carry = o.names(f"carry:{f.name}")
+            carry = o.names(f"d:{f.name}:0")
             out.append(f"{carry} = {carry} + {o.aligned(a.reads_before[f.name], f.atoms)}[:, 0]")
     return tuple(out)
 
@@ -340,17 +340,17 @@ def _scan_back(o: OpText, port: Port) -> list[str]:
     reads = [_read(o, f) for f in fields]
     if len(fields) == 1:
         f = fields[0].name
-        return [f"{names(f'd:{f}')}, {names(f'carry:{f}')} = _scan_back({a}, {reads[0]}, {names(f'carry:{f}')})"]
+        return [f"{names(f'd:{f}')}, {names(f'd:{f}:0')} = _scan_back({a}, {reads[0]}, {names(f'd:{f}:0')})"]
     re, im = (f.name for f in fields)
-    pair, carry = names(f"d:{re.removesuffix(':re')}:pair"), names(f"carry:{re.removesuffix(':re')}:pair")
+    pair, carry = names(f"d:{re.removesuffix(':re')}:pair"), names(f"d:{re.removesuffix(':re')}:pair:0")
     some = next((r for r in reads if r != "None"), None)
     both = [r if r != "None" else f"torch.zeros_like({some})" for r in reads]
     code = "None" if some is None else f"torch.complex({', '.join(both)})"
     return [
-        f"{carry} = torch.complex({names(f'carry:{re}')}, {names(f'carry:{im}')})",
+        f"{carry} = torch.complex({names(f'd:{re}:0')}, {names(f'd:{im}:0')})",
         f"{pair}, {carry} = _scan_back({a}, {code}, {carry})",
         f"{names(f'd:{re}')}, {names(f'd:{im}')} = {pair}.real, {pair}.imag",
-        f"{names(f'carry:{re}')}, {names(f'carry:{im}')} = {carry}.real, {carry}.imag",
+        f"{names(f'd:{re}:0')}, {names(f'd:{im}:0')} = {carry}.real, {carry}.imag",
     ]
 
 
@@ -436,7 +436,7 @@ def _returned_state_gradients(o: OpText) -> list[str]:
     out = []
     for i, c in enumerate(o.r.carried):
         _, back = o.view(c.axes)
-        parts = [o.names(f"carry:{f.name}") for f in _fields_of(o, c.of)]
+        parts = [o.names(f"d:{f.name}:0") for f in _fields_of(o, c.of)]
         value = parts[0] if len(parts) == 1 else f"torch.complex({', '.join(parts)})"
         out.append(f"_state_gradient({value}{back}, inputs[{len(o.operands) + i}])")
     return out

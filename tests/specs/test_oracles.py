@@ -1,6 +1,6 @@
 """The generated code against the official implementations: `tests/oracles/README.md` says what each file is.
 
-One row of `TABLE` a file tells how its arrays reach the layer: which key, and which transposition. Gradients are taken with
+One row of `TABLE` a file tells how its arrays reach the layer: which key, which transposition. Gradients are taken with
 respect to the arrays as they are stored, through the transposition, so a row says nothing about them.
 """
 
