@@ -63,7 +63,7 @@ layer TwoStates(d_model)
   state m[d_model]: m = max(f + prev(m), i)
   state c[d_model]: c = exp(f + prev(m) - m) * prev(c) + exp(i - m) * x
   state n[d_model]: n = exp(f + prev(m) - m) * prev(n) + exp(i - m)
-  return c / max(abs(n), 1)
+  return c / max(abs(n), 0.5)
 """,
     "coupled_states": """
 layer CoupledStates(d_model)

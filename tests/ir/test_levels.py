@@ -93,7 +93,7 @@ def settings_of(module: ModuleType, settings: dict[str, Argument]) -> dict[str, 
 
 def same(found: Array, wanted: Array, what: str, tolerance: float = EXACT) -> None:
     """Equal to within the tolerance, relative to the largest entry."""
-    found, wanted = np.asarray(found), np.asarray(wanted)
+    found, wanted = (x + 0.0 if x.dtype == bool else x for x in map(np.asarray, (found, wanted)))
     assert found.shape == wanted.shape, f"{what}: shape {found.shape}, not {wanted.shape}"
     if wanted.size:
         assert np.isfinite(found).all(), f"{what}: not finite"
