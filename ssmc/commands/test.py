@@ -39,7 +39,8 @@ def run(argv: list[str]) -> int:
         import numpy  # noqa: F401
         import torch
     except ImportError as missing:
-        raise UsageError(f"`ssmc test` runs the generated code and needs {missing.name}: pip install 'ssmc[run]'") from None
+        wanted = f"needs {missing.name}: pip install 'ssmc[run]'"
+        raise UsageError(f"`ssmc test` runs the generated code and {wanted}") from None
 
     from ssmc.driver import run as compile_
 
@@ -92,7 +93,7 @@ def _print(report: Report, layer: str, spec: str, file: str | None, device: str,
         print("\n" + "\n".join(_failure(f, spec, file)))
     sys.stdout.flush()
     if not report.failures and any(t.loosened for t in report.tallies):
-        say("some cases are so sensitive that the reference itself moves by more than the tolerance; they were judged by that")
+        say("some cases are so sensitive that a rounding error moves the reference itself by more; they were judged by that")
 
 
 def _failed(t: Tally, report: Report) -> bool:

@@ -10,7 +10,7 @@ import torch
 
 Tensors = Sequence[torch.Tensor | None]
 DOUBLE, SINGLE, SINGLE_GRADIENT = 1e-10, 2e-5, 1e-4
-_FLOOR = 1e-6  # a tensor this much smaller than the largest of its group is compared relative to that one
+_FLOOR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -29,20 +29,23 @@ class Outcome:
         return not self.error <= self.tolerance
 
 
-def compare(names: Sequence[str], got: Tensors, wanted: Tensors, tolerance: float) -> Outcome:
-    """Compare tensors where the wanted ones are finite. A missing gradient is zero."""
+def compare(
+    names: Sequence[str], got: Tensors, wanted: Tensors, tolerance: float, floor: float = _FLOOR
+) -> Outcome:
+    """Compare tensors where the wanted ones are finite. A missing gradient is zero. One that is smaller than `floor`
+    times the largest of all is compared relative to that."""
     finite = [w.abs()[torch.isfinite(w)] for w in wanted if w is not None and w.numel()]
     largest = max((float(v.max()) for v in finite if v.numel()), default=0.0)
     worst = Outcome("nothing", 0.0, tolerance, 0)
     for name, g, w in zip(names, got, wanted, strict=True):
-        found = _error(g, w, largest * _FLOOR)
+        found = _error(g, w, largest * floor)
         if found is not None and (worst.compared == 0 or not found <= worst.error):
             worst = Outcome(name, found, tolerance)
     return worst
 
 
 def _error(got: torch.Tensor | None, wanted: torch.Tensor | None, floor: float) -> float | None:
-    """The largest difference over the largest wanted value; infinite for NaN and wrong shapes; None if nothing counts."""
+    """The largest difference over the largest wanted value: infinite for NaN and shapes; None if nothing counts."""
     if got is None and wanted is None:
         return None
     if got is None or wanted is None:
@@ -64,9 +67,7 @@ def _error(got: torch.Tensor | None, wanted: torch.Tensor | None, floor: float) 
     return float((got - wanted).abs().max()) / (size or 1.0)
 
 
-def allow_for_conditioning(
-    outcome: Outcome, again: Callable[[], Outcome], factor: float = 20.0
-) -> Outcome:
+def allow_for_conditioning(outcome: Outcome, again: Callable[[], Outcome], factor: float = 20.0) -> Outcome:
     """An outcome that failed, judged by how much the reference itself moves when its operands do by a rounding error."""
     if not outcome.failed or not math.isfinite(outcome.error):
         return outcome

@@ -13,6 +13,8 @@ from ssmc.testing.data import generator, layer_ir, make_inputs, make_layer
 from ssmc.testing.generated import Generated
 
 Tensor = torch.Tensor
+_STEP = 1e-5
+_DIFFERENCES = 1e-5  # central differences of that step are good to about 1e-9
 
 
 def _start(g: Generated, case: Case) -> tuple[Any, dict[str, Tensor], str]:
@@ -41,6 +43,43 @@ def equations(g: Generated, case: Case) -> list[Outcome]:
     wanted, _, _ = run_layer(layer_ir(g, case), {first: arrays.pop(first), **arrays}, params, dict(case.args))
     got = _call(layer, inputs, first)
     return [compare(["output"], [got], [torch.from_numpy(wanted.copy())], DOUBLE)]
+
+
+def derivatives(g: Generated, case: Case) -> list[Outcome]:
+    """The layer's gradients, through its modules and its last state too, against central differences of its output."""
+    layer, inputs, first = _start(g, case)
+    rng = generator(case)
+    more = {"return_state": True} if g.continues else {}
+    leaves = {n: v.requires_grad_() for n, v in inputs.items()} | dict(layer.named_parameters())
+    leaves = {n: v for n, v in leaves.items() if v.requires_grad}
+
+    def outputs() -> list[Tensor]:
+        y = layer(inputs[first], **{n: v for n, v in inputs.items() if n != first}, **more)
+        return [v for v in ((y[0], *y[1]) if g.continues else (y,)) if v.is_floating_point() or v.is_complex()]
+
+    weights: list[Tensor] = []
+
+    def total() -> Tensor:
+        found = [torch.view_as_real(v) if v.is_complex() else v for v in outputs()]
+        if not weights:
+            weights.extend(torch.randn(v.shape, generator=rng, dtype=torch.float64) for v in found)
+        return torch.stack([(v * w).sum() for v, w in zip(found, weights, strict=True)]).sum()
+
+    value = total()
+    grads = torch.autograd.grad(value, list(leaves.values()), allow_unused=True) if value.requires_grad else []
+    got, wanted = [], []
+    for leaf, grad in zip(leaves.values(), grads, strict=False):
+        way = torch.randn(leaf.shape, generator=rng, dtype=torch.float64)
+        got.append(torch.zeros((), dtype=torch.float64) if grad is None else (grad * way).sum())
+        with torch.no_grad():
+            ends = []
+            for by in (_STEP, -2 * _STEP):
+                leaf.add_(by * way)
+                ends.append(total())
+            leaf.add_(_STEP * way)
+        wanted.append((ends[0] - ends[1]) / (2 * _STEP))
+    names = [f"gradient of `{n}`" for n in leaves][: len(got)]
+    return [compare(names, got, wanted, _DIFFERENCES, 1e-2)]
 
 
 def splits(g: Generated, case: Case) -> list[Outcome]:
@@ -86,7 +125,8 @@ def packed(g: Generated, case: Case) -> list[Outcome]:
     alone = [_call(layer, _part(row, b, e), first, **more) for b, e in zip(bounds[:-1], bounds[1:], strict=True)]
     if not g.continues:
         return [compare(["output"], [got], [torch.cat(alone, 1)], DOUBLE)]
-    whole, last = torch.cat([y for y, _ in alone], 1), [torch.cat(v, 0) for v in zip(*(s for _, s in alone), strict=True)]
+    whole = torch.cat([y for y, _ in alone], 1)
+    last = [torch.cat(v, 0) for v in zip(*(s for _, s in alone), strict=True)]
     names = ["output", *(f"state `{n}`" for n in got[1]._fields)]
     return [compare(names, [got[0], *got[1]], [whole, *last], DOUBLE)]
 

@@ -76,18 +76,17 @@ def properties(g: Generated, device: str) -> list[Property]:
     double = partial(against_reference, dtype=torch.float64, device="cpu", backend="eager")
     single = partial(against_reference, dtype=torch.float32)
     if g.ops:
-        out += [
-            Property("op", "op against its token loop", partial(double, gradients=False), 129, SCALES, SCALES),
-            Property("gradients", "all gradients against autograd", partial(double, gradients=True), 129, SCALES, SCALES),
-        ]
+        values, slopes = partial(double, gradients=False), partial(double, gradients=True)
+        out.append(Property("op", "op against its token loop", values, 129, SCALES, SCALES))
+        out.append(Property("gradients", "all gradients against autograd", slopes, 129, SCALES, SCALES))
         places = [("eager", "cpu")] + ([("triton", device)] if device != "cpu" and g.module.KERNELS else [])
         for backend, where in places:
             at = partial(single, device=where, backend=backend)
-            out += [
-                Property(f"{backend} float32", f"{backend}, float32 against float64", partial(at, gradients=False), 129, SCALES),
-                Property(f"{backend} float32 gradients", f"{backend}, float32 gradients", partial(at, gradients=True), 129, SCALES),
-            ]
+            values, slopes = partial(at, gradients=False), partial(at, gradients=True)
+            out.append(Property(f"{backend} float32", f"{backend}, float32 against float64", values, 129, SCALES))
+            out.append(Property(f"{backend} float32 gradients", f"{backend}, float32 gradients", slopes, 129, SCALES))
     out.append(Property("equations", "layer against its equations", layers.equations, 9, SCALES))
+    out.append(Property("layer gradients", "layer's gradients against differences", layers.derivatives, 17))
     if g.continues:
         out.append(Property("splits", "cut at random, state carried", layers.splits, 129, SCALES))
         out.append(Property("steps", "token by token", layers.steps, 17))
@@ -166,9 +165,7 @@ def _ratio(o: Outcome) -> float:
     return o.error / o.tolerance if o.tolerance else o.error
 
 
-def _shrink(
-    g: Generated, p: Property, case: Case, outcome: Outcome, error: str
-) -> tuple[Case, Outcome, str]:
+def _shrink(g: Generated, p: Property, case: Case, outcome: Outcome, error: str) -> tuple[Case, Outcome, str]:
     """The smallest failing case that is found by making one thing smaller at a time."""
     left = _SHRINK
     progress = True
