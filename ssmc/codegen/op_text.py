@@ -32,7 +32,7 @@ class OpText:
         self.kernel = kernel
         self.spec = base_name(layer.source)
         self.r = program.recurrence
-        self.names = Names(("T", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op))
+        self.names = Names(("config", "fixed", "inputs", "given", "n_blocks", "slots", "products", "ends", "T", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op))
         atoms = [a for c in self.r.carried for a in c.atoms]
         every = [a for let in self._all_lets() for a in (*let.atoms, *let.node.axes)] + [a for f in program.leaves for a in f.operand.atoms]
         self.order = list(dict.fromkeys([*atoms, *every]))
