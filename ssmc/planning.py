@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ssmc.analysis.classify import classify
+from ssmc.analysis.stability_report import report
 from ssmc.diagnostics.sink import Sink
 from ssmc.ir.plan import ModeChoice, Plan, Planned
 from ssmc.ir.regions import Partition
+from ssmc.lower.convolution import lower_conv
 from ssmc.lower.program import lower
 from ssmc.modes import modes
 from ssmc.options import Options
@@ -15,6 +17,7 @@ from ssmc.structures import structure
 def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
     """The plan of a layer; under a forced mode a refusal is an error."""
     planned: list[Planned] = []
+    verdicts = report(partition.layer, sink)
     for r in partition.recurrences.values():
         c = classify(r)
         choices: list[ModeChoice] = []
@@ -27,7 +30,9 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
             forced = next((m for m in choices if m.name == options.mode), None)
             if forced is None or not forced.allowed:
                 why = forced.reason if forced else "there is no such mode"
-                sink.report("SSM0401", f"`{options.mode}` cannot evaluate `{r.name}`", r.span, "this recurrence", notes=(why,))
+                sink.report(
+                    "SSM0401", f"`{options.mode}` cannot evaluate `{r.name}`", r.span, "this recurrence", notes=(why,)
+                )
                 continue
         s = structure(c.structure)
         if not s.kernel:
@@ -35,5 +40,21 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
                 "SSM0402", f"`{r.name}` has no fast kernel", r.span, f"class {c.letter}, {c.title}",
                 notes=(*c.reasons, "it is evaluated token by token on the eager backend: correct, and slow"),
             )  # fmt: skip
-        planned.append(Planned(c, lower(c), tuple(choices), s.kernel and options.backend == "triton", (), ()))
-    return None if sink.failed else Plan(partition, tuple(planned), options.settings)
+        planned.append(
+            Planned(
+                c,
+                lower(c),
+                tuple(choices),
+                s.kernel and options.backend == "triton",
+                (),
+                tuple(f"{v.property}: {v.verdict}" for v in verdicts.get(r.name, ())),
+            )
+        )
+    if sink.failed:
+        return None
+    layer = partition.layer
+    convs = tuple(
+        lower_conv(c, layer.axes.atoms(c.output.axes), partition.definitions.get(partition.activations.get(c.name, "")))
+        for c in layer.convs.values()
+    )
+    return Plan(partition, tuple(planned), options.settings, convs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ssmc.diagnostics.span import Span
 from ssmc.ir import build as b
 from ssmc.ir.axes import AxisTable
 from ssmc.ir.expr import Node, Position, Reduce, Ref, Relabel, fold, rebuild, walk
@@ -37,14 +38,16 @@ class _Splitter:
         self.taken = {*layer.values, *layer.states, *layer.params, *layer.inputs, *layer.axes.axes, POSITION}
         self.done: dict[str, Definition] = {}
         self.split: dict[Node, str] = {}
+        self.span = layer.span
         self.times: dict[str, Time] = {**layer.times, POSITION: Time.TOKEN}
 
-    def add(self, name: str, axes: tuple[str, ...], node: Node, span: object, is_state: bool, anonymous: bool) -> None:
+    def add(self, name: str, axes: tuple[str, ...], node: Node, span: Span, is_state: bool, anonymous: bool) -> None:
         """Split a definition's inner reductions off, and keep it."""
+        self.span = span
         root = self._rewrite(name, node)
         atoms = self.layer.axes.atoms(axes)
         time = Time.STATE if is_state else self.times[name]
-        self.done[name] = Definition(name, axes, atoms, node.dtype, root, time, is_state, anonymous, span)  # type: ignore[arg-type]
+        self.done[name] = Definition(name, axes, atoms, node.dtype, root, time, is_state, anonymous, span)
 
     def _rewrite(self, owner: str, root: Node) -> Node:
         def step(node: Node, children: tuple[Node, ...]) -> Node:
@@ -71,7 +74,7 @@ class _Splitter:
             self.split[node] = name
             self.times[name] = node_time(node, self.times)
             axes = _dims(self.layer.axes, node, self.done, self.layer)
-            self.done[name] = Definition(name, axes, node.axes, node.dtype, node, self.times[name], False, True, node.span)
+            self.done[name] = Definition(name, axes, node.axes, node.dtype, node, self.times[name], False, True, self.span)
         return b.ref(self.split[node], node.axes, node.dtype, span=node.span)
 
 

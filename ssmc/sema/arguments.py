@@ -103,4 +103,4 @@ def _fixed(
     r.sink.report(
         "SSM0225", f"`{a.name.id}` cannot be set to `{value}`", a.span, f"takes {offered}",
     )  # fmt: skip
-    raise Refused
+    return default

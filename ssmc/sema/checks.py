@@ -72,7 +72,7 @@ def _check_circles(sink: Sink, layer: Layer, r: Resolver) -> None:
 
 def _check_keys(sink: Sink, layer: Layer) -> None:
     keys: dict[str, Label] = {}
-    for item in [*layer.params.values(), *layer.linears.values(), *layer.convs.values()]:
+    for item in layer.owned:
         if item.key in keys:
             sink.report(
                 "SSM0202", f"the state_dict key `{item.key}` is used twice", item.span, "used again here",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from ssmc.diagnostics.span import Span
 from ssmc.ir import build as b
 from ssmc.ir.expr import Node, const
 from ssmc.ir.layer import LayerArg
@@ -55,11 +56,11 @@ def lower_reduction(r: Resolver, e: ast.Call, ctx: Context) -> Node:
     return _expand(r, name, axes, x, eps, e)
 
 
-def _mean(axes: tuple[str, ...], x: Node) -> Node:
+def _mean(axes: tuple[str, ...], x: Node, span: Span) -> Node:
     count: Node = b.ONE
     for a in axes:
         count = b.mul(count, b.size(a))
-    return b.div(b.reduce("sum", axes, x), count)
+    return b.div(b.reduce("sum", axes, x, span), count)
 
 
 def _expand(r: Resolver, name: str, axes: tuple[str, ...], x: Node, eps: Node | None, e: ast.Call) -> Node:
@@ -67,20 +68,20 @@ def _expand(r: Resolver, name: str, axes: tuple[str, ...], x: Node, eps: Node | 
         case "sum" | "max" | "min":
             return b.reduce(name, axes, x, e.span)
         case "mean":
-            return _mean(axes, x)
+            return _mean(axes, x, e.span)
         case "softmax":
-            p = b.apply("exp", b.sub(x, b.reduce("max", axes, x)))
-            return b.div(p, b.reduce("sum", axes, p))
+            p = b.apply("exp", b.sub(x, b.reduce("max", axes, x, e.span)))
+            return b.div(p, b.reduce("sum", axes, p, e.span))
         case "rms":
             assert eps is not None
-            return b.mul(x, b.apply("rsqrt", b.add(_mean(axes, b.apply("square", x)), eps)))
+            return b.mul(x, b.apply("rsqrt", b.add(_mean(axes, b.apply("square", x), e.span), eps)))
         case "layernorm":
             assert eps is not None
-            centred = b.sub(x, _mean(axes, x))
-            return b.mul(centred, b.apply("rsqrt", b.add(_mean(axes, b.apply("square", centred)), eps)))
+            centred = b.sub(x, _mean(axes, x, e.span))
+            return b.mul(centred, b.apply("rsqrt", b.add(_mean(axes, b.apply("square", centred), e.span), eps)))
         case _:
             assert eps is not None
-            return b.mul(x, b.apply("rsqrt", b.add(b.reduce("sum", axes, b.apply("square", x)), eps)))
+            return b.mul(x, b.apply("rsqrt", b.add(b.reduce("sum", axes, b.apply("square", x), e.span), eps)))
 
 
 def lower_index(r: Resolver, e: ast.Call) -> Node:
@@ -92,7 +93,8 @@ def lower_index(r: Resolver, e: ast.Call) -> Node:
     if not isinstance(r.scope.names.get(name.id), ast.AxisDef | LayerArg):
         r.scope.unknown(name, "an axis")
         raise Refused
-    out: Node = b.ZERO
-    for atom in r.table.atoms((r.axis(name),)):
+    first, *rest = r.table.atoms((r.axis(name),))
+    out: Node = b.index(first, e.span)
+    for atom in rest:
         out = b.add(b.mul(out, b.size(atom)), b.index(atom, e.span))
     return out

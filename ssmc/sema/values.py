@@ -118,9 +118,9 @@ class Resolver:
         """The size of an axis as it was written."""
         d = self.scope.names.get(axis)
         if isinstance(d, ast.AxisDef):
-            from ssmc.syntax.unparse import unparse_expr
+            from ssmc.syntax.unparse import expression
 
-            return unparse_expr(d.size)
+            return expression(d.size)
         return axis
 
     def same_size(self, a: str, z: str) -> bool:

@@ -30,7 +30,7 @@ class Kernels:
         self.e, self.q, self.p, self.tile = e, q, e.p, e.tile
         reverse = e.p.recurrence.reverse
         self.step, self.back = ("-", "+") if reverse else ("+", "-")
-        self.memory = Memory(e, "bos + n - 1 - i_t" if reverse else "bos + i_t")
+        self.memory = Memory(e, "(bos + n - 1 - i_t)" if reverse else "(bos + i_t)")
         self.name = e.tile.name
         self.token_leaves = [x for x in self.p.leaves if x.operand.token]
         self.parameters = [x for x in self.p.leaves if not x.operand.token]

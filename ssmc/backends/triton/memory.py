@@ -100,7 +100,8 @@ class Memory:
     def row(self, width: str, extra: str = "") -> str:
         """The offset of the first token of a contiguous [batch, time, width]."""
         scale = f"({width})" if "*" in width else width
-        return f"({extra}i_b * T + {self.first}) * {scale}" if width != "1" else f"({extra}i_b * T + {self.first})"
+        first = self.first[1:-1]
+        return f"({extra}i_b * T + {first}) * {scale}" if width != "1" else f"({extra}i_b * T + {first})"
 
     def result(self, r: Result, part: str, loc: Locals) -> tuple[Stream, Store]:
         """A part of a result."""
