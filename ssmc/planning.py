@@ -5,6 +5,7 @@ from __future__ import annotations
 from ssmc.analysis.classify import classify
 from ssmc.analysis.stability_report import report
 from ssmc.diagnostics.sink import Sink
+from ssmc.ir.equations import equations
 from ssmc.ir.plan import ModeChoice, Plan, Planned
 from ssmc.ir.regions import Partition
 from ssmc.lower.convolution import lower_conv
@@ -40,16 +41,9 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
                 "SSM0402", f"`{r.name}` has no fast kernel", r.span, f"class {c.letter}, {c.title}",
                 notes=(*c.reasons, "it is evaluated token by token on the eager backend: correct, and slow"),
             )  # fmt: skip
-        planned.append(
-            Planned(
-                c,
-                lower(c),
-                tuple(choices),
-                s.kernel and options.backend == "triton",
-                (),
-                tuple(f"{v.property}: {v.verdict}" for v in verdicts.get(r.name, ())),
-            )
-        )
+        stability = tuple(f"{v.property}: {v.verdict}" for v in verdicts.get(r.name, ()))
+        kernel = s.kernel and options.backend == "triton"
+        planned.append(Planned(c, lower(c), tuple(choices), kernel, equations(r), stability))
     if sink.failed:
         return None
     layer = partition.layer

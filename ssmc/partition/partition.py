@@ -8,7 +8,7 @@ from ssmc.diagnostics.sink import Label, Sink
 from ssmc.ir.expr import Const, Node, Pointwise, Reduce, Ref, Relabel, refs, walk
 from ssmc.ir.layer import Layer, Time
 from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
-from ssmc.partition.components import components
+from ssmc.ir.components import components
 from ssmc.partition.delays import is_delay, offsets, split_delays
 from ssmc.partition.fuse import Fused, Graph, fuse
 from ssmc.partition.normal import POSITION, normalise, uses_position
