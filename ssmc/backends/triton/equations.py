@@ -12,7 +12,7 @@ from ssmc.backends.triton.tiles import Dims, Tile, place
 from ssmc.codegen.op_text import OpText
 from ssmc.ir.expr import Index, Ref, walk
 from ssmc.ir.program import Let
-from ssmc.lower.reverse import cotangent_name
+from ssmc.calculus.reverse import cotangent_name
 
 Key = tuple[str, int]  # a name and its offset
 INDEX = 9  # the offset that stands for "the index along this atom"

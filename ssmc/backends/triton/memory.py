@@ -144,7 +144,7 @@ class Memory:
     def over_lanes(self, value: str, dims: Dims, loc: Locals) -> str:
         """A sum over the lanes of the program."""
         t = self.tile
-        helper = f"_over_lanes_{len(dims)}"
+        helper = f"tl_over_lanes_{len(dims)}"
         self.e.helpers.add(helper)
         return f"{helper}({value}, {loc.mask((0,))}, {t.lanes} % {t.block} != 0)"
 

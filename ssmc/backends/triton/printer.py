@@ -75,7 +75,7 @@ class TilePrinter:
             size = self.tile.size(self.tile.inner[d - 1])
             if d in dims:
                 at = dims.index(d)
-                helper = f"_sum_{at}_of_{len(dims)}"
+                helper = f"tl_sum_{at}_of_{len(dims)}"
                 self.helpers.add(helper)
                 code, level = f"{helper}({code}, {size})", 20
                 dims = tuple(x for x in dims if x != d)
@@ -119,7 +119,7 @@ class TilePrinter:
 
     def call(self, form: str, codes: Sequence[str]) -> str:
         """A call of the table, its helper noted."""
-        self.helpers |= set(re.findall(r"\b_[a-z]\w*(?=\()", form))
+        self.helpers |= set(re.findall(r"\btl_[a-z]\w*(?=\()", form))
         for i, code in enumerate(codes):
             form = form.replace(f"@{i}", code)
         return form
@@ -130,7 +130,7 @@ class TilePrinter:
         numbers = [x for x in parts if isinstance(x, Const)]
         if not numbers:
             inner = self(argument)
-            return Text(self.call("_exp(@0)", [inner.code]), inner.dims, 20)
+            return Text(self.call("tl_exp(@0)", [inner.code]), inner.dims, 20)
         scale = math.prod((Fraction(x.value) for x in numbers), start=Fraction(1)) * Fraction(math.log2(math.e))
         inner = self(product([x for x in parts if not isinstance(x, Const)]))
         if abs(scale - 1) < Fraction(1, 10**12):
@@ -146,8 +146,8 @@ class TilePrinter:
             code = " * ".join([_in(base, 12)] * int(abs(n)))
             return Text(f"1.0 / ({code})" if n < 0 else code, target, 11)
         if n == 2:
-            return Text(self.call("_square(@0)", [base.code]), target, 20)
-        return Text(self.call("_pow(@0, @1)", [base.code, literal(n)]), target, 20)
+            return Text(self.call("tl_square(@0)", [base.code]), target, 20)
+        return Text(self.call("tl_pow(@0, @1)", [base.code, literal(n)]), target, 20)
 
 
 def literal(value: Fraction) -> str:

@@ -14,7 +14,7 @@ from ssmc.backends.triton.tiles import Dims, Tile
 from ssmc.ir import build as b
 from ssmc.ir.expr import Arg, Const, Node, Pointwise, Reduce, Ref, Size, const, fold, rebuild, walk
 from ssmc.ir.program import Let, Program
-from ssmc.lower.reverse import cotangent_name
+from ssmc.calculus.reverse import cotangent_name
 from ssmc.lower.share import share
 
 LOG2E, LN2 = const(Fraction(math.log2(math.e))), const(Fraction(math.log(2)))

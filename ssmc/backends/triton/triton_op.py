@@ -18,9 +18,9 @@ def triton_ops(ops: Sequence[OpText]) -> tuple[tuple[TritonOp, ...], TritonFile]
     """The contexts of the ops that have a kernel, and of what they share."""
     helpers: set[str] = set()
     made = tuple(_op(o, helpers) for o in ops if o.kernel)
-    sums = sorted(h for h in helpers if h.startswith("_sum_"))
-    lanes = sorted(h for h in helpers if h.startswith("_over_lanes_"))
-    ranks = [tuple(map(int, h.removeprefix("_sum_").split("_of_"))) for h in sums]
+    sums = sorted(h for h in helpers if h.startswith("tl_sum_"))
+    lanes = sorted(h for h in helpers if h.startswith("tl_over_lanes_"))
+    ranks = [tuple(map(int, h.removeprefix("tl_sum_").split("_of_"))) for h in sums]
     cut = [op for op in made if op.pieces]
     return made, TritonFile(
         helpers=closure(helpers),
