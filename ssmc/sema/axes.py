@@ -102,12 +102,6 @@ class Axes:
                 help="divide with `//`, or round with `ceil(...)` or `floor(...)`" if value.denominator != 1 else None,
             )  # fmt: skip
             raise Refused
-        if not sizes.whole(size, self.scope):
-            self.sink.report(
-                "SSM0220", f"the size of `{name}` need not be a whole number", d.size.span, "may be a fraction",
-                help="divide with `//`, or round with `ceil(...)` or `floor(...)`",
-            )  # fmt: skip
-            raise Refused
 
     def axis(self, name: ast.Name) -> str:
         """The axis a name in brackets stands for; an int argument is the axis of that size."""
