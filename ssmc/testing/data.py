@@ -39,7 +39,7 @@ def layer_ir(g: Generated, case: Case) -> Layer:
 
 
 def make_layer(g: Generated, case: Case) -> Any:
-    """The layer in float64, its parameters moved a little, so that no zero or one of an initial value hides an error."""
+    """The layer in float64, its parameters moved a little, so that no zero or one they begin with hides an error."""
     torch.manual_seed(case.seed)
     layer = g.layer(**case.args, dtype=torch.float64)
     rng = generator(case)
