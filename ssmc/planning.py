@@ -5,6 +5,7 @@ from __future__ import annotations
 from ssmc.analysis.classify import classify
 from ssmc.analysis.stability_report import report
 from ssmc.diagnostics.sink import Sink
+from ssmc.ir.classified import Classified
 from ssmc.ir.equations import equations
 from ssmc.ir.plan import ModeChoice, Plan, Planned
 from ssmc.ir.regions import Partition
@@ -13,6 +14,10 @@ from ssmc.lower.program import lower
 from ssmc.modes import modes
 from ssmc.options import Options
 from ssmc.structures import structure
+
+
+def _legal(name: str, c: Classified) -> bool:
+    return any(m.name == name and m.refuse(c) is None for m in modes())
 
 
 def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
@@ -31,9 +36,11 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
             forced = next((m for m in choices if m.name == options.mode), None)
             if forced is None or not forced.allowed:
                 why = forced.reason if forced else "there is no such mode"
+                allowed = [m.name for m in choices if _legal(m.name, c)]
                 sink.report(
-                    "SSM0401", f"`{options.mode}` cannot evaluate `{r.name}`", r.span, "this recurrence", notes=(why,)
-                )
+                    "SSM0401", f"`{options.mode}` cannot evaluate `{r.name}`", r.span, f"class {c.letter}, {c.title}", notes=(why,),
+                    help="the modes of this recurrence are " + ", ".join(f"`{m}`" for m in allowed),
+                )  # fmt: skip
                 continue
         s = structure(c.structure)
         if not s.kernel:

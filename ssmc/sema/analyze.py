@@ -87,7 +87,8 @@ def _check(sink: Sink, layer: Layer, r: Resolver, spec: ast.Spec) -> None:
     """What needs the whole layer."""
     checks.check_circles(sink, layer, r)
     checks.check_time(sink, layer, r)
-    checks.check_result(sink, layer, r, r.scope.returns[-1])
+    if not sink.failed:
+        checks.check_result(sink, layer, r, r.scope.returns[-1])
     named = [d for d in r.scope.names.values() if isinstance(d, ast.Param) and d.target.name]
     owned: list[tuple[parameters.Owned, ast.Param | ast.Module]] = [
         (layer.params[d.target.name.id], d) for d in named if d.target.name and d.target.name.id in layer.params

@@ -79,11 +79,10 @@ def _unknown_function(r: Resolver, e: ast.Call, decl: object) -> None:
     inner = expression(e.args[0]) if len(e.args) == 1 else "..."
     if name in REDUCTIONS:
         axes = over_axes.candidates(r, e)
-        axis = axes[-1] if axes else "N"
         r.sink.report(
             "SSM0205", f"`{name}` names the axis it works over", e.func.span, "no axis here",
             secondary=(Label(e.args[0].span, f"this has axes {r.show(axes)}"),) if axes else (),
-            help=f"write `{name}[{axis}]({inner})`",
+            help="write " + " or ".join(f"`{name}[{a}]({inner})`" for a in axes or ("N",)),
         )  # fmt: skip
     elif name in RESERVED:
         r.sink.report("SSM0204", f"`{name}` is {RESERVED[name]}, not a function", e.func.span, "called here")

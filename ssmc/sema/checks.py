@@ -8,17 +8,17 @@ from ssmc.ir.components import components
 from ssmc.ir.expr import Ref, refs
 from ssmc.ir.layer import Input, Layer, LayerArg, Time
 from ssmc.sema.scope import nodes
-from ssmc.sema.values import Resolver
+from ssmc.sema.values import Offset, Resolver
 from ssmc.syntax import ast
 
 
 def check_inputs(sink: Sink, spec: ast.Spec, inputs: dict[str, Input], r: Resolver) -> None:
     """There is a first input, and it is required."""
     declared = [d for d in r.scope.names.values() if isinstance(d, ast.Input)]
-    if not declared:
+    if not any(isinstance(n, ast.Input) for n in nodes(spec.body)):
         sink.report("SSM0216", "the layer has no input", spec.name.span, "this layer", help="declare one: `input u[d_model]`")
         return
-    first = inputs.get(declared[0].target.name.id if declared[0].target.name else "")
+    first = inputs.get(declared[0].target.name.id if declared and declared[0].target.name else "")
     if first is not None and first.default is not None:
         default = declared[0].default
         required = next((i.name for i in inputs.values() if i.default is None), None)
@@ -127,8 +127,17 @@ def _around(edges: dict[str, list[str]], group: tuple[str, ...]) -> list[str]:
 
 
 def check_time(sink: Sink, layer: Layer, r: Resolver) -> None:
-    """`prev` and `next` are of values that change in time."""
+    """`prev` and `next` are of values that change in time, and each starts from one value."""
+    first: dict[tuple[str, str], Offset] = {}
     for o in r.offsets:
+        other = first.setdefault((o.name, o.word), o)
+        if other.init is not o.init:
+            starts = [x.span for x in (other, o)]
+            sink.report(
+                "SSM0222", f"`{o.name}` starts from two different values", max(starts), "another start",
+                secondary=(Label(min(starts), "one start"),), notes=("without a second argument it starts from 0",),
+                help=f"write the same starting value in every `{o.word}({o.name}, ...)`",
+            )  # fmt: skip
         if layer.times[o.name] <= Time.PARAMETER and o.name in r.scope.spans:
             sink.report(
                 "SSM0213", f"`{o.name}` does not change in time", o.target, "the same at every token",

@@ -110,7 +110,7 @@ def discretize_state(r: Resolver, d: ast.State, own: Ref) -> tuple[Node, Continu
         r.sink.report(
             "SSM0208", f"{'no' if not fits else 'more than one'} method is given for {what}", span, "discretized by which method?",
             secondary=tuple(Label(m.span, "this method") for m, _ in fits) or (Label(whole, "the methods"),),
-            help=f"name a value of the term in its method, such as `euler({named})`" if not fits and named else
+            help=f"add a method that names a value of the term, such as `{methods[0][1].name}({named})`" if not fits and named else
                  "give one method for everything, or name the terms apart, such as `zoh(A), euler(B)`",
         )  # fmt: skip
         raise Refused

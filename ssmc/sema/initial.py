@@ -35,8 +35,8 @@ def lower_initialiser(r: Resolver, e: ast.Call, ctx: Context) -> Node:
     name = e.func.id
     if ctx.kind != "init":
         r.sink.report(
-            "SSM0213", f"`{name}` is an initial value, not a value of the layer", e.span, "used in an equation",
-            help=f"declare a parameter: `param p[...] = {name}(...)`",
+            "SSM0213", f"`{name}` is an initial value, not a value of the layer", e.span, "used in a size" if ctx.kind == "size" else "used in an equation",
+            help=None if ctx.kind == "size" else f"declare a parameter: `param p[...] = {name}(...)`",
         )  # fmt: skip
         raise Refused
     if len(e.args) != INITIALISERS[name] or e.keywords:

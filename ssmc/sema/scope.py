@@ -7,9 +7,9 @@ given. Values are then lowered on demand (`ssmc/sema/values.py`), so that equati
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
-from ssmc.diagnostics.sink import Label, Sink
+from ssmc.diagnostics.sink import Diagnostic, Label, Sink
 from ssmc.diagnostics.span import Span
 from ssmc.diagnostics.suggest import did_you_mean
 from ssmc.ir.layer import LayerArg
@@ -61,6 +61,7 @@ class Scope:
     elsewhere: dict[str, tuple[Span, str]] = field(default_factory=dict)
     mentioned: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
+    missing: dict[str, Diagnostic] = field(default_factory=dict)
 
     def bind(self, name: ast.Name, declaration: Declaration) -> bool:
         """Bind a name, unless it is taken or reserved."""
@@ -91,9 +92,24 @@ class Scope:
 
     def unknown(self, name: ast.Name, what: str = "a value") -> None:
         """Report a name that is not bound, once, with what the writer may have meant."""
+        if name.id in self.missing:
+            self._earlier(name)
         if name.id in self.refused:
             return
         self.refused.add(name.id)
+        count = len(self.sink.items)
+        self._report_unknown(name, what)
+        if len(self.sink.items) > count:
+            self.missing[name.id] = self.sink.items[-1]
+
+    def _earlier(self, name: ast.Name) -> None:
+        """Of several places with one unknown name, the first in the text is shown."""
+        found = self.missing[name.id]
+        if name.span.start < found.primary.span.start and found in self.sink.items:
+            moved = replace(found, primary=Label(name.span, found.primary.text))
+            self.sink.items[self.sink.items.index(found)] = self.missing[name.id] = moved
+
+    def _report_unknown(self, name: ast.Name, what: str) -> None:
         if name.id in self.elsewhere:
             place, condition = self.elsewhere[name.id]
             self.sink.report(
@@ -114,11 +130,12 @@ class Scope:
                 "SSM0204", f"`{name.id}` is a function", name.span, "used as a value", help=f"call it: `{name.id}(...)`"
             )
             return
-        axes = [n for n, d in self.names.items() if isinstance(d, ast.AxisDef) or _is_int(d)]
+        declared = [n for n, d in self.names.items() if isinstance(d, ast.AxisDef)]
+        axes = declared + [n for n, d in self.names.items() if _is_int(d)]
         near = did_you_mean(name.id, axes if what == "an axis" else [*self.names, *RESERVED])
         advice = None
         if near is None and what == "an axis":
-            advice = f"declare it: `axis {name.id} = ...`" + (f"; the axes are {', '.join(f'`{a}`' for a in axes)}" if axes else "")
+            advice = f"declare it: `axis {name.id} = ...`" + (f"; the axes are {', '.join(f'`{a}`' for a in declared or axes)}" if axes else "")
         self.sink.report(
             "SSM0201", f"`{name.id}` is not {what} of this layer", name.span, "not found",
             help=f"did you mean `{near}`?" if near else advice,

@@ -25,6 +25,8 @@ class Offset:
     name: str
     word: str
     target: Span
+    span: Span
+    init: Node | None
 
 
 @dataclass(slots=True)
@@ -96,7 +98,7 @@ class Resolver(Axes):
             )  # fmt: skip
             raise Refused
         axes, dtype = self.signature(e.id, e.span)
-        return b.ref(e.id, self.table.atoms(axes), dtype, span=e.span)
+        return b.ref(e.id, self.table.atoms(axes), dtype)
 
     def offset_reference(self, name: ast.Name, offset: int, init: tuple[Node, ast.Expr] | None, span: Span) -> Node:
         """`prev(name)` or `next(name)`."""
@@ -106,16 +108,21 @@ class Resolver(Axes):
         finally:
             self.behind -= 1
         atoms = self.table.atoms(axes)
+        if init is not None and init[0].dtype == "complex" and isinstance(self.scope.names[name.id], ast.State):
+            self.complex_states.add(name.id)  # and the next attempt takes it so
+            dtype = "complex"
         self._check_start(init, atoms, dtype, Label(name.span, f"the value has axes {self.show(axes)}"))
-        self.offsets.append(Offset(name.id, "prev" if offset < 0 else "next", name.span))
-        return b.ref(name.id, atoms, dtype, offset, init[0] if init else None, span)
+        node = b.ref(name.id, atoms, dtype, offset, init[0] if init else None)
+        self.offsets.append(Offset(name.id, "prev" if offset < 0 else "next", name.span, span, node.init))
+        return node
 
     def anonymous(self, body: Node, e: ast.Expr, offset: int, init: tuple[Node, ast.Expr] | None, span: Span) -> Node:
         """`prev(expression)`: the expression becomes a value without a name of its own."""
         self._check_start(init, body.axes, body.dtype, Label(e.span, f"the value has axes {self.show(self.dims(body))}"))
         name = self.add_anonymous("previous" if offset < 0 else "following", body, span)
-        self.offsets.append(Offset(name, "prev" if offset < 0 else "next", e.span))
-        return b.ref(name, body.axes, body.dtype, offset, init[0] if init else None, span)
+        node = b.ref(name, body.axes, body.dtype, offset, init[0] if init else None)
+        self.offsets.append(Offset(name, "prev" if offset < 0 else "next", e.span, span, node.init))
+        return node
 
     def _check_start(self, init: tuple[Node, ast.Expr] | None, atoms: tuple[str, ...], dtype: str, value: Label) -> None:
         if init is None:
