@@ -123,12 +123,10 @@ def test_mamba_counts_by_hand() -> None:
 ], ids=["mamba", "leaky", "odd"])  # fmt: skip
 def test_parameters_and_state_as_torch_has_them(text: str, settings: dict[str, int]) -> None:
     pytest.importorskip("torch")
-    from ssmc.api import compile_source
+    from ssmc.api import load
 
     x = _explained(text, **settings)
-    space: dict = {"__name__": "generated"}  # type: ignore[type-arg]
-    exec(compile(compile_source(text), "generated", "exec"), space)
-    layer = space[x["layer"]](**settings)
+    layer = getattr(load(text), x["layer"])(**settings)
     rows = {e["key"]: e["shape_value"] for e in x["parameters"]["state_dict"]}
     assert rows == {k: list(v.shape) for k, v in layer.state_dict().items()}
     assert x["parameters"]["count_value"] == sum(p.numel() for p in layer.parameters())
