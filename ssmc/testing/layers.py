@@ -11,7 +11,7 @@ import torch
 
 from ssmc.testing.case import Case
 from ssmc.testing.compare import DOUBLE, Outcome, compare
-from ssmc.testing.data import generator, layer_ir, make_inputs, make_layer
+from ssmc.testing.data import generator, layer_ir, make_inputs, make_layer, packed_bounds
 from ssmc.testing.generated import Generated
 
 Tensor: TypeAlias = torch.Tensor
@@ -125,9 +125,7 @@ def steps(g: Generated, case: Case) -> list[Outcome]:
 def packed(g: Generated, case: Case) -> list[Outcome]:
     """Sequences packed behind one another, some of them empty, against each by itself."""
     layer, inputs, first = _start(g, case)
-    rng = random.Random(case.seed)
-    inner = sorted(rng.randint(0, case.length) for _ in range(rng.randint(0, 3)))
-    bounds = sorted([0, *inner, *rng.sample([*inner, 0, case.length], 1), case.length])
+    bounds = packed_bounds(case)
     row = {n: v[:1] for n, v in inputs.items()}
     cu = torch.tensor(bounds, dtype=torch.int64)
     more = {"return_state": True} if g.continues else {}
