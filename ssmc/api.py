@@ -15,7 +15,9 @@ from ssmc.driver import compile_text
 from ssmc.options import Options
 
 
-def compile_source(spec: str, *, name: str = "<string>", options: Options | None = None, **settings: int | float | bool | str) -> str:
+def compile_source(
+    spec: str, *, name: str = "<string>", options: Options | None = None, **settings: int | float | bool | str
+) -> str:
     """The generated Python file of a spec.
 
     Args:
@@ -32,7 +34,9 @@ def compile_source(spec: str, *, name: str = "<string>", options: Options | None
     return compile_text(Source(name, spec), merged)
 
 
-def load(spec: str | os.PathLike[str], *, options: Options | None = None, **settings: int | float | bool | str) -> ModuleType:
+def load(
+    spec: str | os.PathLike[str], *, options: Options | None = None, **settings: int | float | bool | str
+) -> ModuleType:
     """The generated file as an imported module (Triton reads kernels from files, so it is written to a temporary one).
 
     Args:

@@ -1,6 +1,6 @@
 """The pipeline, one arrow a line. Only this file knows the order.
 
-    text --parse--> Spec --analyze--> Layer --partition--> Partition --plan--> Plan --emit--> text
+text --parse--> Spec --analyze--> Layer --partition--> Partition --plan--> Plan --emit--> text
 """
 
 from __future__ import annotations
@@ -67,6 +67,9 @@ def run(source: Source, options: Options | None = None, until: str = "text") -> 
     if planned is None or until == "plan":
         return Compilation(source, tuple(sink), spec, layer, parts, planned)
 
+    from ssmc.variants import with_variants
+
+    planned = with_variants(planned, spec, options)  # what `__init__` may decide
     from ssmc.codegen.emit import emit
 
     return Compilation(source, tuple(sink), spec, layer, parts, planned, emit(planned))  # Plan -> text

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from ssmc.analysis.classify import classify
+from ssmc.analysis.stability_report import report
 from ssmc.diagnostics.sink import Sink
 from ssmc.ir.classified import Classified
+from ssmc.ir.equations import equations
 from ssmc.ir.plan import ModeChoice, Plan, Planned
 from ssmc.ir.regions import Partition
+from ssmc.lower.convolution import lower_conv
 from ssmc.lower.program import lower
 from ssmc.modes import modes
 from ssmc.options import Options
@@ -20,6 +23,7 @@ def _legal(name: str, c: Classified) -> bool:
 def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
     """The plan of a layer; under a forced mode a refusal is an error."""
     planned: list[Planned] = []
+    verdicts = report(partition.layer, sink)
     for r in partition.recurrences.values():
         c = classify(r)
         choices: list[ModeChoice] = []
@@ -44,5 +48,14 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
                 "SSM0402", f"`{r.name}` has no fast kernel", r.span, f"class {c.letter}, {c.title}",
                 notes=(*c.reasons, "it is evaluated token by token on the eager backend: correct, and slow"),
             )  # fmt: skip
-        planned.append(Planned(c, lower(c), tuple(choices), s.kernel and options.backend == "triton", (), ()))
-    return None if sink.failed else Plan(partition, tuple(planned), options.settings)
+        stability = tuple(f"{v.property}: {v.verdict}" for v in verdicts.get(r.name, ()))
+        kernel = s.kernel and options.backend == "triton"
+        planned.append(Planned(c, lower(c), tuple(choices), kernel, equations(r), stability))
+    if sink.failed:
+        return None
+    layer = partition.layer
+    convs = tuple(
+        lower_conv(c, layer.axes.atoms(c.output.axes), partition.definitions.get(partition.activations.get(c.name, "")))
+        for c in layer.convs.values()
+    )
+    return Plan(partition, tuple(planned), options.settings, convs)

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from ssmc.analysis.bounds import Prover
 from ssmc.analysis.facts import Facts, Known
-from ssmc.analysis.interval import Interval, between
+from ssmc.analysis.interval import TOP, Interval, between
 from ssmc.analysis.steps import step_size
 from ssmc.analysis.transition import Transition, transition
 from ssmc.analysis.witness import Witness, diverging, growing
@@ -23,6 +23,7 @@ from ssmc.ir.layer import Layer, State
 
 LIMIT = 8  # what an assumption takes inputs and free parameters to be at most
 BOXES = (1, 2, 16, 256)
+LEVELS = ("plain", "ranges", "defaults")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,12 @@ class _Judgement:
     # --- facts ---
 
     def prover(self, level: str, *roots: Node) -> Prover:
-        """`plain`: nothing assumed; `ranges`: trained parameters keep theirs; `moderate`: leaves are at most LIMIT."""
+        """What bounds rest on: nothing, `ranges` of trained parameters, `defaults` of arguments, `moderate` leaves."""
         key = (level, roots)
         if key not in self._provers:
-            known = self.facts.known(roots, ranges=level != "plain", defaults=level == "moderate")
-            if level == "moderate":
-                known = {**{n: between(-LIMIT, LIMIT) for n in self.free(roots, known)}, **known}
+            known = self.facts.known(roots, ranges=level != "plain", defaults=level in ("defaults", "moderate"))
+            for n in self.free(roots, known) if level == "moderate" else ():
+                known[n] = known.get(n, TOP).meet(between(-LIMIT, LIMIT))
             self._provers[key] = Prover(known)
         return self._provers[key]
 
@@ -91,6 +92,7 @@ class _Judgement:
             known = self.facts.known(roots, ranges=True, defaults=True)
             names = dict.fromkeys(_name(n) for n in self.free(roots, known))
             found += [f"|{n}| <= {LIMIT}" for n in names]
+        if level in ("defaults", "moderate"):
             used = set(walk(*roots))
             sized = any(isinstance(n, Index | Size | Reduce) for n in used)
             for a in self.facts.layer.args:
@@ -121,7 +123,7 @@ class _Judgement:
         if self.nonlinear_rate():
             return [Verdict("continuous", "undecided", "the equation is not linear in the state")]
         real = b.apply("re", a) if a.dtype == "complex" else a
-        for level in ("plain", "ranges"):
+        for level in LEVELS:
             found = self.prover(level, real).real(real)
             if found.negative:
                 return [self.proof("continuous", level, f"re(A) is in {found}", real)]
@@ -137,7 +139,7 @@ class _Judgement:
 
     def contractive(self) -> Verdict:
         """Every step at most 1."""
-        for level in ("plain", "ranges"):
+        for level in LEVELS:
             found = self.step(self.prover(level, *self.roots()))
             if found is not None and found.hi <= 1:
                 return self.proof("contractive", level, f"{_what(self.t)} squared is in {found}", *self.roots())
@@ -159,7 +161,7 @@ class _Judgement:
         if rule is None or not rule.preserves or not holds(decays):
             return None
         step = self.facts.inline(c.step)
-        for level in ("plain", "ranges"):
+        for level in LEVELS:
             if self.prover(level, step).real(step).lo >= 0:
                 proof = self.proof("contractive", level, rule.condition, step)
                 listed = tuple(dict.fromkeys((*decays.assumptions, *proof.assumptions)))
@@ -169,7 +171,7 @@ class _Judgement:
     def exponential(self) -> Verdict:
         """Every step below 1 by a margin that does not depend on the values."""
         name = "exponentially stable"
-        for level in ("plain", "ranges", "moderate"):
+        for level in (*LEVELS, "moderate"):
             if level == "moderate":
                 witness = None if self.below_one() else self.witness(Fraction(1), strict=False)
                 if witness is not None:
@@ -183,12 +185,12 @@ class _Judgement:
     def bounded(self) -> Verdict:
         """The state stays in a bounded set if the inputs do."""
         t, update = self.t, self.t.update
-        for level in ("plain", "ranges"):
+        for level in LEVELS:
             reach = self.prover(level, update).modulus_squared(update)
             if reach.finite:
                 return self.proof("bounded", level, f"the update's square is at most {reach.hi}", update)
             for box in BOXES if self.state.dtype == "real" and t.kind in ("linear", "nonlinear") else ():
-                known = dict(self.facts.known((update,), ranges=level != "plain"))
+                known = dict(self.prover(level, update).known)
                 known |= {r: between(-box, box) for r in t.previous}
                 inside = Prover(known)
                 starts = [self.facts.inline(r.init) for r in t.previous if r.init is not None]
@@ -213,7 +215,7 @@ class _Judgement:
 
     def below_one(self) -> bool:
         """Whether no step is as large as 1, though it may come close."""
-        found = self.step(self.prover("ranges", *self.roots()))
+        found = self.step(self.prover("defaults", *self.roots()))
         return found is not None and (found.hi < 1 or (found.hi == 1 and found.hi_open))
 
     def witness(self, over: Fraction, strict: bool) -> Witness | None:

@@ -73,6 +73,8 @@ def _broken(layer: Layer, state: State, c: Continuous, v: Verdict, facts: Facts,
 
 
 def _help(layer: Layer, c: Continuous, rule: Rule, v: Verdict, facts: Facts) -> str:
+    if rule.preserves:
+        return f"keep the step positive, as `softplus({pretty(c.step)})` does"
     exact = rules()[EXACT]
     pole = pretty(exact.transition(c.coefficient, c.step))
     text = f"use `{exact.name}`, whose pole {pole} is inside for every {pretty(c.coefficient)} < 0"
@@ -96,7 +98,7 @@ def _longest_step(layer: Layer, c: Continuous, rule: Rule, v: Verdict, facts: Fa
 def _edit(layer: Layer, c: Continuous) -> Edit | None:
     """The whole clause by the exact rule, where one method stands for everything."""
     text = layer.source.text[c.methods_span.start : c.methods_span.end]
-    alone = text.strip() == c.rule
+    alone = text.strip() == c.rule != EXACT
     return Edit(c.methods_span, EXACT) if alone else None
 
 

@@ -108,21 +108,25 @@ def _symmetric(diagonal: Node, rest: list[Node], total: Reduce, weights: list[No
     scale: Node = diagonal
     entries: Node = b.ONE
     if set(diagonal.axes) & set(over):  # (I + s k k^T) diag(d): the weights hold the diagonal, too
-        if any(f not in weights for f in _factors(diagonal)):
+        left = _without(weights, _factors(diagonal))
+        if left is None:
             return None
-        w = along(_without(weights, _factors(diagonal)))
-        free = [n for n in [*rest, *_without(weights, _factors(diagonal))] if not set(n.axes) & set(over)]
+        w = along(left)
+        free = [n for n in [*rest, *left] if not set(n.axes) & set(over)]
         scale, entries = b.ONE, diagonal
-    if sorted(map(id, k)) != sorted(map(id, w)):
+    vector = _product(k)
+    if sorted(map(id, k)) != sorted(map(id, w)) or not set(over) <= set(vector.axes):
         return None
-    return RankOne(scale, _product(free), _product(k), over, entries)
+    return RankOne(scale, _product(free), vector, over, entries)
 
 
-def _without(nodes: list[Node], gone: list[Node]) -> list[Node]:
+def _without(nodes: list[Node], gone: list[Node]) -> list[Node] | None:
+    """The list less each of the others once; None if one of them is not there."""
     left = list(nodes)
     for g in gone:
-        if g in left:
-            left.remove(g)
+        if g not in left:
+            return None
+        left.remove(g)
     return left
 
 

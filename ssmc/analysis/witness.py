@@ -150,8 +150,11 @@ def _parts(n: Ref, limited: bool) -> list[_Variable]:
 
 def _variable(n: Node, label: str, within: Interval | None) -> _Variable:
     if within is None or not within.finite:
-        choices = tuple(x for x in SMALL if within is None or within.contains(x))
-        return _Variable(n, label, choices or SMALL, False)
+        start = Fraction(0)
+        if within is not None:
+            start = next((Fraction(x) for x in (within.lo, within.hi) if abs(x) != INF), start)
+        choices = tuple(start + x for x in SMALL if within is None or within.contains(start + x))
+        return _Variable(n, label, choices, False)
     lo, hi = Fraction(within.lo), Fraction(within.hi)
     ends = [x for x in (lo, (lo + hi) / 2, hi) if within.contains(x)]
     return _Variable(n, label, tuple(dict.fromkeys(ends)), True)

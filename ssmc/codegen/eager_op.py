@@ -116,7 +116,9 @@ def eager_op(o: OpText) -> EagerOp:
         streams=", ".join(names(x.name) for x in o.operands if x.token),
         sizes=o.size_lines(),
         parameters=tuple(
-            f"{names(leaf.name)} = {_source(o, leaf)}.to(dtype){o.view(leaf.operand.axes)[0]}" for leaf in p.leaves if not leaf.operand.token
+            f"{names(leaf.name)} = {_source(o, leaf)}.to(dtype){o.view(leaf.operand.axes)[0]}"
+            for leaf in p.leaves
+            if not leaf.operand.token
         ),
         hoisted=o.lines(slice_lets(p.hoisted, _reads([*forward, *update]) | set(needed))),
         hoisted_all=o.lines(slice_lets(p.hoisted, early_back)),
@@ -136,18 +138,24 @@ def eager_op(o: OpText) -> EagerOp:
         advance=o.lines(advance),
         next_starts=tuple(f"{names(f'{f}:0')} = {names(f)}[:, -1]" for f in fields),
         before=_before(o, of(forward, [*inner, *p.epilogue])),
-        before_back=_before(o, backward),
+        before_back=_before(o, [*backward, *(o.let(n) for n in a.accumulated)]),
         epilogue=o.lines(of(forward, [*inner, *p.epilogue]), said),
         collected=tuple(_collected(o, part, atoms) for part, atoms in _parts(o)),
         returned=(*_returned_results(o), *_returned_states(o)),
         update_parameters=", ".join([*(names(n) for n in _inputs(o, update)), *(names(f"{f}:prev") for f in fields)]),
         update=o.lines(update),
         update_back_parameters=", ".join(
-            [*(names(n) for n in _inputs(o, update_back)), *(names(f"{f}:prev") for f in fields), *(names(f"d:{f}") for f in fields)]
+            [
+                *(names(n) for n in _inputs(o, update_back)),
+                *(names(f"{f}:prev") for f in fields),
+                *(names(f"d:{f}") for f in fields),
+            ]
         ),
         update_back=o.lines(update_back),
         carries=tuple_of(
-            o.expanded(a.carries[f.name], f.atoms, "-1, ") if f.name in a.carries else f"torch.zeros_like({names(f'{f.name}:prev')})"
+            o.expanded(a.carries[f.name], f.atoms, "-1, ")
+            if f.name in a.carries
+            else f"torch.zeros_like({names(f'{f.name}:prev')})"
             for f in p.fields
         ),
         replay=o.lines(of(backward, p.prologue)),
@@ -155,7 +163,12 @@ def eager_op(o: OpText) -> EagerOp:
         adjoint_epilogue=o.lines(of(backward, a.epilogue)),
         solve_back=solve_back,
         adjoint=o.lines(of(backward, [*a.update, *a.prologue])),
-        zeros=tuple(f"{names(n)} = _zeros({names(streaming[0].operand.name)}, dtype, {', '.join(_accumulated_shape(o, n))})".replace(", )", ")") for n in a.accumulated),
+        zeros=tuple(
+            f"{names(n)} = _zeros({names(streaming[0].operand.name)}, dtype, {', '.join(_accumulated_shape(o, n))})".replace(
+                ", )", ")"
+            )
+            for n in a.accumulated
+        ),
         accumulate=tuple(f"{names(n)} = {names(n)} + {o.total(n, _accumulated_atoms(o, n))}" for n in a.accumulated),
         gradients=tuple_of(_token_gradient(o, leaf) for leaf in streaming if leaf.name in a.gradients),
         hoisted_back=o.lines(a.hoisted),
@@ -229,7 +242,7 @@ def _starts(o: OpText, state: str, states: bool) -> list[str]:
     lines = [f"{name} = _start({name}, {first}, {kind}, {size})"]
     for f in _fields_of(o, state):
         part = {"re": ".real", "im": ".imag", "": ""}[f.part]
-        target = o.names(f"{f.name}:0") if states else o.names(f"carry:{f.name}")
+        target = o.names(f"{f.name}:0") if states else o.names(f"d:{f.name}:0")
         lines.append(f"{target} = {name}{part}{view}")
     return lines
 
@@ -239,10 +252,16 @@ def _before(o: OpText, lets: Iterable[Let]) -> tuple[str, ...]:
     if not o.program.linear and lets and o.program.adjoint.carries:
         read |= {f.name for f in o.program.fields} if any(let.name.startswith("d:") for let in lets) else set()
     names = o.names
-    return tuple(f"{names(f'{f.name}:prev')} = _before({names(f.name)}, {names(f'{f.name}:0')})" for f in o.program.fields if f.name in read)
+    return tuple(
+        f"{names(f'{f.name}:prev')} = _before({names(f.name)}, {names(f'{f.name}:0')})"
+        for f in o.program.fields
+        if f.name in read
+    )
 
 
-def _solvers(o: OpText, update: tuple[Let, ...], update_back: tuple[Let, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _solvers(
+    o: OpText, update: tuple[Let, ...], update_back: tuple[Let, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The lines that solve for the fields of a chunk, and for their cotangents."""
     late = _late_reads(o)
     if o.program.linear:
@@ -256,7 +275,7 @@ def _solvers(o: OpText, update: tuple[Let, ...], update_back: tuple[Let, ...]) -
     tokens_back = tuple_of(names(n) for n in _inputs(o, update_back)) if _inputs(o, update_back) else "()"
     previous = tuple_of(names(f"{f}:prev") for f in fields)
     reads = tuple_of(_read(o, f) for f in o.program.fields)
-    carries = tuple_of(names(f"carry:{f}") for f in fields)
+    carries = tuple_of(names(f"d:{f}:0") for f in fields)
     result = tuple_of(names(f"d:{f}") for f in fields)
     assert a.carries
     back = [f"{result}, {carries} = _walk_back(update_back, {tokens_back}, {previous}, {reads}, {carries}, j_t - i_t)"]
@@ -286,7 +305,7 @@ def _left_over(o: OpText) -> tuple[str, ...]:
     a, out = o.program.adjoint, []
     for f in o.program.fields:
         if f.name in a.reads_before:
-            carry = o.names(f"carry:{f.name}")
+            carry = o.names(f"d:{f.name}:0")
             out.append(f"{carry} = {carry} + {o.aligned(a.reads_before[f.name], f.atoms)}[:, 0]")
     return tuple(out)
 
@@ -321,17 +340,17 @@ def _scan_back(o: OpText, port: Port) -> list[str]:
     reads = [_read(o, f) for f in fields]
     if len(fields) == 1:
         f = fields[0].name
-        return [f"{names(f'd:{f}')}, {names(f'carry:{f}')} = _scan_back({a}, {reads[0]}, {names(f'carry:{f}')})"]
+        return [f"{names(f'd:{f}')}, {names(f'd:{f}:0')} = _scan_back({a}, {reads[0]}, {names(f'd:{f}:0')})"]
     re, im = (f.name for f in fields)
-    pair, carry = names(f"d:{re.removesuffix(':re')}:pair"), names(f"carry:{re.removesuffix(':re')}:pair")
+    pair, carry = names(f"d:{re.removesuffix(':re')}:pair"), names(f"d:{re.removesuffix(':re')}:pair:0")
     some = next((r for r in reads if r != "None"), None)
     both = [r if r != "None" else f"torch.zeros_like({some})" for r in reads]
     code = "None" if some is None else f"torch.complex({', '.join(both)})"
     return [
-        f"{carry} = torch.complex({names(f'carry:{re}')}, {names(f'carry:{im}')})",
+        f"{carry} = torch.complex({names(f'd:{re}:0')}, {names(f'd:{im}:0')})",
         f"{pair}, {carry} = _scan_back({a}, {code}, {carry})",
         f"{names(f'd:{re}')}, {names(f'd:{im}')} = {pair}.real, {pair}.imag",
-        f"{names(f'carry:{re}')}, {names(f'carry:{im}')} = {carry}.real, {carry}.imag",
+        f"{names(f'd:{re}:0')}, {names(f'd:{im}:0')} = {carry}.real, {carry}.imag",
     ]
 
 
@@ -388,7 +407,9 @@ def _joined(o: OpText, i: int, leaf: Leaf) -> str:
     shape = "".join(f", {s}" for s in o.shape(o.sorted(leaf.operand.atoms)))
     first = o.names(next(x for x in o.program.leaves if x.operand.token).operand.name)
     flip = ".flip(1)" if o.r.reverse else ""
-    return f"{o.names(f'd:{leaf.name}')} = _joined(grads, {i}, inputs[0].new_empty(rows, 0{shape}, dtype=dtype)){flip}".replace("inputs[0]", first)
+    return f"{o.names(f'd:{leaf.name}')} = _joined(grads, {i}, inputs[0].new_empty(rows, 0{shape}, dtype=dtype)){flip}".replace(
+        "inputs[0]", first
+    )
 
 
 def _returned_gradient(o: OpText, operand: Operand) -> str:
@@ -415,7 +436,7 @@ def _returned_state_gradients(o: OpText) -> list[str]:
     out = []
     for i, c in enumerate(o.r.carried):
         _, back = o.view(c.axes)
-        parts = [o.names(f"carry:{f.name}") for f in _fields_of(o, c.of)]
+        parts = [o.names(f"d:{f.name}:0") for f in _fields_of(o, c.of)]
         value = parts[0] if len(parts) == 1 else f"torch.complex({', '.join(parts)})"
         out.append(f"_state_gradient({value}{back}, inputs[{len(o.operands) + i}])")
     return out

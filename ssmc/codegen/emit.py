@@ -10,9 +10,11 @@ from pprint import pformat
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ssmc import __version__
+from ssmc.codegen.conv_op import conv_op
 from ssmc.codegen.eager_op import eager_op
 from ssmc.codegen.layer_context import LayerContext, layer_context
 from ssmc.codegen.layer_text import LayerText
+from ssmc.codegen.merge import as_lines, merge_variants
 from ssmc.codegen.names import snake
 from ssmc.codegen.op_text import OpText, base_name
 from ssmc.codegen.operator_op import operator_op
@@ -62,12 +64,22 @@ def emit(plan: Plan) -> str:
     for planned in plan.programs:
         name = planned.program.recurrence.name
         own = f"{stem}_{name}" if several else stem
-        ops.append(OpText(layer, planned.program, own, f"{own}_op", f"{own}_reference", planned.classified.title, planned.kernel))
+        ops.append(
+            OpText(
+                layer, planned.program, own, f"{own}_op", f"{own}_reference", planned.classified.title, planned.kernel
+            )
+        )
     eager = [eager_op(o) for o in ops]
     references = [reference_op(o) for o in ops]
     operators = [operator_op(o, planned.equations) for o, planned in zip(ops, plan.programs, strict=True)]
-    text = LayerText(partition, ops)
-    context = layer_context(text)
+    convs = [conv_op(layer, c, f"{stem}_{c.module}", base_name(layer.source)) for c in plan.convs]
+    stems = {c.module: c.stem for c in convs}
+    text = LayerText(partition, ops, stems)
+    context = layer_context(text, plan.flags)
+    if plan.flags:
+        others = {v.values: layer_context(LayerText(v.partition, ops, stems), plan.flags) for v in plan.variants}
+        context = merge_variants(plan.flags, others)
+    context = as_lines(context)
     uses = {
         "uses_conv": bool(layer.convs),
         "uses_previous": any(d.offset < 0 for d in partition.delays.values()),
@@ -79,6 +91,7 @@ def emit(plan: Plan) -> str:
         "operators": operators,
         "references": references,
         "eager": eager,
+        "convs": convs,
         "layer": _Layer(context, uses),
         "scan": any(p.program.linear for p in plan.programs),
         "walk": any(not p.program.linear for p in plan.programs),
@@ -108,7 +121,11 @@ class _Layer:
 def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
     layer = plan.partition.layer
     digest = hashlib.sha256(layer.source.text.encode()).hexdigest()
-    settings = "".join(f" --set {a.name}={_setting(a.fixed)}" for a in layer.args if a.fixed is not None and plan.settings.get(a.name) is not None)
+    settings = "".join(
+        f" --set {a.name}={_setting(a.fixed)}"
+        for a in layer.args
+        if a.fixed is not None and plan.settings.get(a.name) is not None
+    )
     spec = base_name(layer.source)
     table = {
         o.op: {
@@ -116,8 +133,18 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
         } | {o.names(c.of): ("state", tuple(c.axes)) for c in o.r.carried}
         for o in ops
     }  # fmt: skip
-    exports = [layer.name, *([f"{layer.name}State"] if context.has_state else []), *(o.op for o in ops), *(o.reference_name for o in ops)]
-    summary = {"spec": spec, "sha256": digest, "ssmc": __version__, **{p.program.recurrence.name: p.summary() for p in plan.programs}}
+    exports = [
+        layer.name,
+        *([f"{layer.name}State"] if context.has_state else []),
+        *(o.op for o in ops),
+        *(o.reference_name for o in ops),
+    ]
+    summary = {
+        "spec": spec,
+        "sha256": digest,
+        "ssmc": __version__,
+        **{p.program.recurrence.name: p.summary() for p in plan.programs},
+    }
     stamp = hashlib.sha256((digest + settings + __version__).encode()).hexdigest()[:12]
     return FileContext(
         version=__version__,

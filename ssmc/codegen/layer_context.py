@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ssmc.codegen.layer_text import LayerText, Owned
+from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.names import Names
-from ssmc.ir.expr import Const
-from ssmc.ir.layer import Conv, Linear
-from ssmc.ir.regions import Region
+from ssmc.codegen.outside import expression, timeless
+from ssmc.ir.layer import Conv, LayerArg, Linear
+from ssmc.ir.regions import Delay, Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,6 @@ class Check:
 
     name: str
     value: str
-    command: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +42,7 @@ class LayerContext:
     fixed: tuple[Check, ...]
     sizes: tuple[str, ...]
     positive: tuple[tuple[str, str], ...]
-    scopes: tuple[str, ...]
-    modules: tuple[Owned, ...]
-    parameters: tuple[Owned, ...]
-    buffers: tuple[Owned, ...]
-    no_decay: tuple[str, ...]
+    owned: tuple[str, ...]
     children: tuple[str, ...]
     probe: str
     initial: tuple[str, ...]
@@ -65,16 +60,14 @@ class LayerContext:
     result: str
 
 
-def layer_context(t: LayerText) -> LayerContext:
-    """The context of the module."""
+def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContext:
+    """The context of the module; `flags` are the structural arguments that `__init__` decides."""
     layer = t.layer
-    owned = t.owned()
-    modules = {t.path(m.key) for m in (*layer.linears.values(), *layer.convs.values())}
-    buffers = {t.path(p.key) for p in layer.params.values() if not p.trainable}
     first, *others = layer.inputs.values()
     fields = _fields(t)
-    has_state = not any(o.r.reverse for o in t.ops.values()) and not any(d.offset > 0 for d in t.partition.delays.values())
-    scopes = sorted({".".join(x.scope.split(".")[: i + 1]) for x in owned if x.scope for i in range(x.scope.count(".") + 1)})
+    has_state = not any(o.r.reverse for o in t.ops.values()) and not any(
+        d.offset > 0 for d in t.partition.delays.values()
+    )
     defaults = [
         (t.arg_names[a.name], t.init_python(a.default))
         for a in layer.args
@@ -93,18 +86,12 @@ def layer_context(t: LayerText) -> LayerContext:
         defaults=tuple(defaults),
         stored=tuple((f"self.{n}", n) for n in t.arg_names.values()),
         fixed=tuple(
-            Check(t.arg_names[a.name], repr(a.fixed), f"--set {a.name}={str(a.fixed).lower() if isinstance(a.fixed, bool) else a.fixed}")
-            for a in layer.args
-            if a.fixed is not None
+            Check(t.arg_names[a.name], repr(a.fixed)) for a in layer.args if a.fixed is not None and a not in flags
         ),
         sizes=t.sizes(),
-        positive=tuple((a, t.size_attribute(a)) for a in layer.axes.axes),
-        scopes=tuple(scopes),
-        modules=tuple(x for x in owned if x.path in modules),
-        parameters=tuple(x for x in owned if x.path not in modules and x.path not in buffers),
-        buffers=tuple(x for x in owned if x.path in buffers),
-        no_decay=tuple(t.path(p.key) for p in layer.params.values() if not p.decay and p.trainable),
-        children=tuple(t.path(m.key) for m in (*layer.linears.values(), *layer.convs.values())),
+        positive=tuple((a, t.size_attribute(a).removeprefix("self.")) for a in layer.axes.axes),
+        owned=tuple(_owned(t)),
+        children=tuple(f"{t.path(m.key)}.reset_parameters()" for m in layer.modules),
         probe=_probe(t),
         initial=t.initial(),
         first=t.locals(first.name),
@@ -122,13 +109,29 @@ def layer_context(t: LayerText) -> LayerContext:
     )
 
 
+def _owned(t: LayerText) -> list[str]:
+    """The statements that make what the layer owns, containers of dotted keys first."""
+    layer = t.layer
+    owned = t.owned()
+    scopes = {".".join(x.scope.split(".")[: i + 1]) for x in owned if x.scope for i in range(x.scope.count(".") + 1)}
+    buffers = {t.path(p.key) for p in layer.params.values() if not p.trainable}
+    out = [f"{t.path(scope)} = nn.Module()" for scope in sorted(scopes)]
+    for x in owned:
+        if x.path in buffers:
+            out.append(f'{t.path(x.scope) if x.scope else "self"}.register_buffer("{x.name}", {x.code})  # {x.comment}')
+        else:
+            out.append(f"{x.path} = {x.code}  # {x.comment}")
+    out += [f"{t.path(p.key)}._no_weight_decay = True" for p in layer.params.values() if not p.decay and p.trainable]
+    return out
+
+
 def _probe(t: LayerText) -> str:
     """A tensor of the layer whose device and dtype tell where it lives."""
     for p in t.layer.params.values():
         return t.path(p.key)
-    for m in (*t.layer.linears.values(), *t.layer.convs.values()):
+    for m in t.layer.modules:
         return f"{t.path(m.key)}.weight"
-    return "None"
+    return "torch.empty(0)"
 
 
 def _fields(t: LayerText) -> list[StateField]:
@@ -140,19 +143,28 @@ def _fields(t: LayerText) -> list[StateField]:
             kind = "_complex_of(wide)" if c.dtype == "complex" else "wide"
             start = f"torch.zeros(batch, {shape}{', ' if shape else ''}device=device, dtype={kind})"
             if c.init is not None:
-                start = _start(t, c.name, c.init, c.axes, start)
+                start += f" + {timeless(t, c.init, c.axes, 'probe')}"
             out.append(StateField(names(c.of), t.locals(f"{c.of}:last"), start, _shown(f"state `{c.of}`", c.axes)))
     for conv in t.layer.convs.values():
         name, width, shape = t.locals(f"{conv.name}:taps"), t.python(conv.width), t.shape(conv.output.axes)
         start = f"torch.zeros(batch, {width} - 1, {shape}, device=device, dtype=dtype)"
-        out.append(StateField(names(conv.name), name, start, _shown(f"the last inputs of `{conv.name}`", ("width - 1", *conv.output.axes))))
+        out.append(
+            StateField(
+                names(conv.name),
+                name,
+                start,
+                _shown(f"the last inputs of `{conv.name}`", ("width - 1", *conv.output.axes)),
+            )
+        )
     for d in t.partition.delays.values():
         shape = t.shape(d.axes)
         kind = "_complex_of(wide)" if d.dtype == "complex" else "dtype"
         start = f"torch.zeros(batch, {shape}{', ' if shape else ''}device=device, dtype={kind})"
         if d.init is not None:
-            start = _start(t, d.name, d.init, d.axes, start)
-        out.append(StateField(names(d.name), t.locals(f"{d.name}:last"), start, _shown(f"`{d.of}` at the last token", d.axes)))
+            start += f" + {timeless(t, d.init, d.axes, 'probe')}"
+        out.append(
+            StateField(names(d.name), t.locals(f"{d.name}:last"), start, _shown(f"`{d.of}` at the last token", d.axes))
+        )
     if t.partition.uses_position:
         start = "torch.zeros(batch, device=device, dtype=torch.int64)"
         out.append(StateField(names("position"), t.locals("position"), start, _shown("tokens seen so far", ())))
@@ -163,17 +175,6 @@ def _shown(what: str, axes: tuple[str, ...]) -> str:
     return f"{what} [{', '.join(('batch', *axes))}]"
 
 
-def _start(t: LayerText, name: str, init, axes, zeros: str) -> str:  # type: ignore[no-untyped-def]
-    from ssmc.ir.layer import Time
-    from ssmc.ir.regions import Definition
-    from ssmc.diagnostics.span import Span
-
-    if isinstance(init, Const):
-        return f"{zeros} + {t.python(init)}"
-    d = Definition(name, axes, t.layer.axes.atoms(axes), init.dtype, init, Time.PARAMETER, False, True, Span(0, 0))
-    return f"{zeros} + ({t.expression(d, set())})"
-
-
 def _forward(t: LayerText, has_state: bool) -> tuple[str, ...]:
     """The statements of forward, region by region."""
     out: list[str] = []
@@ -181,7 +182,9 @@ def _forward(t: LayerText, has_state: bool) -> tuple[str, ...]:
     if t.partition.uses_position:
         start = "position" if has_state else "None"
         first = t.locals(next(iter(t.layer.inputs)))
-        out.append(f"{t.locals('t')}, {t.locals('position')} = _positions({t.locals(start) if start != 'None' else start}, {first}, cu_seqlens)")
+        out.append(
+            f"{t.locals('t')}, {t.locals('position')} = _positions({t.locals(start) if start != 'None' else start}, {first}, cu_seqlens)"
+        )
     for region in t.partition.regions:
         out += _region(t, region, wide, has_state)
     return tuple(out)
@@ -200,17 +203,20 @@ def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> li
             d = p.delays[region.name]
             field = t.locals(f"{d.name}:last")
             if d.offset > 0:
-                return [f"{t.locals(d.name)} = _following({t.locals(d.of)}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"]
+                return [
+                    f"{t.locals(d.name)} = _following({t.locals(d.of)}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
+                ]
             start = field if has_state else "None"
-            return [f"{t.locals(d.name)}, {field} = _previous({t.locals(d.of)}, {start}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"]
-    d = p.definitions[region.name]
-    return [f"{t.locals(d.name)} = {t.expression(d, wide)}  # {t.comment(d.span)}"]
+            return [
+                f"{t.locals(d.name)}, {field} = _previous({t.locals(d.of)}, {start}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
+            ]
+    value = p.definitions[region.name]
+    return [f"{t.locals(value.name)} = {expression(t, value, wide)}  # {t.comment(value.span)}"]
 
 
-def _init_code(t: LayerText, d) -> str:  # type: ignore[no-untyped-def]
-    if d.init is None:
-        return "0"
-    return t.python(d.init) if isinstance(d.init, Const) else _start(t, d.name, d.init, d.axes, "0").removeprefix("0 + ")
+def _init_code(t: LayerText, d: Delay) -> str:
+    """What a delay reads beyond the edge of a sequence."""
+    return "0" if d.init is None else timeless(t, d.init, d.axes, t.locals(next(iter(t.layer.inputs))))
 
 
 def _linear(t: LayerText, m: Linear) -> list[str]:
@@ -236,10 +242,12 @@ def _linear(t: LayerText, m: Linear) -> list[str]:
 def _conv(t: LayerText, c: Conv, has_state: bool) -> list[str]:
     dims = t.dims_of(c.input)
     value = t.locals(c.input) + (".flatten(2)" if len(dims) > 1 else "")
-    taps, name = t.locals(f"{c.name}:taps"), t.locals(c.output.name)
-    flat = f"_flat({taps})" if len(dims) > 1 else taps
+    taps, name = t.locals(f"{c.name}:taps"), t.locals(t.partition.activations.get(c.name, c.output.name))
+    flat = f"None if {taps} is None else {taps}.flatten(2)" if len(dims) > 1 else taps
     given = flat if has_state else "None"
-    lines = [f"{name}, {taps} = _conv({t.path(c.key)}, {value}, {given}, cu_seqlens)  # {t.comment(c.span)}"]
+    op = t.convs[c.name]
+    head = f"{name}, {taps} = _conv(_ops.{op}, _{op}_activation, {t.path(c.key)}, {value}, {given}, cu_seqlens)"
+    lines = [f"{head}  # {t.comment(c.span)}"]
     if len(dims) > 1:
         lines += [f"{v} = {v}.unflatten(-1, ({t.shape(dims)}))" for v in (name, taps)]
     return lines
@@ -250,7 +258,7 @@ def _op(t: LayerText, name: str, has_state: bool) -> list[str]:
     layer = t.layer
     args = []
     for x in o.r.operands:
-        value = t._parameter(layer.params[x.name]) if x.name in layer.params else t.locals(x.name)
+        value = t.parameter(layer.params[x.name]) if x.name in layer.params else t.locals(x.name)
         args.append(f"{o.names(x.name)}={value}")
     for s in o.scalars:
         args.append(f"{s.name}={f'self.{t.arg_names[s.argument]}' if s.argument else t.size_attribute(s.axis)}")
@@ -260,6 +268,12 @@ def _op(t: LayerText, name: str, has_state: bool) -> list[str]:
     last = states[0] if len(states) == 1 else f"({', '.join(states)})"
     given = "None" if not has_state else last if len(states) == 1 else f"None if state is None else {last}"
     head, tail = f"{left}, {last} = {o.op}(", f")  # {t.comment(o.r.span)}"
-    return [head, *(f"    {a}," for a in args), f"    initial_state={given},", "    return_state=True,", "    cu_seqlens=cu_seqlens,", tail]
-
-
+    lines = [
+        head,
+        *(f"    {a}," for a in args),
+        f"    initial_state={given},",
+        "    return_state=True,",
+        "    cu_seqlens=cu_seqlens,",
+        tail,
+    ]
+    return ["\n".join(lines)]

@@ -9,7 +9,7 @@ from ssmc.codegen.names import Names
 from ssmc.codegen.torch_printer import TorchPrinter, factors
 from ssmc.diagnostics.span import Source, Span
 from ssmc.ir import build as b
-from ssmc.ir.expr import Arg, Node, Ref, Size, walk
+from ssmc.ir.expr import Arg, Index, Node, Ref, Size, walk
 from ssmc.ir.layer import Layer
 from ssmc.ir.program import Let, Program
 
@@ -27,14 +27,27 @@ class Scalar:
 class OpText:
     """Knows the names and prints the expressions of one op."""
 
-    def __init__(self, layer: Layer, program: Program, stem: str, op: str, reference: str, title: str, kernel: bool) -> None:
-        self.layer, self.program, self.stem, self.op, self.reference_name, self.title = layer, program, stem, op, reference, title
+    def __init__(
+        self, layer: Layer, program: Program, stem: str, op: str, reference: str, title: str, kernel: bool
+    ) -> None:
+        self.layer, self.program, self.stem, self.op, self.reference_name, self.title = (
+            layer,
+            program,
+            stem,
+            op,
+            reference,
+            title,
+        )
         self.kernel = kernel
         self.spec = base_name(layer.source)
         self.r = program.recurrence
-        self.names = Names(("T", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op))
+        self.names = Names(
+            ("T", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op)
+        )
         atoms = [a for c in self.r.carried for a in c.atoms]
-        every = [a for let in self._all_lets() for a in (*let.atoms, *let.node.axes)] + [a for f in program.leaves for a in f.operand.atoms]
+        every = [a for let in self._all_lets() for a in (*let.atoms, *let.node.axes)] + [
+            a for f in program.leaves for a in f.operand.atoms
+        ]
         self.order = list(dict.fromkeys([*atoms, *every]))
         self.operands = tuple(o for o in self.r.operands)
         for o in self.operands:
@@ -69,7 +82,12 @@ class OpText:
         first = next(leaf for leaf in self.program.leaves) if self.program.leaves else None
         like = self.names(first.name) if first else "h"
         return TorchPrinter(
-            self._ref, self.order, lambda r: r.name not in self.early_names, {s.argument: s.name for s in self.scalars if s.argument}, self.size, like
+            self._ref,
+            self.order,
+            lambda r: r.name not in self.early_names,
+            {s.argument: s.name for s in self.scalars if s.argument},
+            self.size,
+            like,
         )
 
     def size(self, axis: str) -> str:
@@ -174,7 +192,14 @@ class OpText:
     def lines(self, lets: Iterable[Let], said: set[int] | None = None) -> tuple[str, ...]:
         """Assignments as text; `said` collects the spec lines already named."""
         mark = set() if said is None else said
-        return tuple(self.line(self.names(let.name), self.printer(let.node), let.span, mark) for let in lets)
+        return tuple(self.line(self.names(let.name), self.tensor(let.node), let.span, mark) for let in lets)
+
+    def tensor(self, node: Node) -> str:
+        """The code of an expression as a tensor, also where it is one number: assignments are expanded and paired."""
+        code = self.printer(node)
+        if any(isinstance(n, Ref | Index) for n in walk(node)):
+            return code
+        return f"{self.printer.like}.new_full((), {code}, dtype=dtype)"
 
     def used(self, lets: Iterable[Let], among: Iterable[str]) -> tuple[str, ...]:
         """Which of the names the assignments read, in the order given."""
@@ -192,9 +217,10 @@ class OpText:
         return next(x for x in self._all_lets() if x.name == name)
 
     def reference(self, name: str) -> Ref:
-        """A reference to an assigned name or a leaf, on the axes it really has."""
-        leaf = next((x for x in self.program.leaves if x.name == name), None)
-        return b.ref(name, leaf.operand.atoms if leaf else self.let(name).node.axes, "real")
+        """A reference to an assigned name, a leaf, or the cotangent of a field, on the axes it really has."""
+        given = {x.name: x.operand.atoms for x in self.program.leaves}
+        given |= {f"d:{f.name}": f.atoms for f in self.program.fields}
+        return b.ref(name, given[name] if name in given else self.let(name).node.axes, "real")
 
     def aligned(self, name: str, atoms: Sequence[str]) -> str:
         """The code of a name with a dimension for each of the atoms."""

@@ -66,17 +66,23 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
         full = f"{first}.new_zeros({size}, dtype={kind})"
         init.append(f"{names(c.of)} = {full}" + ("" if c.init is None else f" + {_in(value)}{back}"))
     gradients = p.adjoint.gradients
-    differentiable = [any(leaf.name in gradients for leaf in p.leaves if leaf.operand.name == x.name) for x in r.operands]
+    differentiable = [
+        any(leaf.name in gradients for leaf in p.leaves if leaf.operand.name == x.name) for x in r.operands
+    ]
     fake_results = []
     for res in p.results:
         size = ", ".join([f"*{first}.shape[:2]", *o.shape(res.axes)])
-        kind = "_complex_of(dtype)" if len(res.parts) > 1 else f"_stream_dtype({', '.join(names(x.name) for x in tokens)})"
+        kind = (
+            "_complex_of(dtype)" if len(res.parts) > 1 else f"_stream_dtype({', '.join(names(x.name) for x in tokens)})"
+        )
         fake_results.append(f"{first}.new_empty(({size}), dtype={kind})".replace("(({size}))", "()"))
     fake_states = []
     for c in r.carried:
         kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
         fake_states.append(f"{first}.new_empty(({', '.join(['rows', *o.shape(c.axes)])},), dtype={kind})")
-    documented = [f"{names(x.name)} [{', '.join([*(['batch', 'time'] if x.token else []), *x.axes])}]" for x in r.operands]
+    documented = [
+        f"{names(x.name)} [{', '.join([*(['batch', 'time'] if x.token else []), *x.axes])}]" for x in r.operands
+    ]
     return OperatorOp(
         stem=o.stem,
         op=o.op,
@@ -92,10 +98,16 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
         packed_gives="t" * len(results) + "s" * len(states),
         packed_kinds_back="t" * len(results) + "s" * len(states) + kinds + "s" * len(states) + "n" * len(o.scalars),
         packed_gives_back=kinds + "s" * len(states),
-        cotangents=", ".join([*(names(f"g:{x.name}") for x in p.results), *(names(f"g_last:{c.of}") for c in r.carried)]),
+        cotangents=", ".join(
+            [*(names(f"g:{x.name}") for x in p.results), *(names(f"g_last:{c.of}") for c in r.carried)]
+        ),
         signature=(),
         roles=tuple(
-            (names(x.name), "(" + "".join(f'"{a}", ' for a in [*(["batch", "time"] if x.token else []), *x.axes]) + ")", f"{o.spec}:{o.layer.source.line_of(x.span)}")
+            (
+                names(x.name),
+                "(" + "".join(f'"{a}", ' for a in [*(["batch", "time"] if x.token else []), *x.axes]) + ")",
+                f"{o.spec}:{o.layer.source.line_of(x.span)}",
+            )
             for x in r.operands
         ),
         state_roles=tuple((names(c.of), "(" + "".join(f'"{a}", ' for a in ["rows", *c.axes]) + ")") for c in r.carried),

@@ -63,16 +63,26 @@ def reference_op(o: OpText) -> ReferenceOp:
     casts, starts = [], []
     for x in r.operands:
         view, _ = o.view(x.axes)
-        kind = "_complex_of(dtype)" if x.dtype == "complex" else "dtype"
-        casts.append(f"{names(x.name)} = {names(x.name)}.to({kind}){view}")
+        cast = {"complex": ".to(_complex_of(dtype))", "bool": ""}.get(x.dtype, ".to(dtype)")
+        if cast or view:
+            casts.append(f"{names(x.name)} = {names(x.name)}{cast}{view}")
     for i, c in enumerate(r.carried):
         kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
         given = "initial_state" if len(r.carried) == 1 else f"None if initial_state is None else initial_state[{i}]"
         shape = ", ".join(["rows", *o.shape(c.axes)])
-        starts.append(f"{names(c.of)} = _start({given}, {names(tokens[0].name)}, {kind}, {shape}){o.view(c.axes)[0]}")
+        starts.append(
+            f"{names(c.of)} = _start({given}, {names(tokens[0].name)}, {kind}, {shape}){o.view(c.axes)[0]}"
+        )
+        if c.init is not None:
+            starts.append("if initial_state is None:")
+            starts.append(f"    {names(c.of)} = {names(c.of)} + ({printer(c.init, c.atoms)})")
     hoisted = tuple(line(d) for d in r.hoisted)
     lines = tuple(line(d) for d in body)
     joined = []
+    states = {c.of for c in r.carried}
+    whole = {
+        n: names(f"{n}:all") if n in states else names(n) for n in r.results
+    }  # a state's own name stays its last value
     for n in r.results:
         d = r.definitions[n]
         size = "".join(f", {s}" for s in o.shape(o.sorted(d.atoms)))
@@ -80,7 +90,7 @@ def reference_op(o: OpText) -> ReferenceOp:
         empty = f"{names(tokens[0].name)}.new_empty(rows, 0{size}{kind})"
         cast = "" if d.dtype == "complex" else ".to(y_dtype)"
         order = "[::-1]" if r.reverse else ""
-        joined.append(f"{names(n)} = torch.cat([{empty}] + {names(f'{n}:all')}{order}, 1){o.view(d.axes)[1]}{cast}")
+        joined.append(f"{whole[n]} = torch.cat([{empty}] + {names(f'{n}:all')}{order}, 1){o.view(d.axes)[1]}{cast}")
     finals = [f"{names(c.of)}{o.view(c.axes)[1]}" for c in r.carried]
     return ReferenceOp(
         name=o.reference_name,
@@ -103,7 +113,7 @@ def reference_op(o: OpText) -> ReferenceOp:
         body=lines,
         collected=tuple((names(f"{n}:all"), names(n)) for n in r.results),
         joined=tuple(joined),
-        results=", ".join(names(n) for n in r.results),
+        results=", ".join(whole.values()),
         states=finals[0] if len(finals) == 1 else f"({', '.join(finals)})",
     )
 

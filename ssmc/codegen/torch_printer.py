@@ -23,7 +23,13 @@ SIMPLE = {
     "conj": "torch.conj({})", "sqrt_clip": "_sqrt_clip({}, {})", "complex": "torch.complex({}, {})",
 }  # fmt: skip
 TENSOR_BINARY = {"min": "torch.minimum({}, {})", "max": "torch.maximum({}, {})"}
-HELPERS = {"softplus": "_softplus", "inv_softplus": "_inv_softplus", "phi1": "_phi1", "phi1_slope": "_phi1_slope", "sqrt_clip": "_sqrt_clip"}
+HELPERS = {
+    "softplus": "_softplus",
+    "inv_softplus": "_inv_softplus",
+    "phi1": "_phi1",
+    "phi1_slope": "_phi1_slope",
+    "sqrt_clip": "_sqrt_clip",
+}
 LETTERS = "abcdefghijklmnopqrsuvwxyz"
 
 
@@ -49,8 +55,10 @@ class TorchPrinter:
         scalar: Mapping[str, str],
         size: Callable[[str], str],
         like: str,
+        dtype: str = "dtype",
     ) -> None:
-        self.name, self.lead, self.scalar, self.size, self.like = name, lead, scalar, size, like
+        self.name, self.lead, self.scalar, self.size = name, lead, scalar, size
+        self.like, self.dtype = like, dtype
         self.rank = {a: i for i, a in enumerate(order)}
         self.helpers: set[str] = set()
 
@@ -93,7 +101,12 @@ class TorchPrinter:
             case Size():
                 return Text(self.size(node.axis), (), 20, True)
             case Index():
-                return Text(f"torch.arange({self.size(node.axis)}, device={self.like}.device, dtype=dtype)", node.axes, 20, False)
+                return Text(
+                    f"torch.arange({self.size(node.axis)}, device={self.like}.device, dtype={self.dtype})",
+                    node.axes,
+                    20,
+                    False,
+                )
             case Ref():
                 return Text(self.name(node), self.sort(node.axes), 20, False)
             case Reduce():
@@ -138,7 +151,9 @@ class TorchPrinter:
             front = lead if _tokens(f, self.lead) else ""
             terms.append(front + "".join(letters[a] for a in self.sort(f.axes)))
             codes.append(self(f))
-        out = ("" if drop_lead or not any(_tokens(f, self.lead) for f in factors) else lead) + "".join(letters[a] for a in kept)
+        out = ("" if drop_lead or not any(_tokens(f, self.lead) for f in factors) else lead) + "".join(
+            letters[a] for a in kept
+        )
         return f'torch.einsum("{",".join(terms)}->{out}", {", ".join(codes)})'
 
     def _pointwise(self, node: Pointwise) -> Text:
@@ -158,7 +173,7 @@ class TorchPrinter:
             case "where":
                 branches = [a.code for a in args]
                 if args[1].scalar and args[2].scalar:
-                    branches[1] = f"{self.like}.new_tensor({branches[1]}, dtype=dtype)"
+                    branches[1] = f"{self.like}.new_tensor({branches[1]}, dtype={self.dtype})"
                 return Text(f"torch.where({', '.join(branches)})", target, 20, False)
             case "clip":
                 if args[1].scalar and args[2].scalar:
@@ -179,7 +194,7 @@ class TorchPrinter:
         return Text(SIMPLE[node.fn].format(*(a.code for a in args)), target, 20, False)
 
     def _tensor(self, text: Text) -> str:
-        return f"{self.like}.new_tensor({text.code}, dtype=dtype)" if text.scalar else text.code
+        return f"{self.like}.new_tensor({text.code}, dtype={self.dtype})" if text.scalar else text.code
 
     def _extremum(self, fn: str, a: Text, z: Text) -> str:
         if a.scalar and z.scalar:

@@ -103,7 +103,9 @@ def neg(a: Node) -> Node:
     return apply("neg", a)
 
 
-def ref(name: str, axes: tuple[str, ...], dtype: str, offset: int = 0, init: Node | None = None, span: Span = NOWHERE) -> Ref:
+def ref(
+    name: str, axes: tuple[str, ...], dtype: str, offset: int = 0, init: Node | None = None, span: Span = NOWHERE
+) -> Ref:
     """A reference to a value; a zero `init` is the default and dropped."""
     return intern(Ref(axes, dtype, span, name, offset, None if init is ZERO else init))
 

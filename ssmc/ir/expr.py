@@ -38,7 +38,8 @@ class Node:
 def intern(node: N) -> N:
     """The one node equal to this one; every constructor below passes through here."""
     key = (type(node), *((type(v), v) for f in fields(node) if f.name != "span" for v in (getattr(node, f.name),)))
-    return _interned.setdefault(key, node)  # type: ignore[return-value]
+    found: N = _interned.setdefault(key, node)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

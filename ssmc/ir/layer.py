@@ -149,3 +149,13 @@ class Layer:
     result: str
     times: dict[str, Time]
     span: Span
+
+    @property
+    def modules(self) -> tuple[Linear | Conv, ...]:
+        """Linears and convolutions."""
+        return (*self.linears.values(), *self.convs.values())
+
+    @property
+    def owned(self) -> tuple[Linear | Conv | Param, ...]:
+        """Whatever has a key in the state_dict."""
+        return (*self.modules, *self.params.values())

@@ -54,7 +54,7 @@ def coefficient(term: Node, symbol: Node) -> Node | None:
             cx = coefficient(x, symbol) if contains(x, symbol) else (b.ZERO if x is b.ZERO else None)
             cy = coefficient(y, symbol) if contains(y, symbol) else (b.ZERO if y is b.ZERO else None)
             return None if cx is None or cy is None else b.apply("where", cond, cx, cy)
-        case ("add" | "sub"), (a, x):
+        case (("add" | "sub"), (a, x)):
             cs = [coefficient(t, symbol) for t in terms(term)]
             return None if any(c is None for c in cs) else total([c for c in cs if c is not None])
     return None
@@ -102,8 +102,7 @@ def _distribute(term: Node) -> Node | None:
                 return b.add(b.apply("where", c, x, b.ZERO), b.apply("where", c, b.ZERO, y))
             parts = terms(x if y is b.ZERO else y)
             if len(parts) > 1:
-                pick = (lambda q: b.apply("where", c, q, b.ZERO)) if y is b.ZERO else (lambda q: b.apply("where", c, b.ZERO, q))
-                return total([pick(q) for q in parts])
+                return total([b.apply("where", c, *((q, b.ZERO) if y is b.ZERO else (b.ZERO, q))) for q in parts])
     return None
 
 

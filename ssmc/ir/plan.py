@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ssmc.ir.classified import Classified
-from ssmc.ir.program import Program
+from ssmc.ir.layer import LayerArg
+from ssmc.ir.program import ConvProgram, Program
 from ssmc.ir.regions import Partition
 
 
@@ -42,12 +43,24 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """The layer under one choice of the flags that `__init__` decides."""
+
+    values: tuple[bool | str, ...]
+    partition: Partition
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """The whole layer's plan."""
+    """The whole layer's plan. `flags` are the arguments tested by `if` that change nothing inside an op, so that
+    `__init__` decides them; `variants` holds the layer under each of their values, the plan's own first."""
 
     partition: Partition
     programs: tuple[Planned, ...]
     settings: Mapping[str, object]
+    convs: tuple[ConvProgram, ...] = ()
+    flags: tuple[LayerArg, ...] = ()
+    variants: tuple[Variant, ...] = ()
 
     def header(self) -> list[str]:
         """The plan in words, for the file's head."""

@@ -43,7 +43,9 @@ def _step(node: Node, children: tuple[Pair, ...]) -> Pair:
             return parts[0], parts[1]
         case Reduce():
             re, im = children[0]
-            return b.reduce(node.op, node.over, re, node.span), None if im is None else b.reduce(node.op, node.over, im, node.span)
+            return b.reduce(node.op, node.over, re, node.span), None if im is None else b.reduce(
+                node.op, node.over, im, node.span
+            )
         case Relabel():
             re, im = children[0]
             return b.relabel(node.pairs, re, node.span), None if im is None else b.relabel(node.pairs, im, node.span)
@@ -60,7 +62,7 @@ def _pointwise(node: Pointwise, args: tuple[Pair, ...]) -> Pair:
             return b.ZERO, None
         return b.apply(node.fn, *(re for re, _ in args), span=node.span), None
     match node.fn, args:
-        case ("add" | "sub" as fn), ((xr, xi), (yr, yi)):
+        case (("add" | "sub" as fn), ((xr, xi), (yr, yi))):
             other = b.ZERO
             return b.apply(fn, xr, yr), b.apply(fn, xi or other, yi or other)
         case "neg", ((xr, xi),):
@@ -115,13 +117,14 @@ def _mul(x: Pair, y: Pair) -> Pair:
     if xi is None and yi is None:
         return b.mul(xr, yr), None
     if xi is None:
-        return b.mul(xr, yr), b.mul(xr, yi)  # type: ignore[arg-type]
+        assert yi is not None
+        return b.mul(xr, yr), b.mul(xr, yi)
     if yi is None:
         return b.mul(xr, yr), b.mul(xi, yr)
     return b.sub(b.mul(xr, yr), b.mul(xi, yi)), b.add(b.mul(xr, yi), b.mul(xi, yr))
 
 
-def _expm1(x: Node, y: Node) -> Pair:
+def _expm1(x: Node, y: Node) -> tuple[Node, Node]:
     """exp(x + iy) - 1 without cancellation: expm1(x)*cos(y) - 2*sin(y/2)**2, exp(x)*sin(y)."""
     half = b.apply("sin", b.mul(HALF, y))
     re = b.sub(b.mul(b.apply("expm1", x), b.apply("cos", y)), b.mul(TWO, b.mul(half, half)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ssmc.calculus.reverse import Tape, cotangent_name
 from ssmc.ir import build as b
 from ssmc.ir.classified import Classified
 from ssmc.ir.expr import Node, Ref, walk
@@ -9,7 +10,6 @@ from ssmc.ir.layer import Time
 from ssmc.ir.program import Adjoint, Field, Leaf, Let, Port, Program, Result
 from ssmc.ir.regions import Definition, Recurrence
 from ssmc.lower.pairs import pair, part_name, real
-from ssmc.lower.reverse import Tape, cotangent_name
 from ssmc.lower.rewriting import rewrite
 from ssmc.lower.share import share
 from ssmc.structures import structure
@@ -21,9 +21,7 @@ def lower(c: Classified) -> Program:
     """The program of a recurrence, forward and adjoint."""
     r = c.recurrence
     leaves = _leaves(r)
-    fields = tuple(
-        Field(part_name(k.of, p), k.of, k.atoms, p, k.init) for k in r.carried for p in PARTS[k.dtype]
-    )
+    fields = tuple(Field(part_name(k.of, p), k.of, k.atoms, p, k.init) for k in r.carried for p in PARTS[k.dtype])
     hoisted, prologue, update, ports = _forward(c)
     epilogue = [let for d in r.epilogue for let in _lets(d.name, d.atoms, d.node, r, d)]
     results = tuple(_result(r, name) for name in r.results)
@@ -186,12 +184,16 @@ def _adjoint(
     for leaf in leaves:
         total = tape.pop((leaf.name, 0)) if leaf.operand.token else None
         if total is not None:
-            gradients[leaf.name] = _gradient(tape, adj_prologue, leaf.name, leaf.operand.atoms, total, leaf.operand.span)
+            gradients[leaf.name] = _gradient(
+                tape, adj_prologue, leaf.name, leaf.operand.atoms, total, leaf.operand.span
+            )
     for name, atoms in early.items():
         total = tape.pop((name, 0))
         if total is not None:
             accumulated.append(cotangent_name(name))
-            adj_prologue.append(Let(cotangent_name(name), total.axes, total, span.get(name) or _leaf_span(leaves, name)))
+            adj_prologue.append(
+                Let(cotangent_name(name), total.axes, total, span.get(name) or _leaf_span(leaves, name))
+            )
             tape.add((name, 0), b.ref(cotangent_name(name), atoms, "real"))
     adj_hoisted = tape.reverse(hoisted)
     for leaf in leaves:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ssmc.ir import build as b
-from ssmc.ir.expr import Node, Pointwise, fold, rebuild
+from ssmc.ir.expr import Node, Pointwise, const, fold, rebuild
 
 Rule = Callable[[Pointwise], Node | None]
 
@@ -57,9 +57,9 @@ def square_of_sqrt(node: Pointwise) -> Node | None:
     match inner.fn, inner.args:
         case "sub", (one, Pointwise(fn=("square" | "pow" | "mul") as fn, args=args)) if one is b.ONE:
             base = args[0]
-            squared = fn == "square" or (fn == "mul" and args[0] is args[1]) or (fn == "pow" and args[1] is b.const(2))
+            squared = fn == "square" or (fn == "mul" and args[0] is args[1]) or (fn == "pow" and args[1] is const(2))
             if squared and isinstance(base, Pointwise) and base.fn == "exp" and base.dtype == "real":
-                doubled = b.neg(b.apply("expm1", b.mul(b.const(2), base.args[0])))
+                doubled = b.neg(b.apply("expm1", b.mul(const(2), base.args[0])))
                 return b.apply(node.fn, doubled, *node.args[1:])
     return None
 

@@ -17,8 +17,8 @@ def share(sections: Sequence[Sequence[Let]], stem: str = "w:") -> list[tuple[Let
     seen: set[Node] = set()
     for section in sections:
         for let in section:
-            for node in _uses(let.node, seen):
-                counts[node] = counts.get(node, 0) + 1
+            for use in _uses(let.node, seen):
+                counts[use] = counts.get(use, 0) + 1
     taken = {let.name for section in sections for let in section}
     roots = {let.node for section in sections for let in section}
     names: dict[Node, Node] = {}
@@ -82,5 +82,7 @@ def slice_lets(lets: Iterable[Let], wanted: Iterable[str]) -> tuple[Let, ...]:
         if name in keep:
             continue
         keep.add(name)
-        stack.extend(n.name for n in walk(by_name[name].node) if isinstance(n, Ref) and n.offset == 0 and n.name in by_name)
+        stack.extend(
+            n.name for n in walk(by_name[name].node) if isinstance(n, Ref) and n.offset == 0 and n.name in by_name
+        )
     return tuple(let for let in lets if let.name in keep)

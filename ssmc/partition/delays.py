@@ -14,7 +14,7 @@ def split_delays(
     definitions: dict[str, Definition], taken: set[str], dims: Callable[[str], tuple[str, ...]], keep: Callable[[Definition, Ref], bool]
 ) -> dict[str, Definition]:
     """The definitions with every offset reference that `keep` refuses replaced by a delay."""
-    made: dict[Node, Definition] = {}
+    made: dict[Node, Definition] = {d.node: d for d in definitions.values() if is_delay(d) and d.anonymous}
     out: dict[str, Definition] = {}
 
     def delay(r: Ref, d: Definition) -> Node:
@@ -30,7 +30,7 @@ def split_delays(
         return b.ref(m.name, m.atoms, m.dtype)
 
     for d in definitions.values():
-        if isinstance(d.node, Ref) and d.node.offset and d.anonymous and d.node in made:
+        if made.get(d.node) is d:
             out[d.name] = d
             continue
         node = b.substitute(d.node, lambda n, d=d: delay(n, d) if isinstance(n, Ref) and n.offset and not keep(d, n) else None)  # type: ignore[misc]

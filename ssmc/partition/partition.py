@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-
-
 from ssmc.diagnostics.sink import Label, Sink
-from ssmc.ir.expr import Reduce, Ref, Relabel, refs
-from ssmc.ir.layer import Conv, Layer, Linear, Time
-from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
 from ssmc.ir.components import components
+from ssmc.ir.expr import Const, Node, Pointwise, Reduce, Ref, Relabel, refs, walk
+from ssmc.ir.layer import Layer, Linear, Time
+from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
 from ssmc.partition.delays import is_delay, offsets, split_delays
 from ssmc.partition.fuse import Fused, Graph, fuse
 from ssmc.partition.normal import POSITION, normalise, uses_position
@@ -27,8 +25,7 @@ class _Partitioner:
         self.definitions = normalise(layer)
         self.module_of = {o.name: m.name for m in layer.linears.values() for o in m.outputs}
         self.module_of.update({c.output.name: c.name for c in layer.convs.values()})
-        self.modules: dict[str, Linear | Conv] = {**layer.linears, **layer.convs}
-        self.module_input = {m.name: m.input for m in self.modules.values()}
+        self.module_input = {m.name: m.input for m in layer.modules}
         self.taken = {*self.definitions, *self.module_of, *layer.inputs, *layer.params, *layer.axes.axes, POSITION}
 
     def edges(self) -> dict[str, list[str]]:
@@ -96,7 +93,7 @@ class _Partitioner:
         """A component is made of equations, and runs in one direction."""
         for m in c:
             if m in self.module_of:
-                module = self.modules[self.module_of[m]]
+                module = next(x for x in self.layer.modules if x.name == self.module_of[m])
                 named = [n for n in c if n in self.definitions and not self.definitions[n].anonymous]
                 self.sink.report(
                     "SSM0304", f"module `{module.name}` is inside a recurrence", module.span, "needs its own earlier output",
@@ -161,9 +158,9 @@ class _Partitioner:
             axes = self.dims(name)
             token = name not in layer.params and self._time(name) > Time.PARAMETER
             module = self.module_of.get(name)
-            span = self.modules[module].span if module else spans.get(name) or (
-                self.definitions[name].span if name in self.definitions else layer.span
-            )  # fmt: skip
+            span = next((m.span for m in layer.modules if m.name == module), None) or spans.get(name)
+            if span is None:
+                span = self.definitions[name].span if name in self.definitions else layer.span
             out.append(Operand(name, axes, layer.axes.atoms(axes), self.dtype(name), token, span))
         return tuple(sorted(out, key=lambda o: not o.token))
 
@@ -183,38 +180,58 @@ class _Partitioner:
         owner = {d: r.name for r in recurrences.values() for d in r.definitions}
         node_of: dict[str, str] = {n: f"module {m}" for n, m in self.module_of.items()}
         node_of.update({n: f"op {o}" for n, o in owner.items()})
+        activations = self._activations(owner)
+        node_of.update({d: f"module {c}" for c, d in activations.items()})
         edges: dict[str, list[str]] = {}
 
         def at(name: str) -> list[str]:
             return [node_of.get(name, name)] if name in ds or name in node_of else []
 
         for name in ds:
-            if name not in owner:
+            if name not in owner and name not in activations.values():
                 edges[name] = [x for r in refs(ds[name].node) for x in at(r.name)]
         for m, s in self.module_input.items():
             edges[f"module {m}"] = at(s)
         for r in recurrences.values():
             edges[f"op {r.name}"] = [x for o in r.operands for x in at(o.name)]
-        regions = [self._region(c[0], recurrences) for c in components(edges)]
+        regions = [self._region(c[0], recurrences, activations) for c in components(edges)]
         outside = {n: d for n, d in ds.items() if n not in owner}
         delays = {
             n: Delay(n, d.node.name, d.node.offset, d.axes, d.dtype, d.node.init, d.span)
             for n, d in outside.items()
             if isinstance(d.node, Ref) and d.node.offset
         }
-        return Partition(layer, tuple(regions), outside, recurrences, delays, uses_position(layer))
+        return Partition(layer, tuple(regions), outside, recurrences, delays, uses_position(layer), activations)
 
-    def _region(self, key: str, recurrences: dict[str, Recurrence]) -> Region:
+    def _activations(self, owner: dict[str, str]) -> dict[str, str]:
+        """For each convolution the pointwise value that alone reads it and reads nothing else."""
+        graph, found = self.graph(), {}
+        for c in self.layer.convs.values():
+            readers = graph.readers(c.output.name)
+            d = self.definitions.get(readers[0]) if len(readers) == 1 else None
+            if d is None or d.name in owner or not graph.pointwise(d) or d.axes != c.output.axes or d.dtype != "real":
+                continue
+            if all(r.name == c.output.name and r.offset == 0 for r in refs(d.node)) and _elementwise(d.node):
+                found[c.name] = d.name
+        return found
+
+    def _region(self, key: str, recurrences: dict[str, Recurrence], activations: dict[str, str]) -> Region:
         layer = self.layer
         if key.startswith("module "):
             name = key.removeprefix("module ")
             kind = "linear" if name in layer.linears else "conv"
-            return Region(kind, name, (self.module_input[name],), tuple(n for n, m in self.module_of.items() if m == name))
+            writes = tuple(n for n, m in self.module_of.items() if m == name)
+            return Region(kind, name, (self.module_input[name],), (activations[name],) if name in activations else writes)
         if key.startswith("op "):
             r = recurrences[key.removeprefix("op ")]
             return Region("op", r.name, tuple(o.name for o in r.operands), r.results)
         d = self.definitions[key]
         return Region(_kind(d), key, tuple(dict.fromkeys(r.name for r in refs(d.node))), (key,))
+
+
+def _elementwise(node: Node) -> bool:
+    """Whether an expression needs nothing but the values it refers to: no index, size or argument."""
+    return all(isinstance(n, Const | Pointwise | Ref) for n in walk(node))
 
 
 def _kind(d: Definition) -> str:

@@ -146,4 +146,4 @@ def _fixed(
     r.sink.report(
         "SSM0225", f"`{a.name.id}` cannot be set to `{str(value).lower() if isinstance(value, bool) else value}`", a.span, f"takes {offered}",
     )  # fmt: skip
-    raise Refused
+    return default

@@ -134,7 +134,8 @@ def lower_index(r: Resolver, e: ast.Call) -> Node:
             secondary=(Label(r.scope.spans[name.id], "declared here"),),
         )  # fmt: skip
         raise Refused
-    out: Node = b.ZERO
-    for atom in r.table.atoms((r.axis(name),)):
+    first, *rest = r.table.atoms((r.axis(name),))
+    out: Node = b.index(first)
+    for atom in rest:
         out = b.add(b.mul(out, b.size(atom)), b.index(atom))
     return out

@@ -10,7 +10,7 @@ from ssmc.discretize import rules
 from ssmc.ir import build as b
 from ssmc.ir.expr import Node, Position, Ref, walk
 from ssmc.ir.layer import State, Value
-from ssmc.sema import continuous
+from ssmc.sema import continuous, growth
 from ssmc.sema.axes import Axes
 from ssmc.sema.context import INIT, VALUE, Context, Refused
 from ssmc.sema.expressions import lower
@@ -246,6 +246,7 @@ class Resolver(Axes):
             found = self._pair(e)
         for target, node in zip(e.targets, found, strict=True):
             assert target.name is not None
+            growth.check_node(self, node, e.value.span)
             name = target.name.id
             if node.dtype == "complex":
                 self.complex_states.add(name)
@@ -312,6 +313,7 @@ class Resolver(Axes):
             return default
         self.draw_axes = axes
         node = self.lower(e, INIT)
+        growth.check_node(self, node, e.span)
         extra = [a for a in node.axes if a not in self.table.atoms(axes)]
         if extra:
             others = [a for a in self.table.atoms(axes) if a not in node.axes]

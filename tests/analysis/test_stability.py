@@ -243,6 +243,8 @@ ERASE = "decay*(prev(S) - beta*k*sum[K](k*prev(S)))"
         ("l2norm[K](k0)", "-sigmoid(b0)", "1", ERASE, UNDECIDED),
         ("l2norm[K](k0)", "sigmoid(b0)", "exp(softplus(a0))", ERASE, UNDECIDED),
         ("l2norm[K](k0)", "sigmoid(b0)", "1", "decay*(prev(S) - beta*k*sum[K](q*prev(S)))", UNDECIDED),
+        ("l2norm[K](k0)", "sigmoid(b0)", "tanh(q)", "decay*decay*prev(S) - beta*k*sum[K](k*decay*prev(S))", UNDECIDED),
+        ("1", "sigmoid(b0)", "1", "prev(S) - beta*sum[K](prev(S))", UNDECIDED),
         ("l2norm[K](k0)", "sigmoid(b0)", "sigmoid(q)", "decay*prev(S) - beta*k*sum[K](k*decay*prev(S))", PROVEN),
     ],
 )
@@ -272,6 +274,26 @@ def test_fixed_parameters_are_what_they_start_from() -> None:
     drawn = verdicts(discrete("gamma", "param gamma[N] = uniform(0, 0.9) fixed"))
     assert drawn["exponentially stable"].verdict == PROVEN
     assert verdicts(discrete("gamma", "param gamma[N] = uniform(0, 1.1) fixed"))["contractive"].verdict != PROVEN
+
+
+def test_arguments_are_taken_at_their_defaults() -> None:
+    v = verdicts(discrete("rate"))
+    assert (v["contractive"].verdict, v["contractive"].assumptions) == (ASSUMED, ("rate at its default",))
+    assert v["exponentially stable"].verdict == ASSUMED
+    assert verdicts(discrete("3*rate"))["contractive"].verdict == REFUTED
+
+
+def test_half_open_ranges() -> None:
+    v = verdicts(discrete("exp(-g)", "param g[N] = 1 in [0, inf]"))
+    assert (v["contractive"].verdict, v["contractive"].assumptions) == (ASSUMED, ("`g` in [0, inf)",))
+    assert v["exponentially stable"].verdict == REFUTED
+    far = verdicts(discrete("exp(-g)", "param g[N] = 10 in [9, inf]"))
+    assert far["exponentially stable"].verdict == ASSUMED
+    assert verdicts(discrete("exp(g)", "param g[N] = 10 in [9, inf]"))["contractive"].verdict == REFUTED
+    assert verdicts(discrete("1.5 - g", "param g[N] = 100 in [1, 2]"))["exponentially stable"].verdict == ASSUMED
+    away = verdicts(discrete("3/g", "param g[N] = 100 in [90, inf]"))
+    assert away["contractive"].verdict == ASSUMED
+    assert verdicts(discrete("g/95", "param g[N] = 100 in [90, inf]"))["contractive"].witness == {"g": Fraction(110)}
 
 
 def test_coupled_states() -> None:

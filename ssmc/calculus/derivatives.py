@@ -51,17 +51,17 @@ def _pullback(node: Pointwise, g: Node) -> Slopes:
             return _power(node, x, y, g)
         case "mod", (x, y):
             return (g, b.neg(b.mul(g, b.apply("floordiv", x, y))))
-        case ("lt" | "le" | "gt" | "ge" | "eq" | "ne" | "and" | "or" | "floordiv"), _:
+        case (("lt" | "le" | "gt" | "ge" | "eq" | "ne" | "and" | "or" | "floordiv"), _):
             return (None, None)
-        case ("not" | "sign" | "floor" | "ceil" | "round"), _:
+        case (("not" | "sign" | "floor" | "ceil" | "round"), _):
             return (None,)
-        case ("pi" | "inf"), _:
+        case (("pi" | "inf"), _):
             return ()
         case "where", (c, _, _):
             return (None, b.apply("where", c, g, b.ZERO), b.apply("where", c, b.ZERO, g))
         case "clip", (x, lo, hi):
             return _clip(x, lo, hi, g)
-        case ("min" | "max"), _:
+        case (("min" | "max"), _):
             return _extremum(node.fn, node.args, g)
         case "sqrt_clip", (x, c):
             return (b.mul(g, b.apply("rsqrt", b.apply("max", b.mul(const(4), x), c))), None)

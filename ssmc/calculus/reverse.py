@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ssmc.calculus.derivatives import pullback
 from ssmc.ir import build as b
 from ssmc.ir.expr import Node, Pointwise, Reduce, Ref, Relabel, walk
 from ssmc.ir.program import Let
-from ssmc.lower.derivatives import pullback
 
 Key = tuple[str, int]
 
