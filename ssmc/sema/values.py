@@ -108,6 +108,10 @@ class Resolver(Axes):
         finally:
             self.behind -= 1
         atoms = self.table.atoms(axes)
+        state = isinstance(self.scope.names[name.id], ast.State)
+        if init and init[0].dtype == "complex" and (state or name.id not in self.values) and name.id not in self.complex_states:
+            self.complex_states.add(name.id)  # a guess that was wrong: the next attempt knows better
+            raise Refused
         self._check_start(init, atoms, dtype, Label(name.span, f"the value has axes {self.show(axes)}"))
         node = b.ref(name.id, atoms, dtype, offset, init[0] if init else None)
         self.offsets.append(Offset(name.id, "prev" if offset < 0 else "next", name.span, span, node.init))
