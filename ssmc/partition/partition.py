@@ -5,7 +5,7 @@ from __future__ import annotations
 from ssmc.diagnostics.sink import Label, Sink
 from ssmc.ir.components import components
 from ssmc.ir.expr import Const, Node, Pointwise, Reduce, Ref, Relabel, refs, walk
-from ssmc.ir.layer import Layer, Linear, Time
+from ssmc.ir.layer import Conv, Layer, Linear, Time
 from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
 from ssmc.partition.delays import is_delay, offsets, split_delays
 from ssmc.partition.fuse import Fused, Graph, fuse
@@ -25,7 +25,8 @@ class _Partitioner:
         self.definitions = normalise(layer)
         self.module_of = {o.name: m.name for m in layer.linears.values() for o in m.outputs}
         self.module_of.update({c.output.name: c.name for c in layer.convs.values()})
-        self.module_input = {m.name: m.input for m in layer.modules}
+        self.modules: dict[str, Linear | Conv] = {**layer.linears, **layer.convs}
+        self.module_input = {m.name: m.input for m in self.modules.values()}
         self.taken = {*self.definitions, *self.module_of, *layer.inputs, *layer.params, *layer.axes.axes, POSITION}
 
     def edges(self) -> dict[str, list[str]]:
@@ -93,7 +94,7 @@ class _Partitioner:
         """A component is made of equations, and runs in one direction."""
         for m in c:
             if m in self.module_of:
-                module = next(x for x in self.layer.modules if x.name == self.module_of[m])
+                module = self.modules[self.module_of[m]]
                 named = [n for n in c if n in self.definitions and not self.definitions[n].anonymous]
                 self.sink.report(
                     "SSM0304", f"module `{module.name}` is inside a recurrence", module.span, "needs its own earlier output",
@@ -158,9 +159,9 @@ class _Partitioner:
             axes = self.dims(name)
             token = name not in layer.params and self._time(name) > Time.PARAMETER
             module = self.module_of.get(name)
-            span = next((m.span for m in layer.modules if m.name == module), None) or spans.get(name)
-            if span is None:
-                span = self.definitions[name].span if name in self.definitions else layer.span
+            span = self.modules[module].span if module else spans.get(name) or (
+                self.definitions[name].span if name in self.definitions else layer.span
+            )  # fmt: skip
             out.append(Operand(name, axes, layer.axes.atoms(axes), self.dtype(name), token, span))
         return tuple(sorted(out, key=lambda o: not o.token))
 
