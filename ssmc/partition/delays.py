@@ -12,7 +12,7 @@ from ssmc.ir.regions import Definition
 
 
 def split_delays(
-    definitions: dict[str, Definition], taken: set[str], dims: Callable[[str], tuple[str, ...]], keep: Callable[[Definition, Ref], bool], sink: Sink
+    definitions: dict[str, Definition], taken: set[str], dims: Callable[[str], tuple[str, ...]], time: Callable[[str], Time], keep: Callable[[Definition, Ref], bool], sink: Sink
 ) -> dict[str, Definition]:
     """The definitions with every offset reference that `keep` refuses replaced by a delay."""
     made: dict[Node, Definition] = {d.node: d for d in definitions.values() if is_delay(d) and d.anonymous}
@@ -29,7 +29,8 @@ def split_delays(
             taken.add(name)
             if starts.setdefault((r.name, r.offset), r.init) is not r.init:
                 sink.report("SSM0222", f"`{r.name}` starts from two different values", d.span, "read with another start here")
-            made[r] = Definition(name, dims(r.name), r.axes, r.dtype, r, Time.TOKEN, False, True, r.span)
+            known = max(Time.TOKEN, time(r.name))
+            made[r] = Definition(name, dims(r.name), r.axes, r.dtype, r, known, False, True, r.span)
         m = made[r]
         return b.ref(m.name, m.atoms, m.dtype, span=r.span)
 
