@@ -42,7 +42,10 @@ class OpText:
         self.spec = base_name(layer.source)
         self.r = program.recurrence
         self.names = Names(
-            ("T", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op)
+            (
+                *("T", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op),
+                *("config", "fixed", "inputs", "given", "n_blocks", "slots", "products", "ends"),
+            )
         )
         atoms = [a for c in self.r.carried for a in c.atoms]
         every = [a for let in self._all_lets() for a in (*let.atoms, *let.node.axes)] + [

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.torch_printer import TorchPrinter, factors
-from ssmc.ir.axes import AxisTable
 from ssmc.ir import build as b
+from ssmc.ir.axes import AxisTable
 from ssmc.ir.expr import Const, Node, Reduce, Ref, Relabel, refs, walk
 from ssmc.ir.regions import Definition
 from ssmc.lower.pairs import pair

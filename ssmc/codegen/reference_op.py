@@ -113,7 +113,7 @@ def reference_op(o: OpText) -> ReferenceOp:
         body=lines,
         collected=tuple((names(f"{n}:all"), names(n)) for n in r.results),
         joined=tuple(joined),
-        results=", ".join(whole.values()),
+        results=", ".join(whole.values()) if len(whole) == 1 else tuple_of(whole.values()),
         states=finals[0] if len(finals) == 1 else f"({', '.join(finals)})",
     )
 

@@ -38,7 +38,6 @@ class _Splitter:
         self.taken = {*layer.values, *layer.states, *layer.params, *layer.inputs, *layer.axes.axes, POSITION}
         self.done: dict[str, Definition] = {}
         self.split: dict[Node, str] = {}
-        self.span = layer.span
         self.times: dict[str, Time] = {**layer.times, POSITION: Time.TOKEN}
 
     def add(self, name: str, axes: tuple[str, ...], node: Node, span: Span, is_state: bool, anonymous: bool) -> None:

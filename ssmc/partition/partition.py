@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-
-
 from ssmc.diagnostics.sink import Label, Sink
+from ssmc.ir.components import components
 from ssmc.ir.expr import Const, Node, Pointwise, Reduce, Ref, Relabel, refs, walk
 from ssmc.ir.layer import Conv, Layer, Linear, Time
 from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
-from ssmc.ir.components import components
 from ssmc.partition.delays import is_delay, offsets, split_delays
 from ssmc.partition.fuse import Fused, Graph, fuse
 from ssmc.partition.normal import POSITION, normalise, uses_position

@@ -108,6 +108,9 @@ class Resolver(Axes):
         finally:
             self.behind -= 1
         atoms = self.table.atoms(axes)
+        if init is not None and init[0].dtype == "complex" and isinstance(self.scope.names[name.id], ast.State):
+            self.complex_states.add(name.id)  # and the next attempt takes it so
+            dtype = "complex"
         self._check_start(init, atoms, dtype, Label(name.span, f"the value has axes {self.show(axes)}"))
         node = b.ref(name.id, atoms, dtype, offset, init[0] if init else None)
         self.offsets.append(Offset(name.id, "prev" if offset < 0 else "next", name.span, span, node.init))
