@@ -130,6 +130,8 @@ class _Partitioner:
         inner_refs = [r for m in members for r in refs(ds[m].node)] + [r for i in starts.values() if i is not None for r in refs(i)]
         names = [r.name for r in inner_refs if r.name not in members]
         operands = self._operands(dict.fromkeys(names))
+        if not any(o.token for o in operands):  # it reads no token, and must know of them: an input tells
+            operands = self._operands(dict.fromkeys([*names, next(iter(self.layer.inputs))]))
         hoisted = tuple(ds[n] for n in f.prologue if ds[n].time <= Time.PARAMETER)
         prologue = tuple(ds[n] for n in f.prologue if ds[n].time > Time.PARAMETER)
         state_atoms = tuple(dict.fromkeys(a for c in carried for a in c.atoms))

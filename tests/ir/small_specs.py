@@ -158,6 +158,13 @@ layer NoInput(d_model)
   state h[d_model]: h = w * prev(h, 1) + w * w
   return h + u
 """,
+    "no_operand": """
+layer NoOperand(d_model)
+  input u[d_model]
+  param w[d_model] = uniform(0.2, 0.8)
+  state h[d_model]: h = w * prev(h, 1) + w * w
+  return rms[d_model](h, eps = 1e-5) * u
+""",
     "time_varying_reads": """
 layer TimeVaryingReads(d_model)
   axis N = 2, O = 1
