@@ -70,7 +70,7 @@ class _Partitioner:
         def keep(d: Definition, r: Ref) -> bool:
             return r.name in carried and (d.name in home.get(r.name, ()) or not self.definitions[r.name].name == d.name)
 
-        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep)
+        self.definitions = split_delays(self.definitions, self.taken, self.dims, self._time, keep)
         fused: list[Fused] = []
         inside: set[str] = {m for c in found for m in c}
         for c in found:
@@ -81,7 +81,7 @@ class _Partitioner:
         def keep_inside(d: Definition, r: Ref) -> bool:
             return any(d.name in (*f.component, *f.epilogue) and r.name in f.component for f in fused)
 
-        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep_inside)
+        self.definitions = split_delays(self.definitions, self.taken, self.dims, self._time, keep_inside)
         recurrences = {f.component[0]: self._recurrence(f) for f in fused}
         if self.sink.failed:
             return None
@@ -130,6 +130,8 @@ class _Partitioner:
         inner_refs = [r for m in members for r in refs(ds[m].node)] + [r for i in starts.values() if i is not None for r in refs(i)]
         names = [r.name for r in inner_refs if r.name not in members]
         operands = self._operands(dict.fromkeys(names))
+        if not any(o.token for o in operands):  # it reads no token, and must know of them: an input tells
+            operands = self._operands(dict.fromkeys([*names, next(iter(self.layer.inputs))]))
         hoisted = tuple(ds[n] for n in f.prologue if ds[n].time <= Time.PARAMETER)
         prologue = tuple(ds[n] for n in f.prologue if ds[n].time > Time.PARAMETER)
         state_atoms = tuple(dict.fromkeys(a for c in carried for a in c.atoms))
