@@ -5,9 +5,9 @@
     python examples/digits.py --layer all                # every spec in specs/
     python examples/digits.py --layer my_idea.ssm        # yours
 
-The data are the 1,797 real images of 8 by 8 pixels which scikit-learn ships, as sequences of 64 numbers: the layer has to
-remember what it saw. 360 images, the same for every layer and seed, are held out; the accuracy reported is that after the
-last epoch, so nothing is selected on them.
+The data are the 1,797 real images of 8 by 8 pixels which scikit-learn ships, as sequences of 64 numbers: the layer has
+to remember what it saw. 360 images, the same for every layer and seed, are held out; the accuracy reported is that
+after the last epoch, so nothing is selected on them.
 """
 
 from __future__ import annotations

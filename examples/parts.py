@@ -36,7 +36,7 @@ def layer_class(module: ModuleType) -> type[nn.Module]:
 
 
 class Block(nn.Module):
-    """x + layer(norm(x)), then the same with a small feed-forward network, which mixes the channels of layers that do not."""
+    """x + layer(norm(x)); then the same with a feed-forward network, for the layers that leave channels unmixed."""
 
     def __init__(self, layer: nn.Module, d_model: int, dropout: float = 0.0) -> None:
         super().__init__()
