@@ -177,7 +177,7 @@ def main(argv: list[str] | None = None) -> tuple[float, float]:
     parser.add_argument("--smoke", action="store_true", help="a few seconds, to see that everything runs")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
-    steps = 6 if args.smoke else args.steps
+    steps = 4 if args.smoke else args.steps
 
     whole = text()
     alphabet = sorted(set(whole))

@@ -47,6 +47,8 @@ def test_resumed_is_uninterrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.syspath_prepend(str(EXAMPLES))
     import charlm
 
+    for name, size in {"D_MODEL": 16, "STREAMS": 4, "PIECE": 16}.items():
+        monkeypatch.setattr(charlm, name, size)
     layer = charlm.layer_class(charlm.load("mamba"))
     tokens = charlm.torch.arange(charlm.STREAMS * (3 * charlm.PIECE + 1)) * 7919 % 11
 
