@@ -10,7 +10,7 @@ from ssmc.codegen.op_text import OpText, base_name
 from ssmc.codegen.python_printer import PythonPrinter
 from ssmc.codegen.torch_printer import Text, TorchPrinter
 from ssmc.diagnostics.span import Span
-from ssmc.ir.expr import Arg, Const, Draw, Node, Pointwise, Reduce, Ref, Relabel, refs, walk
+from ssmc.ir.expr import Arg, Const, Draw, Node, Pointwise, Ref, refs, walk
 from ssmc.ir.layer import Conv, LayerArg, Linear, Param, Time
 from ssmc.ir.regions import Partition
 

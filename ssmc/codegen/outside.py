@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.torch_printer import TorchPrinter, factors
+from ssmc.ir import build as b
 from ssmc.ir.axes import AxisTable
-from ssmc.ir.expr import Node, Reduce, Ref, Relabel, refs, walk
+from ssmc.ir.expr import Const, Node, Reduce, Ref, Relabel, refs, walk
 from ssmc.ir.regions import Definition
 from ssmc.lower.pairs import pair
 
@@ -39,6 +40,21 @@ def expression(t: LayerText, d: Definition, wide: set[str]) -> str:
     if token is None or not mixed or d.dtype != "real" or isinstance(d.node, Relabel | Ref):
         return code
     return _with(code, f".to({like}.dtype)")
+
+
+def timeless(t: LayerText, node: Node, axes: tuple[str, ...], like: str) -> str:
+    """The code of an expression of parameters alone, down to the parameters; `like` is a tensor where it stands."""
+    if isinstance(node, Const):
+        return t.python(node)
+
+    def inline(n: Node) -> Node | None:
+        d = t.partition.definitions.get(n.name) if isinstance(n, Ref) else None
+        return None if d is None else b.substitute(d.node, inline)
+
+    whole = b.substitute(node, inline)
+    order = list(dict.fromkeys([*t.layer.axes.atoms(axes), *(a for n in walk(whole) for a in n.axes)]))
+    code = _printer(t, order, like, lambda code, r: code)(whole, t.layer.axes.atoms(axes))
+    return f"({_with(code, _back(t.layer.axes, axes, order))})"
 
 
 def _body(node: Node) -> Node:

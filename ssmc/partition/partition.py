@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-
-
 from ssmc.diagnostics.sink import Label, Sink
+from ssmc.ir.components import components
 from ssmc.ir.expr import Const, Node, Pointwise, Reduce, Ref, Relabel, refs, walk
-from ssmc.ir.layer import Layer, Time
+from ssmc.ir.layer import Conv, Layer, Linear, Time
 from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
-from ssmc.partition.components import components
 from ssmc.partition.delays import is_delay, offsets, split_delays
 from ssmc.partition.fuse import Fused, Graph, fuse
 from ssmc.partition.normal import POSITION, normalise, uses_position
@@ -27,7 +25,8 @@ class _Partitioner:
         self.definitions = normalise(layer)
         self.module_of = {o.name: m.name for m in layer.linears.values() for o in m.outputs}
         self.module_of.update({c.output.name: c.name for c in layer.convs.values()})
-        self.module_input = {m.name: m.input for m in layer.modules}
+        self.modules: dict[str, Linear | Conv] = {**layer.linears, **layer.convs}
+        self.module_input = {m.name: m.input for m in self.modules.values()}
         self.taken = {*self.definitions, *self.module_of, *layer.inputs, *layer.params, *layer.axes.axes, POSITION}
 
     def edges(self) -> dict[str, list[str]]:
@@ -71,7 +70,7 @@ class _Partitioner:
         def keep(d: Definition, r: Ref) -> bool:
             return r.name in carried and (d.name in home.get(r.name, ()) or not self.definitions[r.name].name == d.name)
 
-        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep, self.sink)
+        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep)
         fused: list[Fused] = []
         inside: set[str] = {m for c in found for m in c}
         for c in found:
@@ -82,7 +81,7 @@ class _Partitioner:
         def keep_inside(d: Definition, r: Ref) -> bool:
             return any(d.name in (*f.component, *f.epilogue) and r.name in f.component for f in fused)
 
-        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep_inside, self.sink)
+        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep_inside)
         recurrences = {f.component[0]: self._recurrence(f) for f in fused}
         if self.sink.failed:
             return None
@@ -95,11 +94,14 @@ class _Partitioner:
         """A component is made of equations, and runs in one direction."""
         for m in c:
             if m in self.module_of:
-                module = next(x for x in self.layer.modules if x.name == self.module_of[m])
+                module = self.modules[self.module_of[m]]
+                named = [n for n in c if n in self.definitions and not self.definitions[n].anonymous]
                 self.sink.report(
-                    "SSM0304", f"module `{module.name}` is inside a recurrence", module.span, "evaluated token by token",
-                    notes=("the circle is through " + ", ".join(f"`{n}`" for n in c if n in self.definitions),),
-                    help="declare its weight with `param` and write the product: `sum[N](W * prev(h))`",
+                    "SSM0304", f"module `{module.name}` is inside a recurrence", module.span, "needs its own earlier output",
+                    secondary=tuple(Label(self.definitions[n].span, "in the same circle") for n in named),
+                    notes=("a module is evaluated for all tokens at once, a recurrence token by token",),
+                    help="declare its weight with `param` and write the product: `sum[N](W * prev(h))`"
+                    if isinstance(module, Linear) else "write its taps out: `w * prev(x) + v * prev(prev(x))`",
                 )  # fmt: skip
                 return False
         back = [(m, r) for m in c for r in offsets(self.definitions[m]) if r.name in c]
@@ -111,14 +113,6 @@ class _Partitioner:
                 notes=("a recurrence runs through time in one direction",), help="split it into two states, one for each direction",
             )  # fmt: skip
             return False
-        starts: dict[str, Node | None] = {}
-        for m, r in back:
-            if starts.setdefault(r.name, r.init) is not r.init:
-                self.sink.report(
-                    "SSM0222", f"`{r.name}` starts from two different values", self.definitions[m].span, "read with another start here",
-                    help=f"write the same starting value in every `prev({r.name}, ...)`",
-                )  # fmt: skip
-                return False
         return True
 
     def _local(self, c: tuple[str, ...]) -> bool:
@@ -165,9 +159,9 @@ class _Partitioner:
             axes = self.dims(name)
             token = name not in layer.params and self._time(name) > Time.PARAMETER
             module = self.module_of.get(name)
-            span = next((m.span for m in layer.modules if m.name == module), None) or spans.get(name)
-            if span is None:
-                span = self.definitions[name].span if name in self.definitions else layer.span
+            span = self.modules[module].span if module else spans.get(name) or (
+                self.definitions[name].span if name in self.definitions else layer.span
+            )  # fmt: skip
             out.append(Operand(name, axes, layer.axes.atoms(axes), self.dtype(name), token, span))
         return tuple(sorted(out, key=lambda o: not o.token))
 

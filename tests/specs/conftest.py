@@ -1,5 +1,6 @@
 """One compilation a spec and session; one thread, since the machines that run this have few cores."""
 
+import functools
 import warnings
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def one_thread():
 def load():
     """`load(name or text, **settings)`: the module of a shipped spec or of a text; `ssmc.load` keeps what it made."""
 
+    @functools.cache
     def of(spec, **settings):
         return ssmc.load(spec if "\n" in spec else SPECS / f"{spec}.ssm", **settings)
 
