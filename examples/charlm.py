@@ -197,13 +197,13 @@ def main(argv: list[str] | None = None) -> tuple[float, float]:
     progress = Progress(args.layer, stop - training.step)
     while training.step < stop:
         progress.advance(f"loss {training.advance(train, steps):.3f}")
-    seconds = progress.seconds
+    seconds, cpu_seconds = progress.seconds, progress.cpu_seconds
     training.save(args.checkpoint)
 
     bigram, loss = bigram_loss(train, held_out, len(alphabet)), held_out_loss(training.model, held_out)
     print("\nheld out, nats a character")
     print(f"  bigram, add-one  {bigram:.4f}\n  {args.layer:<15}  {loss:.4f}\n  margin           {bigram - loss:.4f}")
-    print(f"trained {seconds:.0f} s; checkpoint: {args.checkpoint}\n")
+    print(f"trained {seconds:.0f} s ({cpu_seconds:.0f} s of CPU time); checkpoint: {args.checkpoint}\n")
     prompt = torch.tensor([index[c] for c in args.prompt if c in index])
     tail = sample(training.model, prompt, 60 if args.smoke else 500, temperature=0.7, seed=args.seed)
     print(args.prompt + "".join(alphabet[i] for i in tail))
