@@ -13,6 +13,7 @@ from ssmc.diagnostics.span import Span
 from ssmc.ir.expr import Arg, Const, Draw, Node, Pointwise, Reduce, Ref, Relabel, refs, walk
 from ssmc.ir.layer import Conv, LayerArg, Linear, Param
 from ssmc.ir.regions import Definition, Partition
+from ssmc.partition.normal import POSITION
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,18 +238,20 @@ class LayerText:
         row = isinstance(d.node, Reduce) and not self._contraction(d.node)
         contraction = isinstance(d.node, Reduce) and not row
         token = next((r.name for r in refs(d.node) if self._streams(r.name)), None)
+        like = self.locals(next(iter(layer.inputs)))
 
         def name(r: Ref) -> str:
             streams = self._streams(r.name)
             code = self.locals(r.name) if r.name not in layer.params else self._parameter(layer.params[r.name])
-            if streams and row and d.dtype == "real":
+            if r.name == POSITION:
+                code = f"{code}.to(_compute_dtype({like}))"
+            elif streams and row and d.dtype == "real":
                 code = f"_wide({code})"
             elif contraction and not streams and token is not None:
                 code = f"{code}.to({self.locals(token)}.dtype)"
             dims = self.dims_of(r.name)
             return code + _view(layer, dims, order, self.size_attribute)
 
-        like = self.locals(next(iter(layer.inputs)))
         scalars = {a: f"self.{n}" for a, n in self.arg_names.items()}
         printer = TorchPrinter(name, order, lambda r: self._streams(r.name), scalars, self.size_attribute, like, f"_compute_dtype({like})")
         code = printer(d.node)

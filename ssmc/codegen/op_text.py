@@ -42,7 +42,7 @@ class OpText:
         self.spec = base_name(layer.source)
         self.r = program.recurrence
         self.names = Names(
-            ("T", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op)
+            ("T", "t", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op)
         )
         atoms = [a for c in self.r.carried for a in c.atoms]
         every = [a for let in self._all_lets() for a in (*let.atoms, *let.node.axes)] + [
@@ -80,7 +80,7 @@ class OpText:
 
     def _printer(self) -> TorchPrinter:
         first = next(leaf for leaf in self.program.leaves) if self.program.leaves else None
-        like = self.names(first.name) if first else "h"
+        like = self.names(first.operand.name) if first else "h"
         return TorchPrinter(
             self._ref,
             self.order,
@@ -192,7 +192,7 @@ class OpText:
     def lines(self, lets: Iterable[Let], said: set[int] | None = None) -> tuple[str, ...]:
         """Assignments as text; `said` collects the spec lines already named."""
         mark = set() if said is None else said
-        return tuple(self.line(self.names(let.name), self.printer(let.node), let.span, mark) for let in lets)
+        return tuple(self.line(self.names(let.name), self.printer.tensor(let.node), let.span, mark) for let in lets)
 
     def used(self, lets: Iterable[Let], among: Iterable[str]) -> tuple[str, ...]:
         """Which of the names the assignments read, in the order given."""

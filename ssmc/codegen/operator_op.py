@@ -61,7 +61,7 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
     for c in r.carried:
         kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
         size = ", ".join(["rows", *o.shape(c.axes)])
-        value = "0" if c.init is None else o.printer(c.init, c.atoms)
+        value = "0" if c.init is None else o.printer.tensor(c.init, c.atoms)
         back = o.view(c.axes)[1]
         full = f"{first}.new_zeros({size}, dtype={kind})"
         init.append(f"{names(c.of)} = {full}" + ("" if c.init is None else f" + {_in(value)}{back}"))

@@ -106,7 +106,7 @@ def reference_op(o: OpText) -> ReferenceOp:
         body=lines,
         collected=tuple((names(f"{n}:all"), names(n)) for n in r.results),
         joined=tuple(joined),
-        results=", ".join(whole.values()),
+        results=next(iter(whole.values())) if len(whole) == 1 else f"({', '.join(whole.values())})",
         states=finals[0] if len(finals) == 1 else f"({', '.join(finals)})",
     )
 

@@ -72,6 +72,11 @@ class TorchPrinter:
             text = self._align(text, self.sort(target), _tokens(node, self.lead))
         return text.code if text.level >= level else f"({text.code})"
 
+    def tensor(self, node: Node, target: Sequence[str] | None = None) -> str:
+        """The code of a node as a tensor, be it a plain number; `target` as for a call."""
+        text = self._print(node)
+        return self._tensor(text) if text.scalar else self(node, target)
+
     def _align(self, text: Text, target: tuple[str, ...], lead: bool) -> Text:
         if text.scalar or text.axes == target:
             return text
@@ -181,6 +186,8 @@ class TorchPrinter:
                 return Text(f"torch.minimum({lower}, {self._tensor(args[2])})", target, 20, False)
             case "min" | "max":
                 return Text(self._extremum(node.fn, *args), target, 20, False)
+            case "complex" if args[0].scalar or args[1].scalar:
+                return Text(f"torch.complex({self._tensor(args[0])}, {self._tensor(args[1])})", target, 20, False)
             case "pi" | "inf":
                 return Text(f"math.{node.fn}", (), 20, True)
             case fn if fn in BINARY:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-
-
 from ssmc.diagnostics.sink import Label, Sink
 from ssmc.ir.expr import Node, Reduce, Ref, Relabel, refs
 from ssmc.ir.layer import Layer, Time
@@ -65,6 +63,8 @@ class _Partitioner:
         found = [c for c in components(self.edges()) if self._cyclic(c)]
         if not all(self._check(c) for c in found):
             return None
+        self._drop_unused()
+        found = [c for c in found if c[0] in self.definitions]
         home = {m: c for c in found for m in c}
         carried = {r.name for c in found for m in c for r in offsets(self.definitions[m]) if r.name in c}
 
@@ -87,6 +87,17 @@ class _Partitioner:
         if self.sink.failed:
             return None
         return self._ordered({r.name: r for r in recurrences.values()}, inside)
+
+    def _drop_unused(self) -> None:
+        """Forget what neither the result nor a module reads: the analysis has warned of it."""
+        edges, reached = self.edges(), set[str]()
+        pending = [self.layer.result, *self.module_input.values()]
+        while pending:
+            name = pending.pop()
+            if name not in reached:
+                reached.add(name)
+                pending += edges.get(name, [])
+        self.definitions = {n: d for n, d in self.definitions.items() if n in reached}
 
     def _cyclic(self, c: tuple[str, ...]) -> bool:
         return len(c) > 1 or (c[0] in self.definitions and any(r.name == c[0] for r in refs(self.definitions[c[0]].node)))
@@ -136,6 +147,8 @@ class _Partitioner:
         inner_refs = [r for m in members for r in refs(ds[m].node)] + [r for i in starts.values() if i is not None for r in refs(i)]
         names = [r.name for r in inner_refs if r.name not in members]
         operands = self._operands(dict.fromkeys(names))
+        if not any(o.token for o in operands):  # nothing streams in: the layer's input tells how many tokens there are
+            operands = self._operands(dict.fromkeys([next(iter(self.layer.inputs)), *names]))
         hoisted = tuple(ds[n] for n in f.prologue if ds[n].time <= Time.PARAMETER)
         prologue = tuple(ds[n] for n in f.prologue if ds[n].time > Time.PARAMETER)
         state_atoms = tuple(dict.fromkeys(a for c in carried for a in c.atoms))
