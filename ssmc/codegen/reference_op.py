@@ -70,7 +70,11 @@ def reference_op(o: OpText) -> ReferenceOp:
         kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
         given = "initial_state" if len(r.carried) == 1 else f"None if initial_state is None else initial_state[{i}]"
         shape = ", ".join(["rows", *o.shape(c.axes)])
-        starts.append(f"{names(c.of)} = _start({given}, {names(tokens[0].name)}, {kind}, {shape}){o.view(c.axes)[0]}")
+        first = names(tokens[0].name)
+        start = f"_start({given}, {first}, {kind}, {shape}){o.view(c.axes)[0]}"
+        if c.init is not None:
+            start = f"{o.start(c, first, {})} if initial_state is None else {start}"
+        starts.append(f"{names(c.of)} = {start}")
     hoisted = tuple(line(d) for d in r.hoisted)
     lines = tuple(line(d) for d in body)
     joined = []

@@ -176,6 +176,8 @@ class TorchPrinter:
                 return Text(f"{_in(args[0], level)} {op} {_in(args[1], level + 1)}", target, level, False)
             case "where":
                 branches = [a.code for a in args]
+                if args[0].scalar:
+                    branches[0] = f"{self.like}.new_tensor({branches[0]}, dtype=torch.bool)"
                 if args[1].scalar and args[2].scalar:
                     branches[1] = f"{self.like}.new_tensor({branches[1]}, dtype={self.dtype})"
                 return Text(f"torch.where({', '.join(branches)})", target, 20, False)

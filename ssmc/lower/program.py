@@ -29,8 +29,8 @@ def lower(c: Classified) -> Program:
     shared = share([hoisted, prologue, update, epilogue, *sections])
     used = {n.name for section in shared[:4] for let in section for n in walk(let.node) if isinstance(n, Ref)}
     kept = tuple(leaf for leaf in leaves if leaf.name in used)
-    if not any(leaf.operand.token for leaf in kept):  # an operand that only tells how many tokens there are
-        kept = (next(leaf for leaf in leaves if leaf.operand.token), *kept)
+    if not any(leaf.operand.streams for leaf in kept):  # an operand that only tells how many tokens there are
+        kept = (next(leaf for leaf in leaves if leaf.operand.streams), *kept)
     return Program(
         recurrence=r,
         structure=c.structure,

@@ -123,7 +123,9 @@ class _Partitioner:
             )  # fmt: skip
             return False
         starts: dict[str, Node | None] = {}
-        for m, r in back:
+        readers = [(d.name, r) for d in self.definitions.values() if d.name not in c for r in offsets(d) if r.name in c and r.offset < 0]
+        carried = {r.name for _, r in back}
+        for m, r in (*back, *(x for x in readers if x[1].name in carried)):
             if starts.setdefault(r.name, r.init) is not r.init:
                 self.sink.report(
                     "SSM0222", f"`{r.name}` starts from two different values", self.definitions[m].span, "read with another start here",
@@ -147,7 +149,7 @@ class _Partitioner:
         inner_refs = [r for m in members for r in refs(ds[m].node)] + [r for i in starts.values() if i is not None for r in refs(i)]
         names = [r.name for r in inner_refs if r.name not in members]
         operands = self._operands(dict.fromkeys(names))
-        if not any(o.token for o in operands):  # nothing streams in: the layer's input tells how many tokens there are
+        if not any(o.streams for o in operands):  # the layer's input tells how many tokens there are, and of what dtype
             operands = self._operands(dict.fromkeys([next(iter(self.layer.inputs)), *names]))
         hoisted = tuple(ds[n] for n in f.prologue if ds[n].time <= Time.PARAMETER)
         prologue = tuple(ds[n] for n in f.prologue if ds[n].time > Time.PARAMETER)

@@ -48,6 +48,7 @@ class Writer:
     def __init__(self, draw):
         self.draw, self.lines, self.spec = draw, [], Spec()
         self.values: dict[str, tuple[str, ...]] = {}  # what expressions may name, and on which atoms
+        self.starts: dict[str, str] = {}  # what each value starts from, where its previous token is read
         self.tokens: set[str] = set()  # those that change in time
         self.count = 0
 
@@ -98,9 +99,20 @@ class Writer:
         if names and not self.chance(5):
             name = self.pick(names)
             if name in self.tokens and self.chance(6):
-                return self.pick((f"prev({name})", f"prev({name}, 0.3)", f"prev(prev({name}))"))
+                return self.pick((self.before(name), f"prev({self.before(name)})"))
             return name
         return self.pick(others)
+
+    def timeless(self, axes):
+        """A value known before the first token."""
+        names = [n for n, a in self.values.items() if n not in self.tokens and set(a) <= set(axes)]
+        return self.pick(names) if names else "0.4"
+
+    def before(self, name):
+        """A value at the token before; it starts from one value wherever it is read."""
+        if name not in self.starts:
+            self.starts[name] = self.pick(("", "", ", 0.3"))
+        return f"prev({name}{self.starts[name]})"
 
     def expr(self, axes, depth=2):
         """A real expression whose axes are among `axes`."""
@@ -142,6 +154,11 @@ class Writer:
         return f"({body} + " + " + ".join(f"0.1 * index({a})" for a in need) + ")"
 
     def equation(self):
+        params = [n for n in self.values if n not in self.tokens]
+        if params and self.chance(4):
+            source, name = self.pick(params), self.name("c")
+            self.say(f"{name} = cos({source}) - 0.2")
+            self.values[name] = self.values[source]
         name, axes = self.name("y"), self.pick((("E",), ("E", "N"), ("F",), ("N",)))
         full = " * ".join(f"cos(index({a}))" for a in atoms(axes))
         self.say(f"{name}{_brackets(axes)} = {self.expr(atoms(axes))} + {full}")
@@ -157,6 +174,7 @@ class Writer:
         if kind in ("dense", "renamed"):
             axes = self.pick((("N",), ("E", "N")) if kind == "dense" else (("N", "P"), ("N", "P", "E")))
         name, on = self.name("s"), atoms(axes)
+        self.starts[name] = ""
         head = f"state {name}{_brackets(axes)} allow unstable:"
         a, b = self.expr(on), self.expr(on)
         letter = "D"
@@ -166,7 +184,9 @@ class Writer:
         elif kind == "outer":
             self.say(f"{head} {name} = sigmoid({a}) * prev({name}) + ({b}) * (1 - sigmoid({a}))")
         elif kind == "carried":
-            self.say(f"{head} {name} = where(start, {b}, 0.8 * prev({name}, {self.pick(('0.5', '0'))}) + {self.leaf(on)})")
+            self.starts[name] = self.pick((", 0.5", ", 0", f", tanh({self.timeless(on)})", f", {self.timeless(on)}"))
+            later = f"0.8 * {self.before(name)} + {self.leaf(on)}"
+            self.say(f"{head} {name} = " + self.pick((later, f"where(start, {b}, {later})")))
         elif kind == "ahead":
             self.spec.ahead = True
             self.say(f"{head} {name} = tanh({a}) * next({name}) + {b}")
@@ -195,6 +215,7 @@ class Writer:
                 self.say(f"{head} {name}' = complex(-0.1 - softplus({a}), {c}) * {name} + ({b}) by {by}, step 0.2")
         elif kind == "coupled":
             letter, other = "P", self.name("s")
+            self.starts[other] = ""
             self.say(f"{head} {name} = 0.6 * prev({name}) + tanh({a}) * prev({other}) + {b}")
             last = self.pick((f"prev({name})", name))
             self.say(f"state {other}{_brackets(axes)} allow unstable: {other} = sin({last}) - 0.5 * prev({other})")
@@ -231,7 +252,7 @@ class Writer:
             self.keep(y, left, token=True)
         if self.chance(5):
             y = self.name("y")
-            self.say(f"{y} = prev({name}) * 0.5")
+            self.say(f"{y} = {self.before(name)} * 0.5")
             self.keep(y, axes, token=True)
 
     # --- the whole --------------------------------------------------------------------------------------------------------
