@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.names import Names
-from ssmc.ir.expr import Const
+from ssmc.ir.expr import Const, Node
 from ssmc.ir.layer import Conv, LayerArg, Linear
-from ssmc.ir.regions import Region
+from ssmc.ir.regions import Delay, Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _fields(t: LayerText) -> list[StateField]:
             kind = "_complex_of(wide)" if c.dtype == "complex" else "wide"
             start = f"torch.zeros(batch, {shape}{', ' if shape else ''}device=device, dtype={kind})"
             if c.init is not None:
-                start = _start(t, c.name, c.init, c.axes, start)
+                start = f"{start} + {_start(t, c.init, c.axes)}"
             out.append(StateField(names(c.of), t.locals(f"{c.of}:last"), start, _shown(f"state `{c.of}`", c.axes)))
     for conv in t.layer.convs.values():
         name, width, shape = t.locals(f"{conv.name}:taps"), t.python(conv.width), t.shape(conv.output.axes)
@@ -163,7 +163,7 @@ def _fields(t: LayerText) -> list[StateField]:
         kind = "_complex_of(wide)" if d.dtype == "complex" else "dtype"
         start = f"torch.zeros(batch, {shape}{', ' if shape else ''}device=device, dtype={kind})"
         if d.init is not None:
-            start = _start(t, d.name, d.init, d.axes, start)
+            start = f"{start} + {_start(t, d.init, d.axes)}"
         out.append(
             StateField(names(d.name), t.locals(f"{d.name}:last"), start, _shown(f"`{d.of}` at the last token", d.axes))
         )
@@ -177,15 +177,11 @@ def _shown(what: str, axes: tuple[str, ...]) -> str:
     return f"{what} [{', '.join(('batch', *axes))}]"
 
 
-def _start(t: LayerText, name: str, init, axes, zeros: str) -> str:  # type: ignore[no-untyped-def]
-    from ssmc.diagnostics.span import Span
-    from ssmc.ir.layer import Time
-    from ssmc.ir.regions import Definition
-
+def _start(t: LayerText, init: Node, axes: tuple[str, ...]) -> str:
+    """What a value starts from, as code that broadcasts against `[batch, axes]`."""
     if isinstance(init, Const):
-        return f"{zeros} + {t.python(init)}"
-    d = Definition(name, axes, t.layer.axes.atoms(axes), init.dtype, init, Time.PARAMETER, False, True, Span(0, 0))
-    return f"{zeros} + ({t.expression(d, set())})"
+        return t.python(init)
+    return f"({t.timeless(init, axes)})"
 
 
 def _forward(t: LayerText, has_state: bool) -> tuple[str, ...]:
@@ -230,12 +226,8 @@ def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> li
     return [f"{t.locals(value.name)} = {t.expression(value, wide)}  # {t.comment(value.span)}"]
 
 
-def _init_code(t: LayerText, d) -> str:  # type: ignore[no-untyped-def]
-    if d.init is None:
-        return "0"
-    return (
-        t.python(d.init) if isinstance(d.init, Const) else _start(t, d.name, d.init, d.axes, "0").removeprefix("0 + ")
-    )
+def _init_code(t: LayerText, d: Delay) -> str:
+    return "0" if d.init is None else _start(t, d.init, d.axes)
 
 
 def _linear(t: LayerText, m: Linear) -> list[str]:

@@ -271,6 +271,24 @@ class LayerText:
             code = f"({code}).to({like}.dtype)" if " " in code else f"{code}.to({like}.dtype)"
         return code
 
+    def timeless(self, node: Node, axes: Sequence[str]) -> str:
+        """The torch code of an expression in parameters alone, on the dimensions `axes` (or on none)."""
+        layer, atoms = self.layer, self.layer.axes.atoms(tuple(axes))
+        order = list(dict.fromkeys([*atoms, *(a for n in walk(node) for a in n.axes)]))
+
+        def name(r: Ref) -> str:
+            return self._parameter(layer.params[r.name]) + _view(layer, layer.params[r.name].axes, order, self.size_attribute)
+
+        like = self._parameter(next((layer.params[r.name] for r in refs(node)), next(iter(layer.params.values()))))
+        scalars = {a: f"self.{n}" for a, n in self.arg_names.items()}
+        printer = TorchPrinter(name, order, lambda r: False, scalars, self.size_attribute, like, f"{like}.dtype")
+        if not node.axes:
+            return printer(node)
+        code = printer(node, atoms)
+        if tuple(atoms) != tuple(axes):
+            code = f"({code}).expand({self.shape(atoms)}).reshape({self.shape(axes)})"
+        return code
+
     def _contraction(self, node: Reduce) -> bool:
         return node.op == "sum" and len(factors(node.body)) == 2 and len({f.axes for f in factors(node.body)}) > 1
 

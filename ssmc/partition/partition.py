@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ssmc.diagnostics.sink import Label, Sink
+from ssmc.ir import build as b
 from ssmc.ir.expr import Node, Reduce, Ref, Relabel, refs
 from ssmc.ir.layer import Layer, Time
 from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
@@ -23,6 +24,7 @@ class _Partitioner:
     def __init__(self, layer: Layer, sink: Sink) -> None:
         self.layer, self.sink = layer, sink
         self.definitions = normalise(layer)
+        self.every = dict(self.definitions)
         self.module_of = {o.name: m.name for m in layer.linears.values() for o in m.outputs}
         self.module_of.update({c.output.name: c.name for c in layer.convs.values()})
         self.module_input = {m.name: m.input for m in layer.modules}
@@ -142,7 +144,7 @@ class _Partitioner:
         ds = self.definitions
         members = {*f.component, *f.prologue, *f.epilogue}
         back = [(m, r) for m in f.component for r in offsets(ds[m]) if r.name in f.component]
-        starts = {r.name: r.init for _, r in back}
+        starts = {r.name: self._in_params(r.init) for _, r in back}
         carried = tuple(
             Carried(n, n, ds[n].axes, ds[n].atoms, ds[n].dtype, starts[n], True, ds[n].span) for n in f.component if n in starts
         )
@@ -169,6 +171,14 @@ class _Partitioner:
             reverse=any(r.offset > 0 for _, r in back),
             frontier=f.reasons,
             span=ds[name].span,
+        )
+
+    def _in_params(self, start: Node | None) -> Node | None:
+        """What a value starts from, in terms of parameters alone: it is wanted where no equation has been evaluated."""
+        if start is None:
+            return None
+        return b.substitute(
+            start, lambda n: self._in_params(self.every[n.name].node) if isinstance(n, Ref) and n.name in self.every else None
         )
 
     def _operands(self, names: dict[str, None]) -> tuple[Operand, ...]:
@@ -217,7 +227,7 @@ class _Partitioner:
         regions = [self._region(c[0], recurrences) for c in components(edges)]
         outside = {n: d for n, d in ds.items() if n not in owner}
         delays = {
-            n: Delay(n, d.node.name, d.node.offset, d.axes, d.dtype, d.node.init, d.span)
+            n: Delay(n, d.node.name, d.node.offset, d.axes, d.dtype, self._in_params(d.node.init), d.span)
             for n, d in outside.items()
             if isinstance(d.node, Ref) and d.node.offset
         }
