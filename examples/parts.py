@@ -36,27 +36,34 @@ def layer_class(module: ModuleType) -> type[nn.Module]:
 
 
 class Block(nn.Module):
-    """Pre-norm residual: x + layer(norm(x)), over a whole sequence, with a state carried on, or for one token."""
+    """x + layer(norm(x)), then the same with a small feed-forward network, which mixes the channels of layers that do not."""
 
     def __init__(self, layer: nn.Module, d_model: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.norm = nn.RMSNorm(d_model)
         self.layer = layer
+        self.feed = nn.Sequential(
+            nn.RMSNorm(d_model), nn.Linear(d_model, 2 * d_model), nn.GELU(), nn.Linear(2 * d_model, d_model)
+        )
         self.dropout = nn.Dropout(dropout)
 
+    def _rest(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        x = x + self.dropout(y)
+        return x + self.dropout(self.feed(x))
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """A fresh sequence, [batch, time, d_model]. Works for layers that look ahead, too: those have no state."""
-        return x + self.dropout(self.layer(self.norm(x)))
+        """Whole sequences, [batch, time, d_model]. Serves layers that look ahead, too; those have no state."""
+        return self._rest(x, self.layer(self.norm(x)))
 
     def carry(self, x: torch.Tensor, state: tuple | None) -> tuple[torch.Tensor, tuple]:
-        """The next piece of a sequence, and the state after it; the state None is a fresh start."""
+        """The next piece of each sequence, and the state after it; without a state a fresh start."""
         y, state = self.layer(self.norm(x), state, return_state=True)
-        return x + self.dropout(y), state
+        return self._rest(x, y), state
 
     def step(self, x: torch.Tensor, state: tuple) -> tuple[torch.Tensor, tuple]:
-        """One token, [batch, d_model]."""
+        """One token of each sequence, [batch, d_model]."""
         y, state = self.layer.step(self.norm(x), state)
-        return x + self.dropout(y), state
+        return self._rest(x, y), state
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from ssmc.analysis.classify import classify
 from ssmc.analysis.stability_report import report
 from ssmc.diagnostics.sink import Sink
+from ssmc.ir.classified import Classified
+from ssmc.ir.equations import equations
 from ssmc.ir.plan import ModeChoice, Plan, Planned
 from ssmc.ir.regions import Partition
+from ssmc.lower.convolution import lower_conv
 from ssmc.lower.program import lower
 from ssmc.modes import modes
 from ssmc.options import Options
 from ssmc.structures import structure
+
+
+def _legal(name: str, c: Classified) -> bool:
+    return any(m.name == name and m.refuse(c) is None for m in modes())
 
 
 def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
@@ -29,7 +36,11 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
             forced = next((m for m in choices if m.name == options.mode), None)
             if forced is None or not forced.allowed:
                 why = forced.reason if forced else "there is no such mode"
-                sink.report("SSM0401", f"`{options.mode}` cannot evaluate `{r.name}`", r.span, "this recurrence", notes=(why,))
+                allowed = [m.name for m in choices if _legal(m.name, c)]
+                sink.report(
+                    "SSM0401", f"`{options.mode}` cannot evaluate `{r.name}`", r.span, f"class {c.letter}, {c.title}", notes=(why,),
+                    help="the modes of this recurrence are " + ", ".join(f"`{m}`" for m in allowed),
+                )  # fmt: skip
                 continue
         s = structure(c.structure)
         if not s.kernel:
@@ -37,5 +48,14 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
                 "SSM0402", f"`{r.name}` has no fast kernel", r.span, f"class {c.letter}, {c.title}",
                 notes=(*c.reasons, "it is evaluated token by token on the eager backend: correct, and slow"),
             )  # fmt: skip
-        planned.append(Planned(c, lower(c), tuple(choices), s.kernel and options.backend == "triton", (), tuple(f"{v.property}: {v.verdict}" for v in verdicts.get(r.name, ()))))
-    return None if sink.failed else Plan(partition, tuple(planned), options.settings)
+        stability = tuple(f"{v.property}: {v.verdict}" for v in verdicts.get(r.name, ()))
+        kernel = s.kernel and options.backend == "triton"
+        planned.append(Planned(c, lower(c), tuple(choices), kernel, equations(r), stability))
+    if sink.failed:
+        return None
+    layer = partition.layer
+    convs = tuple(
+        lower_conv(c, layer.axes.atoms(c.output.axes), partition.definitions.get(partition.activations.get(c.name, "")))
+        for c in layer.convs.values()
+    )
+    return Plan(partition, tuple(planned), options.settings, convs)

@@ -29,7 +29,9 @@ Values = tuple[Any, ...]
 def with_variants(plan: Plan, spec: Spec, options: Options) -> Plan:
     """The plan with the arguments that `__init__` decides, and the layer under each of their values."""
     layer = plan.partition.layer
-    flags = [a for a in layer.args if a.kind in ("bool", "choice") and a.fixed is not None and a.name not in options.settings]
+    flags = [
+        a for a in layer.args if a.kind in ("bool", "choice") and a.fixed is not None and a.name not in options.settings
+    ]
     if not flags:
         return plan
     defaults = tuple(a.fixed for a in flags)

@@ -115,13 +115,9 @@ def eager_op(o: OpText) -> EagerOp:
         cotangents=", ".join([*(names(f"g:{res.name}") for res in p.results), *gradient_states]),
         streams=", ".join(names(x.name) for x in o.operands if x.token),
         sizes=o.size_lines(),
-        parameters=tuple(
-            f"{names(leaf.name)} = {_source(o, leaf)}.to(dtype){o.view(leaf.operand.axes)[0]}"
-            for leaf in p.leaves
-            if not leaf.operand.token
-        ),
-        hoisted=o.lines(slice_lets(p.hoisted, _reads([*forward, *update]) | set(needed))),
-        hoisted_all=o.lines(slice_lets(p.hoisted, early_back)),
+        parameters=_parameters(o, p.hoisted),
+        hoisted=_hoisted(o, _reads([*forward, *update]) | set(needed)),
+        hoisted_all=_hoisted(o, early_back),
         starts=tuple(line for c in o.r.carried for line in _starts(o, c.of, states=True)),
         ends=tuple(line for c in o.r.carried for line in _starts(o, c.of, states=False)),
         tokens=tuple_of(_whole(o, leaf) for leaf in streaming),
@@ -175,6 +171,31 @@ def eager_op(o: OpText) -> EagerOp:
         joined=tuple(_joined(o, i, leaf) for i, leaf in enumerate(x for x in streaming if x.name in a.gradients)),
         returned_back=(*(_returned_gradient(o, x) for x in o.operands), *_returned_state_gradients(o)),
     )
+
+
+# --- what is known before time starts, in float64 where there is one: a rate's rounding grows with the length ---
+
+
+def _parameters(o: OpText, hoisted: Iterable[Let]) -> tuple[str, ...]:
+    """The lines that load parameters."""
+    early = _reads(hoisted)
+    lines = []
+    for leaf in o.program.leaves:
+        if not leaf.operand.token:
+            source, view = _source(o, leaf), o.view(leaf.operand.axes)[0]
+            code = f"_fine({source}){view}" if leaf.name in early else f"{source}.to(dtype){view}"
+            lines.append(f"{o.names(leaf.name)} = {code}")
+    return tuple(lines)
+
+
+def _hoisted(o: OpText, wanted: set[str]) -> tuple[str, ...]:
+    """The lines that work out what parameters alone determine, then take what the tokens need in the dtype of the rest."""
+    lets = slice_lets(o.program.hoisted, wanted)
+    early = _reads(o.program.hoisted)
+    leaves = [leaf.name for leaf in o.program.leaves if not leaf.operand.token and leaf.name in early]
+    used = [n for n in (*leaves, *(let.name for let in lets)) if n in wanted]
+    narrow = f"{targets(o.names(n) for n in used)} = _narrow(dtype, {', '.join(o.names(n) for n in used)})"
+    return (*o.lines(lets), *((narrow,) if used else ()))
 
 
 # --- pieces ---------------------------------------------------------------------------------------------------------------
@@ -242,7 +263,7 @@ def _starts(o: OpText, state: str, states: bool) -> list[str]:
     lines = [f"{name} = _start({name}, {first}, {kind}, {size})"]
     for f in _fields_of(o, state):
         part = {"re": ".real", "im": ".imag", "": ""}[f.part]
-        target = o.names(f"{f.name}:0") if states else o.names(f"carry:{f.name}")
+        target = o.names(f"{f.name}:0") if states else o.names(f"d:{f.name}:0")
         lines.append(f"{target} = {name}{part}{view}")
     return lines
 
@@ -275,7 +296,7 @@ def _solvers(
     tokens_back = tuple_of(names(n) for n in _inputs(o, update_back)) if _inputs(o, update_back) else "()"
     previous = tuple_of(names(f"{f}:prev") for f in fields)
     reads = tuple_of(_read(o, f) for f in o.program.fields)
-    carries = tuple_of(names(f"carry:{f}") for f in fields)
+    carries = tuple_of(names(f"d:{f}:0") for f in fields)
     result = tuple_of(names(f"d:{f}") for f in fields)
     assert a.carries
     back = [f"{result}, {carries} = _walk_back(update_back, {tokens_back}, {previous}, {reads}, {carries}, j_t - i_t)"]
@@ -305,7 +326,7 @@ def _left_over(o: OpText) -> tuple[str, ...]:
     a, out = o.program.adjoint, []
     for f in o.program.fields:
         if f.name in a.reads_before:
-            carry = o.names(f"carry:{f.name}")
+            carry = o.names(f"d:{f.name}:0")
             out.append(f"{carry} = {carry} + {o.aligned(a.reads_before[f.name], f.atoms)}[:, 0]")
     return tuple(out)
 
@@ -340,17 +361,17 @@ def _scan_back(o: OpText, port: Port) -> list[str]:
     reads = [_read(o, f) for f in fields]
     if len(fields) == 1:
         f = fields[0].name
-        return [f"{names(f'd:{f}')}, {names(f'carry:{f}')} = _scan_back({a}, {reads[0]}, {names(f'carry:{f}')})"]
+        return [f"{names(f'd:{f}')}, {names(f'd:{f}:0')} = _scan_back({a}, {reads[0]}, {names(f'd:{f}:0')})"]
     re, im = (f.name for f in fields)
-    pair, carry = names(f"d:{re.removesuffix(':re')}:pair"), names(f"carry:{re.removesuffix(':re')}:pair")
+    pair, carry = names(f"d:{re.removesuffix(':re')}:pair"), names(f"d:{re.removesuffix(':re')}:pair:0")
     some = next((r for r in reads if r != "None"), None)
     both = [r if r != "None" else f"torch.zeros_like({some})" for r in reads]
     code = "None" if some is None else f"torch.complex({', '.join(both)})"
     return [
-        f"{carry} = torch.complex({names(f'carry:{re}')}, {names(f'carry:{im}')})",
+        f"{carry} = torch.complex({names(f'd:{re}:0')}, {names(f'd:{im}:0')})",
         f"{pair}, {carry} = _scan_back({a}, {code}, {carry})",
         f"{names(f'd:{re}')}, {names(f'd:{im}')} = {pair}.real, {pair}.imag",
-        f"{names(f'carry:{re}')}, {names(f'carry:{im}')} = {carry}.real, {carry}.imag",
+        f"{names(f'd:{re}:0')}, {names(f'd:{im}:0')} = {carry}.real, {carry}.imag",
     ]
 
 
@@ -436,7 +457,7 @@ def _returned_state_gradients(o: OpText) -> list[str]:
     out = []
     for i, c in enumerate(o.r.carried):
         _, back = o.view(c.axes)
-        parts = [o.names(f"carry:{f.name}") for f in _fields_of(o, c.of)]
+        parts = [o.names(f"d:{f.name}:0") for f in _fields_of(o, c.of)]
         value = parts[0] if len(parts) == 1 else f"torch.complex({', '.join(parts)})"
         out.append(f"_state_gradient({value}{back}, inputs[{len(o.operands) + i}])")
     return out

@@ -10,6 +10,8 @@ from pprint import pformat
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ssmc import __version__
+from ssmc.backends.triton.triton_op import triton_ops
+from ssmc.codegen.conv_op import conv_op
 from ssmc.codegen.eager_op import eager_op
 from ssmc.codegen.layer_context import LayerContext, layer_context
 from ssmc.codegen.layer_text import LayerText
@@ -70,11 +72,14 @@ def emit(plan: Plan) -> str:
         )
     eager = [eager_op(o) for o in ops]
     references = [reference_op(o) for o in ops]
+    kernels, shared = triton_ops(ops)
     operators = [operator_op(o, planned.equations) for o, planned in zip(ops, plan.programs, strict=True)]
-    text = LayerText(partition, ops)
+    convs = [conv_op(layer, c, f"{stem}_{c.module}", base_name(layer.source)) for c in plan.convs]
+    stems = {c.module: c.stem for c in convs}
+    text = LayerText(partition, ops, stems)
     context = layer_context(text, plan.flags)
     if plan.flags:
-        others = {v.values: layer_context(LayerText(v.partition, ops), plan.flags) for v in plan.variants}
+        others = {v.values: layer_context(LayerText(v.partition, ops, stems), plan.flags) for v in plan.variants}
         context = merge_variants(plan.flags, others)
     context = as_lines(context)
     uses = {
@@ -88,6 +93,9 @@ def emit(plan: Plan) -> str:
         "operators": operators,
         "references": references,
         "eager": eager,
+        "triton": kernels,
+        "shared": shared,
+        "convs": convs,
         "layer": _Layer(context, uses),
         "scan": any(p.program.linear for p in plan.programs),
         "walk": any(not p.program.linear for p in plan.programs),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.names import Names
-from ssmc.ir.expr import Const, Node
+from ssmc.codegen.outside import expression, timeless
 from ssmc.ir.layer import Conv, LayerArg, Linear
 from ssmc.ir.regions import Delay, Region
 
@@ -86,9 +86,7 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
         defaults=tuple(defaults),
         stored=tuple((f"self.{n}", n) for n in t.arg_names.values()),
         fixed=tuple(
-            Check(t.arg_names[a.name], repr(a.fixed))
-            for a in layer.args
-            if a.fixed is not None and a not in flags
+            Check(t.arg_names[a.name], repr(a.fixed)) for a in layer.args if a.fixed is not None and a not in flags
         ),
         sizes=t.sizes(),
         positive=tuple((a, t.size_attribute(a).removeprefix("self.")) for a in layer.axes.axes),
@@ -145,7 +143,7 @@ def _fields(t: LayerText) -> list[StateField]:
             kind = "_complex_of(wide)" if c.dtype == "complex" else "wide"
             start = f"torch.zeros(batch, {shape}{', ' if shape else ''}device=device, dtype={kind})"
             if c.init is not None:
-                start = f"{start} + {_start(t, c.init, c.axes)}"
+                start += f" + {timeless(t, c.init, c.axes, 'probe')}"
             out.append(StateField(names(c.of), t.locals(f"{c.of}:last"), start, _shown(f"state `{c.of}`", c.axes)))
     for conv in t.layer.convs.values():
         name, width, shape = t.locals(f"{conv.name}:taps"), t.python(conv.width), t.shape(conv.output.axes)
@@ -163,7 +161,7 @@ def _fields(t: LayerText) -> list[StateField]:
         kind = "_complex_of(wide)" if d.dtype == "complex" else "dtype"
         start = f"torch.zeros(batch, {shape}{', ' if shape else ''}device=device, dtype={kind})"
         if d.init is not None:
-            start = f"{start} + {_start(t, d.init, d.axes)}"
+            start += f" + {timeless(t, d.init, d.axes, 'probe')}"
         out.append(
             StateField(names(d.name), t.locals(f"{d.name}:last"), start, _shown(f"`{d.of}` at the last token", d.axes))
         )
@@ -175,13 +173,6 @@ def _fields(t: LayerText) -> list[StateField]:
 
 def _shown(what: str, axes: tuple[str, ...]) -> str:
     return f"{what} [{', '.join(('batch', *axes))}]"
-
-
-def _start(t: LayerText, init: Node, axes: tuple[str, ...]) -> str:
-    """What a value starts from, as code that broadcasts against `[batch, axes]`."""
-    if isinstance(init, Const):
-        return t.python(init)
-    return f"({t.timeless(init, axes)})"
 
 
 def _forward(t: LayerText, has_state: bool) -> tuple[str, ...]:
@@ -211,7 +202,7 @@ def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> li
         case "delay":
             d = p.delays[region.name]
             field, value = t.locals(f"{d.name}:last"), t.locals(d.of)
-            if not t._streams(d.of):  # the same at every token, but not before the first
+            if not t.streams(d.of):  # the same at every token, but not before the first
                 first, rest = t.locals(next(iter(layer.inputs))), "".join(", -1" for _ in d.axes)
                 value = f"{value}.expand(*{first}.shape[:2]{rest})"
             if d.offset > 0:
@@ -223,11 +214,12 @@ def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> li
                 f"{t.locals(d.name)}, {field} = _previous({value}, {start}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
             ]
     value = p.definitions[region.name]
-    return [f"{t.locals(value.name)} = {t.expression(value, wide)}  # {t.comment(value.span)}"]
+    return [f"{t.locals(value.name)} = {expression(t, value, wide)}  # {t.comment(value.span)}"]
 
 
 def _init_code(t: LayerText, d: Delay) -> str:
-    return "0" if d.init is None else _start(t, d.init, d.axes)
+    """What a delay reads beyond the edge of a sequence."""
+    return "0" if d.init is None else timeless(t, d.init, d.axes, t.locals(next(iter(t.layer.inputs))))
 
 
 def _linear(t: LayerText, m: Linear) -> list[str]:
@@ -253,10 +245,12 @@ def _linear(t: LayerText, m: Linear) -> list[str]:
 def _conv(t: LayerText, c: Conv, has_state: bool) -> list[str]:
     dims = t.dims_of(c.input)
     value = t.locals(c.input) + (".flatten(2)" if len(dims) > 1 else "")
-    taps, name = t.locals(f"{c.name}:taps"), t.locals(c.output.name)
-    flat = f"_flat({taps})" if len(dims) > 1 else taps
+    taps, name = t.locals(f"{c.name}:taps"), t.locals(t.partition.activations.get(c.name, c.output.name))
+    flat = f"None if {taps} is None else {taps}.flatten(2)" if len(dims) > 1 else taps
     given = flat if has_state else "None"
-    lines = [f"{name}, {taps} = _conv({t.path(c.key)}, {value}, {given}, cu_seqlens)  # {t.comment(c.span)}"]
+    op = t.convs[c.name]
+    head = f"{name}, {taps} = _conv(_ops.{op}, _{op}_activation, {t.path(c.key)}, {value}, {given}, cu_seqlens)"
+    lines = [f"{head}  # {t.comment(c.span)}"]
     if len(dims) > 1:
         lines += [f"{v} = {v}.unflatten(-1, ({t.shape(dims)}))" for v in (name, taps)]
     return lines
@@ -267,7 +261,7 @@ def _op(t: LayerText, name: str, has_state: bool) -> list[str]:
     layer = t.layer
     args = []
     for x in o.r.operands:
-        value = t._parameter(layer.params[x.name]) if x.name in layer.params else t.locals(x.name)
+        value = t.parameter(layer.params[x.name]) if x.name in layer.params else t.locals(x.name)
         args.append(f"{o.names(x.name)}={value}")
     for s in o.scalars:
         args.append(f"{s.name}={f'self.{t.arg_names[s.argument]}' if s.argument else t.size_attribute(s.axis)}")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ssmc.codegen.names import Names
 from ssmc.codegen.op_text import OpText, base_name
 from ssmc.codegen.python_printer import PythonPrinter
-from ssmc.codegen.torch_printer import TorchPrinter, factors
+from ssmc.codegen.torch_printer import Text, TorchPrinter
 from ssmc.diagnostics.span import Span
-from ssmc.ir.expr import Arg, Const, Draw, Node, Pointwise, Reduce, Ref, Relabel, refs, walk
-from ssmc.ir.layer import Conv, LayerArg, Linear, Param
-from ssmc.ir.regions import Definition, Partition
-from ssmc.partition.normal import POSITION
+from ssmc.ir.expr import Arg, Const, Draw, Node, Pointwise, Ref, refs, walk
+from ssmc.ir.layer import Conv, LayerArg, Linear, Param, Time
+from ssmc.ir.regions import Partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Owned:
 class LayerText:
     """Knows the names of the layer's class and prints its expressions."""
 
-    def __init__(self, partition: Partition, ops: Sequence[OpText]) -> None:
+    def __init__(self, partition: Partition, ops: Sequence[OpText], convs: Mapping[str, str]) -> None:
         self.partition, self.layer, self.ops = partition, partition.layer, {o.r.name: o for o in ops}
         layer = self.layer
         self.spec = base_name(layer.source)
@@ -39,6 +38,7 @@ class LayerText:
         self.arg_names = {a.name: self.attributes(a.name) for a in layer.args}
         for name in layer.inputs:
             self.locals(name)
+        self.convs = convs
         self.init_python = PythonPrinter(
             lambda a: self.arg_names[a], lambda x: self.size_attribute(x).removeprefix("self.")
         )
@@ -228,81 +228,17 @@ class LayerText:
         scalars = {a: f"self.{n}" for a, n in self.arg_names.items()}
         return _InitPrinter(name, order, scalars, self.size_attribute, path, shape)
 
-    # --- forward --------------------------------------------------------------------------------------------------------
-
-    def expression(self, d: Definition, wide: set[str]) -> str:
-        """The torch code of a value outside ops. Reductions are computed in float32 at least, and named in `wide`."""
-        layer = self.layer
-        extra = [a for n in walk(d.node) for a in n.axes]
-        order = list(dict.fromkeys([*d.atoms, *extra]))
-        row = isinstance(d.node, Reduce) and not self._contraction(d.node)
-        contraction = isinstance(d.node, Reduce) and not row
-        token = next((r.name for r in refs(d.node) if self._streams(r.name)), None)
-        like = self.locals(next(iter(layer.inputs)))
-
-        def name(r: Ref) -> str:
-            streams = self._streams(r.name)
-            code = self.locals(r.name) if r.name not in layer.params else self._parameter(layer.params[r.name])
-            if r.name == POSITION:
-                code = f"{code}.to(_compute_dtype({like}))"
-            elif streams and row and d.dtype == "real":
-                code = f"_wide({code})"
-            elif contraction and not streams and token is not None:
-                code = f"{code}.to({self.locals(token)}.dtype)"
-            dims = self.dims_of(r.name)
-            return code + _view(layer, dims, order, self.size_attribute)
-
-        scalars = {a: f"self.{n}" for a, n in self.arg_names.items()}
-        printer = TorchPrinter(name, order, lambda r: self._streams(r.name), scalars, self.size_attribute, like, f"_compute_dtype({like})")
-        code = printer(d.node)
-        back = _back(layer, d.axes, order)
-        if back:
-            code = f"({code}){back}"
-        mixed = any(r.name in wide or not self._streams(r.name) for r in refs(d.node))
-        if row:
-            wide.add(d.name)
-        elif (
-            token is not None
-            and mixed
-            and not contraction
-            and not isinstance(d.node, Relabel | Ref)
-            and d.dtype == "real"
-        ):
-            code = f"({code}).to({like}.dtype)" if " " in code else f"{code}.to({like}.dtype)"
-        return code
-
-    def timeless(self, node: Node, axes: Sequence[str]) -> str:
-        """The torch code of an expression in parameters alone, on the dimensions `axes` (or on none)."""
-        layer, atoms = self.layer, self.layer.axes.atoms(tuple(axes))
-        order = list(dict.fromkeys([*atoms, *(a for n in walk(node) for a in n.axes)]))
-
-        def name(r: Ref) -> str:
-            return self._parameter(layer.params[r.name]) + _view(layer, layer.params[r.name].axes, order, self.size_attribute)
-
-        like = self._parameter(next((layer.params[r.name] for r in refs(node)), next(iter(layer.params.values()))))
-        scalars = {a: f"self.{n}" for a, n in self.arg_names.items()}
-        printer = TorchPrinter(name, order, lambda r: False, scalars, self.size_attribute, like, f"{like}.dtype")
-        if not node.axes:
-            return printer(node)
-        code = printer(node, atoms)
-        if tuple(atoms) != tuple(axes):
-            code = f"({code}).expand({self.shape(atoms)}).reshape({self.shape(axes)})"
-        return code
-
-    def _contraction(self, node: Reduce) -> bool:
-        return node.op == "sum" and len(factors(node.body)) == 2 and len({f.axes for f in factors(node.body)}) > 1
-
-    def _parameter(self, p: Param) -> str:
+    def parameter(self, p: Param) -> str:
+        """A parameter as a tensor of its type."""
         path = self.path(p.key)
         return f"torch.view_as_complex({path})" if p.dtype == "complex" else path
 
-    def _streams(self, name: str) -> bool:
+    def streams(self, name: str) -> bool:
+        """Whether a value has batch and time dimensions."""
         p = self.partition
         if name in self.layer.params:
             return False
-        if name in p.definitions:
-            return p.definitions[name].time > 1
-        return True
+        return name not in p.definitions or p.definitions[name].time > Time.PARAMETER
 
 
 class _InitPrinter(TorchPrinter):
@@ -313,8 +249,6 @@ class _InitPrinter(TorchPrinter):
         self.path, self.draw_shape = path, shape
 
     def _print(self, node: Node):  # type: ignore[no-untyped-def]
-        from ssmc.codegen.torch_printer import Text
-
         if isinstance(node, Draw):
             args = ", ".join(self(a) for a in node.args)
             size = self.draw_shape or "(" + "".join(f"{self.size(a)}, " for a in self.sort(node.axes)) + ")"
@@ -328,36 +262,3 @@ class _InitPrinter(TorchPrinter):
             ]
             return Text(f"torch.complex(*torch.broadcast_tensors({', '.join(parts)}))", self.sort(node.axes), 20, False)
         return super()._print(node)
-
-
-def _view(layer, dims: Sequence[str], order: Sequence[str], size) -> str:  # type: ignore[no-untyped-def]
-    """From tensor dimensions to atoms in the order given."""
-    out = ""
-    for i, a in enumerate(dims):
-        parts = layer.axes.atoms((a,))
-        if len(parts) > 1:
-            out += f".unflatten({i - len(dims)}, ({', '.join(size(p) for p in parts)}))"
-    atoms = layer.axes.atoms(dims)
-    want = tuple(a for a in order if a in atoms)
-    return out + _move(atoms, want)
-
-
-def _back(layer, dims: Sequence[str], order: Sequence[str]) -> str:  # type: ignore[no-untyped-def]
-    atoms = layer.axes.atoms(dims)
-    now = tuple(a for a in order if a in atoms)
-    out = _move(now, atoms)
-    for i in reversed(range(len(dims))):
-        parts = layer.axes.atoms((dims[i],))
-        if len(parts) > 1:
-            at = i - len(dims)
-            out += f".flatten({at - len(parts) + 1}, {at})"
-    return out
-
-
-def _move(now: Sequence[str], want: Sequence[str]) -> str:
-    if tuple(now) == tuple(want):
-        return ""
-    n = len(now)
-    source = ", ".join(str(now.index(a) - n) for a in want)
-    target = ", ".join(str(i - n) for i in range(n))
-    return f".movedim(({source}), ({target}))"

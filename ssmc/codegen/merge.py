@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
+from typing import Any
 
 from ssmc.codegen.layer_context import LayerContext
 from ssmc.ir.layer import LayerArg
@@ -16,7 +17,7 @@ Values = tuple[bool | str, ...]
 def merge_variants(flags: Sequence[LayerArg], variants: Mapping[Values, LayerContext]) -> LayerContext:
     """The first variant's context with the statements of all of them."""
     first = next(iter(variants.values()))
-    merged = {
+    merged: dict[str, Any] = {
         name: tuple(_merge(flags, {values: getattr(c, name) for values, c in variants.items()})) for name in MERGED
     }
     axes = dict(pair for c in variants.values() for pair in c.positive)
@@ -26,7 +27,9 @@ def merge_variants(flags: Sequence[LayerArg], variants: Mapping[Values, LayerCon
 
 def as_lines(context: LayerContext) -> LayerContext:
     """The context with statements of several lines as lines."""
-    split = {name: tuple(line for s in getattr(context, name) for line in s.split("\n")) for name in MERGED}
+    split: dict[str, Any] = {
+        name: tuple(line for s in getattr(context, name) for line in s.split("\n")) for name in MERGED
+    }
     return replace(context, **split)
 
 
@@ -40,7 +43,9 @@ def _merge(flags: Sequence[LayerArg], variants: Mapping[Values, Sequence[str]]) 
         return _weave(flag, order[0], branches[order[0]], branches[order[1]])
     if all(b == branches[order[0]] for b in branches.values()):
         return branches[order[0]]
-    head = ["\n".join(_block(f"{'if' if i == 0 else 'elif'} {_test(flag, x)}:", branches[x])) for i, x in enumerate(order)]
+    head = [
+        "\n".join(_block(f"{'if' if i == 0 else 'elif'} {_test(flag, x)}:", branches[x])) for i, x in enumerate(order)
+    ]
     return ["\n".join(head)]
 
 

@@ -6,7 +6,52 @@ import builtins
 import keyword
 from collections.abc import Iterable
 
-MODULE = ["torch", "nn", "F", "tl", "triton", "math", "os", "warnings", "self", "cls", "state", "device", "dtype", "backend", "cu_seqlens", "initial_state", "return_state", "inplace", "forward", "step", "init_state", "reset_parameters", "parameters", "buffers", "modules", "children", "named_parameters", "state_dict", "train", "eval", "to", "cuda", "cpu", "half", "float", "double", "bfloat16", "apply", "register_buffer", "register_parameter", "training", "rows", "batch", "time"]
+MODULE = [
+    "torch",
+    "nn",
+    "F",
+    "tl",
+    "triton",
+    "math",
+    "os",
+    "warnings",
+    "self",
+    "cls",
+    "state",
+    "device",
+    "dtype",
+    "backend",
+    "cu_seqlens",
+    "initial_state",
+    "return_state",
+    "inplace",
+    "forward",
+    "step",
+    "init_state",
+    "reset_parameters",
+    "parameters",
+    "buffers",
+    "modules",
+    "children",
+    "named_parameters",
+    "state_dict",
+    "train",
+    "eval",
+    "to",
+    "cuda",
+    "cpu",
+    "half",
+    "float",
+    "double",
+    "bfloat16",
+    "apply",
+    "register_buffer",
+    "register_parameter",
+    "training",
+    "rows",
+    "batch",
+    "time",
+]
 RESERVED = frozenset((*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *MODULE))
 
 

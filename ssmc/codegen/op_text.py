@@ -9,7 +9,7 @@ from ssmc.codegen.names import Names
 from ssmc.codegen.torch_printer import TorchPrinter, factors
 from ssmc.diagnostics.span import Source, Span
 from ssmc.ir import build as b
-from ssmc.ir.expr import Arg, Node, Ref, Size, walk
+from ssmc.ir.expr import Arg, Index, Node, Ref, Size, walk
 from ssmc.ir.layer import Layer
 from ssmc.ir.program import Let, Program
 from ssmc.ir.regions import Carried
@@ -43,7 +43,10 @@ class OpText:
         self.spec = base_name(layer.source)
         self.r = program.recurrence
         self.names = Names(
-            ("T", "t", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op)
+            (
+                *("T", "t", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op),
+                *("config", "fixed", "inputs", "given", "n_blocks", "slots", "products", "ends"),
+            )
         )
         atoms = [a for c in self.r.carried for a in c.atoms]
         every = [a for let in self._all_lets() for a in (*let.atoms, *let.node.axes)] + [
@@ -193,7 +196,14 @@ class OpText:
     def lines(self, lets: Iterable[Let], said: set[int] | None = None) -> tuple[str, ...]:
         """Assignments as text; `said` collects the spec lines already named."""
         mark = set() if said is None else said
-        return tuple(self.line(self.names(let.name), self.printer.tensor(let.node), let.span, mark) for let in lets)
+        return tuple(self.line(self.names(let.name), self.tensor(let.node), let.span, mark) for let in lets)
+
+    def tensor(self, node: Node) -> str:
+        """The code of an expression as a tensor, also where it is one number: assignments are expanded and paired."""
+        code = self.printer(node)
+        if any(isinstance(n, Ref | Index) for n in walk(node)):
+            return code
+        return f"{self.printer.like}.new_full((), {code}, dtype=dtype)"
 
     def used(self, lets: Iterable[Let], among: Iterable[str]) -> tuple[str, ...]:
         """Which of the names the assignments read, in the order given."""

@@ -16,10 +16,9 @@ CALLS = {"exp": "math.exp", "log": "math.log", "sqrt": "math.sqrt", "min": "min"
 
 def number(value: Fraction) -> str:
     """An exact number as the shortest Python literal that stands for it."""
-    if value.denominator == 1:
+    if value.denominator == 1 and abs(value) < 2**53:
         return str(value.numerator)
-    text = repr(float(value))
-    return text if Fraction(text) == value or len(str(value)) > 40 else text
+    return repr(float(value))
 
 
 class PythonPrinter:

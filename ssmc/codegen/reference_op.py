@@ -70,16 +70,19 @@ def reference_op(o: OpText) -> ReferenceOp:
         kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
         given = "initial_state" if len(r.carried) == 1 else f"None if initial_state is None else initial_state[{i}]"
         shape = ", ".join(["rows", *o.shape(c.axes)])
-        first = names(tokens[0].name)
-        start = f"_start({given}, {first}, {kind}, {shape}){o.view(c.axes)[0]}"
+        starts.append(
+            f"{names(c.of)} = _start({given}, {names(tokens[0].name)}, {kind}, {shape}){o.view(c.axes)[0]}"
+        )
         if c.init is not None:
-            start = f"{o.start(c, first, {})} if initial_state is None else {start}"
-        starts.append(f"{names(c.of)} = {start}")
+            starts.append("if initial_state is None:")
+            starts.append(f"    {names(c.of)} = {names(c.of)} + ({printer(c.init, c.atoms)})")
     hoisted = tuple(line(d) for d in r.hoisted)
     lines = tuple(line(d) for d in body)
     joined = []
     states = {c.of for c in r.carried}
-    whole = {n: names(f"{n}:all") if n in states else names(n) for n in r.results}  # a state's own name stays its last value
+    whole = {
+        n: names(f"{n}:all") if n in states else names(n) for n in r.results
+    }  # a state's own name stays its last value
     for n in r.results:
         d = r.definitions[n]
         size = "".join(f", {s}" for s in o.shape(o.sorted(d.atoms)))
@@ -110,7 +113,7 @@ def reference_op(o: OpText) -> ReferenceOp:
         body=lines,
         collected=tuple((names(f"{n}:all"), names(n)) for n in r.results),
         joined=tuple(joined),
-        results=next(iter(whole.values())) if len(whole) == 1 else f"({', '.join(whole.values())})",
+        results=", ".join(whole.values()) if len(whole) == 1 else tuple_of(whole.values()),
         states=finals[0] if len(finals) == 1 else f"({', '.join(finals)})",
     )
 

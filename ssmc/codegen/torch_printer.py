@@ -45,7 +45,7 @@ class Text:
 
 class TorchPrinter:
     """Prints nodes. `name` gives the identifier of a reference, `order` the canonical rank of an axis, `has_lead` whether
-    a reference has leading dimensions (a token value) or not (a parameter); numbers become tensors like `like`, of `dtype`."""
+    a reference has leading dimensions (a token value) or not (a parameter)."""
 
     def __init__(
         self,
@@ -57,7 +57,8 @@ class TorchPrinter:
         like: str,
         dtype: str = "dtype",
     ) -> None:
-        self.name, self.lead, self.scalar, self.size, self.like, self.dtype = name, lead, scalar, size, like, dtype
+        self.name, self.lead, self.scalar, self.size = name, lead, scalar, size
+        self.like, self.dtype = like, dtype
         self.rank = {a: i for i, a in enumerate(order)}
         self.helpers: set[str] = set()
 
@@ -71,11 +72,6 @@ class TorchPrinter:
         if target is not None:
             text = self._align(text, self.sort(target), _tokens(node, self.lead))
         return text.code if text.level >= level else f"({text.code})"
-
-    def tensor(self, node: Node, target: Sequence[str] | None = None) -> str:
-        """The code of a node as a tensor, be it a plain number; `target` as for a call."""
-        text = self._print(node)
-        return self._tensor(text) if text.scalar else self(node, target)
 
     def _align(self, text: Text, target: tuple[str, ...], lead: bool) -> Text:
         if text.scalar or text.axes == target:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ssmc.ir.classified import Classified
 from ssmc.ir.layer import LayerArg
-from ssmc.ir.program import Program
+from ssmc.ir.program import ConvProgram, Program
 from ssmc.ir.regions import Partition
 
 
@@ -58,6 +58,7 @@ class Plan:
     partition: Partition
     programs: tuple[Planned, ...]
     settings: Mapping[str, object]
+    convs: tuple[ConvProgram, ...] = ()
     flags: tuple[LayerArg, ...] = ()
     variants: tuple[Variant, ...] = ()
 

@@ -84,6 +84,21 @@ class Adjoint:
 
 
 @dataclass(frozen=True, slots=True)
+class ConvProgram:
+    """A causal depthwise convolution with what is fused after it: `activation` leads from the sum `pre` to the value
+    `result`, `adjoint` from the cotangent of the result to that of the sum (`cotangent` names it)."""
+
+    module: str
+    pre: str
+    result: str
+    seed: str
+    cotangent: str
+    activation: tuple[Let, ...]
+    adjoint: tuple[Let, ...]
+    atoms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """One op. `hoisted` is known before time starts, `prologue` needs no field, `update` computes every field's next
     value (for a linear program by `ports`, whose coefficients and inputs are in the prologue), `epilogue` the results."""

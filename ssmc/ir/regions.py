@@ -114,7 +114,8 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """The whole layer as regions in order of evaluation. `definitions` are the values outside ops."""
+    """The whole layer as regions in order of evaluation. `definitions` are the values outside ops; `activations` names,
+    for a convolution, the pointwise value that is evaluated with it."""
 
     layer: Layer
     regions: tuple[Region, ...]
@@ -122,3 +123,4 @@ class Partition:
     recurrences: dict[str, Recurrence]
     delays: dict[str, Delay]
     uses_position: bool
+    activations: dict[str, str]

@@ -1,7 +1,8 @@
 """Evaluation modes: each file of this room holds one `MODE`, found by listing the room.
 
-A mode looks at a classified recurrence and either takes it or refuses with a reason, which is data: under `auto` it is a
-note, under a forced mode it is the error. `cost` counts work a token and index, and the serial depth, as expressions.
+A mode looks at a classified recurrence and either takes it or refuses with a reason, which is data: under `auto` it is
+a note, under a forced mode it is the error. `cost` counts work a token and index, and the serial depth, as expressions;
+`seconds` is an estimate from the same counts, good for comparing modes on one device and for nothing else.
 """
 
 from __future__ import annotations
@@ -26,13 +27,37 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """One call as an estimate sees it: its length, sequences, and numbers of state a sequence; and the device: how many
+    numbers it works on at a time, one step of a chain of dependent operations, and a further kernel (seconds). The
+    defaults are an H100's: 132 multiprocessors of 1024 numbers, 50 ns to load, multiply and add, 5 us a kernel."""
+
+    length: int
+    rows: int
+    numbers: int
+    lanes: int = 132 * 1024
+    step: float = 50e-9
+    launch: float = 5e-6
+
+    def pieces(self) -> int:
+        """Into how many pieces time is cut so that all of them fill the device; pieces have 64 tokens or more."""
+        return max(1, min(self.lanes // max(1, self.rows * self.numbers), self.length // 64))
+
+    def waves(self, pieces: int = 1) -> int:
+        """How often the device is filled."""
+        return -(-self.rows * self.numbers * pieces // self.lanes)
+
+
+@dataclass(frozen=True, slots=True)
 class Mode:
-    """One mode. `refuse` gives the reason it cannot evaluate a recurrence, or None; `why` says when it is the one to take."""
+    """One mode. `refuse` gives the reason it cannot evaluate a recurrence, or None; `why` says when it is the one to
+    take, `seconds` estimates how long it takes."""
 
     name: str
     refuse: Callable[[Classified], str | None]
     cost: Callable[[Classified], Cost]
     why: str
+    seconds: Callable[[Classified, Job], float]
 
 
 @cache

@@ -1,11 +1,14 @@
-"""Convolution: the filter over the whole length, then FFT or direct. The recurrence must be linear and time-invariant."""
+"""Convolution: the filter over the whole length, then FFT or direct.
+
+The recurrence must be linear and time-invariant.
+"""
 
 from __future__ import annotations
 
 from ssmc.ir.classified import Classified
 from ssmc.ir.expr import refs
 from ssmc.ir.layer import Time
-from ssmc.modes import Cost, Mode
+from ssmc.modes import Cost, Job, Mode
 from ssmc.structures import structure
 
 
@@ -26,4 +29,10 @@ def cost(c: Classified) -> Cost:
     return Cost(flops="10*T*log2(T) + filter", bytes="operands + results + filter", depth="log2(T)")
 
 
-MODE = Mode("convolution", refuse, cost, "the filter over the whole length, for fresh sequences")
+def seconds(c: Classified, job: Job) -> float:
+    """Three transforms of twice the length, every token at a time."""
+    levels = (2 * job.length).bit_length()
+    return 4 * job.launch + 3 * levels * job.step * job.waves(job.length)
+
+
+MODE = Mode("convolution", refuse, cost, "the filter over the whole length, for fresh sequences", seconds)

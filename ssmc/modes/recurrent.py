@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssmc.ir.classified import Classified
-from ssmc.modes import Cost, Mode
+from ssmc.modes import Cost, Job, Mode
 
 
 def refuse(c: Classified) -> str | None:
@@ -16,4 +16,9 @@ def cost(c: Classified) -> Cost:
     return Cost(flops="2*T*M + update", bytes="operands + results", depth="T")
 
 
-MODE = Mode("recurrent", refuse, cost, "one walk over time; enough when batch and channels fill the device")
+def seconds(c: Classified, job: Job) -> float:
+    """A step a token, for every filling of the device."""
+    return job.launch + job.length * job.step * job.waves()
+
+
+MODE = Mode("recurrent", refuse, cost, "one walk over time; enough when batch and channels fill the device", seconds)

@@ -1,9 +1,12 @@
-"""Scan: time is cut into pieces that run in parallel, and the states are passed between them. The steps must compose."""
+"""Scan: time is cut into pieces that run in parallel, and the states are passed between them.
+
+The steps must compose.
+"""
 
 from __future__ import annotations
 
 from ssmc.ir.classified import Classified
-from ssmc.modes import Cost, Mode
+from ssmc.modes import Cost, Job, Mode
 from ssmc.structures import structure
 
 
@@ -19,4 +22,11 @@ def cost(c: Classified) -> Cost:
     return Cost(flops="4*T*M + 2 updates", bytes="2 * operands + results + 4*P*M", depth="T/P + P")
 
 
-MODE = Mode("scan", refuse, cost, "time in P pieces, for long sequences that leave the device idle otherwise")
+def seconds(c: Classified, job: Job) -> float:
+    """Two passes over the pieces, and one over their summaries."""
+    pieces = job.pieces()
+    walk = 2 * (job.length / pieces) * job.step * job.waves(pieces)
+    return 3 * job.launch + walk + pieces * job.step
+
+
+MODE = Mode("scan", refuse, cost, "time in P pieces, for long sequences that leave the device idle otherwise", seconds)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ssmc.diagnostics.sink import Sink
 from ssmc.ir import build as b
 from ssmc.ir.expr import Node, Ref, refs
 from ssmc.ir.layer import Time
@@ -12,11 +11,10 @@ from ssmc.ir.regions import Definition
 
 
 def split_delays(
-    definitions: dict[str, Definition], taken: set[str], dims: Callable[[str], tuple[str, ...]], keep: Callable[[Definition, Ref], bool], sink: Sink
+    definitions: dict[str, Definition], taken: set[str], dims: Callable[[str], tuple[str, ...]], keep: Callable[[Definition, Ref], bool]
 ) -> dict[str, Definition]:
     """The definitions with every offset reference that `keep` refuses replaced by a delay."""
     made: dict[Node, Definition] = {d.node: d for d in definitions.values() if is_delay(d) and d.anonymous}
-    starts: dict[tuple[str, int], Node | None] = {}
     out: dict[str, Definition] = {}
 
     def delay(r: Ref, d: Definition) -> Node:
@@ -27,11 +25,9 @@ def split_delays(
                 i += 1
                 name = f"{stem}_{i}"
             taken.add(name)
-            if starts.setdefault((r.name, r.offset), r.init) is not r.init:
-                sink.report("SSM0222", f"`{r.name}` starts from two different values", d.span, "read with another start here")
-            made[r] = Definition(name, dims(r.name), r.axes, r.dtype, r, Time.TOKEN, False, True, r.span)
+            made[r] = Definition(name, dims(r.name), r.axes, r.dtype, r, Time.TOKEN, False, True, d.span)
         m = made[r]
-        return b.ref(m.name, m.atoms, m.dtype, span=r.span)
+        return b.ref(m.name, m.atoms, m.dtype)
 
     for d in definitions.values():
         if made.get(d.node) is d:

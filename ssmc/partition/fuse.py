@@ -143,6 +143,7 @@ def _prologue(graph: Graph, members: set[str], taken: set[str], reasons: dict[st
     """The pointwise values that only the op reads, at this token."""
     definitions = graph.definitions
     inside: set[str] = set()
+    starts = {r.name for m in members for x in refs(definitions[m].node) if x.init is not None for r in refs(x.init)}
     changed = True
     while changed:
         changed = False
@@ -150,6 +151,9 @@ def _prologue(graph: Graph, members: set[str], taken: set[str], reasons: dict[st
         for name in dict.fromkeys(wanted):
             d = definitions.get(name)
             if d is None or name in members or name in inside or name in taken:
+                continue
+            if name in starts:
+                reasons[name] = "operand: a state starts from it"
                 continue
             if not graph.pointwise(d) or d.state:
                 reasons.setdefault(name, "operand: the result of another region")

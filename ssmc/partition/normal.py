@@ -38,32 +38,31 @@ class _Splitter:
         self.taken = {*layer.values, *layer.states, *layer.params, *layer.inputs, *layer.axes.axes, POSITION}
         self.done: dict[str, Definition] = {}
         self.split: dict[Node, str] = {}
-        self.span = layer.span
         self.times: dict[str, Time] = {**layer.times, POSITION: Time.TOKEN}
 
     def add(self, name: str, axes: tuple[str, ...], node: Node, span: Span, is_state: bool, anonymous: bool) -> None:
-        """Split a definition's inner reductions off, and keep it."""
-        self.span = span
-        root = self._rewrite(name, node)
+        """Split a definition's inner reductions off, and keep it. Parts have their owner's place: nodes are shared by equal
+        expressions, so a node's own place may be another statement's."""
+        root = self._rewrite(name, node, span)
         atoms = self.layer.axes.atoms(axes)
         time = Time.STATE if is_state else self.times[name]
         self.done[name] = Definition(name, axes, atoms, node.dtype, root, time, is_state, anonymous, span)
 
-    def _rewrite(self, owner: str, root: Node) -> Node:
+    def _rewrite(self, owner: str, root: Node, span: Span) -> Node:
         def step(node: Node, children: tuple[Node, ...]) -> Node:
             if isinstance(node, Position):
-                return b.ref(POSITION, (), "real", span=node.span)
+                return b.ref(POSITION, (), "real")
             new = rebuild(node, children, b.remake)
             if isinstance(new, Relabel) and not isinstance(new.body, Ref):
-                new = b.relabel(new.pairs, self._name(owner, new.body, "part"), new.span)
+                new = b.relabel(new.pairs, self._name(owner, new.body, "part", span))
             if isinstance(new, Reduce | Relabel) and node is not root:
-                return self._name(owner, new, SUFFIX[new.op] if isinstance(new, Reduce) else "as")
+                return self._name(owner, new, SUFFIX[new.op] if isinstance(new, Reduce) else "as", span)
             return new
 
         out: Node = fold(root, step)
         return out
 
-    def _name(self, owner: str, node: Node, suffix: str) -> Node:
+    def _name(self, owner: str, node: Node, suffix: str, span: Span) -> Node:
         if node not in self.split:
             stem = name = f"{owner}_{suffix}"
             i = 1
@@ -74,8 +73,8 @@ class _Splitter:
             self.split[node] = name
             self.times[name] = node_time(node, self.times)
             axes = _dims(self.layer.axes, node, self.done, self.layer)
-            self.done[name] = Definition(name, axes, node.axes, node.dtype, node, self.times[name], False, True, self.span)
-        return b.ref(self.split[node], node.axes, node.dtype, span=node.span)
+            self.done[name] = Definition(name, axes, node.axes, node.dtype, node, self.times[name], False, True, span)
+        return b.ref(self.split[node], node.axes, node.dtype)
 
 
 def _dims(table: AxisTable, node: Node, done: dict[str, Definition], layer: Layer) -> tuple[str, ...]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from ssmc.diagnostics.sink import Label, Sink
-from ssmc.ir import build as b
-from ssmc.ir.expr import Node, Reduce, Ref, Relabel, refs
-from ssmc.ir.layer import Layer, Time
+from ssmc.ir.components import components
+from ssmc.ir.expr import Const, Node, Pointwise, Reduce, Ref, Relabel, refs, walk
+from ssmc.ir.layer import Conv, Layer, Linear, Time
 from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
-from ssmc.partition.components import components
 from ssmc.partition.delays import is_delay, offsets, split_delays
 from ssmc.partition.fuse import Fused, Graph, fuse
 from ssmc.partition.normal import POSITION, normalise, uses_position
@@ -24,10 +23,10 @@ class _Partitioner:
     def __init__(self, layer: Layer, sink: Sink) -> None:
         self.layer, self.sink = layer, sink
         self.definitions = normalise(layer)
-        self.every = dict(self.definitions)
         self.module_of = {o.name: m.name for m in layer.linears.values() for o in m.outputs}
         self.module_of.update({c.output.name: c.name for c in layer.convs.values()})
-        self.module_input = {m.name: m.input for m in layer.modules}
+        self.modules: dict[str, Linear | Conv] = {**layer.linears, **layer.convs}
+        self.module_input = {m.name: m.input for m in self.modules.values()}
         self.taken = {*self.definitions, *self.module_of, *layer.inputs, *layer.params, *layer.axes.axes, POSITION}
 
     def edges(self) -> dict[str, list[str]]:
@@ -73,7 +72,7 @@ class _Partitioner:
         def keep(d: Definition, r: Ref) -> bool:
             return r.name in carried and (d.name in home.get(r.name, ()) or not self.definitions[r.name].name == d.name)
 
-        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep, self.sink)
+        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep)
         fused: list[Fused] = []
         inside: set[str] = {m for c in found for m in c}
         for c in found:
@@ -84,7 +83,7 @@ class _Partitioner:
         def keep_inside(d: Definition, r: Ref) -> bool:
             return any(d.name in (*f.component, *f.epilogue) and r.name in f.component for f in fused)
 
-        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep_inside, self.sink)
+        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep_inside)
         recurrences = {f.component[0]: self._recurrence(f) for f in fused}
         if self.sink.failed:
             return None
@@ -93,6 +92,8 @@ class _Partitioner:
     def _drop_unused(self) -> None:
         """Forget what neither the result nor a module reads: the analysis has warned of it."""
         edges, reached = self.edges(), set[str]()
+        for d in self.definitions.values():
+            edges[d.name] += [n.name for r in refs(d.node) if r.init is not None for n in refs(r.init)]
         pending = [self.layer.result, *self.module_input.values()]
         while pending:
             name = pending.pop()
@@ -108,11 +109,14 @@ class _Partitioner:
         """A component is made of equations, and runs in one direction."""
         for m in c:
             if m in self.module_of:
-                module = next(x for x in self.layer.modules if x.name == self.module_of[m])
+                module = self.modules[self.module_of[m]]
+                named = [n for n in c if n in self.definitions and not self.definitions[n].anonymous]
                 self.sink.report(
-                    "SSM0304", f"module `{module.name}` is inside a recurrence", module.span, "evaluated token by token",
-                    notes=("the circle is through " + ", ".join(f"`{n}`" for n in c if n in self.definitions),),
-                    help="declare its weight with `param` and write the product: `sum[N](W * prev(h))`",
+                    "SSM0304", f"module `{module.name}` is inside a recurrence", module.span, "needs its own earlier output",
+                    secondary=tuple(Label(self.definitions[n].span, "in the same circle") for n in named),
+                    notes=("a module is evaluated for all tokens at once, a recurrence token by token",),
+                    help="declare its weight with `param` and write the product: `sum[N](W * prev(h))`"
+                    if isinstance(module, Linear) else "write its taps out: `w * prev(x) + v * prev(prev(x))`",
                 )  # fmt: skip
                 return False
         back = [(m, r) for m in c for r in offsets(self.definitions[m]) if r.name in c]
@@ -124,16 +128,6 @@ class _Partitioner:
                 notes=("a recurrence runs through time in one direction",), help="split it into two states, one for each direction",
             )  # fmt: skip
             return False
-        starts: dict[str, Node | None] = {}
-        readers = [(d.name, r) for d in self.definitions.values() if d.name not in c for r in offsets(d) if r.name in c and r.offset < 0]
-        carried = {r.name for _, r in back}
-        for m, r in (*back, *(x for x in readers if x[1].name in carried)):
-            if starts.setdefault(r.name, r.init) is not r.init:
-                self.sink.report(
-                    "SSM0222", f"`{r.name}` starts from two different values", self.definitions[m].span, "read with another start here",
-                    help=f"write the same starting value in every `prev({r.name}, ...)`",
-                )  # fmt: skip
-                return False
         return True
 
     def _local(self, c: tuple[str, ...]) -> bool:
@@ -144,7 +138,7 @@ class _Partitioner:
         ds = self.definitions
         members = {*f.component, *f.prologue, *f.epilogue}
         back = [(m, r) for m in f.component for r in offsets(ds[m]) if r.name in f.component]
-        starts = {r.name: self._in_params(r.init) for _, r in back}
+        starts = {r.name: r.init for _, r in back}
         carried = tuple(
             Carried(n, n, ds[n].axes, ds[n].atoms, ds[n].dtype, starts[n], True, ds[n].span) for n in f.component if n in starts
         )
@@ -173,14 +167,6 @@ class _Partitioner:
             span=ds[name].span,
         )
 
-    def _in_params(self, start: Node | None) -> Node | None:
-        """What a value starts from, in terms of parameters alone: it is wanted where no equation has been evaluated."""
-        if start is None:
-            return None
-        return b.substitute(
-            start, lambda n: self._in_params(self.every[n.name].node) if isinstance(n, Ref) and n.name in self.every else None
-        )
-
     def _operands(self, names: dict[str, None]) -> tuple[Operand, ...]:
         layer = self.layer
         order = [*layer.inputs, POSITION, *self.module_of, *self.definitions, *layer.params]
@@ -190,9 +176,9 @@ class _Partitioner:
             axes = self.dims(name)
             token = name not in layer.params and self._time(name) > Time.PARAMETER
             module = self.module_of.get(name)
-            span = next((m.span for m in layer.modules if m.name == module), None) or spans.get(name)
-            if span is None:
-                span = self.definitions[name].span if name in self.definitions else layer.span
+            span = self.modules[module].span if module else spans.get(name) or (
+                self.definitions[name].span if name in self.definitions else layer.span
+            )  # fmt: skip
             out.append(Operand(name, axes, layer.axes.atoms(axes), self.dtype(name), token, span))
         return tuple(sorted(out, key=lambda o: not o.token))
 
@@ -212,38 +198,58 @@ class _Partitioner:
         owner = {d: r.name for r in recurrences.values() for d in r.definitions}
         node_of: dict[str, str] = {n: f"module {m}" for n, m in self.module_of.items()}
         node_of.update({n: f"op {o}" for n, o in owner.items()})
+        activations = self._activations(owner)
+        node_of.update({d: f"module {c}" for c, d in activations.items()})
         edges: dict[str, list[str]] = {}
 
         def at(name: str) -> list[str]:
             return [node_of.get(name, name)] if name in ds or name in node_of else []
 
         for name in ds:
-            if name not in owner:
+            if name not in owner and name not in activations.values():
                 edges[name] = [x for r in refs(ds[name].node) for x in at(r.name)]
         for m, s in self.module_input.items():
             edges[f"module {m}"] = at(s)
         for r in recurrences.values():
             edges[f"op {r.name}"] = [x for o in r.operands for x in at(o.name)]
-        regions = [self._region(c[0], recurrences) for c in components(edges)]
+        regions = [self._region(c[0], recurrences, activations) for c in components(edges)]
         outside = {n: d for n, d in ds.items() if n not in owner}
         delays = {
-            n: Delay(n, d.node.name, d.node.offset, d.axes, d.dtype, self._in_params(d.node.init), d.span)
+            n: Delay(n, d.node.name, d.node.offset, d.axes, d.dtype, d.node.init, d.span)
             for n, d in outside.items()
             if isinstance(d.node, Ref) and d.node.offset
         }
-        return Partition(layer, tuple(regions), outside, recurrences, delays, uses_position(layer))
+        return Partition(layer, tuple(regions), outside, recurrences, delays, uses_position(layer), activations)
 
-    def _region(self, key: str, recurrences: dict[str, Recurrence]) -> Region:
+    def _activations(self, owner: dict[str, str]) -> dict[str, str]:
+        """For each convolution the pointwise value that alone reads it and reads nothing else."""
+        graph, found = self.graph(), {}
+        for c in self.layer.convs.values():
+            readers = graph.readers(c.output.name)
+            d = self.definitions.get(readers[0]) if len(readers) == 1 else None
+            if d is None or d.name in owner or not graph.pointwise(d) or d.axes != c.output.axes or d.dtype != "real":
+                continue
+            if all(r.name == c.output.name and r.offset == 0 for r in refs(d.node)) and _elementwise(d.node):
+                found[c.name] = d.name
+        return found
+
+    def _region(self, key: str, recurrences: dict[str, Recurrence], activations: dict[str, str]) -> Region:
         layer = self.layer
         if key.startswith("module "):
             name = key.removeprefix("module ")
             kind = "linear" if name in layer.linears else "conv"
-            return Region(kind, name, (self.module_input[name],), tuple(n for n, m in self.module_of.items() if m == name))
+            writes = tuple(n for n, m in self.module_of.items() if m == name)
+            return Region(kind, name, (self.module_input[name],), (activations[name],) if name in activations else writes)
         if key.startswith("op "):
             r = recurrences[key.removeprefix("op ")]
             return Region("op", r.name, tuple(o.name for o in r.operands), r.results)
         d = self.definitions[key]
         return Region(_kind(d), key, tuple(dict.fromkeys(r.name for r in refs(d.node))), (key,))
+
+
+def _elementwise(node: Node) -> bool:
+    """Whether an expression needs nothing but the values it refers to: no index, size or argument."""
+    return all(isinstance(n, Const | Pointwise | Ref) for n in walk(node))
 
 
 def _kind(d: Definition) -> str:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from ssmc.diagnostics.sink import Sink
 from ssmc.diagnostics.span import Source, Span
 from ssmc.ir.expr import Ref
 from ssmc.ir.layer import Conv, Input, Layer, LayerArg, Linear, Param
-from ssmc.sema import arguments, checks, modules
+from ssmc.sema import arguments, checks, conditions, modules, parameters, states
 from ssmc.sema.binding import binding_times
 from ssmc.sema.context import VALUE, Refused
-from ssmc.sema.scope import Scope, Setting
+from ssmc.sema.scope import Scope, Setting, nodes
 from ssmc.sema.values import Resolver
 from ssmc.syntax import ast
 
@@ -22,27 +23,30 @@ D = TypeVar("D")
 
 def analyze(spec: ast.Spec, source: Source, settings: Mapping[str, Setting], sink: Sink) -> Layer | None:
     """The checked layer of a spec; None if the sink holds errors."""
-    complex_states: set[str] = set()
+    complex_values: set[str] = set()
     while True:
         attempt = Sink()
-        layer, found = _attempt(spec, source, settings, attempt, complex_states)
-        if found == complex_states:
+        layer, found = _attempt(spec, source, settings, attempt, complex_values)
+        if found <= complex_values:
             break
-        complex_states = found
+        complex_values |= found
     sink.items.extend(attempt.items)
     return None if attempt.failed else layer
 
 
 def _attempt(
-    spec: ast.Spec, source: Source, settings: Mapping[str, Setting], sink: Sink, complex_states: set[str]
+    spec: ast.Spec, source: Source, settings: Mapping[str, Setting], sink: Sink, complex_values: set[str]
 ) -> tuple[Layer | None, set[str]]:
-    """One pass, taking the states of the given names as complex; returns those that turned out to be."""
-    r = Resolver(Scope(sink, dict(settings)), sink, complex_states=set(complex_states))
+    """One pass, taking the values of the given names as complex; returns those that turned out to be."""
+    r = Resolver(Scope(sink, dict(settings)), sink, complex_states=set(complex_values))
     arguments.unknown_settings(sink, spec, settings)
     args = arguments.declare(r, spec.args, settings)
-    r.scope.collect(spec.body)
+    r.scope.collect(spec.body, partial(conditions.decide, r.scope))
     _axes_in_expressions(r, spec.body)
     r.declare_axes()
+    checks.check_defs(r)
+    for name in r.in_order():
+        _attempted(partial(r.signature, name, r.scope.spans[name]))
 
     inputs: dict[str, Input] = {}
     params: dict[str, Param] = {}
@@ -51,32 +55,49 @@ def _attempt(
     for name, d in r.scope.names.items():
         match d:
             case ast.Input():
-                _keep(inputs, name, lambda d=d: modules.declare_input(r, d))  # type: ignore[misc]
+                _keep(inputs, name, partial(modules.declare_input, r, d))
             case ast.Param():
-                _keep(params, name, lambda d=d: modules.declare_param(r, d))  # type: ignore[misc]
+                _keep(params, name, partial(parameters.declare_param, r, d))
             case ast.State():
-                _attempted(lambda d=d: r.lower_state(d))  # type: ignore[misc]
+                _attempted(partial(states.lower_state, r, d))
     for name, m in r.scope.modules.items():
         if m.kind == "linear":
-            _keep(linears, name, lambda m=m: modules.declare_linear(r, m))  # type: ignore[misc]
+            _keep(linears, name, partial(modules.declare_linear, r, m))
         else:
-            _keep(convs, name, lambda m=m: modules.declare_conv(r, m))  # type: ignore[misc]
+            _keep(convs, name, partial(modules.declare_conv, r, m))
     for name in r.scope.names:
-        _attempted(lambda name=name: _touch(r, name))  # type: ignore[misc]
+        _attempted(partial(_touch, r, name))
+    parameters.check_initial_circles(r, params)
     result = _result(r)
-    checks.check_inputs(sink, spec, inputs)
+    checks.check_inputs(sink, spec, inputs, r)
     if sink.failed or result is None:
         return None, r.complex_states
     fixed = tuple(replace(a, fixed=_fixed(r.scope, a)) for a in args)
-    doc, layer_name = spec.doc, spec.name.id
     order = {name: i for i, name in enumerate(r.scope.names)}
     values = dict(sorted(r.values.items(), key=lambda kv: (order.get(kv[0], len(order)), kv[1].span.start)))
     layer = Layer(
-        layer_name, doc, source, fixed, r.table, inputs, params, linears, convs, values, r.states, result, {}, spec.span
+        spec.name.id, spec.doc, source, fixed, r.table, inputs, params, linears, convs, values, r.states, result, {}, spec.span
     )  # fmt: skip
     layer = replace(layer, times=binding_times(layer))
-    checks.check_layer(sink, layer, r)
+    _check(sink, layer, r, spec)
     return layer, r.complex_states
+
+
+def _check(sink: Sink, layer: Layer, r: Resolver, spec: ast.Spec) -> None:
+    """What needs the whole layer."""
+    checks.check_circles(sink, layer, r)
+    checks.check_time(sink, layer, r)
+    if not sink.failed:
+        checks.check_result(sink, layer, r, r.scope.returns[-1])
+    named = [d for d in r.scope.names.values() if isinstance(d, ast.Param) and d.target.name]
+    owned: list[tuple[parameters.Owned, ast.Param | ast.Module]] = [
+        (layer.params[d.target.name.id], d) for d in named if d.target.name and d.target.name.id in layer.params
+    ]
+    both: dict[str, Linear | Conv] = {**layer.linears, **layer.convs}
+    owned += [(both[name], m) for name, m in r.scope.modules.items()]
+    parameters.check_keys(sink, sorted(owned, key=lambda x: x[1].span.start), layer.source.text)
+    if not sink.failed:
+        checks.check_use(sink, layer, r, spec)
 
 
 def _fixed(scope: Scope, a: LayerArg) -> Setting | None:
@@ -111,10 +132,13 @@ def _result(r: Resolver) -> str | None:
     e = r.scope.returns[-1].value
     try:
         node = r.lower(e, VALUE)
-        if node.dtype == "complex":
-            r.sink.report("SSM0206", "the layer returns a complex value", e.span, "complex", help="return `re(...)` of it")
-            return None
     except Refused:
+        return None
+    if node.dtype == "complex":
+        r.sink.report("SSM0206", "the layer returns a complex value", e.span, "complex", help="return `re(...)` of it")
+        return None
+    if node.dtype == "bool":
+        r.sink.report("SSM0228", "the layer returns a condition", e.span, "true or false", help="write `where(condition, 1, 0)`")
         return None
     if isinstance(node, Ref) and node.offset == 0:
         return node.name
@@ -123,8 +147,7 @@ def _result(r: Resolver) -> str | None:
 
 def _axes_in_expressions(r: Resolver, statements: tuple[ast.Statement, ...]) -> None:
     """Note every axis that an expression names, in a reduction, a renaming or an index: such an axis is seen by itself."""
-
-    def visit(x: object) -> None:
+    for x in nodes(statements):
         match x:
             case ast.Call():
                 r.scope.axes_used.update(a.id for a in x.axes or ())
@@ -132,11 +155,3 @@ def _axes_in_expressions(r: Resolver, statements: tuple[ast.Statement, ...]) -> 
                     r.scope.axes_used.update(a.id for a in x.args if isinstance(a, ast.Name))
             case ast.Rename():
                 r.scope.axes_used.update(n.id for pair in x.pairs for n in pair)
-        if hasattr(x, "__dataclass_fields__"):
-            for f in x.__dataclass_fields__:
-                visit(getattr(x, f))
-        elif isinstance(x, tuple):
-            for y in x:
-                visit(y)
-
-    visit(statements)

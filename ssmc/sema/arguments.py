@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ssmc.diagnostics.sink import Sink
+from ssmc.diagnostics.sink import Edit, Label, Sink
+from ssmc.diagnostics.span import Span
 from ssmc.diagnostics.suggest import did_you_mean
 from ssmc.ir.expr import Const, Node, Pointwise
 from ssmc.ir.layer import LayerArg
 from ssmc.sema.context import SIZE, Refused
-from ssmc.sema.scope import Setting
+from ssmc.sema.scope import Setting, nodes
 from ssmc.sema.values import Resolver
+from ssmc.sema.words import FUNCTION_NAMES
 from ssmc.syntax import ast
 
 KINDS = ("int", "float", "bool")
@@ -19,14 +21,36 @@ KINDS = ("int", "float", "bool")
 def declare(r: Resolver, args: tuple[ast.Argument, ...], settings: Mapping[str, Setting]) -> tuple[LayerArg, ...]:
     """Bind the arguments; a bool or choice is fixed to its setting, or to its default."""
     out: list[LayerArg] = []
-    for a in args:
+    names = [a.name.id for a in args]
+    for i, a in enumerate(args):
         try:
+            _earlier_only(r, a, names[i:])
             arg = _argument(r, a, settings)
         except Refused:
+            r.scope.refused.add(a.name.id)
             continue
-        r.scope.bind(a.name, arg)
-        out.append(arg)
+        if r.scope.bind(a.name, arg):
+            out.append(arg)
     return tuple(out)
+
+
+def _earlier_only(r: Resolver, a: ast.Argument, later: list[str]) -> None:
+    """A default names earlier arguments, nothing else."""
+    if a.default is None or isinstance(a.default, ast.Choices):
+        return
+    for n in nodes(a.default):
+        if not isinstance(n, ast.Name) or n.id in r.scope.names or n.id in r.scope.refused or n.id in FUNCTION_NAMES:
+            continue
+        if n.id in later:
+            message = f"the default of `{a.name.id}` names " + ("itself" if n.id == a.name.id else f"`{n.id}`, a later argument")
+            advice = None if n.id == a.name.id else f"declare `{n.id}` before `{a.name.id}`"
+        else:
+            near = did_you_mean(n.id, list(r.scope.names))
+            message, advice = f"the default of `{a.name.id}` names `{n.id}`, which is no argument", f"did you mean `{near}`?" if near else None
+        r.sink.report(
+            "SSM0211", message, n.span, "not known here", notes=("a default is an expression of the arguments before it",), help=advice
+        )
+        raise Refused
 
 
 def unknown_settings(sink: Sink, spec: ast.Spec, settings: Mapping[str, Setting]) -> None:
@@ -37,7 +61,7 @@ def unknown_settings(sink: Sink, spec: ast.Spec, settings: Mapping[str, Setting]
             near = did_you_mean(name, names)
             sink.report(
                 "SSM0225", f"`{spec.name.id}` has no argument `{name}` to set", spec.name.span, "the layer",
-                help=f"did you mean `{near}`?" if near else "its arguments are " + ", ".join(f"`{n}`" for n in names),
+                help=f"did you mean `{near}`?" if near else "its arguments are " + ", ".join(f"`{n}`" for n in names) if names else None,
             )  # fmt: skip
 
 
@@ -45,30 +69,49 @@ def _argument(r: Resolver, a: ast.Argument, settings: Mapping[str, Setting]) -> 
     name = a.name.id
     if isinstance(a.default, ast.Choices):
         words = tuple(n.id for n in a.default.names)
+        for i, n in enumerate(a.default.names):
+            if n.id in words[:i]:
+                r.sink.report(
+                    "SSM0211", f"`{n.id}` stands twice in the list of `{name}`", n.span, "again here",
+                    secondary=(Label(a.default.names[words.index(n.id)].span, "first here"),), help="remove it",
+                )  # fmt: skip
+                raise Refused
+        if a.annotation is not None:
+            r.sink.report(
+                "SSM0211", f"`{name}` is one of a named list and has no other kind", a.annotation.span, "not needed", help="remove it",
+                edit=Edit(Span(a.name.span.end, a.annotation.span.end), ""),
+            )  # fmt: skip
+            raise Refused
         return LayerArg(name, "choice", None, words, _fixed(r, a, "choice", settings, words[0], words), a.span)
     default: Node | None = None if a.default is None else r.lower(a.default, SIZE)
     kind = _kind(r, a, default)
     if kind == "bool":
-        value = bool(default.value) if isinstance(default, Const) else False
+        value = bool(default.value) if isinstance(default, Const) else None
         return LayerArg(name, kind, default, (), _fixed(r, a, kind, settings, value, ()), a.span)
     given = _fixed(r, a, kind, settings, None, ()) if name in settings else None
     return LayerArg(name, kind, default, (), given, a.span)
 
 
 def _kind(r: Resolver, a: ast.Argument, default: Node | None) -> str:
-    if a.annotation is not None:
-        if a.annotation.id in KINDS:
-            return a.annotation.id
+    found = "int" if default is None else "bool" if default.dtype == "bool" else "int" if _integral(default, a.default) else "float"
+    if a.annotation is None:
+        return found
+    kind = a.annotation.id
+    if kind not in KINDS:
+        near = did_you_mean(kind, KINDS) or {"integer": "int", "number": "float", "real": "float", "boolean": "bool"}.get(kind.lower())
         r.sink.report(
-            "SSM0211", f"`{a.annotation.id}` is not a kind of argument", a.annotation.span, "unknown kind",
+            "SSM0211", f"`{kind}` is not a kind of argument", a.annotation.span, "unknown kind",
             notes=("arguments are " + ", ".join(f"`{k}`" for k in KINDS) + " or one of a named list such as `zoh | bilinear`",),
+            help=f"write `{near}`" if near else None, edit=Edit(a.annotation.span, near) if near else None,
         )  # fmt: skip
         raise Refused
-    if default is None:
-        return "int"
-    if default.dtype == "bool":
-        return "bool"
-    return "int" if _integral(default, a.default) else "float"
+    if default is not None and a.default is not None and found != kind and (found, kind) != ("int", "float"):
+        r.sink.report(
+            "SSM0211", f"the default of `{a.name.id}` is of kind {found}, not {kind}", a.default.span, f"of kind {found}",
+            secondary=(Label(a.annotation.span, f"declared {kind}"),), help=f"write `{found}`", edit=Edit(a.annotation.span, found),
+        )  # fmt: skip
+        raise Refused
+    return kind
 
 
 def _integral(node: Node, written: ast.Expr | None) -> bool:
@@ -101,6 +144,6 @@ def _fixed(
         return value
     offered = "`true` or `false`" if kind == "bool" else ", ".join(f"`{w}`" for w in words) if words else f"a value of kind {kind}"
     r.sink.report(
-        "SSM0225", f"`{a.name.id}` cannot be set to `{value}`", a.span, f"takes {offered}",
+        "SSM0225", f"`{a.name.id}` cannot be set to `{str(value).lower() if isinstance(value, bool) else value}`", a.span, f"takes {offered}",
     )  # fmt: skip
-    raise Refused
+    return default

@@ -9,15 +9,23 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from ssmc.diagnostics.sink import Edit
 from ssmc.ir import build as b
-from ssmc.ir.expr import Node, const
+from ssmc.ir.expr import Const, Node, const
 from ssmc.sema.context import Context, Refused
+from ssmc.sema.words import INITIALISERS
 from ssmc.syntax import ast
+from ssmc.syntax.unparse import expression
 
 if TYPE_CHECKING:
     from ssmc.sema.values import Resolver
 
-INITIALISERS = {"uniform": 2, "normal": 2, "log_uniform": 2, "hippo_diagonal": 2}
+USAGE = {
+    "uniform": "uniform(low, high)",
+    "normal": "normal(mean, deviation)",
+    "log_uniform": "log_uniform(low, high)",
+    "hippo_diagonal": "hippo_diagonal(lin, N)",
+}
 SPECTRA = ("lin", "inv", "legs", "real")
 HALF = const(Fraction(1, 2))
 
@@ -27,21 +35,50 @@ def lower_initialiser(r: Resolver, e: ast.Call, ctx: Context) -> Node:
     name = e.func.id
     if ctx.kind != "init":
         r.sink.report(
-            "SSM0213", f"`{name}` is an initial value, not a value of the layer", e.span, "used in an equation",
-            help=f"declare a parameter: `param p[...] = {name}(...)`",
+            "SSM0213", f"`{name}` is an initial value, not a value of the layer", e.span, "used in a size" if ctx.kind == "size" else "used in an equation",
+            help=None if ctx.kind == "size" else f"declare a parameter: `param p[...] = {name}(...)`",
         )  # fmt: skip
         raise Refused
     if len(e.args) != INITIALISERS[name] or e.keywords:
-        r.sink.report("SSM0204", f"`{name}` takes {INITIALISERS[name]} arguments, not {len(e.args)}", e.span, "called here")
+        r.sink.report(
+            "SSM0204", f"`{name}` takes {INITIALISERS[name]} arguments, not {len(e.args) + len(e.keywords)}", e.span, "called here",
+            help=f"write `{USAGE[name]}`",
+        )  # fmt: skip
         raise Refused
     if name == "hippo_diagonal":
         return _spectrum(r, e)
     lo, hi = (r.lower(a, ctx) for a in e.args)
+    _check_draw(r, e, lo, hi)
     axes = r.table.atoms(r.draw_axes)
     if name == "log_uniform":
         low, high = b.apply("log", lo), b.apply("log", hi)
-        return b.apply("exp", b.draw("uniform", (low, high), axes, "real", r.next_uid(), e.span))
-    return b.draw(name, (lo, hi), axes, "real", r.next_uid(), e.span)
+        return b.apply("exp", b.draw("uniform", (low, high), axes, "real", r.next_uid()))
+    return b.draw(name, (lo, hi), axes, "real", r.next_uid())
+
+
+def _check_draw(r: Resolver, e: ast.Call, lo: Node, hi: Node) -> None:
+    """The bounds of a draw are real numbers in order."""
+    name = e.func.id
+    for node, written in zip((lo, hi), e.args, strict=True):
+        if node.dtype != "real":
+            r.sink.report("SSM0206", f"`{name}` needs real values", written.span, f"this is {node.dtype}", help="draw two: `complex(normal(0, 1), normal(0, 1))`")
+            raise Refused
+    low, high = (n.value if isinstance(n, Const) else None for n in (lo, hi))
+    message = None
+    if name == "normal":
+        message = ("the deviation of a draw is negative", e.args[1]) if high is not None and high < 0 else None
+    elif low is not None and high is not None and low > high:
+        message = ("the bounds of a draw are reversed", e)
+    elif name == "log_uniform" and low is not None and low <= 0:
+        message = ("the lower bound of `log_uniform` is not positive", e.args[0])
+    if message is not None:
+        text, place = message
+        swapped = f"{name}({expression(e.args[1])}, {expression(e.args[0])})"
+        r.sink.report(
+            "SSM0224", text, place.span, "the first is above the second" if place is e else "here",
+            help=f"write `{swapped}`" if place is e else None, edit=Edit(e.span, swapped) if place is e else None,
+        )  # fmt: skip
+        raise Refused
 
 
 def _spectrum(r: Resolver, e: ast.Call) -> Node:
@@ -53,7 +90,7 @@ def _spectrum(r: Resolver, e: ast.Call) -> Node:
         )  # fmt: skip
         raise Refused
     name = r.axis(axis)
-    n, size = b.index(name, e.span), b.size(name)
+    n, size = b.index(name), b.size(name)
     order = b.mul(const(2), size)
     match kind.id:
         case "real":
@@ -65,4 +102,4 @@ def _spectrum(r: Resolver, e: ast.Call) -> Node:
             imaginary = b.mul(b.div(order, b.apply("pi")), b.sub(b.div(order, odd), b.ONE))
             return b.apply("complex", b.neg(HALF), imaginary)
         case _:
-            return b.draw("hippo_legs", (order,), (name,), "complex", 0, e.span)
+            return b.draw("hippo_legs", (order,), (name,), "complex", 0)

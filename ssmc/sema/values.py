@@ -4,136 +4,48 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ssmc.diagnostics.sink import Edit, Label, Sink
+from ssmc.diagnostics.sink import Edit, Label
 from ssmc.diagnostics.span import Span
 from ssmc.discretize import rules
 from ssmc.ir import build as b
-from ssmc.ir.axes import Axis, AxisTable
-from ssmc.ir.expr import Const, Node, Position, Ref, Size, walk
-from ssmc.ir.layer import LayerArg, State, Value
+from ssmc.ir.expr import Node, Position, Ref, walk
+from ssmc.ir.layer import State, Value
 from ssmc.sema import continuous
-from ssmc.sema.context import INIT, SIZE, VALUE, Context, Refused
+from ssmc.sema.axes import Axes
+from ssmc.sema.context import INIT, VALUE, Context, Refused
 from ssmc.sema.expressions import lower
-from ssmc.sema.scope import OutputOf, Scope, TargetOf
+from ssmc.sema.scope import OutputOf, TargetOf, nodes
 from ssmc.syntax import ast
 
 
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """A use of `prev` or `next`, kept for checks that need the whole layer."""
+
+    name: str
+    word: str
+    target: Span
+    span: Span
+    init: Node | None
+
+
 @dataclass(slots=True)
-class Resolver:
+class Resolver(Axes):
     """Lowers declarations on demand and remembers the results. One per attempt; see `complex_states`."""
 
-    scope: Scope
-    sink: Sink
-    table: AxisTable = field(default_factory=lambda: AxisTable({}))
     values: dict[str, Value] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
     complex_states: set[str] = field(default_factory=set)
     draw_axes: tuple[str, ...] = ()
     failed: set[str] = field(default_factory=set)
-    _active: list[str] = field(default_factory=list)
+    offsets: list[Offset] = field(default_factory=list)
+    work: int = 0
+    depth: int = 0
+    behind: int = 0
+    _active: list[tuple[str, bool]] = field(default_factory=list)
     _axes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _anonymous: dict[Node, str] = field(default_factory=dict)
     _uid: int = 0
-    _anonymous: int = 0
-
-    # --- axes -----------------------------------------------------------------------------------------------------------
-
-    def declare_axes(self) -> None:
-        """Lower every `axis`, and decide which composite axes are split: those with a factor used by itself."""
-        for name, d in self.scope.names.items():
-            if isinstance(d, ast.AxisDef):
-                self._declare_axis(name, d)
-        used = self.scope.axes_used
-        split = {n for n, a in self.table.axes.items() if self._reaches(a.factors, used)}
-        self.table = AxisTable(self.table.axes, frozenset(split))
-
-    def _reaches(self, factors: tuple[str, ...], used: set[str]) -> bool:
-        return any(f in used or self._reaches(self.table.axes[f].factors, used) for f in factors)
-
-    def _declare_axis(self, name: str, d: ast.AxisDef) -> None:
-        if name in self.table.axes:
-            return
-        factors = self._factors(d.size)
-        for f in factors:
-            decl = self.scope.names[f]
-            assert isinstance(decl, ast.AxisDef)
-            self._declare_axis(f, decl)
-        try:
-            size = self.lower(d.size, SIZE)
-        except Refused:
-            size = b.ONE
-        if size.axes or any(isinstance(n, Ref | Position) for n in walk(size)):
-            self.sink.report(
-                "SSM0220", f"the size of `{name}` depends on a value of the layer", d.size.span, "not known at construction",
-                notes=("a size is an expression of the layer's arguments and of other axes",),
-            )  # fmt: skip
-            size = b.ONE
-        self.table.axes[name] = Axis(name, size, factors if len(factors) > 1 else (), d.span)
-
-    def _factors(self, e: ast.Expr) -> tuple[str, ...]:
-        match e:
-            case ast.Binary(op="*"):
-                left, right = self._factors(e.left), self._factors(e.right)
-                return left + right if left and right and not set(left) & set(right) else ()
-            case ast.Name() if isinstance(self.scope.names.get(e.id), ast.AxisDef):
-                return (e.id,)
-        return ()
-
-    def axis(self, name: ast.Name) -> str:
-        """The axis a name in brackets stands for; an int argument is the axis of that size."""
-        if name.id in self.table.axes:
-            return name.id
-        decl = self.scope.names.get(name.id)
-        if isinstance(decl, LayerArg) and decl.kind == "int":
-            self.table.axes[name.id] = Axis(name.id, b.arg(name.id, "real"), (), name.span)
-            return name.id
-        if decl is None:
-            self.scope.unknown(name, "an axis")
-        else:
-            self.sink.report(
-                "SSM0201", f"`{name.id}` is not an axis", name.span, "used as an axis",
-                secondary=(Label(self.scope.spans[name.id], "declared here"),),
-                help="declare it: `axis N = ...`",
-            )  # fmt: skip
-        raise Refused
-
-    def axes_of(self, target: ast.Typed) -> tuple[str, ...]:
-        """The axes written in brackets; none without."""
-        out: list[str] = []
-        for a in target.axes or ():
-            axis = self.axis(a)
-            if axis in out:
-                self.sink.report(
-                    "SSM0214", f"axis `{axis}` is written twice", a.span, "again here",
-                    help=f"declare a second axis of the same size: `axis M = {axis}`",
-                )  # fmt: skip
-                raise Refused
-            out.append(axis)
-        return tuple(out)
-
-    def show(self, axes: tuple[str, ...]) -> str:
-        """Axes as text: `[E, N]`."""
-        return "[" + ", ".join(axes) + "]"
-
-    def show_size(self, axis: str) -> str:
-        """The size of an axis as it was written."""
-        d = self.scope.names.get(axis)
-        if isinstance(d, ast.AxisDef):
-            from ssmc.syntax.unparse import expression
-
-            return expression(d.size)
-        return axis
-
-    def same_size(self, a: str, z: str) -> bool:
-        """Whether two axes are visibly of one size."""
-        return self._expand_size(b.size(a)) is self._expand_size(b.size(z))
-
-    def _expand_size(self, node: Node) -> Node:
-        def replace(n: Node) -> Node | None:
-            return self._expand_size(self.table.axes[n.axis].size) if isinstance(n, Size) else None
-
-        return b.substitute(node, replace)
-
-    # --- values ---------------------------------------------------------------------------------------------------------
 
     def lower(self, e: ast.Expr, ctx: Context) -> Node:
         """The node of an expression (see `ssmc/sema/expressions.py`)."""
@@ -144,14 +56,40 @@ class Resolver:
         self._uid += 1
         return self._uid
 
+    def in_order(self) -> list[str]:
+        """The names of equations, each after those it names: lowered in this order, no chain of them nests."""
+        targets = {n: d for n, d in self.scope.names.items() if isinstance(d, TargetOf)}
+        done: dict[str, None] = {}
+        entered: set[str] = set()
+        stack = [(n, False) for n in reversed(targets)]
+        while stack:
+            name, leave = stack.pop()
+            if leave:
+                done[name] = None
+            elif name not in entered:
+                entered.add(name)
+                stack.append((name, True))
+                reads = {n.id for n in nodes(targets[name].equation.value) if isinstance(n, ast.Name) and n.id in targets}
+                stack.extend((n, False) for n in sorted(reads, reverse=True))
+        return list(done)
+
+    # --- references -----------------------------------------------------------------------------------------------------
+
     def reference(self, e: ast.Name, ctx: Context) -> Node:
         """A bare name of a value."""
         decl = self.scope.names[e.id]
         if ctx.kind == "size":
-            self.sink.report("SSM0220", f"`{e.id}` is a value, and sizes are known before any value", e.span, "used in a size")
+            self.sink.report(
+                "SSM0220", f"`{e.id}` is a value, and sizes are known before any value", e.span, "not known at construction",
+                secondary=(Label(self.scope.spans[e.id], "declared here"),),
+            )  # fmt: skip
             raise Refused
         if ctx.kind == "init" and not isinstance(decl, ast.Param):
-            self.sink.report("SSM0213", f"`{e.id}` has no value when parameters are initialised", e.span, "used in an initial value")
+            self.sink.report(
+                "SSM0213", f"`{e.id}` has no value when parameters are initialised", e.span, "used in an initial value",
+                secondary=(Label(self.scope.spans[e.id], "declared here"),),
+                notes=("an initial value is made of numbers, indices, arguments, random draws and other parameters",),
+            )  # fmt: skip
             raise Refused
         if e.id == ctx.own and not ctx.continuous:
             self.sink.report(
@@ -160,33 +98,60 @@ class Resolver:
             )  # fmt: skip
             raise Refused
         axes, dtype = self.signature(e.id, e.span)
-        return b.ref(e.id, self.table.atoms(axes), dtype, span=e.span)
+        return b.ref(e.id, self.table.atoms(axes), dtype)
 
-    def offset_reference(self, name: ast.Name, offset: int, init: Node | None, span: Span) -> Node:
+    def offset_reference(self, name: ast.Name, offset: int, init: tuple[Node, ast.Expr] | None, span: Span) -> Node:
         """`prev(name)` or `next(name)`."""
-        axes, dtype = self.signature(name.id, name.span)
+        self.behind += 1
+        try:
+            axes, dtype = self.signature(name.id, name.span)
+        finally:
+            self.behind -= 1
         atoms = self.table.atoms(axes)
-        if init is not None and not set(init.axes) <= set(atoms):
-            self.sink.report("SSM0203", "the starting value has axes that the value does not have", span, f"it has {self.show(init.axes)}")
-            raise Refused
-        return b.ref(name.id, atoms, dtype, offset, init, span)
+        if init is not None and init[0].dtype == "complex" and isinstance(self.scope.names[name.id], ast.State):
+            self.complex_states.add(name.id)  # and the next attempt takes it so
+            dtype = "complex"
+        self._check_start(init, atoms, dtype, Label(name.span, f"the value has axes {self.show(axes)}"))
+        node = b.ref(name.id, atoms, dtype, offset, init[0] if init else None)
+        self.offsets.append(Offset(name.id, "prev" if offset < 0 else "next", name.span, span, node.init))
+        return node
 
-    def anonymous(self, body: Node, offset: int, init: Node | None, span: Span) -> Node:
+    def anonymous(self, body: Node, e: ast.Expr, offset: int, init: tuple[Node, ast.Expr] | None, span: Span) -> Node:
         """`prev(expression)`: the expression becomes a value without a name of its own."""
+        self._check_start(init, body.axes, body.dtype, Label(e.span, f"the value has axes {self.show(self.dims(body))}"))
         name = self.add_anonymous("previous" if offset < 0 else "following", body, span)
-        return b.ref(name, body.axes, body.dtype, offset, init, span)
+        node = b.ref(name, body.axes, body.dtype, offset, init[0] if init else None)
+        self.offsets.append(Offset(name, "prev" if offset < 0 else "next", e.span, span, node.init))
+        return node
+
+    def _check_start(self, init: tuple[Node, ast.Expr] | None, atoms: tuple[str, ...], dtype: str, value: Label) -> None:
+        if init is None:
+            return
+        node, e = init
+        extra = [a for a in node.axes if a not in atoms]
+        if extra:
+            self.sink.report(
+                "SSM0214", f"the starting value has an axis `{extra[0]}` that the value does not have", e.span,
+                f"this has axes {self.show(self.dims(node))}", secondary=(value,),
+            )  # fmt: skip
+            raise Refused
+        if node.dtype != dtype and not (node.dtype == "real" and dtype == "complex"):
+            self.sink.report("SSM0206", f"the starting value is {node.dtype}, the value is {dtype}", e.span, f"{node.dtype}", secondary=(value,))
+            raise Refused
 
     def add_anonymous(self, stem: str, body: Node, span: Span) -> str:
         """A value the spec does not name; equal expressions share one."""
-        for v in self.values.values():
-            if v.anonymous and v.node is body:
-                return v.name
+        if body in self._anonymous:
+            return self._anonymous[body]
         name, i = stem, 1
-        while name in self.scope.names or name in self.values:
+        while name in self.scope.names or name in self.values or name in self.scope.modules:
             i += 1
             name = f"{stem}_{i}"
         self.values[name] = Value(name, self.dims(body), body, span, anonymous=True)
+        self._anonymous[body] = name
         return name
+
+    # --- axes and types of names ----------------------------------------------------------------------------------------
 
     def dims(self, node: Node) -> tuple[str, ...]:
         """The tensor dimensions of a value that declares none: runs of atoms that a referenced value holds as one axis."""
@@ -207,12 +172,16 @@ class Resolver:
             case ast.Param():
                 return self._remember(name, self.axes_of(decl.target)), "complex" if decl.complex else "real"
             case ast.State():
-                return self._remember(name, self.axes_of(decl.target)), "complex" if name in self.complex_states else "real"
+                return self._remember(name, self.axes_of(decl.target)), self._guess(name)
             case OutputOf():
                 return self._remember(name, self._output_axes(decl)), "real"
             case TargetOf():
                 return self._equation_signature(name, decl, span)
         raise AssertionError(name)
+
+    def _guess(self, name: str) -> str:
+        """The type of a value in a circle: real until an attempt found otherwise."""
+        return "complex" if name in self.complex_states else "real"
 
     def _remember(self, name: str, axes: tuple[str, ...]) -> tuple[str, ...]:
         self._axes[name] = axes
@@ -221,138 +190,126 @@ class Resolver:
     def _output_axes(self, decl: OutputOf) -> tuple[str, ...]:
         if decl.target.axes is not None or decl.module.kind != "conv":
             return self.axes_of(decl.target)
-        self._enter(decl.module.name.id, decl.module.name.span)
+        if decl.module.name.id in self._axes:
+            return self._axes[decl.module.name.id]
+        behind = self._enter(decl.module.name.id, decl.module.name.span)
         try:
             return self.dims_of(self.lower(decl.module.inputs[0], VALUE))
         finally:
-            self._active.pop()
+            self._leave(behind)
 
     def dims_of(self, node: Node) -> tuple[str, ...]:
         """The dimensions of a node that is a plain reference, else those worked out."""
         return self._axes[node.name] if isinstance(node, Ref) and node.name in self._axes else self.dims(node)
 
-    def _enter(self, name: str, span: Span) -> None:
-        if name in self._active:
-            chain = " -> ".join([*self._active[self._active.index(name) :], name])
+    def _enter(self, name: str, span: Span) -> int:
+        """Begin to work out a name; a circle is reported."""
+        names = [n for n, _ in self._active]
+        if name in names:
+            around = self._active[names.index(name) :]
+            chain = " -> ".join([*(n for n, _ in around), name])
+            delayed = self.behind > 0 or any(offset for _, offset in around[1:])
+            says = f"the axes of `{name}` depend on its own previous value" if delayed else f"`{name}` is defined in terms of itself at the same token"
+            defined = self.scope.spans.get(name) or self.scope.modules[name].name.span
             self.sink.report(
-                "SSM0210", f"`{name}` is defined in terms of itself at the same token", span, "needed to know its axes",
-                secondary=(Label(self.scope.spans[name], "defined here"),) if name in self.scope.spans else (),
-                notes=(f"the circle is {chain}",),
-                help="use `prev(...)` to reach the previous token, and declare the axes: " + f"`{name}[...] = ...`",
+                "SSM0210", says, span, "needed to know its axes",
+                secondary=(Label(defined, "defined here"),), notes=(f"the circle is {chain}",),
+                help=f"declare its axes: `{name}[N] = ...`" if delayed else "one of the references must be to the previous token: `prev(...)`",
             )  # fmt: skip
             raise Refused
-        self._active.append(name)
+        self._active.append((name, self.behind > 0))
+        behind, self.behind = self.behind, 0
+        return behind
+
+    def _leave(self, behind: int) -> None:
+        self._active.pop()
+        self.behind = behind
+
+    # --- equations ------------------------------------------------------------------------------------------------------
 
     def _equation_signature(self, name: str, decl: TargetOf, span: Span) -> tuple[tuple[str, ...], str]:
         if name not in self.values:
-            if name in self._active and decl.target.axes is not None:
-                return self._remember(name, self.axes_of(decl.target)), "real"
-            self._enter(name, span)
+            if decl.target.axes is not None and any(n == name for n, _ in self._active):
+                return self._remember(name, self.axes_of(decl.target)), self._guess(name)
+            behind = self._enter(name, span)
             try:
                 self._lower_equation(decl.equation)
             except Refused:
                 self.failed.update(t.name.id for t in decl.equation.targets if t.name)
                 raise
             finally:
-                self._active.pop()
+                self._leave(behind)
         v = self.values[name]
         return v.axes, v.node.dtype
 
     def _lower_equation(self, e: ast.Equation) -> None:
         if len(e.targets) == 1:
-            nodes: tuple[Node, ...] = (self.lower(e.value, VALUE),)
+            found: tuple[Node, ...] = (self.lower(e.value, VALUE),)
         else:
-            nodes = self._pair(e)
-        for target, node in zip(e.targets, nodes, strict=True):
+            found = self._pair(e)
+        for target, node in zip(e.targets, found, strict=True):
             assert target.name is not None
             name = target.name.id
-            axes = self._declared(target, node) if target.axes is not None else self.dims(node)
+            if node.dtype == "complex":
+                self.complex_states.add(name)
+            axes = self._declared(target, node, e.value) if target.axes is not None else self.dims(node)
             self.values[name] = Value(name, self._remember(name, axes), node, e.span)
 
     def _pair(self, e: ast.Equation) -> tuple[Node, ...]:
         call = e.value
-        if not (isinstance(call, ast.Call) and call.func.id in rules() and len(e.targets) == 2):
+        rule = isinstance(call, ast.Call) and call.func.id in rules()
+        if not rule or len(e.targets) != 2:
+            names = ", ".join(t.name.id for t in e.targets[:2] if t.name)
             self.sink.report(
-                "SSM0204", f"{len(e.targets)} names for one value", e.span, "several values come only from a discretization",
-                help="write `a_bar, b_bar = zoh(A, B, dt)`",
+                "SSM0204", f"{len(e.targets)} names for {'two values' if rule else 'one value'}", e.targets[0].span.to(e.targets[-1].span),
+                "several names", secondary=(Label(call.span, "two values" if rule else "one value"),),
+                notes=("several values come only from a discretization: the decay and the scaled input",),
+                help=f"write `{names} = zoh(A, B, dt)`",
             )  # fmt: skip
             raise Refused
+        assert isinstance(call, ast.Call)
         return continuous.discretize_call(self, call)
 
-    def _declared(self, target: ast.Typed, node: Node) -> tuple[str, ...]:
+    def _declared(self, target: ast.Typed, node: Node, value: ast.Expr) -> tuple[str, ...]:
         axes = self.axes_of(target)
-        if sorted(self.table.atoms(axes)) != sorted(node.axes):
+        atoms, own = self.table.atoms(axes), self.dims(node)
+        extra, missing = [a for a in node.axes if a not in atoms], [a for a in atoms if a not in node.axes]
+        if extra or missing:
+            notes = [self.different(x, m) for x, m in zip(extra, missing, strict=False)]
+            advice = f"sum over it, `sum[{extra[0]}](...)`, or declare it" if extra else f"remove it, or multiply by a value on `{missing[0]}`"
+            which = f"has an axis `{extra[0]}` that is not declared" if extra else f"has no axis `{missing[0]}`"
             self.sink.report(
-                "SSM0214", "the value has other axes than declared", target.span, f"declared {self.show(axes)}",
-                secondary=(Label(node.span, f"this has axes {self.show(self.dims(node))}"),) if node.span.end else (),
-                notes=("declared axes fix the order of a value's axes; to remove one, sum over it, to add one, multiply by a value on it",),
+                "SSM0214", f"the value of `{target.name.id if target.name else ''}` {which}", target.span, f"declared {self.show(axes)}",
+                secondary=(Label(value.span, f"this has axes {self.show(own)}"),), notes=tuple(notes), help=advice,
             )  # fmt: skip
             raise Refused
         return axes
 
-    # --- states ---------------------------------------------------------------------------------------------------------
-
-    def lower_state(self, d: ast.State) -> None:
-        """The discrete update of a state."""
-        assert d.target.name is not None
-        name = d.target.name.id
-        axes, dtype = self.signature(name, d.span)
-        own = b.ref(name, self.table.atoms(axes), dtype)
-        source: State | None = None
-        if d.continuous:
-            update, origin = continuous.discretize_state(self, d, own)
-            source = State(name, axes, dtype, update, origin, d.allow_unstable, d.span)
-        else:
-            update = self.lower(d.value, Context("value", own=name))
-        if update.dtype == "complex" and dtype == "real":
-            self.complex_states.add(name)
-        if sorted(update.axes) != sorted(own.axes):
-            self._report_shapes(d, update, axes)
-            raise Refused
-        self.states[name] = source or State(name, axes, dtype, update, None, d.allow_unstable, d.span)
-
-    def _report_shapes(self, d: ast.State, update: Node, axes: tuple[str, ...]) -> None:
-        own = set(self.table.atoms(axes))
-        culprit = d.value.span
-        for part in continuous.summands(d.value):
-            try:
-                node = self.lower(part, Context("value", own=d.updated.id, continuous=d.continuous))
-            except Refused:
-                continue
-            if not set(node.axes) <= own:
-                culprit, update = part.span, node
-                break
-        extra = [a for a in update.axes if a not in own]
-        missing = [a for a in self.table.atoms(axes) if a not in update.axes]
-        notes = []
-        if extra:
-            notes.append(f"the state has no axis `{extra[0]}`, and equal sizes do not make two axes one")
-        elif missing:
-            notes.append(f"nothing in the update varies along `{missing[0]}`")
-        shape = self.show(self.dims(update))
-        self.sink.report(
-            "SSM0203", "terms of the state update have different shapes", culprit, f"this term has shape {shape}",
-            secondary=(Label(d.target.span, f"the state has shape {self.show(axes)}"),),
-            notes=tuple(notes),
-            help=f"sum over `{extra[0]}`, rename it with `[{extra[0]} as ...]`, or give the state that axis" if extra else
-                 "use `prev(...)` of the state, or drop the axis from the state",
-        )  # fmt: skip
-
-    # --- checks ---------------------------------------------------------------------------------------------------------
+    # --- values known before time starts --------------------------------------------------------------------------------
 
     def check_timeless(self, node: Node, e: ast.Expr, what: str) -> None:
         """Refuse a node that is not known before the first token."""
-        for n in walk(node):
-            if isinstance(n, Position) or (isinstance(n, Ref) and not self._timeless(n.name)):
-                self.sink.report("SSM0213", f"{what} changes in time", e.span, "must be known before the first token")
-                raise Refused
+        if not self.timeless(node):
+            self.sink.report("SSM0213", f"{what} changes in time", e.span, "must be known before the first token")
+            raise Refused
 
-    def _timeless(self, name: str) -> bool:
-        if name in self.values:
-            return all(self._timeless(r.name) and not r.offset for r in walk(self.values[name].node) if isinstance(r, Ref))
-        return isinstance(self.scope.names.get(name), ast.Param)
+    def timeless(self, node: Node) -> bool:
+        """Whether a node is made of parameters, arguments and numbers only."""
+        seen: set[str] = set()
+        pending = [node]
+        while pending:
+            for n in walk(pending.pop()):
+                if isinstance(n, Position) or (isinstance(n, Ref) and n.offset):
+                    return False
+                if isinstance(n, Ref) and n.name not in seen:
+                    seen.add(n.name)
+                    if n.name in self.values:
+                        pending.append(self.values[n.name].node)
+                    elif not isinstance(self.scope.names.get(n.name), ast.Param):
+                        return False
+        return True
 
-    def lower_init(self, e: ast.Expr | None, axes: tuple[str, ...], default: Node | None, what: ast.Name | Span) -> Node | None:
+    def lower_init(self, e: ast.Expr | None, axes: tuple[str, ...], default: Node | None, what: str, target: Span) -> Node | None:
         """An initial value on the given axes."""
         if e is None:
             return default
@@ -360,13 +317,11 @@ class Resolver:
         node = self.lower(e, INIT)
         extra = [a for a in node.axes if a not in self.table.atoms(axes)]
         if extra:
+            others = [a for a in self.table.atoms(axes) if a not in node.axes]
             self.sink.report(
-                "SSM0214", f"the initial value has an axis `{extra[0]}` that the parameter does not have", e.span,
-                f"this has axes {self.show(node.axes)}, the parameter {self.show(axes)}",
+                "SSM0214", f"the initial value has an axis `{extra[0]}` that {what} does not have", e.span, f"this has axes {self.show(node.axes)}",
+                secondary=(Label(target, f"this has axes {self.show(axes)}"),) if axes else (),
+                notes=(self.different(extra[0], others[0]),) if others else (),
             )  # fmt: skip
             raise Refused
         return node
-
-    def is_number(self, node: Node) -> bool:
-        """Whether the node is one exact number."""
-        return isinstance(node, Const) and not isinstance(node.value, bool)

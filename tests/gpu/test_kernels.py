@@ -8,7 +8,7 @@ import warnings
 import pytest
 import torch
 
-from tests.gpu.harness import Call, capture, cast, check, compare, error, layer_of, modules, random_states, run
+from tests.harness import Call, capture, cast, check, compare, error, layer_of, modules, random_states, run
 
 pytestmark = [
     pytest.mark.gpu,

@@ -268,7 +268,7 @@ class Writer:
                 self.equation()
         axes = self.pick((("E",), ("E", "N"), ("F",)))
         made = [n for n in self.values if n in self.tokens and n not in self.spec.inputs]
-        last = made or ["u"]
+        last = ["u", *made]
         terms = [f"{self.pick(('', 'tanh', 'silu'))}({self._down(n, atoms(axes))})" for n in last]
         full = " + ".join(f"0.1 * index({a})" for a in atoms(axes))
         self.say(f"out{_brackets(axes)} = {' + '.join(terms)} + {full}")

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn as nn
 
-from tests.gpu.harness import Call, capture, cast, compare, random_states, run
+from tests.harness import Call, capture, cast, compare, random_states, run
 from tests.specs.layers import SMALL, SPECS, close, given, gradients, make, module_of
 from tests.tolerances import FORWARD, FP64_EAGER, GRADIENT, PARAMETER, SENSITIVE
 

@@ -14,7 +14,7 @@ import ssmc
 from ssmc.diagnostics.span import Source
 from ssmc.driver import run as compile_run
 from ssmc.ir.run import run_layer
-from tests.gpu.harness import capture, random_states, run
+from tests.harness import capture, random_states, run
 from tests.specs.layers import close
 from tests.specs.random_specs import SIZES, specs
 

@@ -11,7 +11,7 @@ import torch
 
 import ssmc
 
-SPECS = Path(__file__).parents[2] / "specs"
+SPECS = Path(__file__).parents[1] / "specs"
 FORWARD = {torch.float32: 2e-5, torch.bfloat16: 5e-3, torch.float16: 5e-3}
 BACKWARD = {torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 2e-2}
 
@@ -149,7 +149,7 @@ def error(a: torch.Tensor, b: torch.Tensor, rms: bool) -> float:
     if a.numel() == 0:
         return 0.0
     wide = torch.complex128 if b.is_complex() else torch.float64
-    a, b = a.to(wide), b.to(wide)
+    a, b = a.detach().to(wide), b.detach().to(wide)
     if not torch.isfinite(torch.view_as_real(a) if a.is_complex() else a).all():
         return float("inf")
     if rms:

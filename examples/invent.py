@@ -1,0 +1,203 @@
+"""Invent a layer: write its equations, have them compiled, test what comes out, and train it.
+
+    python examples/invent.py
+
+The idea. A gate between 0 and 1 lets a state fade, and no product of such numbers can count: the running sum of a sequence
+modulo 5 is out of reach for one layer of Mamba. A state which every token *turns*, by an angle of its own, can: the sum is
+then simply where the hand of the clock points. So: a damped oscillator with complex state, whose frequency and damping both
+depend on the token. It is in no spec that ssmc ships, and ssmc knows nothing about it but the fifteen lines below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+
+import torch
+from parts import Block, Progress, count, layer_class, load, parameter_groups
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+import ssmc
+
+ROTOR = """\
+# Rotor: a damped oscillator whose frequency and damping the token sets.
+edition 1
+
+layer Rotor(d_model, d_state = 32)
+  axis N = d_state
+  input u[d_model]
+
+  linear motion(u -> turn[N], fade[N], gate[N], bias)
+  linear push(u -> push_re[N], push_im[N])
+  A = complex(-softplus(fade), turn)
+  x = sigmoid(gate) * complex(push_re, push_im)
+
+  state h[N]: h' = A * h + x by zoh(A), euler(x), step 1
+
+  linear cosine(re(h) -> [d_model])
+  linear sine(im(h) -> [d_model])
+  return cosine + sine
+"""
+
+D_MODEL, MODULUS, LENGTH = 32, 5, 32
+
+
+# --- what a refused spec looks like ---------------------------------------------------------------------------------------
+
+
+def show_refusals() -> None:
+    """Two mistakes, and what the compiler says: one in the mathematics, one in the writing."""
+    for mistake, right, wrong in (
+        ("Euler's method, which does not keep a damped oscillator damped", "by zoh(A), euler(x), step 1", "by euler, step 1"),
+        ("a slip of the pen", "linear cosine(re(h) ->", "linear cosine(h ->"),
+    ):
+        try:
+            ssmc.load(ROTOR.replace(right, wrong))
+        except ssmc.CompileError as refused:
+            print(f"--- refused: {mistake}\n{refused}\n")
+
+
+# --- properties -----------------------------------------------------------------------------------------------------------
+
+
+def gradients(outputs, weights, of: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Of the weighted sum of the outputs; zero where nothing depends (an empty sequence)."""
+    pairs = [(out, w) for out, w in zip(outputs, weights, strict=True) if out.requires_grad]
+    outs, cotangents = zip(*pairs, strict=True)
+    return list(torch.autograd.grad(outs, of, cotangents, materialize_grads=True))
+
+
+def worst_errors(module, trials: int) -> dict[str, float]:
+    """The compiled recurrence against the generated token-by-token reference, in float64, on random shapes, lengths and
+    magnitudes: results, last states, every gradient; and the layer cut in two, and stepped, against itself whole."""
+    name, operands = next(iter(module.OPS.items()))
+    op, reference = getattr(module, name), getattr(module, name.replace("_op", "_reference"))
+    axes = sorted({axis for _, of in operands.values() for axis in of})
+    pick = random.Random(0)
+    torch.manual_seed(0)
+    worst = dict.fromkeys(("results", "gradients", "cut in two", "steps"), 0.0)
+
+    def note(what: str, found, wanted) -> None:
+        for a, b in zip(found, wanted, strict=True):
+            if b.numel():
+                worst[what] = max(worst[what], ((a - b).abs().max() / b.abs().max().clamp_min(1e-30)).item())
+
+    for _ in range(trials):
+        rows, time, magnitude = pick.randint(1, 3), pick.choice((0, 1, 2, 7, 33, 130)), pick.choice((0.1, 1, 30))
+        size = {axis: pick.randint(1, 5) for axis in axes}
+        lead = {"token": (rows, time), "parameter": (), "state": (rows,)}
+        values = {
+            v: magnitude * torch.randn(*lead[role], *(size[a] for a in of), dtype=torch.float64)
+            for v, (role, of) in operands.items()
+        }
+        values = {v: (torch.complex(x, x.flip(-1)) if v == "h" else x).requires_grad_() for v, x in values.items()}
+        given = {v: x for v, x in values.items() if operands[v][0] != "state"}
+        found = op(**given, initial_state=values["h"], return_state=True)
+        wanted = reference(**given, initial_state=values["h"], return_state=True)
+        note("results", found, wanted)
+        weights = [torch.randn_like(w) for w in wanted]
+        note("gradients", *(gradients(out, weights, list(values.values())) for out in (found, wanted)))
+
+        layer = layer_class(module)(3, dtype=torch.float64)
+        u, cut = torch.randn(rows, time, 3, dtype=torch.float64), pick.randint(0, time)
+        with torch.no_grad():
+            whole, last = layer(u, return_state=True)
+            begin, state = layer(u[:, :cut], return_state=True)
+            end, state = layer(u[:, cut:], state, return_state=True)
+            note("cut in two", (torch.cat((begin, end), 1), *state), (whole, *last))
+            state, tokens = layer.init_state(rows), [whole[:, :0]]
+            for t in range(time):
+                y, state = layer.step(u[:, t], state)
+                tokens.append(y[:, None])
+            note("steps", (torch.cat(tokens, 1), *state), (whole, *last))
+    return worst
+
+
+# --- training -------------------------------------------------------------------------------------------------------------
+
+
+class Counter(nn.Module):
+    """One block of the layer between an embedding and a linear head."""
+
+    def __init__(self, layer: type[nn.Module]) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(MODULUS, D_MODEL)
+        self.block = Block(layer(D_MODEL), D_MODEL)
+        self.norm = nn.RMSNorm(D_MODEL)
+        self.head = nn.Linear(D_MODEL, MODULUS)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.head(self.norm(self.block(self.embed(tokens))))
+
+
+def sums(batch: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random sequences, and their running sums modulo 5."""
+    tokens = torch.randint(0, MODULUS, (batch, length))
+    return tokens, tokens.cumsum(1) % MODULUS
+
+
+def train(layer: type[nn.Module], label: str, steps: int, seed: int) -> tuple[Counter, float]:
+    """A model which saw sequences of 4 tokens at first and of 32 at last; and the seconds that took."""
+    torch.manual_seed(seed)
+    model = Counter(layer)
+    optimizer = torch.optim.AdamW(parameter_groups(model, 0.01), lr=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=steps, pct_start=0.1)
+    progress = Progress(f"{label}, seed {seed}", steps)
+    for step in range(steps):
+        tokens, wanted = sums(64, 4 + min(LENGTH - 4, (LENGTH - 4) * step * 2 // steps))
+        loss = cross_entropy(model(tokens).flatten(0, 1), wanted.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        progress.advance(f"loss {loss.item():.4f}")
+    return model, progress.seconds
+
+
+@torch.no_grad()
+def accuracy(model: Counter, length: int) -> float:
+    """Percent of the running sums that are right, at all positions of new sequences."""
+    torch.manual_seed(1000 + length)
+    tokens, wanted = sums(128, length)
+    return 100 * (model(tokens).argmax(-1) == wanted).float().mean().item()
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rival", nargs="*", default=["mamba"], metavar="NAME_OR_SPEC", help="trained alike, one seed")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of the new layer (default 3)")
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads; the tensors are small (default 1)")
+    parser.add_argument("--smoke", action="store_true", help="a few seconds, to see that everything runs")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    trials, steps, seeds = (6, 10, 1) if args.smoke else (60, args.steps, args.seeds)
+
+    show_refusals()
+
+    module = load(ROTOR)
+    print("--- compiled:", {name: facts for name, facts in module.PLAN.items() if isinstance(facts, dict)})
+    errors = worst_errors(module, trials)
+    print(f"\n--- {trials} random trials in float64, worst relative errors")
+    for what, error in errors.items():
+        print(f"{what:<12} {error:.1e}")
+    if max(errors.values()) > 1e-9:
+        raise SystemExit("the compiled layer does not do what its equations say")
+
+    runs = [("rotor", layer_class(module), seed) for seed in range(seeds)]
+    runs += [(name, layer_class(load(name)), 0) for name in args.rival]
+    lengths = (LENGTH, 2 * LENGTH, 4 * LENGTH)
+    rows = []
+    for label, layer, seed in runs:
+        model, seconds = train(layer, label, steps, seed)
+        rows.append((label, seed, count(model), seconds, [accuracy(model, n) for n in lengths]))
+    print(f"\n--- running sum modulo {MODULUS} (chance {100 / MODULUS:.0f}%), trained on up to {LENGTH} tokens")
+    print(f"{'layer':<10} {'seed':>4} {'parameters':>10} {'seconds':>8}" + "".join(f"{f'{n} tokens':>12}" for n in lengths))
+    for label, seed, parameters, seconds, found in rows:
+        print(f"{label:<10} {seed:>4} {parameters:>10,} {seconds:>8.0f}" + "".join(f"{a:>11.1f}%" for a in found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,325 @@
+"""One op's kernels as text: what each takes, loads, computes and stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ssmc.backends.triton.contexts import (
+    Coefficient,
+    FieldText,
+    Kernel,
+    Load,
+    Moved,
+    Pieces,
+    StateText,
+    Store,
+    Stream,
+    Sum,
+)
+from ssmc.backends.triton.equations import Equation, Equations, Key, LayerEquations
+from ssmc.backends.triton.memory import Memory, parts_of, scaled
+from ssmc.backends.triton.tiles import Locals
+from ssmc.ir.program import Field, Leaf, Result
+from ssmc.ir.regions import Carried, Operand
+
+
+class Kernels:
+    """Builds the contexts of the kernels of an op."""
+
+    def __init__(self, e: Equations, q: LayerEquations) -> None:
+        self.e, self.q, self.p, self.tile = e, q, e.p, e.tile
+        reverse = e.p.recurrence.reverse
+        self.step, self.back = ("-", "+") if reverse else ("+", "-")
+        self.memory = Memory(e, "(bos + n - 1 - i_t)" if reverse else "(bos + i_t)")
+        self.name = e.tile.name
+        self.token_leaves = [x for x in self.p.leaves if x.operand.token]
+        self.parameters = [x for x in self.p.leaves if not x.operand.token]
+        self.operands = [o for o in e.o.operands if any(x.operand.name == o.name for x in self.p.leaves)]
+        self.tokens = [o for o in self.operands if o.token]
+
+    # --- names ------------------------------------------------------------------------------------------------------------
+
+    def state_name(self, c: Carried, kind: str) -> str:
+        """The tensors of a state: first, last, kept, and their cotangents."""
+        form = {"first": "{}0", "last": "{}T", "kept": "{}s", "d_last": "d_{}T", "d_first": "d_{}0", "a": "{}_decay", "b": "{}_piece"}[kind]
+        return self.memory.fresh(form.format(self.name(c.of)))
+
+    def carried(self, f: Field) -> Carried:
+        """The state of a field."""
+        return next(c for c in self.p.recurrence.carried if c.of == f.of)
+
+    def states(self) -> tuple[StateText, ...]:
+        """The states in kernels."""
+        return tuple(
+            StateText(self.state_name(c, "first"), self.state_name(c, "kept"), f"p_{self.state_name(c, 'kept')}", scaled(self.width(c)))
+            for c in self.p.recurrence.carried
+        )
+
+    def width(self, c: Carried) -> str:
+        """The numbers a row of a state has."""
+        return self.memory.numel(c.atoms, c.dtype == "complex")
+
+    def host_width(self, c: Carried) -> str:
+        """The same as Python outside kernels."""
+        return " * ".join([*(["2"] if c.dtype == "complex" else []), *(self.e.o.size(a) for a in c.atoms)]) or "1"
+
+    def fields(self, loc: Locals) -> tuple[FieldText, ...]:
+        """The fields in a kernel."""
+        out = []
+        for f in self.p.fields:
+            c, name = self.carried(f), self.name(f.name)
+            out.append(
+                FieldText(
+                    value=f"b_{name}", before=f"b_{self.name(f'{f.name}:prev')}", cotangent=f"b_{self.name(f'd:{f.name}')}",
+                    many=self.memory.fresh(f"b_{name}s"), back=f"b_{self.name(f'back:{f.name}')}",
+                    first=self.state_name(c, "first"), last=self.state_name(c, "last"), kept=self.state_name(c, "kept"),
+                    d_last=self.state_name(c, "d_last"), d_first=self.state_name(c, "d_first"),
+                    pointer=f"p_{self.state_name(c, 'kept')}", at=parts_of(loc.offset(c.atoms, self.tile.full), f.part),
+                    mask=loc.mask(self.tile.full), shape=self.tile.shape(self.tile.full), width=scaled(self.width(c)), again=f"b_{name}_j",
+                )
+            )  # fmt: skip
+        return tuple(out)
+
+    # --- calls ------------------------------------------------------------------------------------------------------------
+
+    def index(self, loc: Locals, *equations: Equation) -> dict[str, str]:
+        """The indices that functions take, by atom."""
+        return {k[0]: loc.index(k[0])[0] for e in equations for k in e.inputs if k[1] == 9}
+
+    def call(self, e: Equation, loc: Locals, block: str = "", extra: dict[Key, str] | None = None) -> str:
+        """The call of a function: on one token's values, or on those of index `block` in tuples."""
+        site: dict[Key, str] = dict(extra or {})
+        if block:
+            for leaf in self.token_leaves:
+                site[leaf.name, 0] = f"{self.memory.fresh(f'{self.name(leaf.name)}s')}[{block}]"
+            for r in self.p.results:
+                for part in r.parts:
+                    seed = f"g:{part}"
+                    site[seed, 0] = f"{self.memory.fresh(f'{self.name(seed)}s')}[{block}]"
+        return self.e.call(e, site, self.index(loc, e))
+
+    def before(self, code: str) -> dict[Key, str]:
+        """Fields before the token by the pattern `code` of their values' names."""
+        return {(f.name, -1): code.format(f"b_{self.name(f.name)}") for f in self.p.fields}
+
+    def used(self, *equations: Equation) -> list[Leaf]:
+        """The streaming leaves that functions read."""
+        read = {k[0] for e in equations for k in e.inputs if k[1] == 0}
+        read |= {n for e in equations if not e.lines for n in e.outputs}
+        return [x for x in self.token_leaves if x.name in read]
+
+    def reads_before(self) -> bool:
+        """Whether the read takes the fields before the token."""
+        return any(k[1] == -1 for k in self.q.read.inputs)
+
+    # --- kernels ----------------------------------------------------------------------------------------------------------
+
+    def hoist(self, loc: Locals) -> tuple[str, ...]:
+        """The lines that load parameters and work out what depends on them alone."""
+        held = set(self.q.held)
+        lines = [self.memory.parameter(x, loc) for x in self.parameters if x.name in held]
+        if self.q.hoist.lines:
+            targets = ", ".join(self.e.name((n, 0)) for n in self.q.hoist.outputs)
+            lines.append(f"{targets} = {self.e.call(self.q.hoist, {}, self.index(loc, self.q.hoist))}")
+        return tuple(lines)
+
+    def kernel(
+        self,
+        loc: Locals,
+        leaves: Sequence[Leaf],
+        tensors: Iterable[str],
+        constants: Iterable[str],
+        seeds: Iterable[Result] = (),
+        stores: Iterable[tuple[Stream, Store]] = (),
+        time: bool = True,
+    ) -> Kernel:
+        """A kernel that streams the leaves; `tensors` come after the operands, `constants` after the sizes."""
+        m = self.memory
+        operands = self.streamed(leaves)
+        streams = [m.stream(o.name) for o in operands] + [m.stream(f"g:{r.name}") for r in seeds]
+        loads = tuple(m.load(x, loc) for x in leaves)
+        strides = [s for n in (*(o.name for o in operands), *(f"g:{r.name}" for r in seeds)) for s in m.strides(n)[: 2 if time else 1]]
+        names = [self.name(o.name) for o in (*operands, *(o for o in self.operands if not o.token))]
+        done = list(stores)
+        outputs = tuple(dict.fromkeys(s for s, _ in done))
+        return Kernel(
+            ", ".join([*names, *tensors]), ", ".join(strides), ", ".join(f"{c}: tl.constexpr" for c in (*self.sizes(), *constants)),
+            loc.text(), tuple(streams), loads, tuple(s for _, s in done), outputs,
+        )  # fmt: skip
+
+    def streamed(self, leaves: Iterable[Leaf]) -> list[Operand]:
+        """The operands of streaming leaves, each once."""
+        names = {x.operand.name for x in leaves}
+        return [o for o in self.tokens if o.name in names]
+
+    def sizes(self) -> tuple[str, ...]:
+        """The constants of every kernel."""
+        t = self.tile
+        own = [t.size(a) for a in (*t.channels, *t.inner)]
+        lanes = [] if t.lanes in own else [t.lanes]
+        return (*own, *lanes, *self.e.constants.values, t.block, *t.pads)
+
+    def results(self, loc: Locals) -> list[tuple[Stream, Store]]:
+        """The stores of all results."""
+        return [self.memory.result(r, part, loc) for r in self.p.results for part in r.parts]
+
+    def state_tensors(self, *kinds: str) -> list[str]:
+        """Tensors of all states."""
+        return [self.state_name(c, k) for k in kinds for c in self.p.recurrence.carried]
+
+    def result_tensors(self) -> list[str]:
+        """The results as tensors of kernels."""
+        return [self.name(f"y:{r.name}") for r in self.p.results]
+
+    def walk(self) -> tuple[Kernel, Locals]:
+        """The walk over time: results and last states, or the states kept for the way back."""
+        loc = Locals(self.tile)
+        leaves = self.used(self.q.update, self.q.read)
+        self.hoist(loc), self.fields(loc), self.index(loc, self.q.update, self.q.read)
+        stores = self.results(loc)
+        tensors = [*self.state_tensors("first"), *self.result_tensors(), *self.state_tensors("last", "kept")]
+        return self.kernel(loc, leaves, tensors, (), stores=stores), loc
+
+    def single(self) -> Kernel:
+        """One token of every row."""
+        loc = Locals(self.tile)
+        leaves = self.used(self.q.update, self.q.read)
+        self.hoist(loc), self.fields(loc), self.index(loc, self.q.update, self.q.read)
+        stores = self.results(loc)
+        k = self.kernel(loc, leaves, [*self.state_tensors("first"), *self.result_tensors(), *self.state_tensors("last")], (), stores=stores, time=False)
+        m = self.memory
+        streams = tuple(Stream(s.pointer, f"{self.name(o.name)} + i_b * {m.strides(o.name)[0]}", "0") for s, o in zip(k.streams, self.streamed(leaves), strict=True))
+        outputs = []
+        for r in self.p.results:
+            width = m.numel(r.atoms, len(r.parts) > 1)
+            step = f" * ({width})" if "*" in width else "" if width == "1" else f" * {width}"
+            outputs.append(Stream(m.pointer(f"y:{r.name}"), f"{self.name(f'y:{r.name}')} + i_b{step}", "0"))
+        return Kernel(k.tensors, k.strides, k.constants, k.locals, streams, k.loads, k.stores, tuple(outputs))
+
+    def gradient_tensors(self) -> list[str]:
+        """The buffers of the operands' cotangents, in the order of the operands."""
+        return [self.name(f"d:{o.name}") for o in self.operands if self.has_gradient(o)]
+
+    def has_gradient(self, o: Operand) -> bool:
+        """Whether anything depends on an operand in a differentiable way."""
+        return any(x.operand.name == o.name and x.name in self.p.adjoint.gradients for x in self.p.leaves)
+
+    def d_leaf(self, x: Leaf) -> str:
+        """The cotangent of a leaf."""
+        return f"b_{self.name(f'd:{x.name}')}"
+
+    def backward(self) -> tuple[Kernel, Locals, tuple[Load, ...], tuple[Sum, ...], tuple[str, ...], tuple[str, ...]]:
+        """The walk back: the kernel, the cotangents it loads, what it sums, and the lines after it."""
+        q, a, m, loc = self.q, self.p.adjoint, self.memory, Locals(self.tile)
+        leaves = self.used(q.update, q.vjp)
+        self.hoist(loc), self.fields(loc), self.index(loc, q.update, q.vjp)
+        read = {k[0] for k in q.vjp.inputs}
+        seeds = tuple(m.seed(r, part, loc) for r in self.p.results for part in r.parts if f"g:{part}" in read)
+        wanted = [r for r in self.p.results if any(f"g:{part}" in read for part in r.parts)]
+        dims = dict(zip(q.vjp.outputs, q.vjp.dims, strict=True))
+        stores = []
+        for x in self.token_leaves:
+            if x.name in a.gradients:
+                stores.append(m.gradient(x, self.d_leaf(x), dims[a.gradients[x.name]], loc))
+        sums = tuple(
+            Sum(self.e.name((n, 0)), f"{self.e.name((n, 0))}_j", self.tile.shape(dims[n])) for n in a.accumulated
+        )
+        after = [m.parameter(x, loc) for x in self.parameters if (x.name, 0) in q.hoist_vjp.inputs]
+        given = dict(zip(q.hoist_vjp.outputs, q.hoist_vjp.dims, strict=True))
+        if q.hoist_vjp.lines:
+            targets = ", ".join(self.d_leaf(x) for x in self.parameters if x.name in a.gradients)
+            after.append(f"{targets} = {self.e.call(q.hoist_vjp, {}, self.index(loc, q.hoist_vjp))}")
+        finals = []
+        for x in self.parameters:
+            if x.name in a.gradients:
+                value = self.d_leaf(x) if q.hoist_vjp.lines else self.e.name((a.gradients[x.name], 0))
+                finals.append(m.sum_store(x, value, given[a.gradients[x.name]], loc))
+        tensors = [
+            *(self.name(f"g:{r.name}") for r in wanted), *self.state_tensors("kept", "d_last"), *self.gradient_tensors(),
+            *self.state_tensors("d_first"),
+        ]  # fmt: skip
+        return self.kernel(loc, leaves, tensors, (), wanted, stores), loc, seeds, sums, tuple(after), tuple(finals)
+
+    def pieces(self) -> Pieces | None:
+        """The kernels of time in pieces."""
+        q = self.q
+        if q.decay is None:
+            return None
+        port, c = self.p.ports[0], self.p.recurrence.carried[0]
+        loc = Locals(self.tile)
+        self.hoist(loc)
+        fields = self.fields(loc)
+        leaves = self.used(q.update, q.decay)
+        forward = self.kernel(loc, leaves, [self.state_name(c, "a"), self.state_name(c, "b")], ())
+        tokens = [f"{self.e.name((n, 0))}" for n in q.decay.outputs]
+        products = [self.memory.fresh(f"b_{self.name(f.name)}_product") for f in self.p.fields]
+        coefficients = []
+        for i, (f, text) in enumerate(zip(self.p.fields, fields, strict=True)):
+            if len(products) == 1:
+                code = f"{self._full(tokens[0])} * {products[0]}"
+            elif i == 0:
+                code = f"{self._full(tokens[0])} * {products[0]} - {self._full(tokens[1])} * {products[1]}"
+            else:
+                code = f"{self._full(tokens[0])} * {products[1]} + {self._full(tokens[1])} * {products[0]}"
+            coefficients.append(Coefficient(products[i], tokens[i], text.shape, "1.0" if i == 0 else "0.0", self.memory.fresh(f"b_{self.name(f.name)}_next"), code))
+        update = self.call(q.update, loc, "j", self.before("{}"))
+        decay = self.call(q.decay, loc, "j")
+        moved = tuple(x.again for x in fields)
+        backward = None
+        decay_back = wants = wanted = ""
+        pulled: list[Moved] = []
+        if q.wants is not None:
+            loc_b = Locals(self.tile)
+            self.hoist(loc_b), self.fields(loc_b)
+            read = {k[0] for k in q.wants.inputs}
+            seen = [r for r in self.p.results if any(f"g:{part}" in read for part in r.parts)]
+            self.seed_loads(seen, read, loc_b)
+            tensors = [*(self.name(f"g:{r.name}") for r in seen), self.state_name(c, "b")]
+            kernel = self.kernel(loc_b, self.used(q.decay, q.wants), tensors, (), seen)
+            backward = Kernel(kernel.tensors, kernel.strides, kernel.constants, kernel.locals, kernel.streams,
+                              (*kernel.loads, *self.seed_loads(seen, read, loc_b)), (), ())  # fmt: skip
+            decay_back = self.call(q.decay, loc_b, "j")
+            wants = self.call(q.wants, loc_b, "j")
+            wanted = ", ".join(self.e.name((n, 0)) for n in q.wants.outputs)
+            pulled = self._pulled(tokens, fields)
+        assert port.coefficient == q.decay.outputs
+        return Pieces(
+            forward, self.state_name(c, "a"), self.state_name(c, "b"), tuple(coefficients), ", ".join(tokens), decay, ", ".join(moved), update,
+            tuple((x.value, n) for x, n in zip(fields, moved, strict=True)), tuple(zip(fields, coefficients, strict=True)), fields,
+            backward, decay_back, wanted, wants, tuple(pulled),
+        )  # fmt: skip
+
+    def seed_loads(self, results: Iterable[Result], read: set[str], loc: Locals) -> tuple[Load, ...]:
+        """The cotangents of results that a function reads."""
+        return tuple(self.memory.seed(r, part, loc) for r in results for part in r.parts if f"g:{part}" in read)
+
+    def _pulled(self, tokens: list[str], fields: tuple[FieldText, ...]) -> list[Moved]:
+        """The cotangents of the fields before a token: what is wanted after it, times the coefficient's conjugate, and
+        what is wanted before it."""
+        a = self.p.adjoint
+        totals, out = [], []
+        for f, x in zip(self.p.fields, fields, strict=True):
+            read = a.reads.get(f.name)
+            totals.append(f"({x.cotangent} + {self._wanted(read)})" if read else x.cotangent)
+        for i, (f, x) in enumerate(zip(self.p.fields, fields, strict=True)):
+            if len(fields) == 1:
+                code = f"{self._full(tokens[0])} * {totals[0]}"
+            else:
+                sign = "+" if i == 0 else "-"
+                code = f"{self._full(tokens[0])} * {totals[i]} {sign} {self._full(tokens[1])} * {totals[1 - i]}"
+            before = a.reads_before.get(f.name)
+            out.append(Moved(x.cotangent, f"{x.cotangent}_j", code + (f" + {self._wanted(before)}" if before else "")))
+        return out
+
+    def _full(self, token: str) -> str:
+        assert self.q.decay is not None
+        n = [self.e.name((x, 0)) for x in self.q.decay.outputs].index(token)
+        return _on(token, self.q.decay.dims[n], self.tile.full)
+
+    def _wanted(self, name: str) -> str:
+        assert self.q.wants is not None
+        return _on(self.e.name((name, 0)), self.q.wants.dims[self.q.wants.outputs.index(name)], self.tile.full)
+
+
+def _on(code: str, own: tuple[int, ...], target: tuple[int, ...]) -> str:
+    return code if own == target or not own else f"{code}[{', '.join(':' if d in own else 'None' for d in target)}]"

@@ -1,0 +1,185 @@
+"""Where the tensors of an op lie: loads and stores of its values, and what is left to sum outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ssmc.backends.triton.contexts import Load, Store, Stream
+from ssmc.backends.triton.equations import Equations
+from ssmc.backends.triton.tiles import Dims, Locals, Tile, place
+from ssmc.ir.program import Leaf, Result
+from ssmc.ir.regions import Operand
+
+PART = {"": (1, 0), "re": (2, 0), "im": (2, 1)}
+
+
+def parts_of(offset: str, part: str) -> str:
+    """The offset of a real number, or of a part of a complex one."""
+    scale, shift = PART[part]
+    if scale == 1:
+        return offset
+    doubled = "" if not offset else f"2 * {offset}" if offset.isidentifier() else f"2 * ({offset})"
+    return doubled if not shift else f"{doubled} + 1" if doubled else "1"
+
+
+def plus(offset: str) -> str:
+    """An offset added to a pointer."""
+    return f" + {offset}" if offset else ""
+
+
+class Memory:
+    """The texts of loads and stores of one op; each kernel has its own `Locals`."""
+
+    def __init__(self, e: Equations, first: str) -> None:
+        self.e, self.tile, self.first = e, e.tile, first
+        self.names: dict[str, str] = {}
+
+    def fresh(self, wish: str) -> str:
+        """An identifier of kernels, the same one for the same wish."""
+        if wish not in self.names:
+            self.names[wish] = self.tile.name.fresh(wish)
+        return self.names[wish]
+
+    def operand(self, o: Operand) -> str:
+        """The tensor of an operand."""
+        return self.tile.name(o.name)
+
+    def pointer(self, name: str) -> str:
+        """Where a tensor stands in time."""
+        return f"p_{self.tile.name(name)}"
+
+    def strides(self, name: str) -> tuple[str, str]:
+        """The strides of batch and time."""
+        return f"s_{self.tile.name(name)}b", f"s_{self.tile.name(name)}t"
+
+    def numel(self, atoms: Sequence[str], is_complex: bool = False) -> str:
+        """How many numbers a value on these atoms has."""
+        sizes = [self.tile.size(a) for a in atoms]
+        channels = list(self.tile.channels)
+        for i in range(len(atoms)):
+            if len(channels) > 1 and list(atoms[i : i + len(channels)]) == channels:
+                sizes = [*(self.tile.size(a) for a in atoms[:i]), self.tile.lanes, *(self.tile.size(a) for a in atoms[i + len(channels) :])]
+                break
+        return " * ".join([*(["2"] if is_complex else []), *sizes]) or "1"
+
+    def stream(self, name: str) -> Stream:
+        """An input of tokens."""
+        b, t = self.strides(name)
+        return Stream(self.pointer(name), f"{self.tile.name(name)} + i_b * {b} + {self.first} * {t}", t)
+
+    def masked(self, loc: Locals, dims: Dims) -> tuple[str, str]:
+        """The end of a `tl.load`, and the beginning of its mask."""
+        m = loc.mask(dims)
+        return (f", mask={m}, other=0.0" if m else ""), (f"{m} & " if m else "")
+
+    def load(self, leaf: Leaf, loc: Locals) -> Load:
+        """A leaf that streams."""
+        at = parts_of(loc.offset(leaf.operand.atoms), leaf.part)
+        mask, valid = self.masked(loc, self.tile.dims(leaf.operand.atoms))
+        name = self.tile.name(leaf.name)
+        b, t = self.strides(leaf.operand.name)
+        return Load(self.fresh(f"{name}s"), f"b_{name}", self.pointer(leaf.operand.name), t, plus(at), mask, valid)
+
+    def seed(self, r: Result, part: str, loc: Locals) -> Load:
+        """The cotangent of a part of a result."""
+        dims = self.e.dims(f"g:{part}")
+        at = parts_of(loc.offset(r.atoms, dims), part.rpartition(":")[2] if len(r.parts) > 1 else "")
+        mask, valid = self.masked(loc, dims)
+        name = self.tile.name(f"g:{part}")
+        return Load(self.fresh(f"{name}s"), f"b_{name}", self.pointer(f"g:{r.name}"), self.strides(f"g:{r.name}")[1], plus(at), mask, valid)
+
+    def parameter(self, leaf: Leaf, loc: Locals) -> str:
+        """The line that loads a parameter."""
+        at = parts_of(loc.offset(leaf.operand.atoms), leaf.part)
+        mask, _ = self.masked(loc, self.tile.dims(leaf.operand.atoms))
+        base = self.operand(leaf.operand)
+        return f"b_{self.tile.name(leaf.name)} = tl.load({base}{plus(at)}{mask}).to(tl.float32)"
+
+    # --- results and gradients ------------------------------------------------------------------------------------------
+
+    def row(self, width: str, extra: str = "") -> str:
+        """The offset of the first token of a contiguous [batch, time, width]."""
+        scale = f"({width})" if "*" in width else width
+        first = self.first[1:-1]
+        return f"({extra}i_b * T + {first}) * {scale}" if width != "1" else f"({extra}i_b * T + {first})"
+
+    def result(self, r: Result, part: str, loc: Locals) -> tuple[Stream, Store]:
+        """A part of a result."""
+        is_complex = len(r.parts) > 1
+        width = self.numel(r.atoms, is_complex)
+        dims = self.e.dims(f"g:{part}")
+        at = parts_of(loc.offset(r.atoms, dims), part.rpartition(":")[2] if is_complex else "")
+        mask, valid = self.masked(loc, dims)
+        pointer = self.pointer(f"y:{r.name}")
+        stream = Stream(pointer, f"{self.tile.name(f'y:{r.name}')} + {self.row(width)}", scaled(width))
+        mask = mask.replace(", other=0.0", "")
+        return stream, Store(pointer, scaled(width), plus(at), f"b_{self.tile.name(part)}", mask, valid)
+
+    def gradient(self, leaf: Leaf, value: str, dims: Dims, loc: Locals) -> tuple[Stream, Store]:
+        """A token operand's cotangent: its own, or a partial sum (one a block of lanes, or one at every index of the
+        channel atoms that the operand lacks)."""
+        t, atoms = self.tile, leaf.operand.atoms
+        width = self.numel(atoms, leaf.part != "")
+        name = t.name(f"d:{leaf.operand.name}")
+        pointer = self.pointer(f"d:{leaf.operand.name}")
+        value, dims, extra, lane = self._partial(value, atoms, dims, width, loc)
+        stream = Stream(pointer, f"{name} + {self.row(width, extra)}", scaled(width))
+        offset = parts_of(loc.offset(atoms), leaf.part)
+        target = tuple(sorted({*t.dims(atoms), *dims}))
+        at = plus(lane and place(lane, (0,), target)) + plus(offset and placed(offset, t.dims(atoms), target))
+        mask, valid = self.masked(loc, target)
+        return stream, Store(pointer, scaled(width), at, place(value, dims, target), mask.replace(", other=0.0", ""), valid)
+
+    def _partial(self, value: str, atoms: Sequence[str], dims: Dims, width: str, loc: Locals) -> tuple[str, Dims, str, str]:
+        """(value, its dimensions, the program's part of the offset, the lane's part of the offset)."""
+        t = self.tile
+        if 0 in dims and t.lacks_all(atoms):
+            return self.over_lanes(value, dims, loc), dims[1:], f"i_{t.letter} * n_tokens + ", ""
+        missing = t.missing(atoms)
+        if not missing or 0 not in dims:
+            return value, dims, "", ""
+        o = loc.offset(missing)
+        return value, dims, "", loc.define(f"{o}_part", f"{o}.to(tl.int64) * (n_tokens * {scaled(width)})")
+
+    def over_lanes(self, value: str, dims: Dims, loc: Locals) -> str:
+        """A sum over the lanes of the program."""
+        t = self.tile
+        helper = f"tl_over_lanes_{len(dims)}"
+        self.e.helpers.add(helper)
+        return f"{helper}({value}, {loc.mask((0,))}, {t.lanes} % {t.block} != 0)"
+
+    def sum_store(self, leaf: Leaf, value: str, dims: Dims, loc: Locals) -> str:
+        """The store of a parameter's cotangent: a partial sum for each piece of each row."""
+        t, atoms = self.tile, leaf.operand.atoms
+        width = scaled(self.numel(atoms, leaf.part != ""))
+        slot, lane = "(i_s * NP + i_p)", ""
+        if 0 in dims and t.lacks_all(atoms):
+            value, dims = self.over_lanes(value, dims, loc), dims[1:]
+            slot = "i"
+        elif t.missing(atoms) and 0 in dims:
+            missing = splits(t, atoms)
+            sizes = " * ".join(t.size(a) for a in missing)
+            slot = f"(i_s * NP + i_p) * ({sizes})" if "*" in sizes else f"(i_s * NP + i_p) * {sizes}"
+            lane = f"{loc.offset(missing)} * {width}"
+        target = tuple(sorted({*t.dims(atoms), *dims}))
+        offset = parts_of(loc.offset(atoms), leaf.part)
+        at = plus(lane and placed(lane, (0,), target)) + plus(offset and placed(offset, t.dims(atoms), target))
+        mask = loc.mask(target)
+        base = t.name(f"d:{leaf.operand.name}")
+        step = "" if width == "1" else f" * {width}"
+        return f"tl.store({base} + {slot}{step}{at}, {place(value, dims, target)}{f', mask={mask}' if mask else ''})"
+
+
+def scaled(width: str) -> str:
+    """A width as a factor."""
+    return f"({width})" if "*" in width else width
+
+
+def placed(code: str, own: Dims, target: Dims) -> str:
+    """An offset on more dimensions."""
+    return place(code if code.isidentifier() else f"({code})", own, target) if own != target else code
+
+
+def splits(tile: Tile, atoms: Sequence[str]) -> tuple[str, ...]:
+    """The channel atoms over which a gradient is left in parts: those it lacks, if it has others."""
+    return () if tile.lacks_all(atoms) else tile.missing(atoms)

@@ -1,0 +1,153 @@
+"""Values outside ops as torch code: contractions as einsum, sums over features in float32 at least, the rest as written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ssmc.codegen.layer_text import LayerText
+from ssmc.codegen.torch_printer import TorchPrinter, factors
+from ssmc.ir import build as b
+from ssmc.ir.axes import AxisTable
+from ssmc.ir.expr import Const, Node, Reduce, Ref, Relabel, refs, walk
+from ssmc.ir.regions import Definition
+from ssmc.lower.pairs import pair
+from ssmc.partition.normal import POSITION
+
+HALVES = (":re", ":im")
+
+
+def expression(t: LayerText, d: Definition, wide: set[str]) -> str:
+    """The code of a value. `wide` collects those kept in float32, whatever the activations are."""
+    contraction = _is_contraction(d.node)
+    order = list(dict.fromkeys([*d.atoms, *(a for n in walk(d.node) for a in n.axes)]))
+    back = _back(t.layer.axes, d.axes, order)
+    like = t.locals(next(iter(t.layer.inputs)))
+    token = next((r.name for r in refs(d.node) if t.streams(r.name)), None)
+    if contraction and d.dtype == "complex" and len({f.dtype for f in factors(_body(d.node))}) > 1:
+        re, im = pair(d.node)
+        assert im is not None
+        printer = _printer(t, order, like, lambda code, r: f"_wide({code})" if t.streams(r.name) else code)
+        return _with(f"torch.complex({printer(re)}, {printer(im)})", back)
+    if contraction and d.dtype == "real" and token is not None:
+        dtype = f"{t.locals(token)}.dtype"
+        printer = _printer(t, order, like, lambda code, r: code if t.streams(r.name) else f"{code}.to({dtype})")
+        return _with(printer(d.node), back)
+    if isinstance(d.node, Reduce) and d.dtype == "real":
+        wide.add(d.name)
+        printer = _printer(t, order, like, lambda code, r: f"_wide({code})" if t.streams(r.name) else code)
+        return _with(printer(d.node), back)
+    code = _with(_printer(t, order, like, lambda code, r: code)(d.node), back)
+    mixed = any(r.name in wide or not t.streams(r.name) for r in refs(d.node))
+    if token is None or not mixed or d.dtype != "real" or isinstance(d.node, Relabel | Ref):
+        return code
+    return _with(code, f".to({like}.dtype)")
+
+
+def timeless(t: LayerText, node: Node, axes: tuple[str, ...], like: str) -> str:
+    """The code of an expression of parameters alone, down to the parameters; `like` is a tensor where it stands."""
+    if isinstance(node, Const):
+        return t.python(node)
+
+    def inline(n: Node) -> Node | None:
+        d = t.partition.definitions.get(n.name) if isinstance(n, Ref) else None
+        return None if d is None else b.substitute(d.node, inline)
+
+    whole = b.substitute(node, inline)
+    order = list(dict.fromkeys([*t.layer.axes.atoms(axes), *(a for n in walk(whole) for a in n.axes)]))
+    code = _printer(t, order, like, lambda code, r: code)(whole, t.layer.axes.atoms(axes))
+    return f"({_with(code, _back(t.layer.axes, axes, order))})"
+
+
+def _body(node: Node) -> Node:
+    assert isinstance(node, Reduce)
+    return node.body
+
+
+def _is_contraction(node: Node) -> bool:
+    """A sum of products of two factors with different axes."""
+    if not isinstance(node, Reduce) or node.op != "sum":
+        return False
+    parts = factors(node.body)
+    return len(parts) == 2 and parts[0].axes != parts[1].axes
+
+
+def _with(code: str, suffix: str) -> str:
+    """A method call on an expression."""
+    if not suffix:
+        return code
+    return (
+        f"{code}{suffix}"
+        if " " not in code.split("(")[0] and code.endswith((")", "]")) and _closed(code)
+        else f"({code}){suffix}"
+    )
+
+
+def _closed(code: str) -> bool:
+    """Whether the text is one call or subscript: its first bracket closes at its end."""
+    if code.isidentifier():
+        return True
+    depth = 0
+    for i, c in enumerate(code):
+        depth += c in "([{"
+        depth -= c in ")]}"
+        if depth == 0 and c in ")]}":
+            return i == len(code) - 1
+    return False
+
+
+def _printer(t: LayerText, order: Sequence[str], like: str, cast: Callable[[str, Ref], str]) -> TorchPrinter:
+    layer = t.layer
+
+    def name(r: Ref) -> str:
+        half = next((h for h in HALVES if r.name.endswith(h)), "")
+        own = r.name.removesuffix(half)
+        code = t.parameter(layer.params[own]) if own in layer.params else t.locals(own)
+        if own == POSITION:
+            code += f".to(_compute_dtype({like}))"
+        code += {"": "", ":re": ".real", ":im": ".imag"}[half]
+        return cast(code, Ref(r.axes, r.dtype, r.span, own, r.offset, r.init)) + _view(
+            layer.axes, t.dims_of(own), order, t.size_attribute
+        )
+
+    scalars = {a: f"self.{n}" for a, n in t.arg_names.items()}
+    streams = _streams(t)
+    return TorchPrinter(name, order, streams, scalars, t.size_attribute, like, f"_compute_dtype({like})")
+
+
+def _streams(t: LayerText) -> Callable[[Ref], bool]:
+    def streams(r: Ref) -> bool:
+        return t.streams(r.name.removesuffix(":re").removesuffix(":im"))
+
+    return streams
+
+
+def _view(axes: AxisTable, dims: Sequence[str], order: Sequence[str], size: Callable[[str], str]) -> str:
+    """From tensor dimensions to atoms in the order given."""
+    out = ""
+    for i, a in enumerate(dims):
+        parts = axes.atoms((a,))
+        if len(parts) > 1:
+            out += f".unflatten({i - len(dims)}, ({', '.join(size(p) for p in parts)}))"
+    atoms = axes.atoms(dims)
+    return out + _move(atoms, tuple(a for a in order if a in atoms))
+
+
+def _back(axes: AxisTable, dims: Sequence[str], order: Sequence[str]) -> str:
+    """From atoms in the order given to tensor dimensions."""
+    atoms = axes.atoms(dims)
+    out = _move(tuple(a for a in order if a in atoms), atoms)
+    for i in reversed(range(len(dims))):
+        parts = axes.atoms((dims[i],))
+        if len(parts) > 1:
+            at = i - len(dims)
+            out += f".flatten({at - len(parts) + 1}, {at})"
+    return out
+
+
+def _move(now: Sequence[str], want: Sequence[str]) -> str:
+    if tuple(now) == tuple(want):
+        return ""
+    n = len(now)
+    source = ", ".join(str(now.index(a) - n) for a in want)
+    target = ", ".join(str(i - n) for i in range(n))
+    return f".movedim(({source}), ({target}))"

@@ -1,0 +1,127 @@
+"""The data of a case: a layer with perturbed parameters, inputs, and the operands that its ops are really given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ssmc.explain.counts import Sizes
+from ssmc.ir.layer import Layer
+from ssmc.testing.case import Case
+from ssmc.testing.generated import Generated, Op
+
+_CONTROLS = ("initial_state", "return_state", "cu_seqlens", "backend")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One op's operands, its initial state (a tuple) and its numbers."""
+
+    op: Op
+    operands: dict[str, torch.Tensor]
+    state: tuple[torch.Tensor, ...]
+    numbers: dict[str, Any]
+
+
+def generator(case: Case) -> torch.Generator:
+    """The case's source of randomness."""
+    return torch.Generator().manual_seed(case.seed)
+
+
+def layer_ir(g: Generated, case: Case) -> Layer:
+    """The layer under the flags of a case."""
+    values = tuple(case.args.get(a.name, a.fixed) for a in g.plan.flags)
+    return next((v.partition.layer for v in g.plan.variants if v.values == values), g.plan.partition.layer)
+
+
+def make_layer(g: Generated, case: Case) -> Any:
+    """The layer in float64, its parameters moved a little, so that no zero or one of an initial value hides an error."""
+    torch.manual_seed(case.seed)
+    layer = g.layer(**case.args, dtype=torch.float64)
+    rng = generator(case)
+    with torch.no_grad():
+        for p in layer.parameters():
+            noise = torch.rand(p.shape, generator=rng, dtype=torch.float64) - 0.5
+            p.mul_(1 + 0.2 * noise).add_(torch.where(p == 0, 0.1 * noise, 0.0).to(p.dtype))
+    return layer
+
+
+def make_inputs(g: Generated, case: Case, layer: Any, rng: torch.Generator) -> dict[str, torch.Tensor]:
+    """A tensor for every declared input; those with a default stay near it, or away."""
+    ir = layer_ir(g, case)
+    sizes = Sizes(ir)
+    args = {a.name: case.args.get(a.name, getattr(layer, a.name, None)) for a in ir.args}
+    out: dict[str, torch.Tensor] = {}
+    for name, declared in ir.inputs.items():
+        shape = [case.batch, case.length, *(sizes.value(sizes.axis(a), args) or 1 for a in declared.axes)]  # type: ignore[arg-type]
+        noise = torch.randn(shape, generator=rng, dtype=torch.float64)
+        if declared.default is None:
+            out[name] = case.scale * noise
+            continue
+        near = sizes.compute(declared.default, args)  # type: ignore[arg-type]
+        if bool(torch.rand((), generator=rng) < 0.5) and near is not None and not isinstance(near, str):
+            out[name] = float(near) + 0.1 * noise.abs()
+    return out
+
+
+@contextmanager
+def _recorded(g: Generated, calls: dict[str, dict[str, Any]]) -> Iterator[None]:
+    """Within this, the ops note what they are called with."""
+    originals = {op.name: getattr(g.module, op.name) for op in g.ops}
+
+    def noting(name: str) -> Any:
+        def call(**given: Any) -> Any:
+            calls[name] = given
+            return originals[name](**given)
+
+        return call
+
+    try:
+        for name in originals:
+            setattr(g.module, name, noting(name))
+        yield
+    finally:
+        for name, function in originals.items():
+            setattr(g.module, name, function)
+
+
+def calls(g: Generated, case: Case) -> list[Call]:
+    """What each op is given when the layer sees unscaled inputs, then scaled; the initial states are random."""
+    layer, rng = make_layer(g, case), generator(case)
+    plain = Case(**{**vars(case), "scale": 1.0})
+    inputs = make_inputs(g, plain, layer, rng)
+    first = next(iter(layer_ir(g, case).inputs))
+    noted: dict[str, dict[str, Any]] = {}
+    finals: dict[str, Any] = {}
+    with _recorded(g, noted), torch.no_grad():
+        layer(inputs[first], **{k: v for k, v in inputs.items() if k != first})
+    out = []
+    for op in g.ops:
+        given = noted[op.name]
+        numbers = {k: v for k, v in given.items() if k not in op.roles and k not in _CONTROLS}
+        operands = {n: _scaled(given[n].detach(), case.scale if n in op.tokens else case.weights) for n in op.operands}
+        with torch.no_grad():
+            finals[op.name] = getattr(g.module, op.reference)(
+                **{n: given[n] for n in op.operands}, **numbers, return_state=True
+            )[1]
+        last = finals[op.name] if isinstance(finals[op.name], tuple) else (finals[op.name],)
+        state = tuple(_like(s, rng) for s in last)
+        out.append(Call(op, operands, state, numbers))
+    return out
+
+
+def _scaled(v: torch.Tensor, by: float) -> torch.Tensor:
+    return v.clone() if not (v.is_floating_point() or v.is_complex()) else v * by
+
+
+def _like(s: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """A random state of the size the layer's own states have."""
+    size = float(s.abs().max()) if s.numel() and bool(torch.isfinite(s).all()) else 1.0
+    noise = torch.randn(s.shape, generator=rng, dtype=torch.float64)
+    if s.is_complex():
+        noise = torch.complex(noise, torch.randn(s.shape, generator=rng, dtype=torch.float64))
+    return noise * (size or 1.0)

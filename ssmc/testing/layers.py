@@ -1,0 +1,139 @@
+"""Properties of the whole layer: its equations, and that a sequence may be cut, stepped and packed at will."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+
+from ssmc.testing.case import Case
+from ssmc.testing.compare import DOUBLE, Outcome, compare
+from ssmc.testing.data import generator, layer_ir, make_inputs, make_layer
+from ssmc.testing.generated import Generated
+
+Tensor = torch.Tensor
+_STEP = 1e-5
+_DIFFERENCES = 1e-5  # central differences of that step are good to about 1e-9
+
+
+def _start(g: Generated, case: Case) -> tuple[Any, dict[str, Tensor], str]:
+    """The layer, its inputs, and the name of the first."""
+    layer = make_layer(g, case)
+    inputs = make_inputs(g, case, layer, generator(case))
+    return layer, inputs, next(iter(layer_ir(g, case).inputs))
+
+
+def _call(layer: Any, inputs: dict[str, Tensor], first: str, **more: Any) -> Any:
+    with torch.no_grad():
+        return layer(inputs[first], **{n: v for n, v in inputs.items() if n != first}, **more)
+
+
+def _part(inputs: dict[str, Tensor], begin: int, end: int) -> dict[str, Tensor]:
+    return {n: v[:, begin:end] for n, v in inputs.items()}
+
+
+def equations(g: Generated, case: Case) -> list[Outcome]:
+    """The layer against the equations of its spec, evaluated one by one in numpy."""
+    from ssmc.ir.run import run_layer
+
+    layer, inputs, first = _start(g, case)
+    params = {k: v.detach().numpy() for k, v in layer.state_dict().items()}
+    arrays = {n: v.numpy() for n, v in inputs.items()}
+    wanted, _, _ = run_layer(layer_ir(g, case), {first: arrays.pop(first), **arrays}, params, dict(case.args))
+    got = _call(layer, inputs, first)
+    return [compare(["output"], [got], [torch.from_numpy(wanted.copy())], DOUBLE)]
+
+
+def derivatives(g: Generated, case: Case) -> list[Outcome]:
+    """The layer's gradients, through its modules and its last state too, against central differences of its output."""
+    layer, inputs, first = _start(g, case)
+    rng = generator(case)
+    more = {"return_state": True} if g.continues else {}
+    leaves = {n: v.requires_grad_() for n, v in inputs.items()} | dict(layer.named_parameters())
+    leaves = {n: v for n, v in leaves.items() if v.requires_grad}
+
+    def outputs() -> list[Tensor]:
+        y = layer(inputs[first], **{n: v for n, v in inputs.items() if n != first}, **more)
+        return [v for v in ((y[0], *y[1]) if g.continues else (y,)) if v.is_floating_point() or v.is_complex()]
+
+    weights: list[Tensor] = []
+
+    def total() -> Tensor:
+        found = [torch.view_as_real(v) if v.is_complex() else v for v in outputs()]
+        if not weights:
+            weights.extend(torch.randn(v.shape, generator=rng, dtype=torch.float64) for v in found)
+        return torch.stack([(v * w).sum() for v, w in zip(found, weights, strict=True)]).sum()
+
+    value = total()
+    grads = torch.autograd.grad(value, list(leaves.values()), allow_unused=True) if value.requires_grad else []
+    got, wanted = [], []
+    for leaf, grad in zip(leaves.values(), grads, strict=False):
+        way = torch.randn(leaf.shape, generator=rng, dtype=torch.float64)
+        got.append(torch.zeros((), dtype=torch.float64) if grad is None else (grad * way).sum())
+        with torch.no_grad():
+            ends = []
+            for by in (_STEP, -2 * _STEP):
+                leaf.add_(by * way)
+                ends.append(total())
+            leaf.add_(_STEP * way)
+        wanted.append((ends[0] - ends[1]) / (2 * _STEP))
+    names = [f"gradient of `{n}`" for n in leaves][: len(got)]
+    return [compare(names, got, wanted, _DIFFERENCES, 1e-2)]
+
+
+def splits(g: Generated, case: Case) -> list[Outcome]:
+    """A sequence cut at random, the state carried over, against the sequence as a whole."""
+    layer, inputs, first = _start(g, case)
+    whole, last = _call(layer, inputs, first, return_state=True)
+    rng = random.Random(case.seed)
+    cuts = sorted(rng.randint(0, case.length) for _ in range(rng.randint(1, 4)))
+    state, parts = None, []
+    for begin, end in zip([0, *cuts], [*cuts, case.length], strict=True):
+        y, state = _call(layer, _part(inputs, begin, end), first, state=state, return_state=True)
+        parts.append(y)
+    assert state is not None
+    names = ["output", *(f"state `{n}`" for n in last._fields)]
+    return [compare(names, [torch.cat(parts, 1), *state], [whole, *last], DOUBLE)]
+
+
+def steps(g: Generated, case: Case) -> list[Outcome]:
+    """Token by token with `step` against the sequence as a whole."""
+    layer, inputs, first = _start(g, case)
+    whole, last = _call(layer, inputs, first, return_state=True)
+    state, parts = layer.init_state(case.batch), []
+    for t in range(case.length):
+        token = {n: v[:, t] for n, v in inputs.items()}
+        with torch.no_grad():
+            y, state = layer.step(token.pop(first), state, **token)
+        parts.append(y)
+    joined = torch.stack(parts, 1) if parts else whole
+    names = ["output", *(f"state `{n}`" for n in last._fields)]
+    return [compare(names, [joined, *state], [whole, *last], DOUBLE)]
+
+
+def packed(g: Generated, case: Case) -> list[Outcome]:
+    """Sequences packed behind one another, some of them empty, against each by itself."""
+    layer, inputs, first = _start(g, case)
+    rng = random.Random(case.seed)
+    inner = sorted(rng.randint(0, case.length) for _ in range(rng.randint(0, 3)))
+    bounds = sorted([0, *inner, *rng.sample([*inner, 0, case.length], 1), case.length])
+    row = {n: v[:1] for n, v in inputs.items()}
+    cu = torch.tensor(bounds, dtype=torch.int64)
+    more = {"return_state": True} if g.continues else {}
+    got = _call(layer, row, first, cu_seqlens=cu, **more)
+    alone = [_call(layer, _part(row, b, e), first, **more) for b, e in zip(bounds[:-1], bounds[1:], strict=True)]
+    if not g.continues:
+        return [compare(["output"], [got], [torch.cat(alone, 1)], DOUBLE)]
+    whole = torch.cat([y for y, _ in alone], 1)
+    last = [torch.cat(v, 0) for v in zip(*(s for _, s in alone), strict=True)]
+    names = ["output", *(f"state `{n}`" for n in got[1]._fields)]
+    return [compare(names, [got[0], *got[1]], [whole, *last], DOUBLE)]
+
+
+def rows(g: Generated, case: Case) -> list[Outcome]:
+    """Each sequence of a batch against itself alone."""
+    layer, inputs, first = _start(g, case)
+    whole = _call(layer, inputs, first)
+    alone = [_call(layer, {n: v[i : i + 1] for n, v in inputs.items()}, first) for i in range(case.batch)]
+    return [compare(["output"], [whole], [torch.cat(alone, 0)], DOUBLE)]

@@ -1,0 +1,100 @@
+"""Runs a spec's kernels in Triton's interpreter against the token loop in float64. `python interpreted.py < job.json`.
+
+The interpreter must be chosen before triton is imported, so this is a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import warnings
+
+os.environ["TRITON_INTERPRET"] = "1"
+
+
+def main() -> None:
+    job = json.load(sys.stdin)
+    import torch
+
+    import ssmc
+    from tests import harness
+
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    out = {}
+    for name, spec in job["specs"].items():
+        start = time.time()
+        try:
+            module = ssmc.load(spec["text"])
+            out[name] = {}
+            for case in spec["cases"]:
+                out[name].update(one(harness, torch, module, spec, case))
+        except Exception as error:
+            import traceback
+
+            out[name] = {"failed": "".join(traceback.format_exception(error))[-2500:]}
+        print(name, f"{time.time() - start:.1f} s", file=sys.stderr)
+    json.dump(out, sys.stdout)
+
+
+def one(harness, torch, module, spec, case):
+    """Worst relative errors of one case: rows, tokens, whether packed, with or without states."""
+    torch.manual_seed(0)
+    layer = harness.layer_of(module)(*spec.get("arguments", [6]), **spec.get("keywords", {}))
+    with torch.no_grad():
+        for p in layer.parameters():
+            p.add_(0.3 * torch.randn_like(p))
+    packed = case.get("cu_seqlens")
+    rows, T = (1, packed[-1]) if packed else (case.get("rows", 2), case["T"])
+    u = torch.randn(rows, T, *spec.get("inner", [spec.get("arguments", [6])[0]]))
+    cu = torch.tensor(packed, dtype=torch.int32) if packed else None
+    before = cut(module, case["pieces"]) if case.get("pieces") else {}
+    errors = {}
+    more = {k: torch.randn(rows, T, *v) for k, v in spec.get("inputs", {}).items()}
+    for call in harness.capture(module, layer, u, **({"cu_seqlens": cu} if packed else {}), **more):
+        if case.get("strides"):
+            for k in call.tokens():
+                v = call.operands[k]
+                wide = torch.full((v.shape[1], v.shape[0], *v.shape[2:]), float("nan")) if v.is_floating_point() else None
+                if wide is not None:
+                    wide = wide.transpose(0, 1)
+                    wide.copy_(v)
+                    call.operands[k] = wide
+        states = harness.random_states(call, len(packed) - 1 if packed else rows, torch.float32, "cpu") if case.get("states") else None
+        found = harness.compare(call, torch.float32, states, "triton", cu)
+        errors |= {f"{case} {call.op} {k}": v for k, v in found.items()}
+        if case.get("step"):
+            errors |= step(harness, torch, call)
+    vars(module).update(before)
+    return errors
+
+
+def step(harness, torch, call):
+    """One token in place against the reference."""
+    stem = call.op.removesuffix("_op")
+    first = {k: (v[:, :1] if k in call.tokens() else v) for k, v in call.operands.items()}
+    rows = next(first[k].shape[0] for k in call.tokens())
+    states = harness.random_states(call, rows, torch.float32, "cpu")
+    many = states if isinstance(states, tuple) else (states,)
+    want, last = call.reference(**first, **call.numbers, initial_state=states, return_state=True)
+    given = tuple(v.clone() for v in many)
+    got = getattr(call.module, f"_{stem}_triton_step")(*first.values(), *given, *call.numbers.values())
+    results = got if isinstance(got, tuple) else (got,)
+    wants = want if isinstance(want, tuple) else (want,)
+    lasts = last if isinstance(last, tuple) else (last,)
+    pairs = [*zip(results, wants, strict=True), *zip(given, lasts, strict=True)]
+    return {f"step {call.op} {i}": harness.error(a, b, False) for i, (a, b) in enumerate(pairs)}
+
+
+def cut(module, pieces):
+    """Make the configuration of every op that can cut time; gives back what was there."""
+    found = {n: f for n, f in vars(module).items() if n.startswith("choose_") and hasattr(module, f"_{n.removeprefix('choose_')}_starts")}
+    for name, original in found.items():
+        setattr(module, name, lambda *a, _original=original: _original(*a)._replace(pieces=pieces, tokens=2))
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Little specs, each for one thing the kernel generator must get right."""
+
+from __future__ import annotations
+
+HEAD = "edition 1\nlayer {name}({args})\n"
+
+SPECS: dict[str, str] = {
+    # one axis, a coefficient that does not depend on the token
+    "leaky": """layer Leaky(d_model)
+  input u[d_model]
+  param rate[d_model] = 1
+  a = exp(-softplus(rate))
+  state h[d_model]: h = a * prev(h) + (1 - a) * u
+  return h
+""",
+    # two inner axes, summed together; operands on either
+    "two_inner": """layer TwoInner(d_model, n = 3, m = 5)
+  axis E = d_model
+  input u[d_model]
+  linear proj(u -> x[E], k[n], g[m], q[n], dt_raw[E], bias = false)
+  param A[E, n, m] = -1
+  dt = softplus(dt_raw)
+  state h[E, n, m]: h = exp(-dt * exp(A)) * prev(h) + x * k * g
+  y = sum[n, m](h * q)
+  return y
+""",
+    # state [H, P, N], operands and parameters on H alone
+    "heads": """layer Heads(d_model, h = 2, n = 3)
+  axis H = h, P = d_model // h, N = n
+  axis E = H * P
+  input u[d_model]
+  linear proj(u -> x[E], z[E], B[N], C[N], dt_raw[H], bias = false)
+  param A_log[H] = 0
+  param D[H] = 1
+  param bias[H] = 0
+  dt = softplus(dt_raw + bias)
+  xs[H, P] = x
+  state s[H, P, N]: s = exp(-dt * exp(A_log)) * prev(s) + dt * xs * B
+  y[H, P] = sum[N](C * s) + D * xs
+  out = y * silu(z)
+  linear out_proj(out -> [d_model], bias = false)
+  return out_proj
+""",
+    # class P: two states that depend on each other, not linear
+    "coupled": """layer Coupled(d_model)
+  axis E = d_model
+  input u[d_model]
+  linear proj(u -> a[E], x[E], r[E])
+  param w[E] = 0.5
+  state c[E]: c = sigmoid(a + w * prev(h)) * prev(c) + x
+  state h[E]: h = sigmoid(r) * tanh(c) + 0.1 * prev(h)
+  return h * r
+""",
+    # complex state, complex parameters
+    "complex_state": """layer ComplexState(d_model, n = 3)
+  axis N = n
+  input u[d_model]
+  param A_log[d_model, N] = 0
+  param A_im[d_model, N] = 1 + index(N)
+  param C[d_model, N] complex = complex(1, 0.5)
+  param B[N] complex = complex(1, -0.5)
+  param log_dt[d_model] = -1
+  A = complex(-exp(A_log), A_im)
+  state h[d_model, N]: h' = A * h + B * u by zoh, step exp(log_dt)
+  y = 2 * sum[N](re(C * h))
+  return y + u
+""",
+    # backward in time
+    "reverse": """layer Reverse(d_model)
+  axis E = d_model
+  input u[d_model]
+  linear proj(u -> a[E], x[E], q[E])
+  b[E] = sigmoid(a) * next(b) + x
+  return b * silu(q)
+""",
+    # a starting value that is a parameter
+    "init": """layer Init(d_model)
+  axis E = d_model
+  input u[d_model]
+  linear proj(u -> a[E], x[E])
+  param first[E] = 0.3
+  state h[E]: h = sigmoid(a) * prev(h, first) + x * (1 + prev(h, first))
+  return h
+""",
+    # reads before and after, two results
+    "two_results": """layer TwoResults(d_model, n = 3)
+  axis E = d_model, N = n
+  input u[d_model]
+  linear proj(u -> x[E], k[N], q[N], w_raw[N], bias = false)
+  param bonus[E, N] = 0.5
+  w = exp(-softplus(w_raw))
+  state s[E, N]: s = w * prev(s) + x * k
+  y = sum[N](q * (prev(s) + bonus * (x * k)))
+  z = sum[N](s * s)
+  linear p(y -> a[d_model])
+  linear r(z -> b[d_model])
+  return a * b
+""",
+    # a maximum: class P with where, comparisons and a clamp
+    "stabilised": """layer Stabilised(d_model)
+  axis E = d_model
+  input u[d_model]
+  linear proj(u -> k[E], v[E], w[E], f[E])
+  state m[E]: m = max(prev(m) + log_sigmoid(f), k)
+  state s[E]: s = exp(prev(m) + log_sigmoid(f) - m) * prev(s) + exp(k - m) * v
+  return where(w > 0, s, tanh(s)) * clip(w, -1, 1)
+""",
+}

@@ -1,0 +1,16 @@
+"""Options of the whole suite. Golden files are rewritten on purpose only, and never by a machine that judges them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite golden files instead of comparing with them")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--update-golden") and os.environ.get("CI", "").lower() in ("1", "true"):
+        raise pytest.UsageError("--update-golden is refused in CI")
