@@ -11,10 +11,12 @@ CALLS = {
     "exp": "tl_exp(@0)", "expm1": "tl_expm1(@0)", "log": "tl.log(@0)", "log1p": "tl_log1p(@0)", "sin": "tl_sin(@0)",
     "cos": "tl_cos(@0)", "tanh": "tl_tanh(@0)", "sqrt": "tl.sqrt(@0)", "rsqrt": "tl.rsqrt(@0)", "sign": "tl_sign(@0)",
     "sigmoid": "tl_sigmoid(@0)", "log_sigmoid": "tl_log_sigmoid(@0)", "softplus": "tl_softplus(@0)",
-    "inv_softplus": "tl_inv_softplus(@0)", "silu": "tl_silu(@0)", "gelu": "tl_gelu(@0)", "gelu_tanh": "tl_gelu_tanh(@0)",
+    "inv_softplus": "tl_inv_softplus(@0)", "silu": "tl_silu(@0)", "gelu": "tl_gelu(@0)",
+    "gelu_tanh": "tl_gelu_tanh(@0)",
     "relu": "tl.maximum(@0, 0.0)", "elu": "tl_elu(@0)", "erf": "tl.erf(@0)", "floor": "tl.floor(@0)",
     "ceil": "tl.ceil(@0)", "round": "tl_round(@0)", "abs": "tl.abs(@0)", "phi1": "tl_phi1(@0)",
-    "phi1_slope": "tl_phi1_slope(@0)", "sqrt_clip": "tl.sqrt(@0)", "mod": "tl_mod(@0, @1)", "floordiv": "tl_floordiv(@0, @1)",
+    "phi1_slope": "tl_phi1_slope(@0)", "sqrt_clip": "tl.sqrt(@0)", "mod": "tl_mod(@0, @1)",
+    "floordiv": "tl_floordiv(@0, @1)",
     "pow": "tl_pow(@0, @1)", "min": "tl.minimum(@0, @1)", "max": "tl.maximum(@0, @1)",
 }  # fmt: skip
 
