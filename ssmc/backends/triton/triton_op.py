@@ -70,6 +70,7 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
         step=k.step,
         back=k.back,
         hoist=k.hoist(loc),
+        hoist_once=k.hoist(loc, fine=False),
         fields=fields,
         states=k.states(),
         keeps_before=k.reads_before(),
