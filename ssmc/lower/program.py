@@ -32,6 +32,8 @@ def lower(c: Classified) -> Program:
     shared = share([hoisted, prologue, update, epilogue, *sections])
     used = {n.name for section in shared[:4] for let in section for n in walk(let.node) if isinstance(n, Ref)}
     kept = tuple(leaf for leaf in leaves if leaf.name in used)
+    if not any(leaf.operand.streams for leaf in kept):  # an operand that only tells how many tokens there are
+        kept = (next(leaf for leaf in leaves if leaf.operand.streams), *kept)
     return Program(
         recurrence=r,
         structure=c.structure,
@@ -222,7 +224,7 @@ def _gradient(tape: Tape, lets: list[Let], name: str, atoms: tuple[str, ...], to
     if isinstance(total, Ref) and total.axes == atoms and total.name.startswith("d:"):
         return total.name
     own = cotangent_name(name)
-    if any(let.name == own for let in lets) or own in (n for let in lets for n in [let.name]):
+    if any(let.name == own for let in lets) or any(isinstance(n, Ref) and n.name == own for n in walk(total)):
         own += ":total"
     lets.append(Let(own, total.axes, total, span))
     return own
