@@ -67,6 +67,18 @@ def _run(source: Source, options: Options, until: str) -> Compilation:
     if layer is None or until == "layer":
         return Compilation(source, tuple(sink), spec, layer)
 
+    try:
+        return _finish(layer, spec, source, options, sink, until)
+    except RecursionError:  # a last resort: sema bounds the depth of expressions far below what any phase can take
+        sink.report(
+            "SSM0226", "an expression nests too deep", spec.name.span, "too deep to be worked out",
+            help="give parts of the equations names of their own",
+        )  # fmt: skip
+        return Compilation(source, tuple(sink), spec, layer)
+
+
+def _finish(layer: Layer, spec: Spec, source: Source, options: Options, sink: Sink, until: str) -> Compilation:
+    """From the layer to the text."""
     from ssmc.partition.partition import partition
 
     parts = partition(layer, sink)  # Layer -> Partition

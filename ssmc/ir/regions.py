@@ -39,6 +39,11 @@ class Operand:
     token: bool
     span: Span
 
+    @property
+    def streams(self) -> bool:
+        """Whether it is a number a token: neither a condition nor the token's position `t`, which have another dtype."""
+        return self.token and self.dtype != "bool" and self.name != "t"
+
 
 @dataclass(frozen=True, slots=True)
 class Carried:

@@ -31,10 +31,9 @@ def lower(c: Classified) -> Program:
     adjoint, sections = _adjoint(leaves, fields, hoisted, prologue, update, epilogue, results)
     shared = share([hoisted, prologue, update, epilogue, *sections])
     used = {n.name for section in shared[:4] for let in section for n in walk(let.node) if isinstance(n, Ref)}
-    clock = next(leaf.name for leaf in leaves if leaf.operand.token)  # tells batch and time if no other leaf does
     kept = tuple(leaf for leaf in leaves if leaf.name in used)
-    if not any(leaf.operand.token for leaf in kept):
-        kept = tuple(leaf for leaf in leaves if leaf.name in used or leaf.name == clock)
+    if not any(leaf.operand.streams for leaf in kept):  # an operand that only tells how many tokens there are
+        kept = (next(leaf for leaf in leaves if leaf.operand.streams), *kept)
     return Program(
         recurrence=r,
         structure=c.structure,
