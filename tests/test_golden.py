@@ -1,4 +1,4 @@
-"""The generated file of every shipped spec, as text: a change of the output is seen, read and committed. And each one runs.
+"""The generated file of every shipped spec, as text: a change of the output is seen, read and committed. And each runs.
 
 `pytest --update-golden` rewrites them (`tests/conftest.py`).
 """
@@ -36,7 +36,9 @@ def test_text(spec: Path, request: pytest.FixtureRequest) -> None:
         pytest.fail(f"{golden.relative_to(ROOT)} is missing; {ADVICE}", pytrace=False)
     kept = golden.read_text(encoding="utf-8")
     if found != kept:
-        diff = list(difflib.unified_diff(kept.split("\n"), found.split("\n"), "golden", "generated now", lineterm="", n=1))
+        diff = list(
+            difflib.unified_diff(kept.split("\n"), found.split("\n"), "golden", "generated now", lineterm="", n=1)
+        )
         pytest.fail("\n".join([f"{spec.name} compiles to another file; {ADVICE}", *diff[:40]]), pytrace=False)
 
 

@@ -1,5 +1,5 @@
-"""The package as a user gets it: a wheel with its data files, installed alone, compiles the same bytes; and what it writes
-needs torch and nothing else.
+"""The package as a user gets it: a wheel with its data files, installed alone, compiles the same bytes; and what it
+writes needs torch and nothing else.
 """
 
 from __future__ import annotations
@@ -35,19 +35,33 @@ def call(*argv: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProces
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("hatchling", reason="the test extra is not installed")
     out = tmp_path_factory.mktemp("wheel")
-    call(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "--no-index", "-w", out, ROOT, cwd=out)
+    call(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-build-isolation",
+        "--no-deps",
+        "--no-index",
+        "-w",
+        out,
+        ROOT,
+        cwd=out,
+    )
     (found,) = out.glob("*.whl")
     return found
 
 
 @pytest.fixture(scope="module")
 def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` of an environment with the wheel in it; what it needs is found where this one has it, behind the wheel."""
+    """The `bin` of an environment with the wheel in it; what it needs is found where this one has it."""
     folder = tmp_path_factory.mktemp("venv")
     venv.create(folder, with_pip=False)
     python = folder / "bin" / "python"
     call(
-        sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", "--ignore-installed", wheel,
+        sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index",
+        "--ignore-installed", wheel,
         cwd=folder,
     )  # fmt: skip
     (packages,) = folder.glob("lib/python*/site-packages")
@@ -151,5 +165,7 @@ def test_cold_times_of_the_installed_command(home: Path, tmp_path: Path, capsys:
             call(home / "ssmc", *commands[name], cwd=tmp_path)
             times.append(time.perf_counter() - start)
         with capsys.disabled():
-            print(f"\nssmc {name} specs/mamba.ssm: {min(times):.2f} s, at most {max(times):.2f} s ({allowed} s allowed)")
+            print(
+                f"\nssmc {name} specs/mamba.ssm: {min(times):.2f} s, at most {max(times):.2f} s ({allowed} s allowed)"
+            )
         assert min(times) < 3 * allowed

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from ssmc.ir import build as b
-from ssmc.ir.expr import Const, Node, Pointwise, Ref, fold, rebuild, walk
+from ssmc.ir.expr import Const, Node, Pointwise, Ref, const, fold, rebuild, walk
 from ssmc.ir.program import Let
 
 Term = tuple[int, list[Node]]
@@ -139,8 +139,8 @@ def _product(parts: Sequence[Node]) -> Node:
         else:
             out = x if out is None else b.mul(out, x)
     if out is None:
-        return b.const(number)
-    return out if number == 1 else b.mul(b.const(number), out)
+        return const(number)
+    return out if number == 1 else b.mul(const(number), out)
 
 
 def _added(terms: Sequence[tuple[int, Node]]) -> Node:

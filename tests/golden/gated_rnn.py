@@ -106,7 +106,7 @@ def gated_rnn_reference(x, z_raw, r_raw, a, *, initial_state=None, return_state=
         h = z * h + (1 - z) * torch.tanh(x[:, t] + r * a * h)  # gated_rnn.ssm:20
         h_all.append(h[:, None])
     h_all = torch.cat([x.new_empty(rows, 0, E)] + h_all, 1).to(y_dtype)
-    return (h_all, h) if return_state else (h_all)
+    return (h_all, h) if return_state else h_all
 
 
 # ----------------------------------------------------------------------------------------------------------------------

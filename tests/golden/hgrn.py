@@ -97,7 +97,7 @@ def hgrn_reference(i_, f_raw, lower_bound, *, initial_state=None, return_state=F
         h = f * h + (1 - f) * F.silu(i_[:, t])  # hgrn.ssm:21
         h_all.append(h[:, None])
     h_all = torch.cat([i_.new_empty(rows, 0, E)] + h_all, 1).to(y_dtype)
-    return (h_all, h) if return_state else (h_all)
+    return (h_all, h) if return_state else h_all
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -556,7 +556,7 @@ if triton is not None:
         p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
         p_f_raw = f_raw + i_b * s_f_rawb + (bos + i_t) * s_f_rawt
         b_lower_bound = tl.load(lower_bound + o_e, mask=m_e, other=0.0).to(tl.float32)
-        b_c_1 = hgrn_hoist(b_lower_bound)
+        b_c_1 = hgrn_hoist(b_lower_bound.to(tl.float64)).to(tl.float32)
         if h0 is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
@@ -625,7 +625,7 @@ if triton is not None:
         p_d_f_raw = d_f_raw + (i_b * T + bos + i_t) * E
         p_hs = hs + i_k * E
         b_lower_bound = tl.load(lower_bound + o_e, mask=m_e, other=0.0).to(tl.float32)
-        b_c_1 = hgrn_hoist(b_lower_bound)
+        b_c_1 = hgrn_hoist(b_lower_bound.to(tl.float64)).to(tl.float32)
         b_d_c_1 = tl.zeros([BE], tl.float32)
         b_d_lower_bound = tl.zeros([BE], tl.float32)
         if d_hT is not None:
@@ -711,7 +711,7 @@ if triton is not None:
         p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
         p_f_raw = f_raw + i_b * s_f_rawb + (bos + i_t) * s_f_rawt
         b_lower_bound = tl.load(lower_bound + o_e, mask=m_e, other=0.0).to(tl.float32)
-        b_c_1 = hgrn_hoist(b_lower_bound)
+        b_c_1 = hgrn_hoist(b_lower_bound.to(tl.float64)).to(tl.float32)
         b_h_product = tl.full([BE], 1.0, tl.float32)
         b_h = tl.zeros([BE], tl.float32)
         for i_j in range(0, n_t, BT):
@@ -750,7 +750,7 @@ if triton is not None:
         p_f_raw = f_raw + i_b * s_f_rawb + (bos + i_t) * s_f_rawt
         p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
         b_lower_bound = tl.load(lower_bound + o_e, mask=m_e, other=0.0).to(tl.float32)
-        b_c_1 = hgrn_hoist(b_lower_bound)
+        b_c_1 = hgrn_hoist(b_lower_bound.to(tl.float64)).to(tl.float32)
         b_d_h = tl.zeros([BE], tl.float32)
         for i_j in range(0, n_t, BT):
             f_raws = ()

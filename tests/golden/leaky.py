@@ -94,7 +94,7 @@ def leaky_reference(u, rate, *, initial_state=None, return_state=False, cu_seqle
         h = a * h + (1 - a) * u[:, t]  # leaky.ssm:14
         h_all.append(h[:, None])
     h_all = torch.cat([u.new_empty(rows, 0, d_model)] + h_all, 1).to(y_dtype)
-    return (h_all, h) if return_state else (h_all)
+    return (h_all, h) if return_state else h_all
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -523,7 +523,9 @@ if triton is not None:
         m_c = o_c < d_model
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
         b_rate = tl.load(rate + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_a, b_c_1 = leaky_hoist(b_rate)
+        b_a, b_c_1 = leaky_hoist(b_rate.to(tl.float64))
+        b_a = b_a.to(tl.float32)
+        b_c_1 = b_c_1.to(tl.float32)
         if h0 is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * d_model + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
@@ -585,7 +587,9 @@ if triton is not None:
         p_d_u = d_u + (i_b * T + bos + i_t) * d_model
         p_hs = hs + i_k * d_model
         b_rate = tl.load(rate + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_a, b_c_1 = leaky_hoist(b_rate)
+        b_a, b_c_1 = leaky_hoist(b_rate.to(tl.float64))
+        b_a = b_a.to(tl.float32)
+        b_c_1 = b_c_1.to(tl.float32)
         b_d_a = tl.zeros([Bd_model], tl.float32)
         b_d_c_1 = tl.zeros([Bd_model], tl.float32)
         if d_hT is not None:
@@ -618,7 +622,7 @@ if triton is not None:
             p_hs -= d_model
 
         b_rate = tl.load(rate + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_d_rate = leaky_hoist_vjp(b_rate, b_d_a, b_d_c_1)
+        b_d_rate = leaky_hoist_vjp(b_rate.to(tl.float64), b_d_a, b_d_c_1)
         tl.store(d_rate + (i_s * NP + i_p) * d_model + o_c, b_d_rate, mask=m_c)
         if d_h0 is not None:
             if i_p == 0:
@@ -664,7 +668,9 @@ if triton is not None:
         m_c = o_c < d_model
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
         b_rate = tl.load(rate + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_a, b_c_1 = leaky_hoist(b_rate)
+        b_a, b_c_1 = leaky_hoist(b_rate.to(tl.float64))
+        b_a = b_a.to(tl.float32)
+        b_c_1 = b_c_1.to(tl.float32)
         b_h_product = tl.full([Bd_model], 1.0, tl.float32)
         b_h = tl.zeros([Bd_model], tl.float32)
         for i_j in range(0, n_t, BT):
@@ -699,7 +705,9 @@ if triton is not None:
         i_t += n_t - 1  # token j of a block is the j-th from its end
         p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
         b_rate = tl.load(rate + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_a, b_c_1 = leaky_hoist(b_rate)
+        b_a, b_c_1 = leaky_hoist(b_rate.to(tl.float64))
+        b_a = b_a.to(tl.float32)
+        b_c_1 = b_c_1.to(tl.float32)
         b_d_h = tl.zeros([Bd_model], tl.float32)
         for i_j in range(0, n_t, BT):
             g_hs = ()

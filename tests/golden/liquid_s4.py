@@ -129,7 +129,7 @@ def liquid_s4_reference(u, log_dt, log_A_real, A_imag, B, C, D, *, initial_state
         output_linear_in = F.gelu(y)  # liquid_s4.ssm:30
         output_linear_in_all.append(output_linear_in[:, None])
     output_linear_in = torch.cat([u.new_empty(rows, 0, H)] + output_linear_in_all, 1).to(y_dtype)
-    return (output_linear_in, x) if return_state else (output_linear_in)
+    return (output_linear_in, x) if return_state else output_linear_in
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -802,7 +802,11 @@ if triton is not None:
         b_C_re = tl.load(C + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
         b_C_im = tl.load(C + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_h, mask=m_h, other=0.0).to(tl.float32)
-        b_A_bar_re, b_A_bar_im, b_B_bar_re, b_B_bar_im = liquid_s4_hoist(b_log_dt, b_log_A_real, b_A_imag, b_B_re, b_B_im)
+        b_A_bar_re, b_A_bar_im, b_B_bar_re, b_B_bar_im = liquid_s4_hoist(b_log_dt.to(tl.float64), b_log_A_real.to(tl.float64), b_A_imag.to(tl.float64), b_B_re.to(tl.float64), b_B_im.to(tl.float64))
+        b_A_bar_re = b_A_bar_re.to(tl.float32)
+        b_A_bar_im = b_A_bar_im.to(tl.float32)
+        b_B_bar_re = b_B_bar_re.to(tl.float32)
+        b_B_bar_im = b_B_bar_im.to(tl.float32)
         if x0 is not None:
             b_x_re = tl.load(x0 + (i_s * NP + i_p) * (2 * H * N) + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
         else:
@@ -882,7 +886,11 @@ if triton is not None:
         b_C_re = tl.load(C + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
         b_C_im = tl.load(C + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_h, mask=m_h, other=0.0).to(tl.float32)
-        b_A_bar_re, b_A_bar_im, b_B_bar_re, b_B_bar_im = liquid_s4_hoist(b_log_dt, b_log_A_real, b_A_imag, b_B_re, b_B_im)
+        b_A_bar_re, b_A_bar_im, b_B_bar_re, b_B_bar_im = liquid_s4_hoist(b_log_dt.to(tl.float64), b_log_A_real.to(tl.float64), b_A_imag.to(tl.float64), b_B_re.to(tl.float64), b_B_im.to(tl.float64))
+        b_A_bar_re = b_A_bar_re.to(tl.float32)
+        b_A_bar_im = b_A_bar_im.to(tl.float32)
+        b_B_bar_re = b_B_bar_re.to(tl.float32)
+        b_B_bar_im = b_B_bar_im.to(tl.float32)
         b_d_A_bar_re = tl.zeros([BH, BN], tl.float32)
         b_d_A_bar_im = tl.zeros([BH, BN], tl.float32)
         b_d_B_bar_re = tl.zeros([BH, BN], tl.float32)
@@ -936,7 +944,7 @@ if triton is not None:
         b_A_imag = tl.load(A_imag + o_hn, mask=m_hn, other=0.0).to(tl.float32)
         b_B_re = tl.load(B + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
         b_B_im = tl.load(B + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
-        b_d_log_dt, b_d_log_A_real, b_d_A_imag, b_d_B_re, b_d_B_im, b_d_C_re, b_d_C_im, b_d_D = liquid_s4_hoist_vjp(b_log_dt, b_log_A_real, b_A_imag, b_B_re, b_B_im, b_d_A_bar_im, b_d_A_bar_re, b_d_B_bar_im, b_d_B_bar_re, b_d_C_im, b_d_C_re, b_d_D, N)
+        b_d_log_dt, b_d_log_A_real, b_d_A_imag, b_d_B_re, b_d_B_im, b_d_C_re, b_d_C_im, b_d_D = liquid_s4_hoist_vjp(b_log_dt.to(tl.float64), b_log_A_real.to(tl.float64), b_A_imag.to(tl.float64), b_B_re.to(tl.float64), b_B_im.to(tl.float64), b_d_A_bar_im, b_d_A_bar_re, b_d_B_bar_im, b_d_B_bar_re, b_d_C_im, b_d_C_re, b_d_D, N)
         tl.store(d_log_dt + (i_s * NP + i_p) * H + o_h, b_d_log_dt, mask=m_h)
         tl.store(d_log_A_real + (i_s * NP + i_p) * (H * N) + o_hn, b_d_log_A_real, mask=m_hn)
         tl.store(d_A_imag + (i_s * NP + i_p) * (H * N) + o_hn, b_d_A_imag, mask=m_hn)
@@ -1019,7 +1027,11 @@ if triton is not None:
         b_C_re = tl.load(C + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
         b_C_im = tl.load(C + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_h, mask=m_h, other=0.0).to(tl.float32)
-        b_A_bar_re, b_A_bar_im, b_B_bar_re, b_B_bar_im = liquid_s4_hoist(b_log_dt, b_log_A_real, b_A_imag, b_B_re, b_B_im)
+        b_A_bar_re, b_A_bar_im, b_B_bar_re, b_B_bar_im = liquid_s4_hoist(b_log_dt.to(tl.float64), b_log_A_real.to(tl.float64), b_A_imag.to(tl.float64), b_B_re.to(tl.float64), b_B_im.to(tl.float64))
+        b_A_bar_re = b_A_bar_re.to(tl.float32)
+        b_A_bar_im = b_A_bar_im.to(tl.float32)
+        b_B_bar_re = b_B_bar_re.to(tl.float32)
+        b_B_bar_im = b_B_bar_im.to(tl.float32)
         b_x_re_product = tl.full([BH, BN], 1.0, tl.float32)
         b_x_im_product = tl.full([BH, BN], 0.0, tl.float32)
         b_x_re = tl.zeros([BH, BN], tl.float32)

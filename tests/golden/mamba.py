@@ -129,7 +129,7 @@ def mamba_reference(z, B, C, dt_raw, x, A_log, D, *, initial_state=None, return_
         out_proj_in = y * F.silu(z[:, t])  # mamba.ssm:26
         out_proj_in_all.append(out_proj_in[:, None])
     out_proj_in = torch.cat([z.new_empty(rows, 0, E)] + out_proj_in_all, 1).to(y_dtype)
-    return (out_proj_in, h) if return_state else (out_proj_in)
+    return (out_proj_in, h) if return_state else out_proj_in
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -727,7 +727,7 @@ if triton is not None:
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         b_A_log = tl.load(A_log + o_en, mask=m_en, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_e, mask=m_e, other=0.0).to(tl.float32)
-        b_A_log2 = mamba_hoist(b_A_log)
+        b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         if h0 is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * (E * N) + o_en, mask=m_en, other=0.0).to(tl.float32)
         else:
@@ -822,7 +822,7 @@ if triton is not None:
         p_hs = hs + i_k * (E * N)
         b_A_log = tl.load(A_log + o_en, mask=m_en, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_e, mask=m_e, other=0.0).to(tl.float32)
-        b_A_log2 = mamba_hoist(b_A_log)
+        b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         b_d_A = tl.zeros([BE, BN], tl.float32)
         b_d_D = tl.zeros([BE], tl.float32)
         if d_hT is not None:
@@ -875,7 +875,7 @@ if triton is not None:
             p_hs -= (E * N)
 
         b_A_log = tl.load(A_log + o_en, mask=m_en, other=0.0).to(tl.float32)
-        b_d_A_log, b_d_D = mamba_hoist_vjp(b_A_log, b_d_A, b_d_D)
+        b_d_A_log, b_d_D = mamba_hoist_vjp(b_A_log.to(tl.float64), b_d_A, b_d_D)
         tl.store(d_A_log + (i_s * NP + i_p) * (E * N) + o_en, b_d_A_log, mask=m_en)
         tl.store(d_D + (i_s * NP + i_p) * E + o_e, b_d_D, mask=m_e)
         if d_h0 is not None:
@@ -942,7 +942,7 @@ if triton is not None:
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         b_A_log = tl.load(A_log + o_en, mask=m_en, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_e, mask=m_e, other=0.0).to(tl.float32)
-        b_A_log2 = mamba_hoist(b_A_log)
+        b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         b_h_product = tl.full([BE, BN], 1.0, tl.float32)
         b_h = tl.zeros([BE, BN], tl.float32)
         for i_j in range(0, n_t, BT):
@@ -991,7 +991,7 @@ if triton is not None:
         p_g_out_proj_in = g_out_proj_in + i_b * s_g_out_proj_inb + (bos + i_t) * s_g_out_proj_int
         b_A_log = tl.load(A_log + o_en, mask=m_en, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_e, mask=m_e, other=0.0).to(tl.float32)
-        b_A_log2 = mamba_hoist(b_A_log)
+        b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         b_d_h = tl.zeros([BE, BN], tl.float32)
         for i_j in range(0, n_t, BT):
             zs = ()
@@ -1015,6 +1015,134 @@ if triton is not None:
             p_dt_raw -= BT * s_dt_rawt
             p_g_out_proj_in -= BT * s_g_out_proj_int
         tl.store(h_piece + (i_s * NP + i_p) * (E * N) + o_en, b_d_h, mask=m_en)
+
+    @triton.jit
+    def mamba_conv1d_activation(b_conv1d_pre):
+        """From the convolution's sum to the result."""
+        b_x = tl_silu(b_conv1d_pre)
+        return b_x
+
+    @triton.jit
+    def mamba_conv1d_activation_vjp(b_g_x, b_conv1d_pre):
+        """From the cotangent of the result to that of the sum."""
+        b_x = tl_silu(b_conv1d_pre)
+        b_w_1 = tl_sigmoid(b_conv1d_pre)
+        b_d_conv1d_pre = b_g_x * (b_w_1 + b_x * (1.0 - b_w_1))
+        return b_d_conv1d_pre
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def mamba_conv1d_kernel(
+        x, weight, bias, taps, y, taps_out, cu_seqlens, T, NP, s_xb, s_xt,
+        E: tl.constexpr, W: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """The result of bias + sum_k weight[k] * x[t - (W - 1) + k], taps before the first token; the last W - 1 inputs."""
+        i = tl.program_id(0).to(tl.int64)
+        i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
+        i_s = i // tl.cdiv(E, BE) // NP
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
+        m_e = o_e < E
+        p_x = x + i_b * s_xb + bos * s_xt
+        p_y = y + (i_b * T + bos) * E
+        b_bias = tl.zeros([BE], tl.float32)
+        if bias is not None:
+            b_bias = tl.load(bias + o_e, mask=m_e, other=0.0).to(tl.float32)
+        ws = ()
+        for k in tl.static_range(W):
+            ws += (tl.load(weight + o_e * W + k, mask=m_e, other=0.0).to(tl.float32),)
+        for i_j in range(0, n_t, BT):
+            xs = ()
+            for j in tl.static_range(BT + W - 1):
+                t = i_t + i_j + j - (W - 1)
+                b_x = tl.load(p_x + t * s_xt + o_e, mask=m_e & (t >= 0) & (t < n), other=0.0).to(tl.float32)
+                if taps is not None and j < W - 1:
+                    p_t = taps + (i_s * (W - 1) + t + W - 1) * E
+                    b_x += tl.load(p_t + o_e, mask=m_e & (t < 0), other=0.0).to(tl.float32)
+                xs += (b_x,)
+            for j in tl.static_range(BT):
+                b_y = b_bias
+                for k in tl.static_range(W):
+                    b_y += ws[k] * xs[j + k]
+                t = i_t + i_j + j
+                tl.store(p_y + t * E + o_e, mamba_conv1d_activation(b_y), mask=m_e & (i_j + j < n_t))
+        if i_p == 0:
+            for j in tl.static_range(W - 1):
+                t = n + j - (W - 1)
+                b_x = tl.load(p_x + t * s_xt + o_e, mask=m_e & (t >= 0), other=0.0)
+                if taps is not None:
+                    p_t = taps + (i_s * (W - 1) + t + W - 1) * E
+                    b_x += tl.load(p_t + o_e, mask=m_e & (t < 0), other=0.0).to(b_x.dtype)
+                tl.store(taps_out + (i_s * (W - 1) + j) * E + o_e, b_x, mask=m_e)
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def mamba_conv1d_backward_kernel(
+        x, weight, bias, taps, g, d_last, d_x, d_weight, d_bias, d_taps, cu_seqlens, T, NP, s_xb, s_xt, s_gb, s_gt,
+        E: tl.constexpr, W: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """d_x; d_taps, by the first piece; d_weight and d_bias as partial sums, one a sequence and piece."""
+        i = tl.program_id(0).to(tl.int64)
+        i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
+        i_s = i // tl.cdiv(E, BE) // NP
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
+        m_e = o_e < E
+        p_x = x + i_b * s_xb + bos * s_xt
+        p_g = g + i_b * s_gb + bos * s_gt
+        p_d_x = d_x + (i_b * T + bos) * E
+        b_bias = tl.zeros([BE], tl.float32)
+        if bias is not None:
+            b_bias = tl.load(bias + o_e, mask=m_e, other=0.0).to(tl.float32)
+        b_d_bias = tl.zeros([BE], tl.float32)
+        ws, d_ws = (), ()
+        for k in tl.static_range(W):
+            ws += (tl.load(weight + o_e * W + k, mask=m_e, other=0.0).to(tl.float32),)
+            d_ws += (tl.zeros([BE], tl.float32),)
+
+        # blocks of BT tokens; the first piece begins W - 1 tokens early: these are the taps
+        n_0 = tl.where(i_p == 0, W - 1, 0)
+        for i_j in range(-n_0, n_t, BT):
+            xs = ()
+            for j in tl.static_range(BT + 2 * (W - 1)):
+                t = i_t + i_j + j - (W - 1)
+                b_x = tl.load(p_x + t * s_xt + o_e, mask=m_e & (t >= 0) & (t < n), other=0.0).to(tl.float32)
+                if taps is not None:
+                    p_t = taps + (i_s * (W - 1) + t + W - 1) * E
+                    b_x += tl.load(p_t + o_e, mask=m_e & (t < 0) & (t > -W), other=0.0).to(tl.float32)
+                xs += (b_x,)
+            d_pres = ()
+            for j in tl.static_range(BT + W - 1):
+                t = i_t + i_j + j
+                b_g = tl.load(p_g + t * s_gt + o_e, mask=m_e & (t >= 0) & (t < n), other=0.0).to(tl.float32)
+                b_pre = b_bias
+                for k in tl.static_range(W):
+                    b_pre += ws[k] * xs[j + k]
+                d_pres += (mamba_conv1d_activation_vjp(b_g, b_pre),)
+            for j in tl.static_range(BT):
+                t = i_t + i_j + j
+                b_d_x = tl.zeros([BE], tl.float32)
+                for k in tl.static_range(W):
+                    b_d_x += ws[k] * d_pres[j + W - 1 - k]
+                if d_last is not None:
+                    p_t = d_last + (i_s * (W - 1) + t - n + W - 1) * E
+                    b_d_x += tl.load(p_t + o_e, mask=m_e & (t > n - W) & (t < n), other=0.0).to(tl.float32)
+                tl.store(p_d_x + t * E + o_e, b_d_x, mask=m_e & (t >= 0) & (i_j + j < n_t))
+                if d_taps is not None:
+                    tl.store(d_taps + (i_s * (W - 1) + t + W - 1) * E + o_e, b_d_x, mask=m_e & (t < 0))
+            sums = ()
+            for k in tl.static_range(W):
+                b_d_w = d_ws[k]
+                for j in tl.static_range(BT):
+                    b_d_w += tl.where(i_j + j < n_t, d_pres[j] * xs[j + k], 0.0)
+                sums += (b_d_w,)
+            d_ws = sums
+            for j in tl.static_range(BT):
+                b_d_bias += tl.where(i_j + j < n_t, d_pres[j], 0.0)
+
+        p_sum = (i_s * NP + i_p) * E
+        for k in tl.static_range(W):
+            tl.store(d_weight + (p_sum + o_e) * W + k, d_ws[k], mask=m_e)
+        if d_bias is not None:
+            tl.store(d_bias + p_sum + o_e, b_d_bias, mask=m_e)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1257,6 +1385,66 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
     )
 
 
+def choose_mamba_conv1d(rows, T, lanes):
+    """The launch configuration of the convolution: pieces of about 64 tokens."""
+    return _Config(min(64, _pow2(lanes)), 8, 1, max(1, T // (64 * max(rows, 1))))
+
+
+def _mamba_conv1d_triton(x, weight, bias, taps, cu_seqlens, taps_out=None):
+    """The result, and the last W - 1 inputs, which continue the sequence."""
+    (n_b, T, E), W = x.shape, weight.shape[-1]
+    rows = n_b if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    y = torch.empty(n_b, T, E, dtype=x.dtype, device=x.device)
+    if taps_out is None:
+        taps_out = torch.empty(rows, W - 1, E, dtype=x.dtype, device=x.device)
+    x, weight = _rows_of(x), weight.contiguous()
+    bias, taps = (None if v is None else v.contiguous() for v in (bias, taps))
+    config = choose_mamba_conv1d(rows, T, E)
+    if rows * E > 0:
+        with _on(x.device):
+            mamba_conv1d_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
+                x, weight, bias, taps, y, taps_out, cu_seqlens, T, config.pieces, *x.stride()[:2],
+                E=E, W=W, BE=config.lanes, BT=config.tokens, num_warps=config.num_warps,
+            )  # fmt: skip
+    return y, taps_out
+
+
+def _mamba_conv1d_triton_step(x, weight, bias, taps):
+    """One token, [batch, 1, channels]; the taps are overwritten."""
+    state = taps.contiguous()
+    y, _ = _mamba_conv1d_triton(x, weight, bias, state, None, taps_out=state)
+    if state is not taps:
+        taps.copy_(state)
+    return y
+
+
+def _mamba_conv1d_triton_backward(g, d_last, x, weight, bias, taps, cu_seqlens):
+    """The cotangents of the input, the filters, the bias and the taps."""
+    (n_b, T, E), W = x.shape, weight.shape[-1]
+    rows = n_b if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    inputs = (x, weight, bias, taps)
+    if rows * E == 0:
+        return _no_gradients(inputs, (True, True, True, True))
+    x, g, weight = _rows_of(x), _rows_of(g), weight.contiguous()
+    bias, taps, d_last = (None if v is None else v.contiguous() for v in (bias, taps, d_last))
+    config = choose_mamba_conv1d(rows, T, E)
+    d_x, d_weight = _like(x), _parts(rows * config.pieces, weight)
+    d_bias = None if bias is None else _parts(rows * config.pieces, bias)
+    d_taps = None if taps is None else _like(taps)
+    with _on(x.device):
+        mamba_conv1d_backward_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
+            x, weight, bias, taps, g, d_last, d_x, d_weight, d_bias, d_taps, cu_seqlens, T, config.pieces,
+            *x.stride()[:2], *g.stride()[:2],
+            E=E, W=W, BE=config.lanes, BT=config.tokens, num_warps=config.num_warps,
+        )  # fmt: skip
+        return (
+            d_x,
+            _summed(d_weight, weight),
+            x.new_empty(0) if bias is None else _summed(d_bias, bias),
+            x.new_empty(0) if taps is None else d_taps,
+        )
+
+
 # ======================================================================================================================
 # Operators: opaque to torch.compile and torch.export, differentiable twice
 # ======================================================================================================================
@@ -1293,6 +1481,8 @@ def _mamba_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D, h, cu
 
 
 def _mamba_conv1d(x, weight, bias, taps, cu_seqlens, backend):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+        return _mamba_conv1d_triton(x, weight, bias, taps, cu_seqlens)
     return _per_segment(_mamba_conv1d_eager, "tpps", "ts", cu_seqlens, x, weight, bias, taps)
 
 
@@ -1307,6 +1497,8 @@ def _mamba_conv1d_adjoint(g_result, g_last, x, weight, bias, taps, cu_seqlens):
 
 
 def _mamba_conv1d_backward(g_result, g_last, x, weight, bias, taps, cu_seqlens, backend):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+        return _mamba_conv1d_triton_backward(g_result, g_last, x, weight, bias, taps, cu_seqlens)
     return _mamba_conv1d_adjoint(g_result, g_last, x, weight, bias, taps, cu_seqlens)
 
 

@@ -94,7 +94,7 @@ def min_gru_reference(hidden, gate, *, initial_state=None, return_state=False, c
         y = h  # mingru.ssm:23
         y_all.append(y[:, None])
     y = torch.cat([hidden.new_empty(rows, 0, E)] + y_all, 1).to(y_dtype)
-    return (y, h) if return_state else (y)
+    return (y, h) if return_state else y
 
 
 # ----------------------------------------------------------------------------------------------------------------------

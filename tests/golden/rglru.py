@@ -136,7 +136,7 @@ def rglru_reference(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, *, ini
         linear_out_in = h * gate  # rglru.ssm:46
         linear_out_in_all.append(linear_out_in[:, None])
     linear_out_in = torch.cat([y_in.new_empty(rows, 0, G, J)] + linear_out_in_all, 1).flatten(-2, -1).to(y_dtype)
-    return (linear_out_in, h.flatten(-2, -1)) if return_state else (linear_out_in)
+    return (linear_out_in, h.flatten(-2, -1)) if return_state else linear_out_in
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -727,7 +727,7 @@ if triton is not None:
         b_input_b = tl.load(input_b + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_a_b = tl.load(a_b + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_c_1 = rglru_hoist(b_a_param)
+        b_c_1 = rglru_hoist(b_a_param.to(tl.float64)).to(tl.float32)
         if h0 is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * C + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
@@ -818,7 +818,7 @@ if triton is not None:
         b_input_b = tl.load(input_b + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_a_b = tl.load(a_b + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_c_1 = rglru_hoist(b_a_param)
+        b_c_1 = rglru_hoist(b_a_param.to(tl.float64)).to(tl.float32)
         b_d_c_1 = tl.zeros([BC], tl.float32)
         b_d_input_b = tl.zeros([BC], tl.float32)
         b_d_a_b = tl.zeros([BC], tl.float32)
@@ -871,7 +871,7 @@ if triton is not None:
             p_hs -= C
 
         b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_d_input_b, b_d_a_b, b_d_a_param = rglru_hoist_vjp(b_a_param, b_d_a_b, b_d_c_1, b_d_input_b)
+        b_d_input_b, b_d_a_b, b_d_a_param = rglru_hoist_vjp(b_a_param.to(tl.float64), b_d_a_b, b_d_c_1, b_d_input_b)
         tl.store(d_input_b + (i_s * NP + i_p) * C + o_c, b_d_input_b, mask=m_c)
         tl.store(d_a_b + (i_s * NP + i_p) * C + o_c, b_d_a_b, mask=m_c)
         tl.store(d_a_param + (i_s * NP + i_p) * C + o_c, b_d_a_param, mask=m_c)
@@ -934,7 +934,7 @@ if triton is not None:
         b_input_b = tl.load(input_b + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_a_b = tl.load(a_b + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_c_1 = rglru_hoist(b_a_param)
+        b_c_1 = rglru_hoist(b_a_param.to(tl.float64)).to(tl.float32)
         b_h_product = tl.full([BC], 1.0, tl.float32)
         b_h = tl.zeros([BC], tl.float32)
         for i_j in range(0, n_t, BT):
@@ -983,7 +983,7 @@ if triton is not None:
         b_input_b = tl.load(input_b + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_a_b = tl.load(a_b + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_c_1 = rglru_hoist(b_a_param)
+        b_c_1 = rglru_hoist(b_a_param.to(tl.float64)).to(tl.float32)
         b_d_h = tl.zeros([BC], tl.float32)
         for i_j in range(0, n_t, BT):
             y_ins = ()
@@ -1582,7 +1582,7 @@ class RGLRU(nn.Module):
         t, position = _positions(position, u, cu_seqlens)
         x_in = self.linear_x(u)  # rglru.ssm:18
         x_in_prev, x_in_prev_last = _previous(x_in, x_in_prev_last, 0, cu_seqlens)  # rglru.ssm:25
-        begins = (t == 0) | (reset > 0)  # rglru.ssm:15
+        begins = (t.to(_compute_dtype(u)) == 0) | (reset > 0)  # rglru.ssm:15
         x_1 = torch.where(begins[..., None, None], 0, x_in_prev.unflatten(-1, (self.G, self.J))).flatten(-2, -1)  # rglru.ssm:25
         x_1_prev, x_1_prev_last = _previous(x_1, x_1_prev_last, 0, cu_seqlens)  # rglru.ssm:26
         x_2 = torch.where(begins[..., None, None], 0, x_1_prev.unflatten(-1, (self.G, self.J))).flatten(-2, -1)  # rglru.ssm:26
