@@ -40,11 +40,23 @@ class Compilation:
         return render(self.diagnostics, self.source, color=color)
 
 
-def run(source: Source, options: Options | None = None, until: str = "text") -> Compilation:
-    """Compile until a level (`spec`, `layer`, `partition`, `plan` or `text`), or until the first phase that fails."""
+def run(source: Source, options: Options | None = None, until: str = "text", verify: bool = False) -> Compilation:
+    """Compile until a level (`spec`, `layer`, `partition`, `plan` or `text`), or until the first phase that fails.
+
+    With `verify` the invariants of every level that was reached are checked; the tests run with it.
+    """
+    done = _run(source, options or Options(), until)
+    if verify:
+        from ssmc.ir.verify import verify as check
+
+        check(done)
+    return done
+
+
+def _run(source: Source, options: Options, until: str) -> Compilation:
     from ssmc.syntax.parse import parse
 
-    options, sink = options or Options(), Sink()
+    sink = Sink()
     spec = parse(source, sink)  # text -> Spec
     if spec is None or sink.failed or until == "spec":
         return Compilation(source, tuple(sink), spec)
@@ -55,6 +67,18 @@ def run(source: Source, options: Options | None = None, until: str = "text") -> 
     if layer is None or until == "layer":
         return Compilation(source, tuple(sink), spec, layer)
 
+    try:
+        return _finish(layer, spec, source, options, sink, until)
+    except RecursionError:  # a last resort: sema bounds the depth of expressions far below what any phase can take
+        sink.report(
+            "SSM0226", "an expression nests too deep", spec.name.span, "too deep to be worked out",
+            help="give parts of the equations names of their own",
+        )  # fmt: skip
+        return Compilation(source, tuple(sink), spec, layer)
+
+
+def _finish(layer: Layer, spec: Spec, source: Source, options: Options, sink: Sink, until: str) -> Compilation:
+    """From the layer to the text."""
     from ssmc.partition.partition import partition
 
     parts = partition(layer, sink)  # Layer -> Partition

@@ -29,7 +29,8 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A tensor an op is given: `[batch, time, axes]` if `token`, else `[axes]`."""
+    """A tensor an op is given: `[batch, time, axes]` if `token`, else `[axes]`. An op that reads no token value is given an
+    input of the layer, which tells batch and time."""
 
     name: str
     axes: tuple[str, ...]

@@ -224,7 +224,7 @@ def _gradient(tape: Tape, lets: list[Let], name: str, atoms: tuple[str, ...], to
     if isinstance(total, Ref) and total.axes == atoms and total.name.startswith("d:"):
         return total.name
     own = cotangent_name(name)
-    if any(let.name == own for let in lets) or own in (n for let in lets for n in [let.name]):
+    if any(let.name == own for let in lets) or any(isinstance(n, Ref) and n.name == own for n in walk(total)):
         own += ":total"
     lets.append(Let(own, total.axes, total, span))
     return own

@@ -72,7 +72,7 @@ class _Partitioner:
         def keep(d: Definition, r: Ref) -> bool:
             return r.name in carried and (d.name in home.get(r.name, ()) or not self.definitions[r.name].name == d.name)
 
-        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep)
+        self.definitions = split_delays(self.definitions, self.taken, self.dims, self._time, keep)
         fused: list[Fused] = []
         inside: set[str] = {m for c in found for m in c}
         for c in found:
@@ -83,7 +83,7 @@ class _Partitioner:
         def keep_inside(d: Definition, r: Ref) -> bool:
             return any(d.name in (*f.component, *f.epilogue) and r.name in f.component for f in fused)
 
-        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep_inside)
+        self.definitions = split_delays(self.definitions, self.taken, self.dims, self._time, keep_inside)
         recurrences = {f.component[0]: self._recurrence(f) for f in fused}
         if self.sink.failed:
             return None

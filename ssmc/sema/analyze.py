@@ -11,7 +11,7 @@ from ssmc.diagnostics.sink import Sink
 from ssmc.diagnostics.span import Source, Span
 from ssmc.ir.expr import Ref
 from ssmc.ir.layer import Conv, Input, Layer, LayerArg, Linear, Param
-from ssmc.sema import arguments, checks, conditions, modules, parameters, states
+from ssmc.sema import arguments, checks, conditions, growth, modules, parameters, states
 from ssmc.sema.binding import binding_times
 from ssmc.sema.context import VALUE, Refused
 from ssmc.sema.scope import Scope, Setting, nodes
@@ -78,6 +78,9 @@ def _attempt(
     layer = Layer(
         spec.name.id, spec.doc, source, fixed, r.table, inputs, params, linears, convs, values, r.states, result, {}, spec.span
     )  # fmt: skip
+    growth.check_layer(sink, layer, r.scope.spans)
+    if sink.failed:
+        return None, r.complex_states
     layer = replace(layer, times=binding_times(layer))
     _check(sink, layer, r, spec)
     return layer, r.complex_states

@@ -11,9 +11,12 @@ from ssmc.ir.expr import Const, Draw, Index, Node, Position, Ref, Size, walk
 from ssmc.ir.layer import LayerArg
 from ssmc.sema import sizes
 from ssmc.sema.context import SIZE, Context, Refused
-from ssmc.sema.scope import Scope
+from ssmc.sema.scope import Scope, nodes
 from ssmc.syntax import ast
 from ssmc.syntax.unparse import expression
+
+
+MAX_LEVELS = 50
 
 
 @dataclass(slots=True)
@@ -24,6 +27,7 @@ class Axes:
     sink: Sink
     table: AxisTable = field(default_factory=lambda: AxisTable({}))
     declaring: list[str] = field(default_factory=list)
+    levels: dict[str, int] = field(default_factory=dict)
 
     def lower(self, e: ast.Expr, ctx: Context) -> Node:
         """The node of an expression."""
@@ -55,9 +59,16 @@ class Axes:
             raise Refused
         self.declaring.append(name)
         try:
+            if len(self.declaring) + max((self.levels.get(n, 0) for n in self._named(d.size)), default=0) > MAX_LEVELS:
+                self.sink.report(
+                    "SSM0226", f"the size of `{name}` is made of too many axes", d.size.span, f"more than {MAX_LEVELS} one above the other",
+                    help="write the size with the layer's arguments",
+                )  # fmt: skip
+                raise Refused
             factors = self._factors(d.size)
             for n in self._named(d.size):
                 self._declare_axis(n, self.scope.names[n])  # type: ignore[arg-type]
+            self.levels[name] = 1 + max((self.levels.get(n, 0) for n in self._named(d.size)), default=0)
             size = self.lower(d.size, SIZE)
             self._check_size(name, size, d)
         except Refused:
@@ -68,8 +79,6 @@ class Axes:
             self.table.axes[name] = Axis(name, size, factors if len(factors) > 1 else (), d.span)
 
     def _named(self, e: ast.Expr) -> list[str]:
-        from ssmc.sema.scope import nodes
-
         found = [n.id for n in nodes(e) if isinstance(n, ast.Name) and isinstance(self.scope.names.get(n.id), ast.AxisDef)]
         return sorted(set(found), key=list(self.scope.names).index)
 

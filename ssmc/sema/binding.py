@@ -3,7 +3,8 @@ time-invariant, what may be hoisted out of the time loop, and what is known when
 
 from __future__ import annotations
 
-from ssmc.ir.expr import Arg, Const, Draw, Index, Node, Position, Ref, Size, walk
+from ssmc.ir.components import components
+from ssmc.ir.expr import Arg, Const, Draw, Index, Node, Position, Ref, Size, refs, walk
 from ssmc.ir.layer import Layer, Time
 
 
@@ -35,14 +36,14 @@ def binding_times(layer: Layer) -> dict[str, Time]:
     outputs = {o.name: m.input for m in layer.linears.values() for o in m.outputs}
     outputs.update({c.output.name: c.input for c in layer.convs.values()})
     times.update(dict.fromkeys(outputs, Time.TOKEN))
-    changed = True
-    while changed:
-        changed = False
-        for name, v in layer.values.items():
-            now = node_time(v.node, times)
-            changed |= now > times[name]
-            times[name] = max(times[name], now)
-        for name, source in outputs.items():
-            changed |= times[source] > times[name]
-            times[name] = max(times[name], times[source])
+    edges = {name: [r.name for r in refs(v.node)] for name, v in layer.values.items()}
+    edges.update({name: [source] for name, source in outputs.items()})
+    for group in components(edges):  # every group after those it depends on; within a group until nothing changes
+        changed = True
+        while changed:
+            changed = False
+            for name in group:
+                now = node_time(layer.values[name].node, times) if name in layer.values else times[outputs[name]]
+                changed |= now > times[name]
+                times[name] = max(times[name], now)
     return times

@@ -12,6 +12,7 @@ from ssmc.ir import build as b
 from ssmc.ir import linear
 from ssmc.ir.expr import Node, Ref, walk
 from ssmc.ir.layer import Continuous
+from ssmc.sema import growth
 from ssmc.sema.context import VALUE, Context, Refused
 from ssmc.syntax import ast
 
@@ -81,6 +82,7 @@ def discretize_state(r: Resolver, d: ast.State, own: Ref) -> tuple[Node, Continu
     name = own.name
     rate = r.lower(d.value, Context("value", own=name, continuous=True))
     check_number(r, rate, d.value)
+    growth.check_node(r, rate, d.value.span)
     assert d.step is not None
     dt = r.lower(d.step, Context("value", own=name))
     check_number(r, dt, d.step, real=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ssmc.sema.values import Resolver
 
 MAX_DEPTH = 120
-MAX_WORK = 100_000
+MAX_WORK = 50_000
 SMALLEST = Fraction(1, 2**1022)
 
 

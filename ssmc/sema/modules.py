@@ -194,8 +194,8 @@ def _width(r: Resolver, option: ast.Option) -> Node:
     place: Span = option.value.span
     width = r.lower(option.value, SIZE)
     value = sizes.value(width, r.scope, r.table)
-    if width.dtype != "real" or (value is not None and (value < 1 or value.denominator != 1)) or not sizes.whole(width, r.scope):
-        shown = "not a number" if width.dtype != "real" else f"this is {sizes.shown(value)}" if value is not None else "may be a fraction"
+    if width.dtype != "real" or (value is not None and (value < 1 or value.denominator != 1)):
+        shown = "not a number" if value is None else f"this is {sizes.shown(value)}"
         r.sink.report("SSM0215", "the width of a `conv` is a positive whole number", place, shown, help="write `width = 4`")
         raise Refused
     return width

@@ -62,30 +62,14 @@ def _apply(fn: str, x: list[Fraction]) -> Fraction | None:
             return a % b
         case "neg", [a]:
             return -a
-        case "pow", [a, b] if a > 0 and b.denominator == 1 and abs(b) * math.log2(max(a, 1 / a, 2)) < 63:
+        case "pow", [a, b] if a > 0 and b.denominator == 1 and abs(b) * math.log2(float(max(a, 1 / a, 2))) < 63:
             return Fraction(a ** int(b))
-        case ("ceil" | "floor" | "round"), [a]:
-            return Fraction({"ceil": math.ceil, "floor": math.floor, "round": round}[fn](a))
+        case "ceil", [a]:
+            return Fraction(math.ceil(a))
+        case "floor", [a]:
+            return Fraction(math.floor(a))
+        case "round", [a]:
+            return Fraction(round(a))
         case ("min" | "max"), _:
             return min(x) if fn == "min" else max(x)
     return None
-
-
-def whole(node: Node, scope: Scope) -> bool:
-    """Whether a size is a whole number whatever the arguments are."""
-
-    def step(n: Node, children: tuple[bool, ...]) -> bool:
-        match n:
-            case Const():
-                return not isinstance(n.value, bool) and n.value.denominator == 1
-            case Arg():
-                arg = scope.names.get(n.name)
-                return isinstance(arg, LayerArg) and arg.kind == "int"
-            case Pointwise(fn="ceil" | "floor" | "round"):
-                return True
-            case Pointwise(fn="floordiv" | "add" | "sub" | "mul" | "max" | "min" | "mod" | "neg" | "pow"):
-                return all(children)
-        return isinstance(n, Size)
-
-    found: bool = fold(node, step)
-    return found

@@ -9,7 +9,7 @@ from ssmc.diagnostics.span import Span
 from ssmc.ir import build as b
 from ssmc.ir.expr import Node
 from ssmc.ir.layer import State
-from ssmc.sema import continuous
+from ssmc.sema import continuous, growth
 from ssmc.sema.context import Context, Refused
 from ssmc.sema.scope import OutputOf, nodes
 from ssmc.syntax import ast
@@ -37,6 +37,7 @@ def lower_state(r: Resolver, d: ast.State) -> None:
         update, origin = continuous.discretize_state(r, d, own)
     else:
         update = r.lower(d.value, Context("value", own=name))
+    growth.check_node(r, update, d.value.span)
     if update.dtype == "complex" and dtype == "real":
         r.complex_states.add(name)
     if update.dtype == "bool":

@@ -10,7 +10,7 @@ from ssmc.discretize import rules
 from ssmc.ir import build as b
 from ssmc.ir.expr import Node, Position, Ref, walk
 from ssmc.ir.layer import State, Value
-from ssmc.sema import continuous
+from ssmc.sema import continuous, growth
 from ssmc.sema.axes import Axes
 from ssmc.sema.context import INIT, VALUE, Context, Refused
 from ssmc.sema.expressions import lower
@@ -108,9 +108,10 @@ class Resolver(Axes):
         finally:
             self.behind -= 1
         atoms = self.table.atoms(axes)
-        if init is not None and init[0].dtype == "complex" and isinstance(self.scope.names[name.id], ast.State):
-            self.complex_states.add(name.id)  # and the next attempt takes it so
-            dtype = "complex"
+        state = isinstance(self.scope.names[name.id], ast.State)
+        if init and init[0].dtype == "complex" and (state or name.id not in self.values) and name.id not in self.complex_states:
+            self.complex_states.add(name.id)  # a guess that was wrong: the next attempt knows better
+            raise Refused
         self._check_start(init, atoms, dtype, Label(name.span, f"the value has axes {self.show(axes)}"))
         node = b.ref(name.id, atoms, dtype, offset, init[0] if init else None)
         self.offsets.append(Offset(name.id, "prev" if offset < 0 else "next", name.span, span, node.init))
@@ -136,8 +137,8 @@ class Resolver(Axes):
             )  # fmt: skip
             raise Refused
         if node.dtype != dtype and not (node.dtype == "real" and dtype == "complex"):
+            # Not refused: what reads it may show in this attempt that the value is complex, and the next one finds no fault.
             self.sink.report("SSM0206", f"the starting value is {node.dtype}, the value is {dtype}", e.span, f"{node.dtype}", secondary=(value,))
-            raise Refused
 
     def add_anonymous(self, stem: str, body: Node, span: Span) -> str:
         """A value the spec does not name; equal expressions share one."""
@@ -249,6 +250,7 @@ class Resolver(Axes):
             found = self._pair(e)
         for target, node in zip(e.targets, found, strict=True):
             assert target.name is not None
+            growth.check_node(self, node, e.value.span)
             name = target.name.id
             if node.dtype == "complex":
                 self.complex_states.add(name)
@@ -315,6 +317,7 @@ class Resolver(Axes):
             return default
         self.draw_axes = axes
         node = self.lower(e, INIT)
+        growth.check_node(self, node, e.span)
         extra = [a for a in node.axes if a not in self.table.atoms(axes)]
         if extra:
             others = [a for a in self.table.atoms(axes) if a not in node.axes]

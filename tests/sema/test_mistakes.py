@@ -48,7 +48,7 @@ def edited() -> list[Case]:
 def test_edits_make_the_spec_compile(case: Case) -> None:
     done = case.compile()
     text = apply(done.source.text, [d.edit for d in done.diagnostics if d.edit])
-    again = run(Source("test.ssm", text), case.options(), until="plan")
+    again = run(Source("test.ssm", text), case.options(), until="partition")
     assert not again.failed, again.rendered()
 
 
