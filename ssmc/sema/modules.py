@@ -6,6 +6,7 @@ from ssmc.diagnostics.sink import Edit, Label
 from ssmc.diagnostics.span import Span
 from ssmc.diagnostics.suggest import did_you_mean
 from ssmc.ir.expr import Const, Node, Ref
+from ssmc.ir.keys import default_key
 from ssmc.ir.layer import Conv, Input, LayerArg, Linear, Output
 from ssmc.sema import sizes
 from ssmc.sema.context import INIT, SIZE, VALUE, Refused
@@ -149,7 +150,7 @@ def declare_linear(r: Resolver, m: ast.Module) -> Linear:
     one = outputs[0].axes if len(outputs) == 1 else ()
     bias, bias_init = _bias(r, options.get("bias"), m.outputs, one)
     weight = _weight(r, options.get("weight"))
-    return Linear(m.name.id, _input_value(r, m), tuple(outputs), bias, weight, bias_init, m.alias or m.name.id, m.span)
+    return Linear(m.name.id, _input_value(r, m), tuple(outputs), bias, weight, bias_init, m.alias or default_key(m.name.id, r.scope.names), m.span)
 
 
 def _written(o: ast.Typed) -> tuple[str, ...]:
@@ -184,7 +185,7 @@ def declare_conv(r: Resolver, m: ast.Module) -> Conv:
         raise Refused
     bias, bias_init = _bias(r, options.get("bias"), m.outputs, axes)
     return Conv(
-        m.name.id, source, Output(out.id, axes), width, bias, _weight(r, options.get("weight")), bias_init, m.alias or m.name.id, m.span
+        m.name.id, source, Output(out.id, axes), width, bias, _weight(r, options.get("weight")), bias_init, m.alias or default_key(m.name.id, r.scope.names), m.span
     )
 
 

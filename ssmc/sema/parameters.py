@@ -9,6 +9,7 @@ from ssmc.diagnostics.sink import Edit, Label, Sink
 from ssmc.diagnostics.span import Span
 from ssmc.ir import build as b
 from ssmc.ir.expr import Const, Node, refs
+from ssmc.ir.keys import default_key, usable
 from ssmc.ir.layer import Conv, Linear, Param
 from ssmc.sema.context import SIZE, Refused
 from ssmc.sema.values import Resolver
@@ -35,7 +36,7 @@ def declare_param(r: Resolver, d: ast.Param) -> Param:
         )  # fmt: skip
         raise Refused
     _check_tags(r, d)
-    return Param(name, axes, dtype, init, _range(r, d, init), "no_decay" not in _tags(d), "fixed" not in _tags(d), d.alias or name, d.span)
+    return Param(name, axes, dtype, init, _range(r, d, init), "no_decay" not in _tags(d), "fixed" not in _tags(d), d.alias or default_key(name, r.scope.names), d.span)
 
 
 def _tags(d: ast.Param) -> set[str]:
@@ -131,13 +132,16 @@ def check_keys(sink: Sink, owned: list[tuple[Owned, ast.Param | ast.Module]], so
         if d.alias is not None:
             start = source.rfind('"', d.span.start, d.span.end - 1)
             place = Span(start, d.span.end) if start >= 0 else d.span
-            bad = next((p for p in d.alias.split(".") if not _PART.match(p)), None)
-            if bad is not None:
-                fixed = ".".join(x for x in (re.sub(r"\W+", "_", p).strip("_") for p in d.alias.split(".")) if x)
-                good = all(_PART.match(p) for p in fixed.split("."))
+            parts = d.alias.split(".")
+            bad = next((p for p in parts if not _PART.match(p)), None)
+            used = next((p for p in parts if not usable(p)), None) if bad is None else None
+            if bad is not None or used is not None:
+                fixed = ".".join(x for x in (re.sub(r"\W+", "_", p).strip("_") for p in parts) if x)
+                good = bad is not None and all(usable(p) for p in fixed.split("."))
+                what = f"`{used}` is a word of Python or of every module" if used else f'"{bad}" is not a name' if bad else "a name is missing"
                 sink.report(
-                    "SSM0218", f'"{d.alias}" is not a key of a state_dict', place, f'"{bad}" is not a name' if bad else "a name is missing",
-                    notes=("a key is made of names with dots between, such as \"mixer.A_log\"",), help=f'write "{fixed}"' if good else None,
+                    "SSM0218", f'"{d.alias}" is not a key of a state_dict', place, what,
+                    notes=('a key is made of names with dots between, such as "mixer.A_log"',), help=f'write "{fixed}"' if good else None,
                     edit=Edit(place, f'"{fixed}"') if good else None,
                 )  # fmt: skip
                 continue

@@ -38,12 +38,12 @@ NAMES = (
     "dim n_state ax two first second weight_0 weight_1 child left right taps twice arg_0 mixed memory ring total last Plain".split()
 )
 HOSTILE = (
-    "lambda self tl torch x_ptr d_x h_prev forward T rows dtype nn F triton None class import cls state device backend cu_seqlens "
+    "lambda self tl torch x_ptr d_x h_prev forward T rows dtype nn F triton class import cls device backend cu_seqlens "
     "initial_state return_state step init_state reset_parameters train eval math os warnings print len range type object super "
-    "batch time u y t_0 op backward Tensor _ __init__ __name__ annotations NamedTuple PLAN OPS TESTED result previous index count "
+    "batch time u y t_0 op backward Tensor _ __init__ __name__ annotations NamedTuple PLAN OPS TESTED result previous count "
     "wide of of_param position tuple list int float bool property staticmethod parameters buffers to apply half cuda modules "
     "state_dict training inplace grad mamba_op plain_op plain_reference plain_memory_op save_for_backward ctx BT BN p_x b_h i_b "
-    "grad_y y_ptr next_ adj_x memory_prev total_sum mask chunk length start_ jinja loop range_ True False async await match case"
+    "grad_y y_ptr next_ adj_x memory_prev total_sum mask chunk length start_ jinja loop range_ async await match case"
 ).split()
 
 
