@@ -36,7 +36,7 @@ def layer_class(module: ModuleType) -> type[nn.Module]:
 
 
 class Block(nn.Module):
-    """x + layer(norm(x)), then the same with a small feed-forward network, which mixes the channels of layers that do not."""
+    """x + layer(norm(x)); then the same with a feed-forward network, for the layers that leave channels unmixed."""
 
     def __init__(self, layer: nn.Module, d_model: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -87,13 +87,18 @@ class Progress:
 
     def __init__(self, label: str, total: int, width: int = 20) -> None:
         self.label, self.total, self.width = label, max(total, 1), width
-        self.begun, self.shown, self.done = time.perf_counter(), -1, 0
+        self.begun, self.worked, self.shown, self.done = time.perf_counter(), time.process_time(), -1, 0
         self.live = sys.stderr.isatty()
 
     @property
     def seconds(self) -> float:
         """Since the bar was made."""
         return time.perf_counter() - self.begun
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of work since then, all threads together: what does not depend on what else the machine does."""
+        return time.process_time() - self.worked
 
     def advance(self, note: str = "") -> None:
         """One unit of work is done."""

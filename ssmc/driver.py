@@ -40,11 +40,23 @@ class Compilation:
         return render(self.diagnostics, self.source, color=color)
 
 
-def run(source: Source, options: Options | None = None, until: str = "text") -> Compilation:
-    """Compile until a level (`spec`, `layer`, `partition`, `plan` or `text`), or until the first phase that fails."""
+def run(source: Source, options: Options | None = None, until: str = "text", verify: bool = False) -> Compilation:
+    """Compile until a level (`spec`, `layer`, `partition`, `plan` or `text`), or until the first phase that fails.
+
+    With `verify` the invariants of every level that was reached are checked; the tests run with it.
+    """
+    done = _run(source, options or Options(), until)
+    if verify:
+        from ssmc.ir.verify import verify as check
+
+        check(done)
+    return done
+
+
+def _run(source: Source, options: Options, until: str) -> Compilation:
     from ssmc.syntax.parse import parse
 
-    options, sink = options or Options(), Sink()
+    sink = Sink()
     spec = parse(source, sink)  # text -> Spec
     if spec is None or sink.failed or until == "spec":
         return Compilation(source, tuple(sink), spec)

@@ -1,10 +1,16 @@
-"""Options of the whole suite. Golden files are rewritten on purpose only, and never by a machine that judges them."""
+"""The whole suite: every compilation checks the invariants of its levels. Golden files are rewritten on purpose only, and
+never by a machine that judges them."""
 
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import pytest
+
+from ssmc import driver
+
+driver.run = partial(driver.run, verify=True)  # before any test module imports it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

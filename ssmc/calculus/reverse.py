@@ -45,8 +45,11 @@ class Tape:
             if isinstance(total, Ref):
                 seed = total
             else:
-                out.append(Let(cotangent_name(let.name), total.axes, total, let.span))
-                seed = b.ref(cotangent_name(let.name), total.axes, "real")
+                name = cotangent_name(let.name)
+                if any(isinstance(n, Ref) and n.name == name for n in walk(total)):
+                    name += ":all"  # what was given for the name, and what later assignments add
+                out.append(Let(name, total.axes, total, let.span))
+                seed = b.ref(name, total.axes, "real")
             for key, contribution in pull(let.node, seed):
                 self.add(key, contribution)
         return out

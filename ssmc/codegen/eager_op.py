@@ -115,13 +115,9 @@ def eager_op(o: OpText) -> EagerOp:
         cotangents=", ".join([*(names(f"g:{res.name}") for res in p.results), *gradient_states]),
         streams=", ".join(names(x.name) for x in o.operands if x.token),
         sizes=o.size_lines(),
-        parameters=tuple(
-            f"{names(leaf.name)} = {_source(o, leaf)}.to(dtype){o.view(leaf.operand.axes)[0]}"
-            for leaf in p.leaves
-            if not leaf.operand.token
-        ),
-        hoisted=o.lines(slice_lets(p.hoisted, _reads([*forward, *update]) | set(needed))),
-        hoisted_all=o.lines(slice_lets(p.hoisted, early_back)),
+        parameters=_parameters(o, p.hoisted),
+        hoisted=_hoisted(o, _reads([*forward, *update]) | set(needed)),
+        hoisted_all=_hoisted(o, early_back),
         starts=tuple(line for c in o.r.carried for line in _starts(o, c.of, states=True)),
         ends=tuple(line for c in o.r.carried for line in _starts(o, c.of, states=False)),
         tokens=tuple_of(_whole(o, leaf) for leaf in streaming),
@@ -175,6 +171,31 @@ def eager_op(o: OpText) -> EagerOp:
         joined=tuple(_joined(o, i, leaf) for i, leaf in enumerate(x for x in streaming if x.name in a.gradients)),
         returned_back=(*(_returned_gradient(o, x) for x in o.operands), *_returned_state_gradients(o)),
     )
+
+
+# --- what is known before time starts, in float64 where there is one: a rate's rounding grows with the length ---
+
+
+def _parameters(o: OpText, hoisted: Iterable[Let]) -> tuple[str, ...]:
+    """The lines that load parameters."""
+    early = _reads(hoisted)
+    lines = []
+    for leaf in o.program.leaves:
+        if not leaf.operand.token:
+            source, view = _source(o, leaf), o.view(leaf.operand.axes)[0]
+            code = f"_fine({source}){view}" if leaf.name in early else f"{source}.to(dtype){view}"
+            lines.append(f"{o.names(leaf.name)} = {code}")
+    return tuple(lines)
+
+
+def _hoisted(o: OpText, wanted: set[str]) -> tuple[str, ...]:
+    """The lines that work out what parameters alone determine, then take what the tokens need in the dtype of the rest."""
+    lets = slice_lets(o.program.hoisted, wanted)
+    early = _reads(o.program.hoisted)
+    leaves = [leaf.name for leaf in o.program.leaves if not leaf.operand.token and leaf.name in early]
+    used = [n for n in (*leaves, *(let.name for let in lets)) if n in wanted]
+    narrow = f"{targets(o.names(n) for n in used)} = _narrow(dtype, {', '.join(o.names(n) for n in used)})"
+    return (*o.lines(lets), *((narrow,) if used else ()))
 
 
 # --- pieces ---------------------------------------------------------------------------------------------------------------

@@ -75,9 +75,12 @@ def emit(plan: Plan) -> str:
         )
     eager = [eager_op(o) for o in ops]
     references = [reference_op(o) for o in ops]
-    kernels, shared = triton_ops(ops)
     operators = [operator_op(o, planned.equations) for o, planned in zip(ops, plan.programs, strict=True)]
     convs = [conv_op(layer, c, f"{stem}_{c.module}", base_name(layer.source)) for c in plan.convs]
+    triton_backend = any(o.kernel for o in ops)
+    kernels, conv_kernels, shared = triton_ops(
+        ops, [(p, c.stem) for p, c in zip(plan.convs, convs, strict=True)] if triton_backend else []
+    )
     stems = {c.module: c.stem for c in convs}
     text = LayerText(partition, ops, stems)
     context = layer_context(text, plan.flags)
@@ -97,6 +100,7 @@ def emit(plan: Plan) -> str:
         "references": references,
         "eager": eager,
         "triton": kernels,
+        "triton_convs": conv_kernels,
         "shared": shared,
         "convs": convs,
         "layer": _Layer(context, uses),

@@ -213,14 +213,17 @@ def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> li
             return _op(t, region.name, has_state)
         case "delay":
             d = p.delays[region.name]
-            field = t.locals(f"{d.name}:last")
+            field, value = t.locals(f"{d.name}:last"), t.locals(d.of)
+            if not t.streams(d.of):  # the same at every token, but not before the first
+                first, rest = t.locals(next(iter(layer.inputs))), "".join(", -1" for _ in d.axes)
+                value = f"{value}.expand(*{first}.shape[:2]{rest})"
             if d.offset > 0:
                 return [
-                    f"{t.locals(d.name)} = _following({t.locals(d.of)}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
+                    f"{t.locals(d.name)} = _following({value}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
                 ]
             start = field if has_state else "None"
             return [
-                f"{t.locals(d.name)}, {field} = _previous({t.locals(d.of)}, {start}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
+                f"{t.locals(d.name)}, {field} = _previous({value}, {start}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
             ]
     value = p.definitions[region.name]
     return [f"{t.locals(value.name)} = {expression(t, value, wide)}  # {t.comment(value.span)}"]

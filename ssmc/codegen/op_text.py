@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ssmc.codegen.names import Names
@@ -13,6 +13,7 @@ from ssmc.ir import build as b
 from ssmc.ir.expr import Arg, Index, Node, Ref, Size, walk
 from ssmc.ir.layer import Layer
 from ssmc.ir.program import Let, Program
+from ssmc.ir.regions import Carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class OpText:
         self.r = program.recurrence
         self.names = Names(
             (
-                *("T", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op),
+                *("T", "t", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op),
                 *("config", "fixed", "inputs", "given", "n_blocks", "slots", "products", "ends"),
             )
         )
@@ -84,7 +85,7 @@ class OpText:
 
     def _printer(self) -> TorchPrinter:
         first = next(leaf for leaf in self.program.leaves) if self.program.leaves else None
-        like = self.names(first.name) if first else "h"
+        like = self.names(first.operand.name) if first else "h"
         return TorchPrinter(
             self._ref,
             self.order,
@@ -215,6 +216,18 @@ class OpText:
         return any(isinstance(n, Ref) and n.offset for let in lets for n in walk(let.node))
 
     # --- pieces -----------------------------------------------------------------------------------------------------------
+
+    def start(self, c: Carried, first: str, given: Mapping[str, str]) -> str:
+        """The value of a state before the first token, on its atoms; `given` is the code of operands as they stand."""
+        kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
+        zeros = f"{first}.new_zeros({', '.join(['rows', *self.shape(self.sorted(c.atoms))])}, dtype={kind})"
+        if c.init is None:
+            return zeros
+        numbers = {s.argument: s.name for s in self.scalars if s.argument}
+        printer = TorchPrinter(
+            lambda r: given.get(r.name) or self.names(r.name), self.order, lambda r: False, numbers, self.size, first
+        )
+        return f"({zeros} + {printer(c.init, c.atoms, 11)})"
 
     def let(self, name: str) -> Let:
         """The assignment of a name."""

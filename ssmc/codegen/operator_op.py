@@ -58,14 +58,8 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
     results = [names(x.name) for x in p.results]
     states = [names(c.of) for c in r.carried]
     kinds = "".join("t" if x.token else "p" for x in r.operands)
-    init = []
-    for c in r.carried:
-        kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
-        size = ", ".join(["rows", *o.shape(c.axes)])
-        value = "0" if c.init is None else o.printer(c.init, c.atoms)
-        back = o.view(c.axes)[1]
-        full = f"{first}.new_zeros({size}, dtype={kind})"
-        init.append(f"{names(c.of)} = {full}" + ("" if c.init is None else f" + {_in(value)}{back}"))
+    given = {x.name: f"{names(x.name)}{o.view(x.axes)[0]}" for x in r.operands}
+    init = [f"{names(c.of)} = {o.start(c, first, given)}{o.view(c.axes)[1]}" for c in r.carried]
     gradients = p.adjoint.gradients
     differentiable = [
         any(leaf.name in gradients for leaf in p.leaves if leaf.operand.name == x.name) for x in r.operands
@@ -129,10 +123,6 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
         reason=f"recurrences of class {o.title} have no kernel yet",
         documented=tuple(documented),
     )
-
-
-def _in(code: str) -> str:
-    return code if code.isidentifier() else f"({code})"
 
 
 def _axes(leading: Sequence[str], axes: Sequence[str]) -> str:

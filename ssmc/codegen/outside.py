@@ -11,6 +11,7 @@ from ssmc.ir.axes import AxisTable
 from ssmc.ir.expr import Const, Node, Reduce, Ref, Relabel, refs, walk
 from ssmc.ir.regions import Definition
 from ssmc.lower.pairs import pair
+from ssmc.partition.normal import POSITION
 
 HALVES = (":re", ":im")
 
@@ -101,6 +102,8 @@ def _printer(t: LayerText, order: Sequence[str], like: str, cast: Callable[[str,
         half = next((h for h in HALVES if r.name.endswith(h)), "")
         own = r.name.removesuffix(half)
         code = t.parameter(layer.params[own]) if own in layer.params else t.locals(own)
+        if own == POSITION:
+            code += f".to(_compute_dtype({like}))"
         code += {"": "", ":re": ".real", ":im": ".imag"}[half]
         return cast(code, Ref(r.axes, r.dtype, r.span, own, r.offset, r.init)) + _view(
             layer.axes, t.dims_of(own), order, t.size_attribute

@@ -172,6 +172,8 @@ class TorchPrinter:
                 return Text(f"{_in(args[0], level)} {op} {_in(args[1], level + 1)}", target, level, False)
             case "where":
                 branches = [a.code for a in args]
+                if args[0].scalar:
+                    branches[0] = f"{self.like}.new_tensor({branches[0]}, dtype=torch.bool)"
                 if args[1].scalar and args[2].scalar:
                     branches[1] = f"{self.like}.new_tensor({branches[1]}, dtype={self.dtype})"
                 return Text(f"torch.where({', '.join(branches)})", target, 20, False)
@@ -182,6 +184,8 @@ class TorchPrinter:
                 return Text(f"torch.minimum({lower}, {self._tensor(args[2])})", target, 20, False)
             case "min" | "max":
                 return Text(self._extremum(node.fn, *args), target, 20, False)
+            case "complex" if args[0].scalar or args[1].scalar:
+                return Text(f"torch.complex({self._tensor(args[0])}, {self._tensor(args[1])})", target, 20, False)
             case "pi" | "inf":
                 return Text(f"math.{node.fn}", (), 20, True)
             case fn if fn in BINARY:

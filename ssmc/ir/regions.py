@@ -29,7 +29,8 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A tensor an op is given: `[batch, time, axes]` if `token`, else `[axes]`."""
+    """A tensor an op is given: `[batch, time, axes]` if `token`, else `[axes]`. An op that reads no token value is given an
+    input of the layer, which tells batch and time."""
 
     name: str
     axes: tuple[str, ...]
@@ -37,6 +38,11 @@ class Operand:
     dtype: str
     token: bool
     span: Span
+
+    @property
+    def streams(self) -> bool:
+        """Whether it is a number a token: neither a condition nor the token's position `t`, which have another dtype."""
+        return self.token and self.dtype != "bool" and self.name != "t"
 
 
 @dataclass(frozen=True, slots=True)

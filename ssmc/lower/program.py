@@ -9,6 +9,7 @@ from ssmc.ir.expr import Node, Ref, walk
 from ssmc.ir.layer import Time
 from ssmc.ir.program import Adjoint, Field, Leaf, Let, Port, Program, Result
 from ssmc.ir.regions import Definition, Recurrence
+from ssmc.lower.hoist import hoist
 from ssmc.lower.pairs import pair, part_name, real
 from ssmc.lower.rewriting import rewrite
 from ssmc.lower.share import share
@@ -25,10 +26,14 @@ def lower(c: Classified) -> Program:
     hoisted, prologue, update, ports = _forward(c)
     epilogue = [let for d in r.epilogue for let in _lets(d.name, d.atoms, d.node, r, d)]
     results = tuple(_result(r, name) for name in r.results)
+    known = {leaf.name for leaf in leaves if not leaf.operand.token}
+    hoisted, (prologue, update, epilogue) = hoist(hoisted, (prologue, update, epilogue), known)
     adjoint, sections = _adjoint(leaves, fields, hoisted, prologue, update, epilogue, results)
     shared = share([hoisted, prologue, update, epilogue, *sections])
     used = {n.name for section in shared[:4] for let in section for n in walk(let.node) if isinstance(n, Ref)}
     kept = tuple(leaf for leaf in leaves if leaf.name in used)
+    if not any(leaf.operand.streams for leaf in kept):  # an operand that only tells how many tokens there are
+        kept = (next(leaf for leaf in leaves if leaf.operand.streams), *kept)
     return Program(
         recurrence=r,
         structure=c.structure,
@@ -219,7 +224,7 @@ def _gradient(tape: Tape, lets: list[Let], name: str, atoms: tuple[str, ...], to
     if isinstance(total, Ref) and total.axes == atoms and total.name.startswith("d:"):
         return total.name
     own = cotangent_name(name)
-    if any(let.name == own for let in lets) or own in (n for let in lets for n in [let.name]):
+    if any(let.name == own for let in lets) or any(isinstance(n, Ref) and n.name == own for n in walk(total)):
         own += ":total"
     lets.append(Let(own, total.axes, total, span))
     return own

@@ -11,7 +11,11 @@ from ssmc.ir.regions import Definition
 
 
 def split_delays(
-    definitions: dict[str, Definition], taken: set[str], dims: Callable[[str], tuple[str, ...]], keep: Callable[[Definition, Ref], bool]
+    definitions: dict[str, Definition],
+    taken: set[str],
+    dims: Callable[[str], tuple[str, ...]],
+    time: Callable[[str], Time],
+    keep: Callable[[Definition, Ref], bool],
 ) -> dict[str, Definition]:
     """The definitions with every offset reference that `keep` refuses replaced by a delay."""
     made: dict[Node, Definition] = {d.node: d for d in definitions.values() if is_delay(d) and d.anonymous}
@@ -25,7 +29,8 @@ def split_delays(
                 i += 1
                 name = f"{stem}_{i}"
             taken.add(name)
-            made[r] = Definition(name, dims(r.name), r.axes, r.dtype, r, Time.TOKEN, False, True, d.span)
+            known = max(Time.TOKEN, time(r.name))
+            made[r] = Definition(name, dims(r.name), r.axes, r.dtype, r, known, False, True, d.span)
         m = made[r]
         return b.ref(m.name, m.atoms, m.dtype)
 

@@ -64,13 +64,15 @@ class _Partitioner:
         found = [c for c in components(self.edges()) if self._cyclic(c)]
         if not all(self._check(c) for c in found):
             return None
+        self._drop_unused()
+        found = [c for c in found if c[0] in self.definitions]
         home = {m: c for c in found for m in c}
         carried = {r.name for c in found for m in c for r in offsets(self.definitions[m]) if r.name in c}
 
         def keep(d: Definition, r: Ref) -> bool:
             return r.name in carried and (d.name in home.get(r.name, ()) or not self.definitions[r.name].name == d.name)
 
-        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep)
+        self.definitions = split_delays(self.definitions, self.taken, self.dims, self._time, keep)
         fused: list[Fused] = []
         inside: set[str] = {m for c in found for m in c}
         for c in found:
@@ -81,11 +83,24 @@ class _Partitioner:
         def keep_inside(d: Definition, r: Ref) -> bool:
             return any(d.name in (*f.component, *f.epilogue) and r.name in f.component for f in fused)
 
-        self.definitions = split_delays(self.definitions, self.taken, self.dims, keep_inside)
+        self.definitions = split_delays(self.definitions, self.taken, self.dims, self._time, keep_inside)
         recurrences = {f.component[0]: self._recurrence(f) for f in fused}
         if self.sink.failed:
             return None
         return self._ordered({r.name: r for r in recurrences.values()}, inside)
+
+    def _drop_unused(self) -> None:
+        """Forget what neither the result nor a module reads: the analysis has warned of it."""
+        edges, reached = self.edges(), set[str]()
+        for d in self.definitions.values():
+            edges[d.name] += [n.name for r in refs(d.node) if r.init is not None for n in refs(r.init)]
+        pending = [self.layer.result, *self.module_input.values()]
+        while pending:
+            name = pending.pop()
+            if name not in reached:
+                reached.add(name)
+                pending += edges.get(name, [])
+        self.definitions = {n: d for n, d in self.definitions.items() if n in reached}
 
     def _cyclic(self, c: tuple[str, ...]) -> bool:
         return len(c) > 1 or (c[0] in self.definitions and any(r.name == c[0] for r in refs(self.definitions[c[0]].node)))
@@ -130,6 +145,8 @@ class _Partitioner:
         inner_refs = [r for m in members for r in refs(ds[m].node)] + [r for i in starts.values() if i is not None for r in refs(i)]
         names = [r.name for r in inner_refs if r.name not in members]
         operands = self._operands(dict.fromkeys(names))
+        if not any(o.streams for o in operands):  # the layer's input tells how many tokens there are, and of what dtype
+            operands = self._operands(dict.fromkeys([next(iter(self.layer.inputs)), *names]))
         hoisted = tuple(ds[n] for n in f.prologue if ds[n].time <= Time.PARAMETER)
         prologue = tuple(ds[n] for n in f.prologue if ds[n].time > Time.PARAMETER)
         state_atoms = tuple(dict.fromkeys(a for c in carried for a in c.atoms))

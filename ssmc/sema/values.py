@@ -137,8 +137,8 @@ class Resolver(Axes):
             )  # fmt: skip
             raise Refused
         if node.dtype != dtype and not (node.dtype == "real" and dtype == "complex"):
+            # Not refused: what reads it may show in this attempt that the value is complex, and the next one finds no fault.
             self.sink.report("SSM0206", f"the starting value is {node.dtype}, the value is {dtype}", e.span, f"{node.dtype}", secondary=(value,))
-            raise Refused
 
     def add_anonymous(self, stem: str, body: Node, span: Span) -> str:
         """A value the spec does not name; equal expressions share one."""

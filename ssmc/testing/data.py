@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,12 +20,13 @@ _CONTROLS = ("initial_state", "return_state", "cu_seqlens", "backend")
 
 @dataclass(frozen=True)
 class Call:
-    """One op's operands, its initial state (a tuple) and its numbers."""
+    """One op's operands, its initial state (a tuple), its numbers, and the bounds of packed sequences."""
 
     op: Op
     operands: dict[str, torch.Tensor]
     state: tuple[torch.Tensor, ...]
     numbers: dict[str, Any]
+    bounds: tuple[int, ...] | None = None
 
 
 def generator(case: Case) -> torch.Generator:
@@ -39,7 +41,7 @@ def layer_ir(g: Generated, case: Case) -> Layer:
 
 
 def make_layer(g: Generated, case: Case) -> Any:
-    """The layer in float64, its parameters moved a little, so that no zero or one of an initial value hides an error."""
+    """The layer in float64, its parameters moved a little, so that no zero or one they begin with hides an error."""
     torch.manual_seed(case.seed)
     layer = g.layer(**case.args, dtype=torch.float64)
     rng = generator(case)
@@ -92,7 +94,7 @@ def _recorded(g: Generated, calls: dict[str, dict[str, Any]]) -> Iterator[None]:
 def calls(g: Generated, case: Case) -> list[Call]:
     """What each op is given when the layer sees unscaled inputs, then scaled; the initial states are random."""
     layer, rng = make_layer(g, case), generator(case)
-    plain = Case(**{**vars(case), "scale": 1.0})
+    plain = replace(case, scale=1.0)
     inputs = make_inputs(g, plain, layer, rng)
     first = next(iter(layer_ir(g, case).inputs))
     noted: dict[str, dict[str, Any]] = {}
@@ -112,6 +114,20 @@ def calls(g: Generated, case: Case) -> list[Call]:
         state = tuple(_like(s, rng) for s in last)
         out.append(Call(op, operands, state, numbers))
     return out
+
+
+def pack(call: Call, bounds: tuple[int, ...], case: Case) -> Call:
+    """The call of one row as one of packed sequences, each with a state of its own."""
+    rng = generator(case)
+    rows = [s.new_zeros(len(bounds) - 1, *s.shape[1:]) + s[:1] for s in call.state]
+    return replace(call, state=tuple(_like(s, rng) for s in rows), bounds=bounds)
+
+
+def packed_bounds(case: Case) -> tuple[int, ...]:
+    """Where packed sequences begin and end: one to four of them, as a rule with empty ones among them."""
+    rng = random.Random(case.seed)
+    inner = [rng.randint(0, case.length) for _ in range(rng.randint(0, 3))]
+    return tuple(sorted([0, *inner, *rng.sample([*inner, 0, case.length], 1), case.length]))
 
 
 def _scaled(v: torch.Tensor, by: float) -> torch.Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias
 
 import torch
 
@@ -16,10 +18,10 @@ from ssmc.testing.compare import (
     allow_for_conditioning,
     compare,
 )
-from ssmc.testing.data import Call, calls, generator
+from ssmc.testing.data import Call, calls, generator, pack, packed_bounds
 from ssmc.testing.generated import Generated
 
-Tensor = torch.Tensor
+Tensor: TypeAlias = torch.Tensor
 
 
 def _cast(v: Tensor, dtype: torch.dtype, device: str) -> Tensor:
@@ -33,6 +35,8 @@ def _evaluate(
 ) -> list[Tensor]:
     """Results and last states, flat."""
     given = state[0] if len(state) == 1 else state
+    if call.bounds is not None:
+        more["cu_seqlens"] = torch.tensor(call.bounds, dtype=torch.int32, device=state[0].device)
     result, last = function(**leaves, **call.numbers, initial_state=given, return_state=True, **more)
     results = result if isinstance(result, tuple) else (result,)
     return [*results, *(last if isinstance(last, tuple) else (last,))]
@@ -83,48 +87,59 @@ def _weights(call: Call, outputs: list[Tensor], case: Case) -> list[Tensor]:
     return [draw(o) for o in outputs]
 
 
-def against_reference(
-    g: Generated, case: Case, *, dtype: torch.dtype, device: str, backend: str, gradients: bool
-) -> list[Outcome]:
-    """An op on a backend in a dtype against its token loop in float64 on the same numbers."""
-    single = dtype != torch.float64
+@dataclass(frozen=True)
+class Place:
+    """Where an op is tried: a backend, a device and a dtype."""
+
+    backend: str
+    device: str
+    dtype: torch.dtype
+
+
+def values(place: Place, g: Generated, case: Case) -> list[Outcome]:
+    """An op's results and last states against its token loop in float64 on the same numbers."""
+    return [_compared(g, call, case, place, gradients=False) for call in calls(g, case)]
+
+
+def gradients(place: Place, g: Generated, case: Case) -> list[Outcome]:
+    """The gradients of every operand and initial state against autograd through the token loop."""
+    return [_compared(g, call, case, place, gradients=True) for call in calls(g, case)]
+
+
+def packed(place: Place, g: Generated, case: Case) -> list[Outcome]:
+    """Both, for sequences packed behind one another."""
+    found = [pack(call, packed_bounds(case), case) for call in calls(g, replace(case, batch=1))]
+    return [_compared(g, call, case, place, gradients=way) for call in found for way in (False, True)]
+
+
+def _compared(g: Generated, call: Call, case: Case, place: Place, gradients: bool) -> Outcome:
+    """The worst of one call. Operands are rounded first, so that both sides get the same numbers."""
+    single = place.dtype != torch.float64
     tolerance = (SINGLE_GRADIENT if gradients else SINGLE) if single else DOUBLE
-    out = []
-    for call in calls(g, case):
-        op, reference = getattr(g.module, call.op.name), getattr(g.module, call.op.reference)
-        rounded = Call(
-            call.op,
-            {n: _cast(v, dtype, "cpu") for n, v in call.operands.items()},
-            tuple(_cast(v, dtype, "cpu") for v in call.state),
-            call.numbers,
-        )
-        wanted, _ = _run(reference, rounded, torch.float64, "cpu", None)
-        weights = _weights(call, wanted, case) if gradients else None
-        wanted, wanted_grads = _run(reference, rounded, torch.float64, "cpu", weights)
-        got, got_grads = _run(op, rounded, dtype, device, weights, backend=backend)
-        if gradients:
-            names = [f"gradient of `{n}`" for n in _names(call)]
-            found = compare(names, got_grads, wanted_grads, tolerance)
-        else:
-            names = [f"output {i}" for i in range(len(wanted) - len(call.state))]
-            names += [f"last state {i}" for i in range(len(call.state))]
-            found = compare(names, got, wanted, tolerance)
-
-        def again(
-            rounded: Call = rounded, reference: Any = reference, weights: Any = weights, names: list[str] = names,
-            wanted: Any = wanted, wanted_grads: Any = wanted_grads,
-        ) -> Outcome:  # fmt: skip
-            moved, moved_grads = _run(reference, rounded, torch.float64, "cpu", weights, torch.finfo(dtype).eps)
-            pairs = (moved_grads, wanted_grads) if gradients else (moved, wanted)
-            return compare(names, *pairs, tolerance)
-
-        found = allow_for_conditioning(found, again)
-        where = f"{call.op.name}: {found.what}"
-        out.append(Outcome(where, found.error, found.tolerance, found.compared, found.loosened))
-    return out
+    op, reference = getattr(g.module, call.op.name), getattr(g.module, call.op.reference)
+    rounded = replace(
+        call,
+        operands={n: _cast(v, place.dtype, "cpu") for n, v in call.operands.items()},
+        state=tuple(_cast(v, place.dtype, "cpu") for v in call.state),
+    )
+    wanted, _ = _run(reference, rounded, torch.float64, "cpu", None)
+    weights = _weights(call, wanted, case) if gradients else None
+    truth = partial(_run, reference, rounded, weights=weights)
+    names = _names(call, len(wanted), gradients)
+    right = truth(torch.float64, "cpu")[gradients]
+    got = _run(op, rounded, place.dtype, place.device, weights, backend=place.backend)[gradients]
+    found = compare(names, got, right, tolerance)
+    if found.failed:
+        rough = [truth(torch.float64, "cpu", jiggle=torch.finfo(place.dtype).eps)]
+        rough += [truth(place.dtype, "cpu")] * single
+        moved = [compare(names, r[gradients], right, tolerance).error for r in rough]
+        found = allow_for_conditioning(found, moved)
+    return replace(found, what=f"{call.op.name}: {found.what}")
 
 
-def _names(call: Call) -> list[str]:
-    moving = [n for n, v in call.operands.items() if v.is_floating_point() or v.is_complex()]
+def _names(call: Call, outputs: int, gradients: bool) -> list[str]:
     states = [n for n, role in call.op.roles.items() if role == "state"]
-    return [*moving, *(f"initial {n}" for n in states)]
+    if not gradients:
+        return [*(f"output {i}" for i in range(outputs - len(states))), *(f"last `{n}`" for n in states)]
+    moving = [n for n, v in call.operands.items() if v.is_floating_point() or v.is_complex()]
+    return [f"gradient of {w}" for w in (*(f"`{n}`" for n in moving), *(f"the initial `{n}`" for n in states))]

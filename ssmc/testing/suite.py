@@ -13,11 +13,11 @@ from functools import partial
 
 import torch
 
-from ssmc.testing import layers
+from ssmc.testing import layers, ops
 from ssmc.testing.case import LENGTHS, SCALES, Case, draw_args, smaller
 from ssmc.testing.compare import Outcome
 from ssmc.testing.generated import Generated
-from ssmc.testing.ops import against_reference
+from ssmc.testing.ops import Place
 
 _SHRINK = 60  # attempts to make a failing case smaller
 
@@ -70,21 +70,32 @@ class Report:
         return sum(t.cases for t in self.tallies)
 
 
-def properties(g: Generated, device: str) -> list[Property]:
+def places(g: Generated, cuda: bool, interpreter: bool) -> list[tuple[Place, int]]:
+    """Where the ops are tried in float32, and up to which length; Triton's interpreter is slow."""
+    out = [(Place("eager", "cpu", torch.float32), 129)]
+    if g.module.KERNELS and cuda:
+        out.append((Place("triton", "cuda", torch.float32), 129))
+    elif g.module.KERNELS and interpreter:
+        out.append((Place("triton", "cpu", torch.float32), 17))
+    return out
+
+
+def properties(g: Generated, single: list[tuple[Place, int]]) -> list[Property]:
     """The properties that apply to a generated file on this machine."""
     out: list[Property] = []
-    double = partial(against_reference, dtype=torch.float64, device="cpu", backend="eager")
-    single = partial(against_reference, dtype=torch.float32)
     if g.ops:
-        values, slopes = partial(double, gradients=False), partial(double, gradients=True)
+        exact = Place("eager", "cpu", torch.float64)
+        values, slopes, packed = (partial(f, exact) for f in (ops.values, ops.gradients, ops.packed))
         out.append(Property("op", "op against its token loop", values, 129, SCALES, SCALES))
         out.append(Property("gradients", "all gradients against autograd", slopes, 129, SCALES, SCALES))
-        places = [("eager", "cpu")] + ([("triton", device)] if device != "cpu" and g.module.KERNELS else [])
-        for backend, where in places:
-            at = partial(single, device=where, backend=backend)
-            values, slopes = partial(at, gradients=False), partial(at, gradients=True)
-            out.append(Property(f"{backend} float32", f"{backend}, float32 against float64", values, 129, SCALES))
-            out.append(Property(f"{backend} float32 gradients", f"{backend}, float32 gradients", slopes, 129, SCALES))
+        out.append(Property("op packed", "op on packed sequences", packed, 65, SCALES))
+        for place, longest in single:
+            name, said = f"{place.backend} float32", f"{place.backend}, float32 against float64"
+            values, slopes, packed = (partial(f, place) for f in (ops.values, ops.gradients, ops.packed))
+            out.append(Property(name, said, values, longest, SCALES))
+            out.append(Property(f"{name} gradients", f"{place.backend}, float32 gradients", slopes, longest, SCALES))
+            if place.backend != "eager":
+                out.append(Property(f"{name} packed", f"{place.backend}, packed sequences", packed, longest, SCALES))
     out.append(Property("equations", "layer against its equations", layers.equations, 9, SCALES))
     out.append(Property("layer gradients", "layer's gradients against differences", layers.derivatives, 17))
     if g.continues:
@@ -105,10 +116,18 @@ def check(g: Generated, p: Property, case: Case) -> tuple[list[Outcome], str]:
         return [Outcome("it raised an exception", math.inf, 0.0)], traceback.format_exc(limit=-2)
 
 
-def run(g: Generated, seconds: float, seed: int, device: str = "cpu", only: Case | None = None) -> Report:
+def run(
+    g: Generated,
+    seconds: float,
+    seed: int,
+    only: Case | None = None,
+    *,
+    cuda: bool = False,
+    interpreter: bool = False,
+) -> Report:
     """Try every property, first with the lengths at which code goes wrong, then at random, until time is up."""
     begin = time.monotonic()
-    known = properties(g, device)
+    known = properties(g, places(g, cuda, interpreter))
     report = Report([Tally(p) for p in known])
     if only is not None:
         tallies = [t for t in report.tallies if t.property.name == only.property]
@@ -122,12 +141,10 @@ def run(g: Generated, seconds: float, seed: int, device: str = "cpu", only: Case
     turn = 0
     while turn == 0 or time.monotonic() - begin < seconds:
         for tally in report.tallies:
-            late = time.monotonic() - begin > seconds
-            if any(f.property is tally.property for f in report.failures) or (late and turn):
-                continue
-            _try(g, tally, _draw(g, tally.property, rng, turn), report)
+            if turn == 0 or time.monotonic() - begin < seconds:
+                _try(g, tally, _draw(g, tally.property, rng, turn), report)
         turn += 1
-        if len({f.property.name for f in report.failures}) == len(report.tallies):
+        if report.failures:  # every property had its turn, so that one sees which of them fail
             break
     report.seconds = time.monotonic() - begin
     return report

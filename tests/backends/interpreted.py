@@ -67,6 +67,8 @@ def one(harness, torch, module, spec, case):
         errors |= {f"{case} {call.op} {k}": v for k, v in found.items()}
         if case.get("step"):
             errors |= step(harness, torch, call)
+    if case.get("conv"):
+        errors |= convolutions(harness, torch, module, cu)
     vars(module).update(before)
     return errors
 
@@ -86,6 +88,34 @@ def step(harness, torch, call):
     lasts = last if isinstance(last, tuple) else (last,)
     pairs = [*zip(results, wants, strict=True), *zip(given, lasts, strict=True)]
     return {f"step {call.op} {i}": harness.error(a, b, False) for i, (a, b) in enumerate(pairs)}
+
+
+def convolutions(harness, torch, module, cu):
+    """Every convolution of the module against its eager formula in float64."""
+    errors = {}
+    stems = [n.removeprefix("_").removesuffix("_triton_step") for n in vars(module) if n.endswith("_triton_step")]
+    for stem in [s for s in stems if hasattr(module, f"_{s}_sums")]:
+        for T, E, W, biased, start in ((13, 5, 4, True, True), (2, 3, 4, False, False), (9, 4, 1, True, True), (70, 2, 3, True, False)):
+            T = T if cu is None else int(cu[-1])
+            rows = 2 if cu is None else len(cu) - 1
+            x = torch.randn(2 if cu is None else 1, T, E)
+            weight, bias = torch.randn(E, 1, W), torch.randn(E) if biased else None
+            taps = torch.randn(rows, W - 1, E) if start else None
+            g, g_last = torch.randn_like(x), torch.randn(rows, W - 1, E)
+            found = []
+            for backend, dtype in (("triton", torch.float32), ("eager", torch.float64)):
+                leaves = [None if v is None else v.to(dtype).requires_grad_() for v in (x, weight, bias, taps)]
+                y, last = getattr(module._ops, stem)(*leaves, cu, backend)
+                given = [v for v in leaves if v is not None]
+                loss = (y * g.to(dtype)).sum() + (last * g_last.to(dtype)).sum()
+                found.append([y, last, *torch.autograd.grad(loss, given)])
+            errors |= {f"{stem} {T} {E} {W} packed {cu is not None} {i}": harness.error(a, b, False) for i, (a, b) in enumerate(zip(*found, strict=True))}
+            if cu is None and taps is not None:
+                own = taps.clone()
+                y = getattr(module, f"_{stem}_triton_step")(x[:, :1], weight, bias, own)
+                want, last = getattr(module, f"_{stem}_eager")(x[:, :1], weight, bias, taps)
+                errors |= {f"{stem} step {W}": max(harness.error(y, want, False), harness.error(own, last, False))}
+    return errors
 
 
 def cut(module, pieces):

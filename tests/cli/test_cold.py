@@ -75,3 +75,11 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     done = _python("-c", f"import os, sys; r, w = os.pipe(); os.dup2(w, 1); os.close(r)\n"
                    f"from ssmc.cli import main; sys.exit(main(['compile', {MAMBA!r}, '-o', '-']))")  # fmt: skip
     assert done.returncode == 0 and done.stderr == ""
+
+
+def test_kernels_in_the_interpreter() -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("triton")
+    done = _python("-m", "ssmc", "test", str(ROOT / "specs" / "leaky.ssm"), "--interpret", "--seconds", "0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "triton, packed sequences" in done.stdout

@@ -57,7 +57,7 @@ def test_golden(name: str, capsys: pytest.CaptureFixture[str], request: pytest.F
 
 
 @pytest.mark.parametrize("level", ["layer", "regions", "plan", "program"])
-@pytest.mark.parametrize("text", [ODD, AHEAD, (ROOT / "specs" / "mamba.ssm").read_text()])
+@pytest.mark.parametrize("text", [ODD, AHEAD, (ROOT / "specs" / "mamba.ssm").read_text()], ids="abc")
 def test_emit(level: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x.ssm"
     path.write_text(text)
@@ -120,15 +120,13 @@ def test_mamba_counts_by_hand() -> None:
     ((ROOT / "specs" / "mamba.ssm").read_text(), {"d_model": 32}),
     ((ROOT / "specs" / "leaky.ssm").read_text(), {"d_model": 32}),
     (ODD, {"d_model": 16}),
-])  # fmt: skip
+], ids=["mamba", "leaky", "odd"])  # fmt: skip
 def test_parameters_and_state_as_torch_has_them(text: str, settings: dict[str, int]) -> None:
     pytest.importorskip("torch")
-    from ssmc.api import compile_source
+    from ssmc.api import load
 
     x = _explained(text, **settings)
-    space: dict = {"__name__": "generated"}  # type: ignore[type-arg]
-    exec(compile(compile_source(text), "generated", "exec"), space)
-    layer = space[x["layer"]](**settings)
+    layer = getattr(load(text), x["layer"])(**settings)
     rows = {e["key"]: e["shape_value"] for e in x["parameters"]["state_dict"]}
     assert rows == {k: list(v.shape) for k, v in layer.state_dict().items()}
     assert x["parameters"]["count_value"] == sum(p.numel() for p in layer.parameters())

@@ -60,12 +60,12 @@ def given(spec, batch, time, dtype=torch.float64, seed=1):
     return u, {k: make_input(batch, time, g).to(dtype) for k, make_input in SMALL[spec].inputs.items()}
 
 
-def close(a, b, tolerance, what=""):
-    """Within the tolerance, relative to the largest value."""
+def close(a, b, tolerance, what="", floor=1e-12):
+    """Within the tolerance, relative to the largest value (at least `floor`)."""
     assert a.shape == b.shape, (what, a.shape, b.shape)
     if not a.numel():
         return
-    error = (a.detach() - b.detach()).abs().max() / b.detach().abs().max().clamp_min(1e-12)
+    error = (a.detach() - b.detach()).abs().max() / b.detach().abs().max().clamp_min(floor)
     assert error <= tolerance, f"{what}: {float(error):.2e} > {tolerance:.0e}"
 
 

@@ -204,6 +204,7 @@ class TritonOp:
     step: str
     back: str
     hoist: tuple[str, ...]
+    hoist_once: tuple[str, ...]
     fields: tuple[FieldText, ...]
     states: tuple[StateText, ...]
     keeps_before: bool

@@ -8,8 +8,8 @@ from __future__ import annotations
 LOG2E, LN2 = "1.4426950408889634", "0.6931471805599453"
 
 CALLS = {
-    "exp": "tl_exp(@0)", "expm1": "tl_expm1(@0)", "log": "tl.log(@0)", "log1p": "tl_log1p(@0)", "sin": "tl.sin(@0)",
-    "cos": "tl.cos(@0)", "tanh": "tl_tanh(@0)", "sqrt": "tl.sqrt(@0)", "rsqrt": "tl.rsqrt(@0)", "sign": "tl_sign(@0)",
+    "exp": "tl_exp(@0)", "expm1": "tl_expm1(@0)", "log": "tl.log(@0)", "log1p": "tl_log1p(@0)", "sin": "tl_sin(@0)",
+    "cos": "tl_cos(@0)", "tanh": "tl_tanh(@0)", "sqrt": "tl.sqrt(@0)", "rsqrt": "tl.rsqrt(@0)", "sign": "tl_sign(@0)",
     "sigmoid": "tl_sigmoid(@0)", "log_sigmoid": "tl_log_sigmoid(@0)", "softplus": "tl_softplus(@0)",
     "inv_softplus": "tl_inv_softplus(@0)", "silu": "tl_silu(@0)", "gelu": "tl_gelu(@0)", "gelu_tanh": "tl_gelu_tanh(@0)",
     "relu": "tl.maximum(@0, 0.0)", "elu": "tl_elu(@0)", "erf": "tl.erf(@0)", "floor": "tl.floor(@0)",
@@ -20,6 +20,8 @@ CALLS = {
 
 # What a helper calls, so that the file gets all it needs; the template holds them in an order where that works.
 NEEDS = {
+    "tl_sin": ("tl_quadrant",),
+    "tl_cos": ("tl_quadrant",),
     "tl_sigmoid": ("tl_exp",),
     "tl_silu": ("tl_sigmoid", "tl_exp"),
     "tl_softplus": ("tl_exp",),
@@ -30,7 +32,7 @@ NEEDS = {
     "tl_elu": ("tl_expm1", "tl_exp"),
     "tl_gelu_tanh": ("tl_sigmoid", "tl_exp"),
     "tl_phi1": ("tl_exp",),
-    "tl_phi1_slope": ("tl_phi1", "tl_exp"),
+    "tl_phi1_slope": ("tl_exp",),
     "tl_mod": ("tl_floordiv",),
 }
 

@@ -114,14 +114,24 @@ class Kernels:
 
     # --- kernels ----------------------------------------------------------------------------------------------------------
 
-    def hoist(self, loc: Locals) -> tuple[str, ...]:
-        """The lines that load parameters and work out what depends on them alone."""
+    def hoist(self, loc: Locals, fine: bool = True) -> tuple[str, ...]:
+        """The lines that load parameters and work out what depends on them alone: in float64 before a walk, since a rate's
+        rounding grows with the length, else in float32."""
         held = set(self.q.held)
         lines = [self.memory.parameter(x, loc) for x in self.parameters if x.name in held]
         if self.q.hoist.lines:
-            targets = ", ".join(self.e.name((n, 0)) for n in self.q.hoist.outputs)
-            lines.append(f"{targets} = {self.e.call(self.q.hoist, {}, self.index(loc, self.q.hoist))}")
+            names = [self.e.name((n, 0)) for n in self.q.hoist.outputs]
+            call = self.e.call(self.q.hoist, self._fine() if fine else {}, self.index(loc, self.q.hoist))
+            if len(names) == 1 and fine:
+                call += ".to(tl.float32)"
+            lines.append(f"{', '.join(names)} = {call}")
+            if len(names) > 1 and fine:
+                lines += [f"{n} = {n}.to(tl.float32)" for n in names]
         return tuple(lines)
+
+    def _fine(self) -> dict[Key, str]:
+        """Parameters as float64."""
+        return {(x.name, 0): f"{self.e.name((x.name, 0))}.to(tl.float64)" for x in self.parameters}
 
     def kernel(
         self,
@@ -228,7 +238,7 @@ class Kernels:
         given = dict(zip(q.hoist_vjp.outputs, q.hoist_vjp.dims, strict=True))
         if q.hoist_vjp.lines:
             targets = ", ".join(self.d_leaf(x) for x in self.parameters if x.name in a.gradients)
-            after.append(f"{targets} = {self.e.call(q.hoist_vjp, {}, self.index(loc, q.hoist_vjp))}")
+            after.append(f"{targets} = {self.e.call(q.hoist_vjp, self._fine(), self.index(loc, q.hoist_vjp))}")
         finals = []
         for x in self.parameters:
             if x.name in a.gradients:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ssmc.backends.triton.functions import CALLS
-from ssmc.backends.triton.sections import factors, product
+from ssmc.backends.triton.sections import by_dims, factors
 from ssmc.backends.triton.tiles import Dims, Tile, place
 from ssmc.codegen.python_printer import PythonPrinter
-from ssmc.ir.expr import Arg, Const, Index, Node, Pointwise, Reduce, Ref, Size, walk
+from ssmc.ir.expr import Arg, Const, Index, Node, Pointwise, Reduce, Ref, Size, const, walk
 
 INFIX = {"add": ("+", 10), "sub": ("-", 10), "mul": ("*", 11), "div": ("/", 11), "lt": ("<", 6), "le": ("<=", 6),
          "gt": (">", 6), "ge": (">=", 6), "eq": ("==", 6), "ne": ("!=", 6), "and": ("&", 8), "or": ("|", 7)}  # fmt: skip
@@ -132,10 +132,10 @@ class TilePrinter:
             inner = self(argument)
             return Text(self.call("tl_exp(@0)", [inner.code]), inner.dims, 20)
         scale = math.prod((Fraction(x.value) for x in numbers), start=Fraction(1)) * Fraction(math.log2(math.e))
-        inner = self(product([x for x in parts if not isinstance(x, Const)]))
-        if abs(scale - 1) < Fraction(1, 10**12):
-            return Text(f"tl.exp2({inner.code})", inner.dims, 20)
-        return Text(f"tl.exp2({literal(scale)} * {_in(inner, 12)})", inner.dims, 20)
+        whole = Fraction(round(scale))
+        scale = whole if abs(scale - whole) < Fraction(1, 10**12) else scale
+        inner = self(by_dims([const(scale), *(x for x in parts if not isinstance(x, Const))], self.tile))
+        return Text(f"tl.exp2({inner.code})", inner.dims, 20)
 
     def _power(self, base: Text, node: Node, n: Fraction, target: Dims) -> Text:
         if n == Fraction(1, 2):

@@ -117,12 +117,12 @@ def _powers_of_two(
         return bool(found) and all(n.offset == 0 and n.name in early for n in found)
 
     def rate(node: Node) -> Node | None:
-        """The part of an exponential's argument that is known before time, with its numbers."""
+        """The factor of an exponential's argument that is known before time."""
         if not isinstance(node, Pointwise) or node.fn != "exp" or known(node):
             return None
         parts = factors(node.args[0])
         fixed = [x for x in parts if known(x)]
-        return product([*fixed, *(x for x in parts if isinstance(x, Const))]) if fixed else None
+        return product(fixed) if fixed else None
 
     for let in (x for group in groups for x in group):
         for r in (rate(n) for n in walk(let.node)):
@@ -136,7 +136,7 @@ def _powers_of_two(
             return scaled[node]
         r = rate(node)
         if r is not None and not isinstance(r, Ref) and isinstance(node, Pointwise):
-            rest = [x for x in factors(node.args[0]) if not known(x) and not isinstance(x, Const)]
+            rest = [x for x in factors(node.args[0]) if not known(x)]
             return b.apply("exp", product([*(fold(x, step) for x in rest), scaled[r]]), span=node.span)
         return rebuild(node, children, b.remake)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ssmc.backends.triton.contexts import TritonFile, TritonOp
+from ssmc.backends.triton.conv_op import TritonConv, triton_conv
 from ssmc.backends.triton.equations import Equations, layer_equations
 from ssmc.backends.triton.functions import closure
 from ssmc.backends.triton.kernel_op import Kernels
@@ -12,17 +13,21 @@ from ssmc.backends.triton.launch import Host
 from ssmc.backends.triton.limits import registers
 from ssmc.backends.triton.tiles import tile_of
 from ssmc.codegen.op_text import OpText
+from ssmc.ir.program import ConvProgram
 
 
-def triton_ops(ops: Sequence[OpText]) -> tuple[tuple[TritonOp, ...], TritonFile]:
-    """The contexts of the ops that have a kernel, and of what they share."""
+def triton_ops(
+    ops: Sequence[OpText], convs: Sequence[tuple[ConvProgram, str]]
+) -> tuple[tuple[TritonOp, ...], tuple[TritonConv, ...], TritonFile]:
+    """The contexts of the ops that have a kernel, of the convolutions (each with its stem), and of what they share."""
     helpers: set[str] = set()
     made = tuple(_op(o, helpers) for o in ops if o.kernel)
+    made_convs = tuple(triton_conv(p, stem, helpers) for p, stem in convs)
     sums = sorted(h for h in helpers if h.startswith("tl_sum_"))
     lanes = sorted(h for h in helpers if h.startswith("tl_over_lanes_"))
     ranks = [tuple(map(int, h.removeprefix("tl_sum_").split("_of_"))) for h in sums]
     cut = [op for op in made if op.pieces]
-    return made, TritonFile(
+    return made, made_convs, TritonFile(
         helpers=closure(helpers),
         sums=tuple((h, at, rank, _unit(at, rank)) for h, (at, rank) in zip(sums, ranks, strict=True)),
         lane_sums=tuple((h, _unit(0, int(h.rpartition("_")[2]))) for h in lanes),
@@ -58,6 +63,7 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
         step=k.step,
         back=k.back,
         hoist=k.hoist(loc),
+        hoist_once=k.hoist(loc, fine=False),
         fields=fields,
         states=k.states(),
         keeps_before=k.reads_before(),
