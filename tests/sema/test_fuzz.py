@@ -85,7 +85,11 @@ def test_characters(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(text)))
         cut = data.draw(st.integers(0, 3))
-        text = text[:at] + data.draw(st.text(st.sampled_from("aeN0.,:=*-+/()[] \n'\"#\\{}%_é"), max_size=3)) + text[at + cut :]
+        text = (
+            text[:at]
+            + data.draw(st.text(st.sampled_from("aeN0.,:=*-+/()[] \n'\"#\\{}%_é"), max_size=3))
+            + text[at + cut :]
+        )
     compiled(text, "partition")
 
 
