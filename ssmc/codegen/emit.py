@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from functools import cache
 from pprint import pformat
 
@@ -16,7 +17,7 @@ from ssmc.codegen.eager_op import eager_op
 from ssmc.codegen.layer_context import LayerContext, layer_context
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.merge import as_lines, merge_variants
-from ssmc.codegen.names import snake
+from ssmc.codegen.names import class_name, snake
 from ssmc.codegen.op_text import OpText, base_name
 from ssmc.codegen.operator_op import operator_op
 from ssmc.codegen.reference_op import reference_op
@@ -58,7 +59,9 @@ def environment() -> Environment:
 
 def emit(plan: Plan) -> str:
     """The generated file."""
-    layer, partition = plan.partition.layer, plan.partition
+    layer = replace(plan.partition.layer, name=class_name(plan.partition.layer.name))
+    partition = replace(plan.partition, layer=layer)
+    plan = replace(plan, partition=partition)
     stem = snake(layer.name)
     several = len(plan.programs) > 1
     ops = []
@@ -160,7 +163,7 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
         version=__version__,
         spec=spec,
         digest=digest[:12],
-        command=f"ssmc compile {spec}{settings} -o {snake(layer.name)}_layer.py",
+        command=f"ssmc compile {shlex.quote(spec)}{settings} -o {snake(layer.name)}_layer.py",
         header=tuple(f"{line}".rstrip() for line in plan.header()),
         layer=layer.name,
         contents=", ".join(f"`{e}`" for e in exports),
