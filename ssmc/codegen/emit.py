@@ -11,6 +11,7 @@ from pprint import pformat
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ssmc import __version__
+from ssmc.backends.triton.limits import TESTED
 from ssmc.backends.triton.triton_op import triton_ops
 from ssmc.codegen.conv_op import conv_op
 from ssmc.codegen.eager_op import eager_op
@@ -171,7 +172,7 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
         namespace=f"ssmc_{stamp}",
         plan=pformat(summary, width=110, sort_dicts=False),
         ops=pformat(table, width=110, sort_dicts=False),
-        tested="()",
+        tested=repr(TESTED if any(p.kernel for p in plan.programs) else ()),
         kernels=str(any(p.kernel for p in plan.programs)),
     )
 

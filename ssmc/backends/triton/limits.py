@@ -9,6 +9,7 @@ from ssmc.backends.triton.equations import Equations, LayerEquations
 from ssmc.backends.triton.tiles import Dims
 from ssmc.ir.expr import Pointwise, walk
 
+TESTED = (("3.6", "sm_90"),)  # (triton, architecture) pairs on which `pytest -m gpu` has passed: see bench/results
 LIMIT, FIXED = 236, 44  # of the 255 a thread may have; addresses, masks, temporaries
 
 
