@@ -65,4 +65,4 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
         lower_conv(c, layer.axes.atoms(c.output.axes), partition.definitions.get(partition.activations.get(c.name, "")))
         for c in layer.convs.values()
     )
-    return Plan(partition, tuple(planned), options.settings, convs)
+    return Plan(partition, tuple(planned), options.settings, convs, mode=options.mode, backend=options.backend)

@@ -137,6 +137,8 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
         for a in layer.args
         if a.fixed is not None and plan.settings.get(a.name) is not None
     )
+    settings += "" if plan.mode == "auto" else f" --mode {plan.mode}"
+    settings += "" if plan.backend == "triton" else f" --backend {plan.backend}"
     spec = base_name(layer.source)
     table = {
         o.op: {

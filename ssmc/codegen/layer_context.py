@@ -228,8 +228,8 @@ def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> li
             return [
                 f"{t.locals(d.name)}, {field} = _previous({value}, {start}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
             ]
-    value = p.definitions[region.name]
-    return [f"{t.locals(value.name)} = {expression(t, value, wide)}  # {t.comment(value.span)}"]
+    own = p.definitions[region.name]
+    return [f"{t.locals(own.name)} = {expression(t, own, wide)}  # {t.comment(own.span)}"]
 
 
 def _init_code(t: LayerText, d: Delay) -> str:

@@ -70,7 +70,7 @@ def _attempt(
     parameters.check_initial_circles(r, params)
     result = _result(r)
     checks.check_inputs(sink, spec, inputs, r)
-    if sink.failed or result is None or r.complex_states - complex_values:
+    if sink.failed or result is None or not r.complex_states <= complex_values:  # the last: a guess was wrong
         return None, r.complex_states
     fixed = tuple(replace(a, fixed=_fixed(r.scope, a)) for a in args)
     order = {name: i for i, name in enumerate(r.scope.names)}

@@ -30,7 +30,12 @@ def registers(e: Equations, q: LayerEquations) -> Registers:
 def _shared(e: Equations, q: LayerEquations) -> list[Dims]:
     """Exponentials of the walk forward that the compiler keeps for the walk back."""
     lets = e.s.slice(e.fields)
-    return [e.tile.dims(n.axes) for x in lets for n in walk(x.node) if isinstance(n, Pointwise) and n.fn in ("exp", "sigmoid", "tanh")]
+    return [
+        e.tile.dims(n.axes)
+        for x in lets
+        for n in walk(x.node)
+        if isinstance(n, Pointwise) and n.fn in ("exp", "sigmoid", "tanh")
+    ]
 
 
 def _split(dims: Iterable[Dims], full: Dims) -> tuple[int, int]:

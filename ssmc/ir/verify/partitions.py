@@ -20,8 +20,9 @@ def verify_partition(p: Partition) -> None:
     ops = {n: d for r in p.recurrences.values() for n, d in r.definitions.items()}
     once([d.name for r in p.recurrences.values() for d in _inside(r)] + list(p.definitions), "in a partition")
     every = {**p.definitions, **ops}
-    reads_equation = layer.result in layer.values or layer.result in layer.states
-    demand(layer.result in every or not reads_equation, f"`{layer.result}`", "the result's equation is in the partition")
+    read = {layer.result, *(m.input for m in layer.modules), *(r.name for d in every.values() for r in refs(d.node))}
+    for name in (*layer.values, *layer.states):
+        demand(name in every or name not in read, f"`{name}`", "every equation that anything reads is in the partition")
     bound = {**signatures(layer), POSITION: ((), "real")}
     bound |= {d.name: (d.atoms, d.dtype) for d in every.values()}
     times: Times = {**layer.times, POSITION: Time.TOKEN, **{d.name: d.time for d in every.values()}}
