@@ -20,8 +20,10 @@ def verify_partition(p: Partition) -> None:
     ops = {n: d for r in p.recurrences.values() for n, d in r.definitions.items()}
     once([d.name for r in p.recurrences.values() for d in _inside(r)] + list(p.definitions), "in a partition")
     every = {**p.definitions, **ops}
+    wanted = _reached(layer)
     for name in (*layer.values, *layer.states):
-        demand(name in every, f"`{name}`", "every equation of the layer is in the partition")
+        law = "an equation is in the partition exactly if the result or a module reads it"
+        demand((name in every) == (name in wanted), f"`{name}`", law)
     bound = {**signatures(layer), POSITION: ((), "real")}
     bound |= {d.name: (d.atoms, d.dtype) for d in every.values()}
     times: Times = {**layer.times, POSITION: Time.TOKEN, **{d.name: d.time for d in every.values()}}
@@ -34,6 +36,18 @@ def verify_partition(p: Partition) -> None:
     for r in p.recurrences.values():
         verify_recurrence(layer, r, bound, times)
         _boundary(p, r)
+
+
+def _reached(layer: Layer) -> set[str]:
+    """What the result or a module depends on, at any token."""
+    nodes = {n: v.node for n, v in layer.values.items()} | {n: s.update for n, s in layer.states.items()}
+    pending, seen = [layer.result, *(m.input for m in layer.modules)], set[str]()
+    while pending:
+        name = pending.pop()
+        if name not in seen:
+            seen.add(name)
+            pending.extend(r.name for r in refs(*([nodes[name]] if name in nodes else [])))
+    return seen
 
 
 def _inside(r: Recurrence) -> tuple[Definition, ...]:
