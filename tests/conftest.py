@@ -1,5 +1,5 @@
-"""The whole suite: every compilation checks the invariants of its levels. Golden files are rewritten on purpose only, and
-never by a machine that judges them."""
+"""The whole suite: every compilation checks the invariants of its levels. Golden files are rewritten on purpose only,
+and never by a machine that judges them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The meaning of a program: one op on real numbers, token by token forward, and token by token back through its adjoint.
+"""The meaning of a program: one op on real numbers, token by token, and token by token back through its adjoint.
 
-Written to be read beside `ir/program.py`: each function does what the docstring there says of its section, no more. Arrays
-are `[batch, axes]` at a token; a name is bound on the axes its assignment's expression has, and read on those of the
-reference, along whose other axes it is the same.
+Written to be read beside `ir/program.py`: each function does what the docstring there says of its section, no more.
+Arrays are `[batch, axes]` at a token; a name is bound on the axes its assignment's expression has, and read on those of
+the reference, along whose other axes it is the same.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A forward call: results and last states in the shapes of the op, and all that the walk back needs. Tokens are in the
-    op's own order: the last comes first where it runs backward in time."""
+    """A forward call: results and last states in the shapes of the op, and all that the walk back needs. Tokens are in
+    the op's own order: the last comes first where it runs backward in time."""
 
     results: dict[str, Array]
     last: dict[str, Array]
@@ -63,7 +63,7 @@ def run_program(
     """The op on tensors `[batch, time, axes]` (or `[axes]`), from states `[batch, axes]` (None: the declared start)."""
     r = p.recurrence
     first = next(operands[o.name] for o in r.operands if o.token)
-    scale = Scale(*first.shape[:2], sizes, args)
+    scale = Scale(first.shape[0], first.shape[1], sizes, args)
     early: Bound = {}
     streams: dict[str, tuple[tuple[str, ...], Array]] = {}
     for leaf in p.leaves:
@@ -153,7 +153,10 @@ def run_adjoint(
                 g = _stack(streams[leaf.name][::-1], scale, o.atoms)
                 g = g[:, ::-1] if r.reverse else g
             else:
-                g = np.broadcast_to(align(early[adjoint.gradients[leaf.name]][1], early[adjoint.gradients[leaf.name]][0], o.atoms), scale.dims(o.atoms))
+                g = np.broadcast_to(
+                    align(early[adjoint.gradients[leaf.name]][1], early[adjoint.gradients[leaf.name]][0], o.atoms),
+                    scale.dims(o.atoms),
+                )
             total = total + g.reshape(total.shape) * (1j if leaf.part == "im" else 1)
         operands[o.name] = total
     states = {
@@ -197,7 +200,8 @@ def _start(
 
 
 def _part(x: Array, part: str) -> Array:
-    return {"re": np.real, "im": np.imag, "": lambda v: v}[part](x)
+    out: Array = {"re": np.real, "im": np.imag, "": lambda v: v}[part](x)
+    return out
 
 
 def _whole(parts: list[Array]) -> Array:

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from ssmc.ir import build as b
-from ssmc.ir.expr import Const, Node, Pointwise, Ref, fold, rebuild, walk
+from ssmc.ir.expr import Const, Node, Pointwise, Ref, const, fold, rebuild, walk
 from ssmc.ir.program import Let
 
 Term = tuple[int, list[Node]]
 
 
-def hoist(hoisted: Sequence[Let], sections: Sequence[Sequence[Let]], early: set[str]) -> tuple[list[Let], list[list[Let]]]:
+def hoist(
+    hoisted: Sequence[Let], sections: Sequence[Sequence[Let]], early: set[str]
+) -> tuple[list[Let], list[list[Let]]]:
     """The sections with every value that needs only `early` names bound in the first list, by `c:1, c:2, ...`."""
     return _Hoister(hoisted, early | {let.name for let in hoisted}).run(sections)
 
@@ -139,8 +141,8 @@ def _product(parts: Sequence[Node]) -> Node:
         else:
             out = x if out is None else b.mul(out, x)
     if out is None:
-        return b.const(number)
-    return out if number == 1 else b.mul(b.const(number), out)
+        return const(number)
+    return out if number == 1 else b.mul(const(number), out)
 
 
 def _added(terms: Sequence[tuple[int, Node]]) -> Node:

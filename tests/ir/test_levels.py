@@ -1,5 +1,5 @@
 """All levels on every spec: layer == partition == program == generated code, and the program's adjoint == finite
-differences == the generated backward. Each comparison names the two levels and the value, so the pass that broke it is known.
+differences == the generated backward. Each comparison names the two levels and the value.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ def layer_values(c: Case) -> tuple[Array, dict[str, Array], Carried]:
     return run_layer(c.done.layer, c.inputs, c.params, c.args)
 
 
-def partition_values(c: Case, inputs: dict[str, Array], state: Carried | None = None) -> tuple[Array, dict[str, Array], Carried]:
+def partition_values(
+    c: Case, inputs: dict[str, Array], state: Carried | None = None
+) -> tuple[Array, dict[str, Array], Carried]:
     assert c.done.partition is not None
     return run_partition(c.done.partition, inputs, c.params, c.args, state)
 
@@ -194,9 +196,15 @@ def leaf(x: Array, dtype: str) -> torch.Tensor:
     return v if dtype == "bool" else v.requires_grad_()
 
 
-def call_op(c: Case, i: int, given: list[torch.Tensor], start: list[torch.Tensor], how: dict[str, object]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def call_op(
+    c: Case, i: int, given: list[torch.Tensor], start: list[torch.Tensor], how: dict[str, object]
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     op = c.op(i)
-    taken = {k: c.args[k] if k in c.args else c.sizes[k] for k, v in inspect.signature(op).parameters.items() if v.kind is v.KEYWORD_ONLY and k not in HOW}
+    taken = {
+        k: c.args[k] if k in c.args else c.sizes[k]
+        for k, v in inspect.signature(op).parameters.items()
+        if v.kind is v.KEYWORD_ONLY and k not in HOW
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         state = start[0] if len(start) == 1 else tuple(start)
@@ -241,9 +249,15 @@ def test_generated_op_and_its_backward_are_the_programs(name: str) -> None:
         first = [leaf(start[k.of], k.dtype) for k in r.carried]
         y, last = call_op(c, i, given, first, {})
         for res, v in zip(p.results, y, strict=True):
-            same(v.detach().numpy(), done.results[res.name], f"generated op `{r.name}`: `{res.name}` is not the program's")
+            same(
+                v.detach().numpy(),
+                done.results[res.name],
+                f"generated op `{r.name}`: `{res.name}` is not the program's",
+            )
         for k, v in zip(r.carried, last, strict=True):
-            same(v.detach().numpy(), done.last[k.of], f"generated op `{r.name}`: the last `{k.of}` is not the program's")
+            same(
+                v.detach().numpy(), done.last[k.of], f"generated op `{r.name}`: the last `{k.of}` is not the program's"
+            )
         out = [*y, *last]
         seeds = [torch.tensor(v) for v in (*(g[res.name] for res in p.results), *(g_last[k.of] for k in r.carried))]
         leaves = [v for v in (*given, *first) if v.requires_grad]
@@ -253,7 +267,11 @@ def test_generated_op_and_its_backward_are_the_programs(name: str) -> None:
             if not v.requires_grad:
                 continue
             found = grads[id(v)]
-            same(np.zeros_like(d) if found is None else found.numpy(), d, f"generated op `{r.name}`: the gradient of `{n}` is not the adjoint's")
+            same(
+                np.zeros_like(d) if found is None else found.numpy(),
+                d,
+                f"generated op `{r.name}`: the gradient of `{n}` is not the adjoint's",
+            )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -266,7 +284,13 @@ def test_adjoint_is_the_derivative(name: str) -> None:
         done = run_program(p, x, start, c.sizes, c.args)
         d_x, d_start = run_adjoint(p, done, g, g_last)
 
-        def loss(x: dict[str, Array], start: dict[str, Array], p: Program = p, g: dict[str, Array] = g, g_last: dict[str, Array] = g_last) -> float:
+        def loss(
+            x: dict[str, Array],
+            start: dict[str, Array],
+            p: Program = p,
+            g: dict[str, Array] = g,
+            g_last: dict[str, Array] = g_last,
+        ) -> float:
             out = run_program(p, x, start, c.sizes, c.args)
             both = [*((g[n], v) for n, v in out.results.items()), *((g_last[n], v) for n, v in out.last.items())]
             return float(sum((np.conj(w) * v).real.sum() for w, v in both))
@@ -277,6 +301,11 @@ def test_adjoint_is_the_derivative(name: str) -> None:
                     continue
                 v = noise(rng, value.shape, "complex" if np.iscomplexobj(value) else "real")
                 eps = 1e-5
-                ends = [loss(*({**part, n: value + s * eps * v} if part is table else part for part in (x, start))) for s in (1, -1)]
+                ends = [
+                    loss(*({**part, n: value + s * eps * v} if part is table else part for part in (x, start)))
+                    for s in (1, -1)
+                ]
                 found, slope = float((np.conj(v) * slopes[n]).real.sum()), (ends[0] - ends[1]) / (2 * eps)
-                assert abs(found - slope) <= 1e-6 * max(1.0, abs(slope)), f"adjoint `{r.name}`: `{n}` has slope {slope}, not {found}"
+                assert abs(found - slope) <= 1e-6 * max(1.0, abs(slope)), (
+                    f"adjoint `{r.name}`: `{n}` has slope {slope}, not {found}"
+                )

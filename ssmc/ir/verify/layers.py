@@ -45,11 +45,17 @@ def verify_layer(layer: Layer) -> None:
     for name, v in layer.values.items():
         check_node(v.node, f"`{name}`")
         check_refs(v.node, f"`{name}`", bound)
-        demand(set(v.node.axes) <= set(bound[name][0]), f"`{name}`", f"its expression has no axes beside {bound[name][0]}")
+        demand(
+            set(v.node.axes) <= set(bound[name][0]), f"`{name}`", f"its expression has no axes beside {bound[name][0]}"
+        )
     for name, s in layer.states.items():
         check_node(s.update, f"state `{name}`")
         check_refs(s.update, f"state `{name}`", bound)
-        demand(set(s.update.axes) <= set(bound[name][0]), f"state `{name}`", f"its update has no axes beside {bound[name][0]}")
+        demand(
+            set(s.update.axes) <= set(bound[name][0]),
+            f"state `{name}`",
+            f"its update has no axes beside {bound[name][0]}",
+        )
         demand(s.dtype == "complex" or s.update.dtype != "complex", f"state `{name}`", "its update is of its type")
     _times(layer)
     _no_cycle(layer)
@@ -61,7 +67,11 @@ def _axes(layer: Layer) -> None:
         what = f"axis `{name}`"
         check_node(axis.size, what, position=False)
         demand(axis.name == name, what, "it is listed under its name")
-        demand(not any(isinstance(n, Ref | Draw | Position) for n in walk(axis.size)), what, "its size is known at construction")
+        demand(
+            not any(isinstance(n, Ref | Draw | Position) for n in walk(axis.size)),
+            what,
+            "its size is known at construction",
+        )
         for n in walk(axis.size):
             demand(not isinstance(n, Size) or n.axis in table.axes, what, "the axes its size is made of are declared")
         demand(set(axis.factors) <= set(table.axes), what, "its factors are axes")
@@ -80,7 +90,11 @@ def _times(layer: Layer) -> None:
         demand(times[name] == Time.STATE, f"`{name}`", "a state is known last")
     for name, v in layer.values.items():
         wanted = time_of(v.node, times)
-        demand(times[name] == wanted, f"`{name}`", f"it is known at {wanted.name}, with what it reads, not at {times[name].name}")
+        demand(
+            times[name] == wanted,
+            f"`{name}`",
+            f"it is known at {wanted.name}, with what it reads, not at {times[name].name}",
+        )
     for m in layer.modules:
         for o in m.outputs if isinstance(m, Linear) else (m.output,):
             wanted = max(Time.TOKEN, times[m.input])

@@ -37,7 +37,9 @@ def check_node(root: Node, what: str, draws: bool = False, position: bool = True
         demand(n.dtype in ("real", "bool", "complex"), what, f"`{n.dtype}` is a type")
         demand(complex_ok or n.dtype != "complex", what, "complex values are pairs below the plan")
         demand(draws or not isinstance(n, Draw), what, "random draws occur in initial values only")
-        demand(position or not isinstance(n, Position), what, "the position is read as the value `t` from the partition on")
+        demand(
+            position or not isinstance(n, Position), what, "the position is read as the value `t` from the partition on"
+        )
         axes, dtype = _implied(n, what)
         demand(n.axes == axes, what, f"a {_kind(n)} has the axes {axes} its arguments imply, not {n.axes}")
         demand(n.dtype == dtype, what, f"a {_kind(n)} is {dtype} as its arguments imply, not {n.dtype}")
@@ -62,14 +64,20 @@ def _implied(n: Node, what: str) -> Signature:
             demand(n.offset != 0 or n.init is None, what, f"`{n.name}` at this token has no start")
             if n.init is not None:
                 demand(set(n.init.axes) <= set(n.axes), what, f"the start of `{n.name}` has no other axes than it")
-                demand(n.init.dtype != "complex" or n.dtype == "complex", what, f"the start of `{n.name}` is of its type")
+                demand(
+                    n.init.dtype != "complex" or n.dtype == "complex", what, f"the start of `{n.name}` is of its type"
+                )
             return n.axes, n.dtype
         case Pointwise():
             return _pointwise(n, what)
         case Reduce():
             demand(n.op in ("sum", "max", "min"), what, f"`{n.op}` is a reduction")
             demand(n.op == "sum" or n.body.dtype != "complex", what, "complex values are not ordered")
-            demand(bool(n.over) and set(n.over) <= set(n.body.axes), what, f"a reduction over {n.over} removes axes its body has")
+            demand(
+                bool(n.over) and set(n.over) <= set(n.body.axes),
+                what,
+                f"a reduction over {n.over} removes axes its body has",
+            )
             return tuple(a for a in n.body.axes if a not in n.over), n.body.dtype
         case Relabel():
             old = [o for o, _ in n.pairs]

@@ -19,13 +19,17 @@ def verify_plan(plan: Plan) -> None:
         _planned(planned)
         verify_program(planned.program)
     once((c.module for c in plan.convs), "among the convolutions")
-    demand({c.module for c in plan.convs} == set(plan.partition.layer.convs), "the plan", "every convolution has a program")
+    demand(
+        {c.module for c in plan.convs} == set(plan.partition.layer.convs), "the plan", "every convolution has a program"
+    )
     for c in plan.convs:
         _conv(c)
     for variant in plan.variants:
         demand(len(variant.values) == len(plan.flags), "a variant", "it gives every flag a value")
         verify_partition(variant.partition)
-        demand(list(variant.partition.recurrences) == list(plan.partition.recurrences), "a variant", "it has the same ops")
+        demand(
+            list(variant.partition.recurrences) == list(plan.partition.recurrences), "a variant", "it has the same ops"
+        )
 
 
 def _planned(planned: Planned) -> None:
@@ -45,7 +49,9 @@ def _planned(planned: Planned) -> None:
         for node, part in ((a, "coefficient"), (x, "input")):
             check_node(node, f"the {part} of `{k.of}`", position=False)
             demand(set(node.axes) <= set(k.atoms), f"the {part} of `{k.of}`", "it has no other axes than the state")
-            demand(not any(r.name in carried for r in refs(node)), f"the {part} of `{k.of}`", "it is free of the states")
+            demand(
+                not any(r.name in carried for r in refs(node)), f"the {part} of `{k.of}`", "it is free of the states"
+            )
     time = max((times[r.name] for a, _ in c.linear for r in refs(a)), default=Time.LITERAL)
     demand(time == c.coefficient_time, what, f"its coefficient is known at {time.name}")
 

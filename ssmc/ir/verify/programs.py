@@ -12,7 +12,9 @@ from ssmc.ir.interpret import Array, align, evaluate
 from ssmc.ir.program import Let, Port, Program
 from ssmc.ir.verify.nodes import check_node, demand, once
 
-Bound = dict[str, tuple[frozenset[str], frozenset[str], str]]  # the axes a name varies along, those it stands for, its type
+Bound = dict[
+    str, tuple[frozenset[str], frozenset[str], str]
+]  # the axes a name varies along, those it stands for, its type
 PARTS = {"real": ("",), "bool": ("",), "complex": ("re", "im")}
 
 
@@ -25,7 +27,9 @@ def verify_program(p: Program) -> None:
     demand(list(fields) == wanted, f"op `{r.name}`", "the fields are the parts of what is carried, in order")
     for leaf in p.leaves:
         demand(leaf.operand in r.operands, f"leaf `{leaf.name}`", "a leaf is of an operand")
-        demand(leaf.name == _part(leaf.operand.name, leaf.part), f"leaf `{leaf.name}`", "a leaf is named after its part")
+        demand(
+            leaf.name == _part(leaf.operand.name, leaf.part), f"leaf `{leaf.name}`", "a leaf is named after its part"
+        )
         demand(leaf.part in PARTS[leaf.operand.dtype], f"leaf `{leaf.name}`", "a leaf is a part its operand has")
     forward = (*p.hoisted, *p.prologue, *p.update, *p.epilogue)
     once((*leaves, *(let.name for let in forward)), f"in the program `{r.name}`")
@@ -56,7 +60,9 @@ def _given(atoms: Iterable[str], dtype: str) -> tuple[frozenset[str], frozenset[
     return frozenset(atoms), frozenset(atoms), dtype
 
 
-def _section(lets: Iterable[Let], known: Mapping[str, tuple[frozenset[str], frozenset[str], str]], late: Bound, law: str) -> Bound:
+def _section(
+    lets: Iterable[Let], known: Mapping[str, tuple[frozenset[str], frozenset[str], str]], late: Bound, law: str
+) -> Bound:
     """Every assignment reads what is bound before it, on the axes it has."""
     bound = dict(known)
     for let in lets:
@@ -69,20 +75,28 @@ def _section(lets: Iterable[Let], known: Mapping[str, tuple[frozenset[str], froz
             source = late if r.offset else bound
             demand(r.name in source, what, f"{law}, not `{r.name}`{' of the token before' if r.offset else ''}")
             varies, stands, dtype = source[r.name]
-            demand(varies <= set(r.axes) <= stands, what, f"`{r.name}` is read on axes it has, {sorted(stands)}, not on {r.axes}")
+            demand(
+                varies <= set(r.axes) <= stands,
+                what,
+                f"`{r.name}` is read on axes it has, {sorted(stands)}, not on {r.axes}",
+            )
             demand(r.dtype == dtype, what, f"`{r.name}` is read as the {dtype} value it is")
         bound[let.name] = frozenset(let.node.axes), frozenset(let.atoms), let.node.dtype
     return bound
 
 
-# --- ports --------------------------------------------------------------------------------------------------------------
+# --- ports ---------------------------------------------------------------------------------------------------------
 
 
 def _ports(p: Program) -> None:
     """A linear program's update is its ports': coefficient times the field before, plus the input."""
     if not p.ports:
         return
-    demand([n for port in p.ports for n in port.fields] == [f.name for f in p.fields], f"op `{p.recurrence.name}`", "every field has its port")
+    demand(
+        [n for port in p.ports for n in port.fields] == [f.name for f in p.fields],
+        f"op `{p.recurrence.name}`",
+        "every field has its port",
+    )
     known = {leaf.name for leaf in p.leaves} | {let.name for let in (*p.hoisted, *p.prologue)}
     for port in p.ports:
         what = f"the port of `{port.fields[0]}`"
@@ -92,7 +106,11 @@ def _ports(p: Program) -> None:
         env = _numbers(p)
         found = [_value(p, values[n], env, values) for n in port.fields]
         for part, x, y in zip(port.fields, found, _by_port(p, port, env), strict=True):
-            demand(bool(np.allclose(x, y, rtol=1e-12, atol=1e-12)), f"`{part}`", "the update is coefficient times field plus input")
+            demand(
+                bool(np.allclose(x, y, rtol=1e-12, atol=1e-12)),
+                f"`{part}`",
+                "the update is coefficient times field plus input",
+            )
 
 
 def _numbers(p: Program) -> dict[str, Array]:
@@ -104,7 +122,9 @@ def _numbers(p: Program) -> dict[str, Array]:
 
 
 def _value(p: Program, let: Let, env: dict[str, Array], update: dict[str, Let]) -> Array:
-    sizes = dict.fromkeys({a for n in walk(let.node) for a in n.axes} | {n.axis for n in walk(let.node) if isinstance(n, Size)}, 1)
+    sizes = dict.fromkeys(
+        {a for n in walk(let.node) for a in n.axes} | {n.axis for n in walk(let.node) if isinstance(n, Size)}, 1
+    )
     args = {n.name: 1.0 for n in walk(let.node) if isinstance(n, Arg)}
     fields = {f.name for f in p.fields}
     given: dict[Ref, Array] = {}
@@ -128,11 +148,11 @@ def _by_port(p: Program, port: Port, env: dict[str, Array]) -> list[Array]:
     return [np.asarray(x.real), np.asarray(x.imag)][: len(port.fields)]
 
 
-# --- adjoint ------------------------------------------------------------------------------------------------------------
+# --- adjoint -------------------------------------------------------------------------------------------------------
 
 
 def _adjoint(p: Program, forward: Bound, hoisted: Bound) -> None:
-    """Each section reads the forward values and the cotangents of the sections before it; hoisted work reads sums over time."""
+    """Each section reads forward values and cotangents of the sections before; hoisted work reads sums over time."""
     a, fields = p.adjoint, {f.name: f for f in p.fields}
     late = {f.name: _given(f.atoms, "real") for f in p.fields}
     seeds = {f"g:{part}": _given(res.atoms, "real") for res in p.results for part in res.parts}
@@ -150,17 +170,23 @@ def _adjoint(p: Program, forward: Bound, hoisted: Bound) -> None:
     own |= {f"d:{let.name}": let.atoms for let in p.hoisted}
     sums: Bound = {}
     for name in a.accumulated:
-        demand(name in own, f"`{name}`", "what is summed over time is the cotangent of something known before time starts")
+        demand(
+            name in own, f"`{name}`", "what is summed over time is the cotangent of something known before time starts"
+        )
         demand(name in now, f"`{name}`", "what is summed over time is computed at every token")
         sums[name] = now[name][0], frozenset(own[name]), "real"
     early = _section(a.hoisted, {**hoisted, **sums}, {}, "the hoisted adjoint reads sums over time")
     for leaf in p.leaves:
-        name = a.gradients.get(leaf.name)
-        if name is None:
+        if leaf.name not in a.gradients:
             continue
+        name = a.gradients[leaf.name]
         source = now if leaf.name in streams else {n: b for n, b in early.items() if n not in hoisted}
         demand(name in source, f"the gradient of `{leaf.name}`", f"`{name}` is computed where the leaf is known")
-        demand(source[name][0] <= set(leaf.operand.atoms), f"the gradient of `{leaf.name}`", "it has no other axes than the leaf")
+        demand(
+            source[name][0] <= set(leaf.operand.atoms),
+            f"the gradient of `{leaf.name}`",
+            "it has no other axes than the leaf",
+        )
     demand(set(a.gradients) <= {leaf.name for leaf in p.leaves}, f"op `{p.recurrence.name}`", "gradients are of leaves")
 
 
@@ -168,4 +194,3 @@ def _names(table: Mapping[str, str], fields: Mapping[str, object], bound: Bound,
     for field, name in table.items():
         demand(field in fields, f"`{field}`", f"{what} is of a field")
         demand(name in bound, f"`{name}`", f"{what} is computed")
-
