@@ -29,7 +29,7 @@ layer Two(width, order)
   input B[N]
   param A[width, N] complex = complex(normal(0, 1), normal(0, 1))
   state h[width, N]: h = exp(complex(-softplus(re(A)), im(A))) * prev(h) + B * u
-  return re(sum[N](h * A)) + u
+  return re(sum[N](h * A)) * im(sum[N](h * A)) + u
 """
 THREE = """
 layer Three(width)
