@@ -35,6 +35,7 @@ class LayerContext:
 
     name: str
     spec: str
+    title: str
     doc: tuple[str, ...]
     arguments: str
     defaults: tuple[tuple[str, str], ...]
@@ -51,10 +52,10 @@ class LayerContext:
     first_shape: str
     inputs: tuple[tuple[str, str, str, str], ...]
     input_keywords: str
-    input_passed: str
     input_step: str
     has_state: bool
     fields: tuple[StateField, ...]
+    n_fields: int
     field_locals: str
     forward: tuple[str, ...]
     result: str
@@ -64,6 +65,7 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
     """The context of the module; `flags` are the structural arguments that `__init__` decides."""
     layer = t.layer
     first, *others = layer.inputs.values()
+    title, *doc = (_in_quotes(line) for line in layer.doc.strip().split("\n"))
     fields = _fields(t)
     has_state = not any(o.r.reverse for o in t.ops.values()) and not any(
         d.offset > 0 for d in t.partition.delays.values()
@@ -81,7 +83,8 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
     return LayerContext(
         name=layer.name,
         spec=t.spec,
-        doc=tuple(_in_quotes(line) for line in layer.doc.strip().split("\n")),
+        title=title,
+        doc=tuple(doc),
         arguments="".join(f"{t.argument(a)}, " for a in sorted(layer.args, key=lambda a: "=" in t.argument(a))),
         defaults=tuple(defaults),
         stored=tuple((f"self.{n}", n) for n in t.arg_names.values()),
@@ -99,10 +102,10 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
         first_shape=", ".join(t.size_attribute(a) for a in first.axes),
         inputs=tuple(inputs),
         input_keywords="".join(f", {n}={d}" if d else f", {n}" for n, d, _, _ in inputs),
-        input_passed="".join(f", {n}={n}" for n, _, _, _ in inputs),
         input_step="".join(f", {n}=None if {n} is None else {n}[:, None]" for n, _, _, _ in inputs),
         has_state=has_state and bool(fields),
         fields=tuple(fields),
+        n_fields=len(fields),
         field_locals=", ".join(f.local for f in fields) + ("," if len(fields) == 1 else ""),
         forward=_forward(t, has_state and bool(fields)),
         result=t.locals(layer.result),

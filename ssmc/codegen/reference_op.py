@@ -17,7 +17,6 @@ class ReferenceOp:
 
     name: str
     spec: str
-    line: int
     op: str
     operands: str
     keywords: str
@@ -95,7 +94,6 @@ def reference_op(o: OpText) -> ReferenceOp:
     return ReferenceOp(
         name=o.reference_name,
         spec=o.spec,
-        line=o.layer.source.line_of(r.span),
         op=o.op,
         operands=", ".join(names(x.name) for x in r.operands),
         keywords="".join(f", {s.name}" for s in o.scalars),

@@ -87,7 +87,7 @@ PARTITIONS: dict[str, Callable[[Partition], Partition]] = {
     "a name is bound once": lambda p: replace(
         p, definitions={**p.definitions, "h": p.recurrences["h"].definitions["h"]}
     ),
-    "every equation of the layer is in the partition": lambda p: _op(p, lambda r: replace(r, hoisted=())),
+    "exactly if the result or a module reads it": lambda p: _op(p, lambda r: replace(r, hoisted=())),
     "the epilogue reads what is inside the op": lambda p: _op(p, lambda r: replace(r, epilogue=r.epilogue[::-1])),
     "what is hoisted is known before time starts": lambda p: _op(p, lambda r: _move(r, "prologue", "hoisted")),
     "the prologue reads no state": lambda p: _op(p, lambda r: _move(r, "update", "prologue")),

@@ -22,6 +22,7 @@ from ssmc.diagnostics.sink import Edit
 from ssmc.diagnostics.span import Source
 from ssmc.driver import Compilation, run
 from ssmc.options import Options
+import itertools
 
 HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("mistakes_*.txt"))
@@ -63,8 +64,8 @@ class Case:
     def options(self) -> Options:
         """How it is compiled: `--set name=value` and `--mode name` of the head."""
         words = self.head.split()
-        given = dict(w.split("=") for a, w in zip(words, words[1:], strict=False) if a == "--set")
-        mode = next((w for a, w in zip(words, words[1:], strict=False) if a == "--mode"), "auto")
+        given = dict(w.split("=") for a, w in itertools.pairwise(words) if a == "--set")
+        mode = next((w for a, w in itertools.pairwise(words) if a == "--mode"), "auto")
         return Options({k: _setting(v) for k, v in given.items()}, mode)
 
     def compile(self, text: str | None = None) -> Compilation:

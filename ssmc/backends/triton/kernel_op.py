@@ -106,12 +106,12 @@ class Kernels:
         """The indices that functions take, by atom."""
         return {k[0]: loc.index(k[0])[0] for e in equations for k in e.inputs if k[1] == 9}
 
-    def call(self, e: Equation, loc: Locals, block: str = "", extra: dict[Key, str] | None = None) -> str:
-        """The call of a function: on one token's values, or on those of index `block` in tuples."""
+    def call(self, e: Equation, loc: Locals, block: str = "", extra: dict[Key, str] | None = None, wide: str = "") -> str:
+        """The call of a function: on one token's values, or on those of index `block` in tuples, made `wide` there."""
         site: dict[Key, str] = dict(extra or {})
         if block:
             for leaf in self.token_leaves:
-                site[leaf.name, 0] = f"{self.memory.fresh(f'{self.name(leaf.name)}s')}[{block}]"
+                site[leaf.name, 0] = f"{self.memory.fresh(f'{self.name(leaf.name)}s')}[{block}]{wide}"
             for r in self.p.results:
                 for part in r.parts:
                     seed = f"g:{part}"

@@ -15,14 +15,15 @@ Times = dict[str, Time]
 
 
 def verify_partition(p: Partition) -> None:
-    """Regions in order of evaluation, each value written once and in normal form, each op a recurrence with its frontier."""
+    """Regions in order of evaluation, values written once and in normal form, ops recurrences with their frontier."""
     layer = p.layer
     ops = {n: d for r in p.recurrences.values() for n, d in r.definitions.items()}
     once([d.name for r in p.recurrences.values() for d in _inside(r)] + list(p.definitions), "in a partition")
     every = {**p.definitions, **ops}
-    read = {layer.result, *(m.input for m in layer.modules), *(r.name for d in every.values() for r in refs(d.node))}
+    wanted = _reached(layer)
     for name in (*layer.values, *layer.states):
-        demand(name in every or name not in read, f"`{name}`", "every equation that anything reads is in the partition")
+        law = "an equation is in the partition exactly if the result or a module reads it"
+        demand((name in every) == (name in wanted), f"`{name}`", law)
     bound = {**signatures(layer), POSITION: ((), "real")}
     bound |= {d.name: (d.atoms, d.dtype) for d in every.values()}
     times: Times = {**layer.times, POSITION: Time.TOKEN, **{d.name: d.time for d in every.values()}}
@@ -37,6 +38,18 @@ def verify_partition(p: Partition) -> None:
         _boundary(p, r)
 
 
+def _reached(layer: Layer) -> set[str]:
+    """What the result or a module depends on, at any token."""
+    nodes = {n: v.node for n, v in layer.values.items()} | {n: s.update for n, s in layer.states.items()}
+    pending, seen = [layer.result, *(m.input for m in layer.modules)], set[str]()
+    while pending:
+        name = pending.pop()
+        if name not in seen:
+            seen.add(name)
+            pending.extend(r.name for r in refs(*([nodes[name]] if name in nodes else [])))
+    return seen
+
+
 def _inside(r: Recurrence) -> tuple[Definition, ...]:
     return (*r.hoisted, *r.prologue, *r.update, *r.epilogue)
 
@@ -49,7 +62,9 @@ def _definition(layer: Layer, d: Definition, bound: dict[str, Signature], times:
     demand(set(d.node.axes) <= set(d.atoms), what, f"its expression has no axes beside {d.atoms}")
     demand(d.dtype == d.node.dtype, what, f"it is of its expression's type, {d.node.dtype}")
     for n in walk(d.node):
-        demand(n is d.node or not isinstance(n, Reduce | Relabel), what, "reductions and renamings are values of their own")
+        demand(
+            n is d.node or not isinstance(n, Reduce | Relabel), what, "reductions and renamings are values of their own"
+        )
         demand(not isinstance(n, Relabel) or isinstance(n.body, Ref), what, "a renaming is of a value")
     wanted = Time.STATE if d.state else time_of(d.node, times)
     demand(d.time == wanted, what, f"it is known at {wanted.name}, with what it reads, not at {d.time.name}")
@@ -71,7 +86,9 @@ def _regions(p: Partition) -> None:
         match region.kind:
             case "linear":
                 m = layer.linears[region.name]
-                demand(region.writes == tuple(o.name for o in m.outputs), what, "a linear map writes its outputs, in order")
+                demand(
+                    region.writes == tuple(o.name for o in m.outputs), what, "a linear map writes its outputs, in order"
+                )
             case "conv":
                 c = layer.convs[region.name]
                 wanted = fused.get(c.output.name, c.output.name)
@@ -139,7 +156,11 @@ def verify_recurrence(layer: Layer, r: Recurrence, bound: dict[str, Signature], 
     lone = sum(o.token for o in r.operands) == 1
     for o in r.operands:
         demand(o.name in read or (o.token and lone), f"operand `{o.name}`", f"the op `{r.name}` reads its operands")
-        demand((o.atoms, o.dtype) == bound[o.name], f"operand `{o.name}`", "an operand is on the axes and of the type it has")
+        demand(
+            (o.atoms, o.dtype) == bound[o.name],
+            f"operand `{o.name}`",
+            "an operand is on the axes and of the type it has",
+        )
         demand(o.atoms == layer.axes.atoms(o.axes), f"operand `{o.name}`", "its dimensions stand for its axes")
         token = o.name not in layer.params and times[o.name] > Time.PARAMETER
         demand(o.token == token, f"operand `{o.name}`", "an operand streams if it is known token by token")
@@ -147,7 +168,9 @@ def verify_recurrence(layer: Layer, r: Recurrence, bound: dict[str, Signature], 
     demand(not set(r.channels) & set(r.inner), what, "an axis is summed by a read or it is a channel")
     demand(set(r.channels) | set(r.inner) == set(atoms), what, "channels and inner axes are the axes of the states")
     for name in r.results:
-        demand(any(d.name == name for d in (*r.update, *r.epilogue)), f"`{name}`", "a result is computed from the states")
+        demand(
+            any(d.name == name for d in (*r.update, *r.epilogue)), f"`{name}`", "a result is computed from the states"
+        )
 
 
 def _section(
