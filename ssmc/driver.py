@@ -71,9 +71,12 @@ def _run(source: Source, options: Options, until: str) -> Compilation:
         return _finish(layer, spec, source, options, sink, until)
     except RecursionError:  # a last resort: sema bounds the depth of expressions far below what any phase can take
         sink.report(
-            "SSM0226", "an expression nests too deep", spec.name.span, "too deep to be worked out",
+            "SSM0226",
+            "an expression nests too deep",
+            spec.name.span,
+            "too deep to be worked out",
             help="give parts of the equations names of their own",
-        )  # fmt: skip
+        )
         return Compilation(source, tuple(sink), spec, layer)
 
 

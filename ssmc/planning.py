@@ -38,16 +38,23 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
                 why = forced.reason if forced else "there is no such mode"
                 allowed = [m.name for m in choices if _legal(m.name, c)]
                 sink.report(
-                    "SSM0401", f"`{options.mode}` cannot evaluate `{r.name}`", r.span, f"class {c.letter}, {c.title}", notes=(why,),
+                    "SSM0401",
+                    f"`{options.mode}` cannot evaluate `{r.name}`",
+                    r.span,
+                    f"class {c.letter}, {c.title}",
+                    notes=(why,),
                     help="the modes of this recurrence are " + ", ".join(f"`{m}`" for m in allowed),
-                )  # fmt: skip
+                )
                 continue
         s = structure(c.structure)
         if not s.kernel:
             sink.report(
-                "SSM0402", f"`{r.name}` has no fast kernel", r.span, f"class {c.letter}, {c.title}",
+                "SSM0402",
+                f"`{r.name}` has no fast kernel",
+                r.span,
+                f"class {c.letter}, {c.title}",
                 notes=(*c.reasons, "it is evaluated token by token on the eager backend: correct, and slow"),
-            )  # fmt: skip
+            )
         stability = tuple(f"{v.property}: {v.verdict}" for v in verdicts.get(r.name, ()))
         kernel = s.kernel and options.backend == "triton"
         planned.append(Planned(c, lower(c), tuple(choices), kernel, equations(r), stability))
@@ -58,4 +65,4 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
         lower_conv(c, layer.axes.atoms(c.output.axes), partition.definitions.get(partition.activations.get(c.name, "")))
         for c in layer.convs.values()
     )
-    return Plan(partition, tuple(planned), options.settings, convs)
+    return Plan(partition, tuple(planned), options.settings, convs, mode=options.mode, backend=options.backend)

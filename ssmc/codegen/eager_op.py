@@ -96,7 +96,7 @@ def eager_op(o: OpText) -> EagerOp:
     advance = slice_lets(p.prologue, needed)
     update = slice_lets(p.update, fields)
     update_back = slice_lets([*inner, *a.update], a.carries.values())
-    early_back = _reads([*backward, *update_back, *a.hoisted, *(o.let(n) for n in a.accumulated)]) | set(needed)
+    early_back = _reads([*backward, *update, *update_back, *a.hoisted, *(o.let(n) for n in a.accumulated)]) | set(needed)
 
     def of(lets: Iterable[Let], group: Iterable[Let]) -> list[Let]:
         keep = {let.name for let in group}

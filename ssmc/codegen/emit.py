@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from functools import cache
 from pprint import pformat
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ssmc import __version__
+from ssmc.backends.triton.limits import TESTED
 from ssmc.backends.triton.triton_op import triton_ops
 from ssmc.codegen.conv_op import conv_op
 from ssmc.codegen.eager_op import eager_op
 from ssmc.codegen.layer_context import LayerContext, layer_context
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.merge import as_lines, merge_variants
-from ssmc.codegen.names import snake
+from ssmc.codegen.names import class_name, snake
 from ssmc.codegen.op_text import OpText, base_name
 from ssmc.codegen.operator_op import operator_op
 from ssmc.codegen.reference_op import reference_op
@@ -58,7 +60,9 @@ def environment() -> Environment:
 
 def emit(plan: Plan) -> str:
     """The generated file."""
-    layer, partition = plan.partition.layer, plan.partition
+    layer = replace(plan.partition.layer, name=class_name(plan.partition.layer.name))
+    partition = replace(plan.partition, layer=layer)
+    plan = replace(plan, partition=partition)
     stem = snake(layer.name)
     several = len(plan.programs) > 1
     ops = []
@@ -134,6 +138,8 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
         for a in layer.args
         if a.fixed is not None and plan.settings.get(a.name) is not None
     )
+    settings += "" if plan.mode == "auto" else f" --mode {plan.mode}"
+    settings += "" if plan.backend == "triton" else f" --backend {plan.backend}"
     spec = base_name(layer.source)
     table = {
         o.op: {
@@ -158,7 +164,7 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
         version=__version__,
         spec=spec,
         digest=digest[:12],
-        command=f"ssmc compile {spec}{settings} -o {snake(layer.name)}_layer.py",
+        command=f"ssmc compile {shlex.quote(spec)}{settings} -o {snake(layer.name)}_layer.py",
         header=tuple(f"{line}".rstrip() for line in plan.header()),
         layer=layer.name,
         contents=", ".join(f"`{e}`" for e in exports),
@@ -166,7 +172,7 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
         namespace=f"ssmc_{stamp}",
         plan=pformat(summary, width=110, sort_dicts=False),
         ops=pformat(table, width=110, sort_dicts=False),
-        tested="()",
+        tested=repr(TESTED if any(p.kernel for p in plan.programs) else ()),
         kernels=str(any(p.kernel for p in plan.programs)),
     )
 

@@ -81,7 +81,7 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
     return LayerContext(
         name=layer.name,
         spec=t.spec,
-        doc=tuple(line for line in layer.doc.strip().split("\n")),
+        doc=tuple(_in_quotes(line) for line in layer.doc.strip().split("\n")),
         arguments="".join(f"{t.argument(a)}, " for a in sorted(layer.args, key=lambda a: "=" in t.argument(a))),
         defaults=tuple(defaults),
         stored=tuple((f"self.{n}", n) for n in t.arg_names.values()),
@@ -136,7 +136,7 @@ def _probe(t: LayerText) -> str:
 
 def _fields(t: LayerText) -> list[StateField]:
     out: list[StateField] = []
-    names = Names(("count", "index", "clone", "reset", "index_select"))
+    names = _FieldNames(("count", "index", "clone", "reset", "index_select"))
     for o in t.ops.values():
         for c in o.r.carried:
             shape = t.shape(c.axes)
@@ -169,6 +169,18 @@ def _fields(t: LayerText) -> list[StateField]:
         start = "torch.zeros(batch, device=device, dtype=torch.int64)"
         out.append(StateField(names("position"), t.locals("position"), start, _shown("tokens seen so far", ())))
     return out
+
+
+class _FieldNames(Names):
+    """Names of a NamedTuple's fields, which cannot begin with an underscore."""
+
+    def __call__(self, name: str) -> str:
+        return super().__call__(f"v{name}" if name.startswith("_") else name)
+
+
+def _in_quotes(line: str) -> str:
+    """A line of the spec's comment inside a docstring: a stranger's text that must not end it."""
+    return "".join(c if c.isprintable() else " " for c in line).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
 
 
 def _shown(what: str, axes: tuple[str, ...]) -> str:

@@ -11,6 +11,7 @@ from ssmc.codegen.python_printer import PythonPrinter
 from ssmc.codegen.torch_printer import Text, TorchPrinter
 from ssmc.diagnostics.span import Span
 from ssmc.ir.expr import Arg, Const, Draw, Node, Pointwise, Ref, refs, walk
+from ssmc.ir.keys import MEMBERS
 from ssmc.ir.layer import Conv, LayerArg, Linear, Param, Time
 from ssmc.ir.regions import Partition
 
@@ -33,7 +34,8 @@ class LayerText:
         self.partition, self.layer, self.ops = partition, partition.layer, {o.r.name: o for o in ops}
         layer = self.layer
         self.spec = base_name(layer.source)
-        self.attributes = Names()
+        owned = (*layer.params.values(), *layer.modules)
+        self.attributes = Names((*MEMBERS, *(x.key.split(".")[0] for x in owned)))
         self.locals = Names(("T", "dtype", "of", "of_param", *(o.op for o in ops)))
         self.arg_names = {a.name: self.attributes(a.name) for a in layer.args}
         for name in layer.inputs:
@@ -52,14 +54,7 @@ class LayerText:
 
     def path(self, key: str) -> str:
         """The attribute a state_dict key leads to, from `self`."""
-        out = "self"
-        for part in key.split("."):
-            out = (
-                f"{out}.{part}"
-                if part.isidentifier() and part not in ("None", "True", "False")
-                else f'getattr({out}, "{part}")'
-            )
-        return out
+        return f"self.{key}"
 
     def comment(self, span: Span) -> str:
         """`mamba.ssm:17`."""

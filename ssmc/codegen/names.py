@@ -66,6 +66,8 @@ class Names:
         """The identifier of a name; the same one every time."""
         if name not in self._given:
             wish = name.replace(":", "_").replace(".", "_")
+            if wish.startswith("__"):  # Python changes such names inside a class
+                wish = f"v{wish}"
             while wish in self._taken:
                 wish += "_"
             self._taken.add(wish)
@@ -78,6 +80,16 @@ class Names:
             wish += "_"
         self._taken.add(wish)
         return wish
+
+
+GLOBALS = ("PLAN", "OPS", "TESTED", "KERNELS", "NAMESPACE", "NamedTuple", "nullcontext", "lru_cache")
+
+
+def class_name(name: str) -> str:
+    """The name of the layer's class: the spec's, unless Python or the file needs that word. Helpers begin with `_`."""
+    own = name.lstrip("_") or "Layer"
+    own = own if own[0].isalpha() else f"Layer{own}"
+    return f"{own}_" if own in RESERVED or own in GLOBALS else own
 
 
 def snake(name: str) -> str:

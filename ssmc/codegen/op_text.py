@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -268,5 +269,7 @@ class OpText:
 
 
 def base_name(source: Source) -> str:
-    """The file name of a spec, without its directory."""
-    return source.name.replace("\\", "/").rsplit("/", 1)[-1]
+    """The file name of a spec, without its directory. A name is a stranger's text: what could end a comment, a string or
+    a command of the output becomes an underscore."""
+    name = source.name.replace("\\", "/").rsplit("/", 1)[-1]
+    return re.sub(r"[^\w.<> +@=,()-]", "_", name).lstrip("-") or "_"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ssmc.codegen.op_text import OpText
@@ -99,12 +100,12 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
         roles=tuple(
             (
                 names(x.name),
-                "(" + "".join(f'"{a}", ' for a in [*(["batch", "time"] if x.token else []), *x.axes]) + ")",
+                _axes(["batch", "time"] if x.token else [], x.axes),
                 f"{o.spec}:{o.layer.source.line_of(x.span)}",
             )
             for x in r.operands
         ),
-        state_roles=tuple((names(c.of), "(" + "".join(f'"{a}", ' for a in ["rows", *c.axes]) + ")") for c in r.carried),
+        state_roles=tuple((names(c.of), _axes(["rows"], c.axes)) for c in r.carried),
         first=first,
         streams=", ".join(names(x.name) for x in tokens),
         operand_names="(" + "".join(f'"{names(x.name)}", ' for x in r.operands) + ")",
@@ -123,3 +124,8 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
         documented=tuple(documented),
     )
 
+
+def _axes(leading: Sequence[str], axes: Sequence[str]) -> str:
+    """The axes of an operand, as the checks know them: an axis of the spec is not the batch, though it may be called so."""
+    own = [f"{a}_" if a in ("batch", "time", "rows") else a for a in axes]
+    return "(" + "".join(f'"{a}", ' for a in [*leading, *own]) + ")"

@@ -29,7 +29,7 @@ def expression(t: LayerText, d: Definition, wide: set[str]) -> str:
         printer = _printer(t, order, like, lambda code, r: f"_wide({code})" if t.streams(r.name) else code)
         return _with(f"torch.complex({printer(re)}, {printer(im)})", back)
     if contraction and d.dtype == "real" and token is not None:
-        dtype = f"{t.locals(token)}.dtype"
+        dtype = f"{like if token == POSITION else t.locals(token)}.dtype"
         printer = _printer(t, order, like, lambda code, r: code if t.streams(r.name) else f"{code}.to({dtype})")
         return _with(printer(d.node), back)
     if isinstance(d.node, Reduce) and d.dtype == "real":
@@ -54,8 +54,11 @@ def timeless(t: LayerText, node: Node, axes: tuple[str, ...], like: str) -> str:
 
     whole = b.substitute(node, inline)
     order = list(dict.fromkeys([*t.layer.axes.atoms(axes), *(a for n in walk(whole) for a in n.axes)]))
-    code = _printer(t, order, like, lambda code, r: code)(whole, t.layer.axes.atoms(axes))
-    return f"({_with(code, _back(t.layer.axes, axes, order))})"
+    atoms = t.layer.axes.atoms(axes)
+    code = _printer(t, order, like, lambda code, r: code)(whole, atoms if whole.axes else None)
+    if whole.axes and atoms != axes:  # composite axes are one dimension: at every index of their factors
+        code = _with(_with(code, f".expand({t.shape(atoms)})"), f".reshape({t.shape(axes)})")
+    return f"({code})"
 
 
 def _body(node: Node) -> Node:

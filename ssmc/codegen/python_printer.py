@@ -11,7 +11,7 @@ BINARY = {"add": ("+", 10), "sub": ("-", 10), "mul": ("*", 11), "div": ("/", 11)
           "lt": ("<", 6), "le": ("<=", 6), "gt": (">", 6), "ge": (">=", 6), "eq": ("==", 6), "ne": ("!=", 6), "and": ("and", 4), "or": ("or", 3)}  # fmt: skip
 CALLS = {"exp": "math.exp", "log": "math.log", "sqrt": "math.sqrt", "min": "min", "max": "max", "abs": "abs", "round": "round",
          "floor": "math.floor", "ceil": "math.ceil", "sin": "math.sin", "cos": "math.cos", "tanh": "math.tanh",
-         "expm1": "math.expm1", "log1p": "math.log1p"}  # fmt: skip
+         "expm1": "math.expm1", "log1p": "math.log1p", "erf": "math.erf"}  # fmt: skip
 
 
 def number(value: Fraction) -> str:
@@ -19,6 +19,17 @@ def number(value: Fraction) -> str:
     if value.denominator == 1 and abs(value) < 2**53:
         return str(value.numerator)
     return repr(float(value))
+
+
+# Functions that Python's own library lacks; the argument is a name or stands in brackets.
+FORMULAS = {
+    "rsqrt": "1 / math.sqrt({0})", "sigmoid": "1 / (1 + math.exp(-{0}))", "log_sigmoid": "-math.log1p(math.exp(-{0}))",
+    "softplus": "math.log1p(math.exp({0}))", "inv_softplus": "{0} + math.log(-math.expm1(-{0}))", "silu": "{0} / (1 + math.exp(-{0}))",
+    "gelu": "0.5 * {0} * (1 + math.erf({0} / math.sqrt(2)))", "relu": "max({0}, 0)", "elu": "{0} if {0} > 0 else math.expm1({0})",
+    "gelu_tanh": "0.5 * {0} * (1 + math.tanh(math.sqrt(2 / math.pi) * ({0} + 0.044715 * {0} ** 3)))",
+    "sign": "({0} > 0) - ({0} < 0)", "phi1": "math.expm1({0}) / {0} if {0} else 1.0", "re": "{0}", "conj": "{0}", "im": "0 * {0}",
+    "clip": "min(max({0}, {1}), {2})", "sqrt_clip": "math.sqrt({0})",
+}  # fmt: skip
 
 
 class PythonPrinter:
@@ -62,6 +73,8 @@ class PythonPrinter:
                 return f"{left} {op} {right}", level
             case Pointwise() if node.fn in CALLS:
                 return f"{CALLS[node.fn]}({', '.join(self(a) for a in node.args)})", 20
+            case Pointwise() if node.fn in FORMULAS:
+                return FORMULAS[node.fn].format(*(self._in(a, 20) for a in node.args)), 1
         raise NotImplementedError(f"{node} in a size")
 
     def _in(self, node: Node, level: int) -> str:

@@ -61,6 +61,8 @@ class Plan:
     convs: tuple[ConvProgram, ...] = ()
     flags: tuple[LayerArg, ...] = ()
     variants: tuple[Variant, ...] = ()
+    mode: str = "auto"
+    backend: str = "triton"
 
     def header(self) -> list[str]:
         """The plan in words, for the file's head."""

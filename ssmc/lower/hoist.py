@@ -16,7 +16,9 @@ from ssmc.ir.program import Let
 Term = tuple[int, list[Node]]
 
 
-def hoist(hoisted: Sequence[Let], sections: Sequence[Sequence[Let]], early: set[str]) -> tuple[list[Let], list[list[Let]]]:
+def hoist(
+    hoisted: Sequence[Let], sections: Sequence[Sequence[Let]], early: set[str]
+) -> tuple[list[Let], list[list[Let]]]:
     """The sections with every value that needs only `early` names bound in the first list, by `c:1, c:2, ...`."""
     return _Hoister(hoisted, early | {let.name for let in hoisted}).run(sections)
 

@@ -1,4 +1,4 @@
-"""References to other tokens that are no recurrence become values of their own: `v_prev`, a field of the layer's state."""
+"""References to other tokens that are no recurrence become values of their own: `v_prev`, a field of the state."""
 
 from __future__ import annotations
 
@@ -38,8 +38,16 @@ def split_delays(
         if made.get(d.node) is d:
             out[d.name] = d
             continue
-        node = b.substitute(d.node, lambda n, d=d: delay(n, d) if isinstance(n, Ref) and n.offset and not keep(d, n) else None)  # type: ignore[misc]
-        out[d.name] = d if node is d.node else Definition(d.name, d.axes, d.atoms, d.dtype, node, d.time, d.state, d.anonymous, d.span)
+
+        def replaced(n: Node, d: Definition = d) -> Node | None:
+            return delay(n, d) if isinstance(n, Ref) and n.offset and not keep(d, n) else None
+
+        node = b.substitute(d.node, replaced)
+        out[d.name] = (
+            d
+            if node is d.node
+            else Definition(d.name, d.axes, d.atoms, d.dtype, node, d.time, d.state, d.anonymous, d.span)
+        )
     return {**{m.name: m for m in made.values()}, **out}
 
 

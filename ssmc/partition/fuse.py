@@ -69,7 +69,12 @@ def depends(graph: Graph, name: str, on: set[str], module_of: dict[str, str], mo
 
 
 def fuse(
-    graph: Graph, component: tuple[str, ...], taken: set[str], module_of: dict[str, str], module_input: dict[str, str], local: bool
+    graph: Graph,
+    component: tuple[str, ...],
+    taken: set[str],
+    module_of: dict[str, str],
+    module_input: dict[str, str],
+    local: bool,
 ) -> Fused:
     """The op around a component. `taken` are values that belong to earlier ops; `local` False (a class that no kernel
     evaluates by channels) fuses no reads."""
@@ -131,8 +136,15 @@ def fuse(
     )
 
 
-def _free(graph: Graph, name: str, d: Definition, members: set[str], component: tuple[str, ...], read: Callable[[Definition], bool]) -> bool:
-    """Whether `d` may follow the member `name` into the op: a local read always, else if only local reads read it too."""
+def _free(
+    graph: Graph,
+    name: str,
+    d: Definition,
+    members: set[str],
+    component: tuple[str, ...],
+    read: Callable[[Definition], bool],
+) -> bool:
+    """Whether `d` may follow the member `name` into the op: a local read always, else if only such read it too."""
     if name in component and read(d):
         return True
     others = [c for c in graph.readers(name) if c not in members and c != d.name]
@@ -166,4 +178,3 @@ def _prologue(graph: Graph, members: set[str], taken: set[str], reasons: dict[st
             reasons.pop(name, None)
             changed = True
     return inside
-

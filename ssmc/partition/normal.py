@@ -41,8 +41,8 @@ class _Splitter:
         self.times: dict[str, Time] = {**layer.times, POSITION: Time.TOKEN}
 
     def add(self, name: str, axes: tuple[str, ...], node: Node, span: Span, is_state: bool, anonymous: bool) -> None:
-        """Split a definition's inner reductions off, and keep it. Parts have their owner's place: nodes are shared by equal
-        expressions, so a node's own place may be another statement's."""
+        """Split a definition's inner reductions off, and keep it. Parts have their owner's place: equal ones are one
+        node, so a node's own place may be another statement's."""
         root = self._rewrite(name, node, span)
         atoms = self.layer.axes.atoms(axes)
         time = Time.STATE if is_state else self.times[name]

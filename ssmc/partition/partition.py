@@ -70,7 +70,7 @@ class _Partitioner:
         carried = {r.name for c in found for m in c for r in offsets(self.definitions[m]) if r.name in c}
 
         def keep(d: Definition, r: Ref) -> bool:
-            return r.name in carried and (d.name in home.get(r.name, ()) or not self.definitions[r.name].name == d.name)
+            return r.name in carried and (d.name in home.get(r.name, ()) or self.definitions[r.name].name != d.name)
 
         self.definitions = split_delays(self.definitions, self.taken, self.dims, self._time, keep)
         fused: list[Fused] = []
@@ -103,7 +103,9 @@ class _Partitioner:
         self.definitions = {n: d for n, d in self.definitions.items() if n in reached}
 
     def _cyclic(self, c: tuple[str, ...]) -> bool:
-        return len(c) > 1 or (c[0] in self.definitions and any(r.name == c[0] for r in refs(self.definitions[c[0]].node)))
+        return len(c) > 1 or (
+            c[0] in self.definitions and any(r.name == c[0] for r in refs(self.definitions[c[0]].node))
+        )
 
     def _check(self, c: tuple[str, ...]) -> bool:
         """A component is made of equations, and runs in one direction."""
@@ -112,21 +114,29 @@ class _Partitioner:
                 module = self.modules[self.module_of[m]]
                 named = [n for n in c if n in self.definitions and not self.definitions[n].anonymous]
                 self.sink.report(
-                    "SSM0304", f"module `{module.name}` is inside a recurrence", module.span, "needs its own earlier output",
+                    "SSM0304",
+                    f"module `{module.name}` is inside a recurrence",
+                    module.span,
+                    "needs its own earlier output",
                     secondary=tuple(Label(self.definitions[n].span, "in the same circle") for n in named),
                     notes=("a module is evaluated for all tokens at once, a recurrence token by token",),
                     help="declare its weight with `param` and write the product: `sum[N](W * prev(h))`"
-                    if isinstance(module, Linear) else "write its taps out: `w * prev(x) + v * prev(prev(x))`",
-                )  # fmt: skip
+                    if isinstance(module, Linear)
+                    else "write its taps out: `w * prev(x) + v * prev(prev(x))`",
+                )
                 return False
         back = [(m, r) for m in c for r in offsets(self.definitions[m]) if r.name in c]
         if {r.offset for _, r in back} == {-1, 1}:
             a, z = (next(m for m, r in back if r.offset == o) for o in (-1, 1))
             self.sink.report(
-                "SSM0217", f"`{a}` and `{z}` depend on each other through both `prev` and `next`", self.definitions[z].span, "reads the next token",
+                "SSM0217",
+                f"`{a}` and `{z}` depend on each other through both `prev` and `next`",
+                self.definitions[z].span,
+                "reads the next token",
                 secondary=(Label(self.definitions[a].span, "reads the previous token"),),
-                notes=("a recurrence runs through time in one direction",), help="split it into two states, one for each direction",
-            )  # fmt: skip
+                notes=("a recurrence runs through time in one direction",),
+                help="split it into two states, one for each direction",
+            )
             return False
         return True
 
@@ -140,9 +150,13 @@ class _Partitioner:
         back = [(m, r) for m in f.component for r in offsets(ds[m]) if r.name in f.component]
         starts = {r.name: r.init for _, r in back}
         carried = tuple(
-            Carried(n, n, ds[n].axes, ds[n].atoms, ds[n].dtype, starts[n], True, ds[n].span) for n in f.component if n in starts
+            Carried(n, n, ds[n].axes, ds[n].atoms, ds[n].dtype, starts[n], True, ds[n].span)
+            for n in f.component
+            if n in starts
         )
-        inner_refs = [r for m in members for r in refs(ds[m].node)] + [r for i in starts.values() if i is not None for r in refs(i)]
+        inner_refs = [r for m in members for r in refs(ds[m].node)] + [
+            r for i in starts.values() if i is not None for r in refs(i)
+        ]
         names = [r.name for r in inner_refs if r.name not in members]
         operands = self._operands(dict.fromkeys(names))
         if not any(o.streams for o in operands):  # the layer's input tells how many tokens there are, and of what dtype
@@ -176,9 +190,11 @@ class _Partitioner:
             axes = self.dims(name)
             token = name not in layer.params and self._time(name) > Time.PARAMETER
             module = self.module_of.get(name)
-            span = self.modules[module].span if module else spans.get(name) or (
-                self.definitions[name].span if name in self.definitions else layer.span
-            )  # fmt: skip
+            span = (
+                self.modules[module].span
+                if module
+                else spans.get(name) or (self.definitions[name].span if name in self.definitions else layer.span)
+            )
             out.append(Operand(name, axes, layer.axes.atoms(axes), self.dtype(name), token, span))
         return tuple(sorted(out, key=lambda o: not o.token))
 
@@ -239,7 +255,9 @@ class _Partitioner:
             name = key.removeprefix("module ")
             kind = "linear" if name in layer.linears else "conv"
             writes = tuple(n for n, m in self.module_of.items() if m == name)
-            return Region(kind, name, (self.module_input[name],), (activations[name],) if name in activations else writes)
+            return Region(
+                kind, name, (self.module_input[name],), (activations[name],) if name in activations else writes
+            )
         if key.startswith("op "):
             r = recurrences[key.removeprefix("op ")]
             return Region("op", r.name, tuple(o.name for o in r.operands), r.results)
@@ -263,6 +281,3 @@ def _kind(d: Definition) -> str:
         factors = {r.axes for r in refs(d.node.body)}
         return "contraction" if d.node.op == "sum" and len(factors) > 1 else "row"
     return "pointwise"
-
-
-

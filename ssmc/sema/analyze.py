@@ -14,7 +14,7 @@ from ssmc.ir.layer import Conv, Input, Layer, LayerArg, Linear, Param
 from ssmc.sema import arguments, checks, conditions, growth, modules, parameters, states
 from ssmc.sema.binding import binding_times
 from ssmc.sema.context import VALUE, Refused
-from ssmc.sema.scope import Scope, Setting, nodes
+from ssmc.sema.scope import Scope, Setting, equation_order, nodes
 from ssmc.sema.values import Resolver
 from ssmc.syntax import ast
 
@@ -45,7 +45,7 @@ def _attempt(
     _axes_in_expressions(r, spec.body)
     r.declare_axes()
     checks.check_defs(r)
-    for name in r.in_order():
+    for name in equation_order(r.scope):
         _attempted(partial(r.signature, name, r.scope.spans[name]))
 
     inputs: dict[str, Input] = {}
@@ -76,8 +76,21 @@ def _attempt(
     order = {name: i for i, name in enumerate(r.scope.names)}
     values = dict(sorted(r.values.items(), key=lambda kv: (order.get(kv[0], len(order)), kv[1].span.start)))
     layer = Layer(
-        spec.name.id, spec.doc, source, fixed, r.table, inputs, params, linears, convs, values, r.states, result, {}, spec.span
-    )  # fmt: skip
+        spec.name.id,
+        spec.doc,
+        source,
+        fixed,
+        r.table,
+        inputs,
+        params,
+        linears,
+        convs,
+        values,
+        r.states,
+        result,
+        {},
+        spec.span,
+    )
     growth.check_layer(sink, layer, r.scope.spans)
     if sink.failed:
         return None, r.complex_states
@@ -141,7 +154,9 @@ def _result(r: Resolver) -> str | None:
         r.sink.report("SSM0206", "the layer returns a complex value", e.span, "complex", help="return `re(...)` of it")
         return None
     if node.dtype == "bool":
-        r.sink.report("SSM0228", "the layer returns a condition", e.span, "true or false", help="write `where(condition, 1, 0)`")
+        r.sink.report(
+            "SSM0228", "the layer returns a condition", e.span, "true or false", help="write `where(condition, 1, 0)`"
+        )
         return None
     if isinstance(node, Ref) and node.offset == 0:
         return node.name
@@ -149,7 +164,7 @@ def _result(r: Resolver) -> str | None:
 
 
 def _axes_in_expressions(r: Resolver, statements: tuple[ast.Statement, ...]) -> None:
-    """Note every axis that an expression names, in a reduction, a renaming or an index: such an axis is seen by itself."""
+    """Note every axis that an expression names, in a reduction, a renaming or an index: it is seen by itself."""
     for x in nodes(statements):
         match x:
             case ast.Call():

@@ -42,13 +42,23 @@ def _earlier_only(r: Resolver, a: ast.Argument, later: list[str]) -> None:
         if not isinstance(n, ast.Name) or n.id in r.scope.names or n.id in r.scope.refused or n.id in FUNCTION_NAMES:
             continue
         if n.id in later:
-            message = f"the default of `{a.name.id}` names " + ("itself" if n.id == a.name.id else f"`{n.id}`, a later argument")
+            message = f"the default of `{a.name.id}` names " + (
+                "itself" if n.id == a.name.id else f"`{n.id}`, a later argument"
+            )
             advice = None if n.id == a.name.id else f"declare `{n.id}` before `{a.name.id}`"
         else:
             near = did_you_mean(n.id, list(r.scope.names))
-            message, advice = f"the default of `{a.name.id}` names `{n.id}`, which is no argument", f"did you mean `{near}`?" if near else None
+            message, advice = (
+                f"the default of `{a.name.id}` names `{n.id}`, which is no argument",
+                f"did you mean `{near}`?" if near else None,
+            )
         r.sink.report(
-            "SSM0211", message, n.span, "not known here", notes=("a default is an expression of the arguments before it",), help=advice
+            "SSM0211",
+            message,
+            n.span,
+            "not known here",
+            notes=("a default is an expression of the arguments before it",),
+            help=advice,
         )
         raise Refused
 
@@ -60,9 +70,16 @@ def unknown_settings(sink: Sink, spec: ast.Spec, settings: Mapping[str, Setting]
         if name not in names:
             near = did_you_mean(name, names)
             sink.report(
-                "SSM0225", f"`{spec.name.id}` has no argument `{name}` to set", spec.name.span, "the layer",
-                help=f"did you mean `{near}`?" if near else "its arguments are " + ", ".join(f"`{n}`" for n in names) if names else None,
-            )  # fmt: skip
+                "SSM0225",
+                f"`{spec.name.id}` has no argument `{name}` to set",
+                spec.name.span,
+                "the layer",
+                help=f"did you mean `{near}`?"
+                if near
+                else "its arguments are " + ", ".join(f"`{n}`" for n in names)
+                if names
+                else None,
+            )
 
 
 def _argument(r: Resolver, a: ast.Argument, settings: Mapping[str, Setting]) -> LayerArg:
@@ -72,15 +89,23 @@ def _argument(r: Resolver, a: ast.Argument, settings: Mapping[str, Setting]) -> 
         for i, n in enumerate(a.default.names):
             if n.id in words[:i]:
                 r.sink.report(
-                    "SSM0211", f"`{n.id}` stands twice in the list of `{name}`", n.span, "again here",
-                    secondary=(Label(a.default.names[words.index(n.id)].span, "first here"),), help="remove it",
-                )  # fmt: skip
+                    "SSM0211",
+                    f"`{n.id}` stands twice in the list of `{name}`",
+                    n.span,
+                    "again here",
+                    secondary=(Label(a.default.names[words.index(n.id)].span, "first here"),),
+                    help="remove it",
+                )
                 raise Refused
         if a.annotation is not None:
             r.sink.report(
-                "SSM0211", f"`{name}` is one of a named list and has no other kind", a.annotation.span, "not needed", help="remove it",
+                "SSM0211",
+                f"`{name}` is one of a named list and has no other kind",
+                a.annotation.span,
+                "not needed",
+                help="remove it",
                 edit=Edit(Span(a.name.span.end, a.annotation.span.end), ""),
-            )  # fmt: skip
+            )
             raise Refused
         return LayerArg(name, "choice", None, words, _fixed(r, a, "choice", settings, words[0], words), a.span)
     default: Node | None = None if a.default is None else r.lower(a.default, SIZE)
@@ -93,23 +118,49 @@ def _argument(r: Resolver, a: ast.Argument, settings: Mapping[str, Setting]) -> 
 
 
 def _kind(r: Resolver, a: ast.Argument, default: Node | None) -> str:
-    found = "int" if default is None else "bool" if default.dtype == "bool" else "int" if _integral(default, a.default) else "float"
+    found = (
+        "int"
+        if default is None
+        else "bool"
+        if default.dtype == "bool"
+        else "int"
+        if _integral(default, a.default)
+        else "float"
+    )
     if a.annotation is None:
         return found
     kind = a.annotation.id
     if kind not in KINDS:
-        near = did_you_mean(kind, KINDS) or {"integer": "int", "number": "float", "real": "float", "boolean": "bool"}.get(kind.lower())
+        near = did_you_mean(kind, KINDS) or {
+            "integer": "int",
+            "number": "float",
+            "real": "float",
+            "boolean": "bool",
+        }.get(kind.lower())
         r.sink.report(
-            "SSM0211", f"`{kind}` is not a kind of argument", a.annotation.span, "unknown kind",
-            notes=("arguments are " + ", ".join(f"`{k}`" for k in KINDS) + " or one of a named list such as `zoh | bilinear`",),
-            help=f"write `{near}`" if near else None, edit=Edit(a.annotation.span, near) if near else None,
-        )  # fmt: skip
+            "SSM0211",
+            f"`{kind}` is not a kind of argument",
+            a.annotation.span,
+            "unknown kind",
+            notes=(
+                "arguments are "
+                + ", ".join(f"`{k}`" for k in KINDS)
+                + " or one of a named list such as `zoh | bilinear`",
+            ),
+            help=f"write `{near}`" if near else None,
+            edit=Edit(a.annotation.span, near) if near else None,
+        )
         raise Refused
     if default is not None and a.default is not None and found != kind and (found, kind) != ("int", "float"):
         r.sink.report(
-            "SSM0211", f"the default of `{a.name.id}` is of kind {found}, not {kind}", a.default.span, f"of kind {found}",
-            secondary=(Label(a.annotation.span, f"declared {kind}"),), help=f"write `{found}`", edit=Edit(a.annotation.span, found),
-        )  # fmt: skip
+            "SSM0211",
+            f"the default of `{a.name.id}` is of kind {found}, not {kind}",
+            a.default.span,
+            f"of kind {found}",
+            secondary=(Label(a.annotation.span, f"declared {kind}"),),
+            help=f"write `{found}`",
+            edit=Edit(a.annotation.span, found),
+        )
         raise Refused
     return kind
 
@@ -129,7 +180,12 @@ def _integral(node: Node, written: ast.Expr | None) -> bool:
 
 
 def _fixed(
-    r: Resolver, a: ast.Argument, kind: str, settings: Mapping[str, Setting], default: Setting | None, words: tuple[str, ...]
+    r: Resolver,
+    a: ast.Argument,
+    kind: str,
+    settings: Mapping[str, Setting],
+    default: Setting | None,
+    words: tuple[str, ...],
 ) -> Setting | None:
     if a.name.id not in settings:
         return default
@@ -142,8 +198,17 @@ def _fixed(
     }[kind]
     if good:
         return value
-    offered = "`true` or `false`" if kind == "bool" else ", ".join(f"`{w}`" for w in words) if words else f"a value of kind {kind}"
+    offered = (
+        "`true` or `false`"
+        if kind == "bool"
+        else ", ".join(f"`{w}`" for w in words)
+        if words
+        else f"a value of kind {kind}"
+    )
     r.sink.report(
-        "SSM0225", f"`{a.name.id}` cannot be set to `{str(value).lower() if isinstance(value, bool) else value}`", a.span, f"takes {offered}",
-    )  # fmt: skip
+        "SSM0225",
+        f"`{a.name.id}` cannot be set to `{str(value).lower() if isinstance(value, bool) else value}`",
+        a.span,
+        f"takes {offered}",
+    )
     return default

@@ -15,7 +15,6 @@ from ssmc.sema.scope import Scope, nodes
 from ssmc.syntax import ast
 from ssmc.syntax.unparse import expression
 
-
 MAX_LEVELS = 50
 
 
@@ -51,19 +50,25 @@ class Axes:
         if name in self.declaring:
             circle = [*self.declaring[self.declaring.index(name) :], name]
             self.sink.report(
-                "SSM0220", f"the size of `{name}` depends on itself", d.span, "in a circle",
+                "SSM0220",
+                f"the size of `{name}` depends on itself",
+                d.span,
+                "in a circle",
                 secondary=tuple(Label(self.scope.spans[n], "through this") for n in circle[1:-1]),
                 notes=("the circle is " + " -> ".join(circle),),
                 help="give one of them a size of the layer's arguments: `axis " + f"{name} = ...`",
-            )  # fmt: skip
+            )
             raise Refused
         self.declaring.append(name)
         try:
             if len(self.declaring) + max((self.levels.get(n, 0) for n in self._named(d.size)), default=0) > MAX_LEVELS:
                 self.sink.report(
-                    "SSM0226", f"the size of `{name}` is made of too many axes", d.size.span, f"more than {MAX_LEVELS} one above the other",
+                    "SSM0226",
+                    f"the size of `{name}` is made of too many axes",
+                    d.size.span,
+                    f"more than {MAX_LEVELS} one above the other",
                     help="write the size with the layer's arguments",
-                )  # fmt: skip
+                )
                 raise Refused
             factors = self._factors(d.size)
             for n in self._named(d.size):
@@ -79,7 +84,9 @@ class Axes:
             self.table.axes[name] = Axis(name, size, factors if len(factors) > 1 else (), d.span)
 
     def _named(self, e: ast.Expr) -> list[str]:
-        found = [n.id for n in nodes(e) if isinstance(n, ast.Name) and isinstance(self.scope.names.get(n.id), ast.AxisDef)]
+        found = [
+            n.id for n in nodes(e) if isinstance(n, ast.Name) and isinstance(self.scope.names.get(n.id), ast.AxisDef)
+        ]
         return sorted(set(found), key=list(self.scope.names).index)
 
     def _factors(self, e: ast.Expr) -> tuple[str, ...]:
@@ -98,18 +105,28 @@ class Axes:
             raise Refused
         if size.axes or any(isinstance(n, Ref | Position | Draw | Index) for n in walk(size)):
             self.sink.report(
-                "SSM0220", f"the size of `{name}` depends on a value of the layer", d.size.span, "not known at construction",
+                "SSM0220",
+                f"the size of `{name}` depends on a value of the layer",
+                d.size.span,
+                "not known at construction",
                 notes=("a size is an expression of the layer's arguments and of other axes",),
-            )  # fmt: skip
+            )
             raise Refused
         value = sizes.value(size, self.scope, self.table)
-        shown = f"`{name}` would be {sizes.shown(value)}" if value is not None and not isinstance(size, Const) else "not a size"
+        shown = (
+            f"`{name}` would be {sizes.shown(value)}"
+            if value is not None and not isinstance(size, Const)
+            else "not a size"
+        )
         if value is not None and (value <= 0 or value.denominator != 1):
             what = "not positive" if value <= 0 else "not a whole number"
             self.sink.report(
-                "SSM0220", f"the size of `{name}` is {what}", d.size.span, shown,
+                "SSM0220",
+                f"the size of `{name}` is {what}",
+                d.size.span,
+                shown,
                 help="divide with `//`, or round with `ceil(...)` or `floor(...)`" if value.denominator != 1 else None,
-            )  # fmt: skip
+            )
             raise Refused
 
     def axis(self, name: ast.Name) -> str:
@@ -122,20 +139,39 @@ class Axes:
             size = sizes.value(self.table.axes[name.id].size, self.scope, self.table)
             if size is not None and size <= 0:
                 self.sink.report(
-                    "SSM0220", f"the axis `{name.id}` has the size {sizes.shown(size)}", self.scope.spans[name.id], "not positive",
-                    secondary=(Label(name.span, "used as an axis"),), help="give it a positive default, or none",
-                )  # fmt: skip
+                    "SSM0220",
+                    f"the axis `{name.id}` has the size {sizes.shown(size)}",
+                    self.scope.spans[name.id],
+                    "not positive",
+                    secondary=(Label(name.span, "used as an axis"),),
+                    help="give it a positive default, or none",
+                )
                 raise Refused
             return name.id
         if decl is None:
             self.scope.unknown(name, "an axis")
         elif name.id not in self.scope.refused:
-            kind = f"an argument of kind {decl.kind}" if isinstance(decl, LayerArg) else "a function" if isinstance(decl, ast.Def) else "a value"
-            wanted = "an `int` argument's name is the axis of that size" if isinstance(decl, LayerArg) else "axes stand in brackets, values do not"
+            kind = (
+                f"an argument of kind {decl.kind}"
+                if isinstance(decl, LayerArg)
+                else "a function"
+                if isinstance(decl, ast.Def)
+                else "a value"
+            )
+            wanted = (
+                "an `int` argument's name is the axis of that size"
+                if isinstance(decl, LayerArg)
+                else "axes stand in brackets, values do not"
+            )
             self.sink.report(
-                "SSM0201", f"`{name.id}` is {kind}, not an axis", name.span, "used as an axis",
-                secondary=(Label(self.scope.spans[name.id], "declared here"),), notes=(wanted,), help="declare an axis: `axis N = ...`",
-            )  # fmt: skip
+                "SSM0201",
+                f"`{name.id}` is {kind}, not an axis",
+                name.span,
+                "used as an axis",
+                secondary=(Label(self.scope.spans[name.id], "declared here"),),
+                notes=(wanted,),
+                help="declare an axis: `axis N = ...`",
+            )
         raise Refused
 
     def axes_of(self, target: ast.Typed) -> tuple[str, ...]:
@@ -145,17 +181,23 @@ class Axes:
             axis = self.axis(a)
             if axis in out:
                 self.sink.report(
-                    "SSM0214", f"axis `{axis}` is written twice", a.span, "again here",
+                    "SSM0214",
+                    f"axis `{axis}` is written twice",
+                    a.span,
+                    "again here",
                     help=f"declare a second axis of the same size, `axis {self._fresh(axis)} = {axis}`, and write that",
-                )  # fmt: skip
+                )
                 raise Refused
             shared = [x for x in out if set(self.table.atoms((x,))) & set(self.table.atoms((axis,)))]
             if shared:
                 self.sink.report(
-                    "SSM0214", f"`{axis}` and `{shared[0]}` share an axis", a.span, f"{axis} = {self.show_size(axis)}",
+                    "SSM0214",
+                    f"`{axis}` and `{shared[0]}` share an axis",
+                    a.span,
+                    f"{axis} = {self.show_size(axis)}",
                     notes=(self.describe(axis), self.describe(shared[0])),
                     help=f"declare a second axis of the same size, `axis {self._fresh(axis)} = {axis}`, and write that",
-                )  # fmt: skip
+                )
                 raise Refused
             out.append(axis)
         return tuple(out)
@@ -164,7 +206,7 @@ class Axes:
         candidates = ["M", "L", "P", "Q", *(f"{axis}_{i}" for i in range(2, len(self.scope.names) + 3))]
         return next(c for c in candidates if c not in self.scope.names)
 
-    # --- words about axes -----------------------------------------------------------------------------------------------
+    # --- words about axes --------------------------------------------------------------------------------------------
 
     def show(self, axes: tuple[str, ...]) -> str:
         """Axes as text: `[E, N]`."""
@@ -193,6 +235,10 @@ class Axes:
 
     def _expand_size(self, node: Node) -> Node:
         def replace(n: Node) -> Node | None:
-            return self._expand_size(self.table.axes[n.axis].size) if isinstance(n, Size) and n.axis in self.table.axes else None
+            return (
+                self._expand_size(self.table.axes[n.axis].size)
+                if isinstance(n, Size) and n.axis in self.table.axes
+                else None
+            )
 
         return b.substitute(node, replace)

@@ -42,9 +42,12 @@ def lower_call(r: Resolver, e: ast.Call, ctx: Context) -> Node:
         return initial.lower_initialiser(r, e, ctx)
     if name in rules():
         r.sink.report(
-            "SSM0204", f"`{name}` gives two values", e.span, "used as one",
+            "SSM0204",
+            f"`{name}` gives two values",
+            e.span,
+            "used as one",
             help=f"write `a_bar, b_bar = {name}(A, B, dt)` as an equation of its own",
-        )  # fmt: skip
+        )
         raise Refused
     if name == "sqrt" and [k.name.id for k in e.keywords] == ["clip"] and len(e.args) == 1:
         written = (e.args[0], e.keywords[0].value)
@@ -52,17 +55,36 @@ def lower_call(r: Resolver, e: ast.Call, ctx: Context) -> Node:
         return apply(r, "sqrt_clip", pair, written, e)
     function = FUNCTIONS.get(name)
     count = len(e.args)
-    if function is None or not function.public or name in CONSTANTS or (count == 1 and not e.keywords and name in ("max", "min")):
+    if (
+        function is None
+        or not function.public
+        or name in CONSTANTS
+        or (count == 1 and not e.keywords and name in ("max", "min"))
+    ):
         _unknown_function(r, e, decl)
         raise Refused
     if e.keywords:
         k = e.keywords[0]
-        r.sink.report("SSM0204", f"`{name}` takes no `{k.name.id} =`", k.span, "unexpected", help=f"write `{ARGUMENTS[name]}`" if name in ARGUMENTS else None)
+        r.sink.report(
+            "SSM0204",
+            f"`{name}` takes no `{k.name.id} =`",
+            k.span,
+            "unexpected",
+            help=f"write `{ARGUMENTS[name]}`" if name in ARGUMENTS else None,
+        )
         raise Refused
     if count != function.arity and not (function.arity < 0 and count >= 2):
-        wanted = "two or more arguments" if function.arity < 0 else f"{function.arity} argument" + "s" * (function.arity != 1)
+        wanted = (
+            "two or more arguments"
+            if function.arity < 0
+            else f"{function.arity} argument" + "s" * (function.arity != 1)
+        )
         r.sink.report(
-            "SSM0204", f"`{name}` takes {wanted}, not {count}", e.span, "called here", help=f"write `{ARGUMENTS[name]}`" if name in ARGUMENTS else None
+            "SSM0204",
+            f"`{name}` takes {wanted}, not {count}",
+            e.span,
+            "called here",
+            help=f"write `{ARGUMENTS[name]}`" if name in ARGUMENTS else None,
         )
         raise Refused
     args = tuple(r.lower(a, ctx) for a in e.args)
@@ -80,32 +102,52 @@ def _unknown_function(r: Resolver, e: ast.Call, decl: object) -> None:
     if name in REDUCTIONS:
         axes = over_axes.candidates(r, e)
         r.sink.report(
-            "SSM0205", f"`{name}` names the axis it works over", e.func.span, "no axis here",
+            "SSM0205",
+            f"`{name}` names the axis it works over",
+            e.func.span,
+            "no axis here",
             secondary=(Label(e.args[0].span, f"this has axes {r.show(axes)}"),) if axes else (),
             help="write " + " or ".join(f"`{name}[{a}]({inner})`" for a in axes or ("N",)),
-        )  # fmt: skip
+        )
     elif name in RESERVED:
         r.sink.report("SSM0204", f"`{name}` is {RESERVED[name]}, not a function", e.func.span, "called here")
     elif decl is not None or name in r.scope.modules:
         called = name in r.scope.modules
         module = r.scope.modules.get(name)
         kind = (
-            "a module, which its declaration applies once" if module else
-            "an axis, not a function" if isinstance(decl, ast.AxisDef) else
-            "an argument of the layer, not a function" if isinstance(decl, LayerArg) else
-            "a value, not a function"
-        )  # fmt: skip
+            "a module, which its declaration applies once"
+            if module
+            else "an axis, not a function"
+            if isinstance(decl, ast.AxisDef)
+            else "an argument of the layer, not a function"
+            if isinstance(decl, LayerArg)
+            else "a value, not a function"
+        )
         outputs = [o.name.id for o in module.outputs if o.name] if module else []
-        advice = "write `*` to multiply" if not called else "use its value: " + " or ".join(f"`{n}`" for n in outputs or [name])
+        advice = (
+            "write `*` to multiply"
+            if not called
+            else "use its value: " + " or ".join(f"`{n}`" for n in outputs or [name])
+        )
         where = r.scope.spans.get(name) or (module.name.span if module else e.func.span)
-        r.sink.report("SSM0204", f"`{name}` is {kind}", e.func.span, "called here", secondary=(Label(where, "declared here"),), help=advice)
+        r.sink.report(
+            "SSM0204",
+            f"`{name}` is {kind}",
+            e.func.span,
+            "called here",
+            secondary=(Label(where, "declared here"),),
+            help=advice,
+        )
     else:
         defs = [n for n, d in r.scope.names.items() if isinstance(d, ast.Def)]
         near = did_you_mean(name, [*sorted(FUNCTION_NAMES), *defs])
         r.sink.report(
-            "SSM0204", f"there is no function `{name}`", e.func.span, "called here",
+            "SSM0204",
+            f"there is no function `{name}`",
+            e.func.span,
+            "called here",
             help=f"did you mean `{near}`?" if near else f"define it: `def {name}(x) = ...`",
-        )  # fmt: skip
+        )
 
 
 def _expand(r: Resolver, e: ast.Call, decl: ast.Def, ctx: Context) -> Node:
@@ -113,15 +155,21 @@ def _expand(r: Resolver, e: ast.Call, decl: ast.Def, ctx: Context) -> Node:
         count = len(decl.params)
         wanted = f"{count} argument" + "s" * (count != 1)
         r.sink.report(
-            "SSM0204", f"`{e.func.id}` takes {wanted}, not {len(e.args) + len(e.keywords)}", e.span, "called here",
+            "SSM0204",
+            f"`{e.func.id}` takes {wanted}, not {len(e.args) + len(e.keywords)}",
+            e.span,
+            "called here",
             secondary=(Label(decl.name.span, "defined here"),),
-        )  # fmt: skip
+        )
         raise Refused
     if ctx.depth > MACRO_DEPTH:
         r.sink.report(
-            "SSM0226", f"`{e.func.id}` expands without end", decl.name.span, "defined in terms of itself",
+            "SSM0226",
+            f"`{e.func.id}` expands without end",
+            decl.name.span,
+            "defined in terms of itself",
             notes=(f"definitions are written out where they are called, at most {MACRO_DEPTH} deep",),
-        )  # fmt: skip
+        )
         raise Refused
     local = tuple((p.id, r.lower(a, ctx)) for p, a in zip(decl.params, e.args, strict=True))
     before = len(r.sink.items)
@@ -139,9 +187,12 @@ def _offset(r: Resolver, e: ast.Call, ctx: Context) -> Node:
     word, offset = e.func.id, -1 if e.func.id == "prev" else 1
     if e.keywords or not 1 <= len(e.args) <= 2:
         r.sink.report(
-            "SSM0204", f"`{word}` takes a value and, if wanted, what it starts from", e.span, "called here",
+            "SSM0204",
+            f"`{word}` takes a value and, if wanted, what it starts from",
+            e.span,
+            "called here",
             help=f"write `{word}(x)` or `{word}(x, 0)`",
-        )  # fmt: skip
+        )
         raise Refused
     if ctx.kind != "value":
         r.sink.report("SSM0213", f"`{word}` needs a value that changes in time", e.span, "there is no time here")
@@ -155,10 +206,14 @@ def _offset(r: Resolver, e: ast.Call, ctx: Context) -> Node:
     name = target.id if isinstance(target, ast.Name) and not any(n == target.id for n, _ in ctx.local) else None
     if name is not None and name == ctx.own and ctx.continuous:
         r.sink.report(
-            "SSM0209", f"`{word}({name})` stands in the continuous equation of `{name}`", e.span, "has no previous token",
+            "SSM0209",
+            f"`{word}({name})` stands in the continuous equation of `{name}`",
+            e.span,
+            "has no previous token",
             notes=("the equation is in continuous time; its discretization takes the step from one token to the next",),
-            help=f"write `{name}`", edit=Edit(e.span, name),
-        )  # fmt: skip
+            help=f"write `{name}`",
+            edit=Edit(e.span, name),
+        )
         raise Refused
     if name is not None and isinstance(r.scope.names.get(name), ast.State | ast.Input | OutputOf | TargetOf):
         assert isinstance(target, ast.Name)
@@ -170,11 +225,20 @@ def _offset(r: Resolver, e: ast.Call, ctx: Context) -> Node:
         r.behind -= 1
     if r.timeless(body):
         r.sink.report(
-            "SSM0213", f"`{expression(target)}` does not change in time", target.span, "the same at every token",
+            "SSM0213",
+            f"`{expression(target)}` does not change in time",
+            target.span,
+            "the same at every token",
             help=f"write `{expression(target)}`, or `where(start, 0, {expression(target)})`",
-        )  # fmt: skip
+        )
         raise Refused
     if body.dtype == "bool":
-        r.sink.report("SSM0228", f"`{word}` needs a number, not a condition", target.span, "true or false", help="write `where(condition, 1, 0)`")
+        r.sink.report(
+            "SSM0228",
+            f"`{word}` needs a number, not a condition",
+            target.span,
+            "true or false",
+            help="write `where(condition, 1, 0)`",
+        )
         raise Refused
     return r.anonymous(body, target, offset, init, e.span)

@@ -32,21 +32,30 @@ def apply(r: Resolver, fn: str, args: tuple[Node, ...], written: Sequence[ast.Ex
         either = either or (fn in ("eq", "ne") and all(a.dtype == "bool" for a in args))
         if wants_truth and node.dtype != "bool":
             r.sink.report(
-                "SSM0228", f"`{what}` needs a condition, not a number", place.span, "a number",
+                "SSM0228",
+                f"`{what}` needs a condition, not a number",
+                place.span,
+                "a number",
                 help=f"compare it: `{expression(place)} > 0`",
-            )  # fmt: skip
+            )
             raise Refused
         if node.dtype == "bool" and not wants_truth and not either:
             r.sink.report(
-                "SSM0228", f"`{what}` needs a number, not a condition", place.span, "true or false",
+                "SSM0228",
+                f"`{what}` needs a number, not a condition",
+                place.span,
+                "true or false",
                 help=f"write `where({expression(place)}, 1, 0)`",
-            )  # fmt: skip
+            )
             raise Refused
         if not function.complex_ok and node.dtype == "complex":
             r.sink.report(
-                "SSM0206", f"`{what}` needs real values", place.span, "this is complex",
+                "SSM0206",
+                f"`{what}` needs real values",
+                place.span,
+                "this is complex",
                 help="take `re(...)`, `im(...)` or `abs(...)` of it first",
-            )  # fmt: skip
+            )
             raise Refused
     if fn in ("div", "floordiv", "mod") and args[1] is b.ZERO:
         r.sink.report("SSM0227", "a division by zero", written[1].span, "this is 0")
@@ -63,10 +72,10 @@ def apply(r: Resolver, fn: str, args: tuple[Node, ...], written: Sequence[ast.Ex
 def _power(a: Node, x: Node) -> Node | None:
     """a ** x; exact where that is a small number, None where it is far too large."""
     if isinstance(a, Const) and isinstance(x, Const) and x.value.denominator == 1 and a.value:
-        bits = abs(x.value) * max(a.value.numerator.bit_length(), a.value.denominator.bit_length())
-        if bits <= 64:
-            return const(Fraction(a.value) ** int(x.value))
-        if abs(x.value) * abs(math.log2(abs(a.value))) > 1022:
+        base, power = Fraction(a.value), int(x.value)
+        if abs(power) * max(base.numerator.bit_length(), base.denominator.bit_length()) <= 64:
+            return const(base**power)
+        if abs(power) * abs(math.log2(abs(base))) > 1022:
             return None
     return b.apply("pow", a, x)
 
@@ -95,7 +104,18 @@ def _literal(node: Node, depth: int) -> float | None:
 
 
 _PYTHON: dict[str, Callable[..., float]] = {
-    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "neg": operator.neg, "pow": operator.pow,
-    "exp": math.exp, "expm1": math.expm1, "log": math.log, "log1p": math.log1p, "sqrt": math.sqrt, "square": lambda x: x * x,
-    "rsqrt": lambda x: 1 / math.sqrt(x), "inv_softplus": lambda x: math.log(math.expm1(x)),
-}  # fmt: skip
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    "pow": operator.pow,
+    "exp": math.exp,
+    "expm1": math.expm1,
+    "log": math.log,
+    "log1p": math.log1p,
+    "sqrt": math.sqrt,
+    "square": lambda x: x * x,
+    "rsqrt": lambda x: 1 / math.sqrt(x),
+    "inv_softplus": lambda x: math.log(math.expm1(x)),
+}

@@ -16,16 +16,23 @@ def check_inputs(sink: Sink, spec: ast.Spec, inputs: dict[str, Input], r: Resolv
     """There is a first input, and it is required."""
     declared = [d for d in r.scope.names.values() if isinstance(d, ast.Input)]
     if not any(isinstance(n, ast.Input) for n in nodes(spec.body)):
-        sink.report("SSM0216", "the layer has no input", spec.name.span, "this layer", help="declare one: `input u[d_model]`")
+        sink.report(
+            "SSM0216", "the layer has no input", spec.name.span, "this layer", help="declare one: `input u[d_model]`"
+        )
         return
     first = inputs.get(declared[0].target.name.id if declared and declared[0].target.name else "")
     if first is not None and first.default is not None:
         default = declared[0].default
         required = next((i.name for i in inputs.values() if i.default is None), None)
         sink.report(
-            "SSM0216", f"the first input, `{first.name}`, has a default", default.span if default else first.span, "forward's positional argument",
-            help=f"declare `{required}` before it" if required else "declare the layer's main input first, without a default",
-        )  # fmt: skip
+            "SSM0216",
+            f"the first input, `{first.name}`, has a default",
+            default.span if default else first.span,
+            "forward's positional argument",
+            help=f"declare `{required}` before it"
+            if required
+            else "declare the layer's main input first, without a default",
+        )
 
 
 def check_defs(r: Resolver) -> None:
@@ -40,42 +47,72 @@ def check_defs(r: Resolver) -> None:
         if len(group) > 1 or group[0] in edges[group[0]]:
             circle = " -> ".join([*group, group[0]])
             r.sink.report(
-                "SSM0226", f"`{group[0]}` is defined in terms of itself", defs[group[0]].name.span, "expands without end",
-                secondary=tuple(Label(defs[n].name.span, "through this") for n in group[1:]), notes=(f"the circle is {circle}",),
+                "SSM0226",
+                f"`{group[0]}` is defined in terms of itself",
+                defs[group[0]].name.span,
+                "expands without end",
+                secondary=tuple(Label(defs[n].name.span, "through this") for n in group[1:]),
+                notes=(f"the circle is {circle}",),
                 help="what depends on the value before is written with `prev(...)`, in an equation or a state",
-            )  # fmt: skip
+            )
             r.scope.refused.update(group)
 
 
 def _check_parameters(r: Resolver, d: ast.Def) -> None:
     if not d.params:
         r.sink.report(
-            "SSM0204", f"`{d.name.id}` is defined without parameters", d.name.span, "no parameters",
+            "SSM0204",
+            f"`{d.name.id}` is defined without parameters",
+            d.name.span,
+            "no parameters",
             help=f"write an equation: `{d.name.id} = ...`",
-        )  # fmt: skip
+        )
     seen: dict[str, Span] = {}
     read = {n.id for n in nodes(d.body) if isinstance(n, ast.Name)}
     for p in d.params:
         taken = r.scope.spans.get(p.id)
         if p.id in seen:
             r.sink.report(
-                "SSM0202", f"`{d.name.id}` has two parameters `{p.id}`", p.span, "again here", secondary=(Label(seen[p.id], "first here"),),
+                "SSM0202",
+                f"`{d.name.id}` has two parameters `{p.id}`",
+                p.span,
+                "again here",
+                secondary=(Label(seen[p.id], "first here"),),
                 help="give each a name of its own",
-            )  # fmt: skip
+            )
         elif p.id in ("t", "start", "pi", "inf"):
-            r.sink.report("SSM0202", f"`{p.id}` is reserved and no name for a parameter", p.span, "bound here", help=f"choose another name, such as `{p.id}_`")
+            r.sink.report(
+                "SSM0202",
+                f"`{p.id}` is reserved and no name for a parameter",
+                p.span,
+                "bound here",
+                help=f"choose another name, such as `{p.id}_`",
+            )
         elif taken is not None:
             r.sink.report(
-                "SSM0202", f"the parameter `{p.id}` hides the layer's `{p.id}`", p.span, "bound again here", secondary=(Label(taken, "first bound here"),),
-                notes=("a name stands for one value everywhere",), help=f"give the parameter another name, such as `{_other(r, p.id)}`",
-            )  # fmt: skip
+                "SSM0202",
+                f"the parameter `{p.id}` hides the layer's `{p.id}`",
+                p.span,
+                "bound again here",
+                secondary=(Label(taken, "first bound here"),),
+                notes=("a name stands for one value everywhere",),
+                help=f"give the parameter another name, such as `{_other(r, p.id)}`",
+            )
         elif p.id not in read:
-            r.sink.report("SSM0219", f"the parameter `{p.id}` of `{d.name.id}` is never used", p.span, "not read", help="delete it")
+            r.sink.report(
+                "SSM0219",
+                f"the parameter `{p.id}` of `{d.name.id}` is never used",
+                p.span,
+                "not read",
+                help="delete it",
+            )
         seen.setdefault(p.id, p.span)
 
 
 def _other(r: Resolver, name: str) -> str:
-    return next(c for c in ("v", "w", "z", *(f"{name}_{i}" for i in range(1, len(r.scope.names) + 2))) if c not in r.scope.names)
+    return next(
+        c for c in ("v", "w", "z", *(f"{name}_{i}" for i in range(1, len(r.scope.names) + 2))) if c not in r.scope.names
+    )
 
 
 def _edges(layer: Layer) -> dict[str, list[Ref]]:
@@ -108,11 +145,14 @@ def check_circles(sink: Sink, layer: Layer, r: Resolver) -> None:
         at = circle.index(first)
         turned = [*circle[at:], *circle[:at]]
         sink.report(
-            "SSM0210", f"`{first}` is defined in terms of itself at the same token", r.scope.spans[first], "in a circle",
+            "SSM0210",
+            f"`{first}` is defined in terms of itself at the same token",
+            r.scope.spans[first],
+            "in a circle",
             secondary=tuple(Label(r.scope.spans[n], "through this") for n in turned[1:] if n in r.scope.spans),
             notes=("the circle is " + " -> ".join(n for n in [*turned, first] if n in r.scope.spans),),
             help="one of the references must be to the previous token: `prev(...)`",
-        )  # fmt: skip
+        )
 
 
 def _around(edges: dict[str, list[str]], group: tuple[str, ...]) -> list[str]:
@@ -134,15 +174,23 @@ def check_time(sink: Sink, layer: Layer, r: Resolver) -> None:
         if other.init is not o.init:
             starts = [x.span for x in (other, o)]
             sink.report(
-                "SSM0222", f"`{o.name}` starts from two different values", max(starts), "another start",
-                secondary=(Label(min(starts), "one start"),), notes=("without a second argument it starts from 0",),
+                "SSM0222",
+                f"`{o.name}` starts from two different values",
+                max(starts),
+                "another start",
+                secondary=(Label(min(starts), "one start"),),
+                notes=("without a second argument it starts from 0",),
                 help=f"write the same starting value in every `{o.word}({o.name}, ...)`",
-            )  # fmt: skip
+            )
         if layer.times[o.name] <= Time.PARAMETER and o.name in r.scope.spans:
             sink.report(
-                "SSM0213", f"`{o.name}` does not change in time", o.target, "the same at every token",
-                secondary=(Label(r.scope.spans[o.name], "defined here"),), help=f"write `{o.name}`, or `where(start, 0, {o.name})`",
-            )  # fmt: skip
+                "SSM0213",
+                f"`{o.name}` does not change in time",
+                o.target,
+                "the same at every token",
+                secondary=(Label(r.scope.spans[o.name], "defined here"),),
+                help=f"write `{o.name}`, or `where(start, 0, {o.name})`",
+            )
 
 
 def check_result(sink: Sink, layer: Layer, r: Resolver, returned: ast.Return) -> None:
@@ -150,19 +198,26 @@ def check_result(sink: Sink, layer: Layer, r: Resolver, returned: ast.Return) ->
     place = returned.value.span
     if layer.result in layer.inputs:
         sink.report(
-            "SSM0229", f"the layer returns its input `{layer.result}` as it is", place, "computed from nothing else",
+            "SSM0229",
+            f"the layer returns its input `{layer.result}` as it is",
+            place,
+            "computed from nothing else",
             help="return what the layer computes",
-        )  # fmt: skip
+        )
         return
     reached = _reached(layer, [layer.result])
     if not any(n in layer.inputs for n in reached):
         first = next(iter(layer.inputs))
         known = layer.times[layer.result] <= Time.PARAMETER
         sink.report(
-            "SSM0229", "the result does not depend on the layer's input", place, "the same for every input" if known else "no input reaches it",
-            secondary=(Label(r.scope.spans[first], "the input"),), notes=("a layer returns a value for every token of every sequence in the batch",),
+            "SSM0229",
+            "the result does not depend on the layer's input",
+            place,
+            "the same for every input" if known else "no input reaches it",
+            secondary=(Label(r.scope.spans[first], "the input"),),
+            notes=("a layer returns a value for every token of every sequence in the batch",),
             help="return what the layer computes from its input",
-        )  # fmt: skip
+        )
 
 
 def _reached(layer: Layer, roots: list[str]) -> set[str]:
@@ -195,13 +250,18 @@ def check_use(sink: Sink, layer: Layer, r: Resolver, spec: ast.Spec) -> None:
         kind, help_ = _unused(name, d, used, counts, outputs)
         if kind is not None:
             sink.report(
-                "SSM0219", f"{kind} `{name}` is never used" if kind != "`" else f"`{name}` does not reach the result", r.scope.spans[name],
+                "SSM0219",
+                f"{kind} `{name}` is never used" if kind != "`" else f"`{name}` does not reach the result",
+                r.scope.spans[name],
                 "never read" if kind != "`" else "computed and never used",
-                notes=("a parameter without a gradient stops some trainers",) if name in layer.params else (), help=help_,
-            )  # fmt: skip
+                notes=("a parameter without a gradient stops some trainers",) if name in layer.params else (),
+                help=help_,
+            )
 
 
-def _unused(name: str, d: object, used: set[str], counts: dict[str, int], outputs: dict[str, str]) -> tuple[str | None, str]:
+def _unused(
+    name: str, d: object, used: set[str], counts: dict[str, int], outputs: dict[str, str]
+) -> tuple[str | None, str]:
     match d:
         case LayerArg():
             return ("the argument", "use it or delete it") if not counts.get(name) else (None, "")

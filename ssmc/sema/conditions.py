@@ -28,9 +28,12 @@ def decide(scope: Scope, test: ast.Expr) -> bool | None:
             equal = _comparison(scope, name, word)
             return None if equal is None else equal == (op == "==")
     scope.sink.report(
-        "SSM0212", "a condition combines `bool` and named-list arguments", test.span, "cannot be decided when compiling",
+        "SSM0212",
+        "a condition combines `bool` and named-list arguments",
+        test.span,
+        "cannot be decided when compiling",
         help="for a condition on values of the layer use `where(condition, a, b)`",
-    )  # fmt: skip
+    )
     return None
 
 
@@ -40,10 +43,13 @@ def _argument(scope: Scope, name: ast.Name) -> LayerArg | None:
     if isinstance(arg, LayerArg) and arg.kind in ("bool", "choice"):
         if arg.fixed is None:
             scope.sink.report(
-                "SSM0212", f"`{arg.name}` decides the layer's structure and has no value", name.span, "tested here",
+                "SSM0212",
+                f"`{arg.name}` decides the layer's structure and has no value",
+                name.span,
+                "tested here",
                 secondary=(Label(scope.spans[arg.name], "has no default"),),
                 help=f"give it a default, `{arg.name} = false`, or compile with `--set {arg.name}=true`",
-            )  # fmt: skip
+            )
             return None
         scope.structural[arg.name] = arg.fixed
         return arg
@@ -52,19 +58,27 @@ def _argument(scope: Scope, name: ast.Name) -> LayerArg | None:
     testable = [n for n, d in scope.names.items() if isinstance(d, LayerArg) and d.kind in ("bool", "choice")]
     if isinstance(arg, LayerArg):
         scope.sink.report(
-            "SSM0212", f"`if` cannot test `{arg.name}`, an argument of kind {arg.kind}", name.span, "tested here",
+            "SSM0212",
+            f"`if` cannot test `{arg.name}`, an argument of kind {arg.kind}",
+            name.span,
+            "tested here",
             secondary=(Label(scope.spans[arg.name], "declared here"),),
             notes=("a condition changes the layer's structure: it tests a `bool` or a named-list argument",),
-        )  # fmt: skip
+        )
         return None
     near = did_you_mean(name.id, testable)
     known = name.id in scope.names or name.id in ("t", "start", "pi", "inf")
     scope.sink.report(
-        "SSM0212", f"`{name.id}` is not a `bool` or named-list argument of this layer", name.span, "cannot be decided when compiling",
-        help=f"did you mean `{near}`?" if near else
-             "for a condition on values of the layer use `where(condition, a, b)`" if known else
-             f"declare it among the layer's arguments: `{name.id} = false`",
-    )  # fmt: skip
+        "SSM0212",
+        f"`{name.id}` is not a `bool` or named-list argument of this layer",
+        name.span,
+        "cannot be decided when compiling",
+        help=f"did you mean `{near}`?"
+        if near
+        else "for a condition on values of the layer use `where(condition, a, b)`"
+        if known
+        else f"declare it among the layer's arguments: `{name.id} = false`",
+    )
     return None
 
 
@@ -74,9 +88,13 @@ def _flag(scope: Scope, name: ast.Name) -> bool | None:
         return None
     if arg.kind == "choice":
         scope.sink.report(
-            "SSM0212", f"`{arg.name}` is one of a named list, neither true nor false", name.span, "tested here",
-            secondary=(Label(scope.spans[arg.name], "declared here"),), help=f"write `{arg.name} == {arg.choices[0]}`",
-        )  # fmt: skip
+            "SSM0212",
+            f"`{arg.name}` is one of a named list, neither true nor false",
+            name.span,
+            "tested here",
+            secondary=(Label(scope.spans[arg.name], "declared here"),),
+            help=f"write `{arg.name} == {arg.choices[0]}`",
+        )
         return None
     return bool(arg.fixed)
 
@@ -90,16 +108,25 @@ def _comparison(scope: Scope, name: ast.Name, word: ast.Name) -> bool | None:
         return None
     if arg.kind == "bool":
         scope.sink.report(
-            "SSM0212", f"`{arg.name}` is true or false, and has no words to compare with", name.span.to(word.span), "compared here",
-            secondary=(Label(scope.spans[arg.name], "declared here"),), help=f"write `{arg.name}` or `not {arg.name}`",
-        )  # fmt: skip
+            "SSM0212",
+            f"`{arg.name}` is true or false, and has no words to compare with",
+            name.span.to(word.span),
+            "compared here",
+            secondary=(Label(scope.spans[arg.name], "declared here"),),
+            help=f"write `{arg.name}` or `not {arg.name}`",
+        )
         return None
     if word.id not in arg.choices:
         near = did_you_mean(word.id, arg.choices)
         scope.sink.report(
-            "SSM0212", f"`{word.id}` is not a word of `{arg.name}`", word.span, "compared here",
+            "SSM0212",
+            f"`{word.id}` is not a word of `{arg.name}`",
+            word.span,
+            "compared here",
             secondary=(Label(scope.spans[arg.name], "its words are " + ", ".join(f"`{c}`" for c in arg.choices)),),
-            help=f"did you mean `{near}`?" if near else f"add it to the list: `{arg.name} = {' | '.join((*arg.choices, word.id))}`",
-        )  # fmt: skip
+            help=f"did you mean `{near}`?"
+            if near
+            else f"add it to the list: `{arg.name} = {' | '.join((*arg.choices, word.id))}`",
+        )
         return None
     return arg.fixed == word.id

@@ -13,7 +13,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where an expression stands: kind `value`, `init` or `size`; `own` is the state whose update it is (None elsewhere),
+    """Where an expression stands: kind `value`, `init` or `size`; `own` the state whose update it is (None elsewhere),
     `continuous` whether that update is `h' =`; `local` the arguments of the `def`s being expanded."""
 
     kind: str

@@ -32,10 +32,13 @@ def _rule(r: Resolver, name: ast.Name) -> Rule:
     if rule is None:
         near = did_you_mean(name.id, rules())
         r.sink.report(
-            "SSM0207", f"there is no discretization `{name.id}`", name.span, "not a method",
+            "SSM0207",
+            f"there is no discretization `{name.id}`",
+            name.span,
+            "not a method",
             notes=("the methods are " + ", ".join(f"`{n}`" for n in rules()),),
             help=f"did you mean `{near}`?" if near else None,
-        )  # fmt: skip
+        )
         raise Refused
     return rule
 
@@ -45,15 +48,24 @@ def _keywords(r: Resolver, rule: Rule, given: tuple[ast.Keyword, ...], at: ast.N
     for k in given:
         if k.name.id not in rule.keywords:
             takes = ", ".join(f"`{n} =`" for n in rule.keywords) or "none"
-            r.sink.report("SSM0207", f"`{rule.name}` takes no `{k.name.id} =`", k.span, "unexpected", notes=(f"its values with names: {takes}",))
+            r.sink.report(
+                "SSM0207",
+                f"`{rule.name}` takes no `{k.name.id} =`",
+                k.span,
+                "unexpected",
+                notes=(f"its values with names: {takes}",),
+            )
             raise Refused
     out = []
     for name in rule.keywords:
         if name not in values:
             r.sink.report(
-                "SSM0207", f"`{rule.name}` needs `{name} =`", at.span, "not given",
+                "SSM0207",
+                f"`{rule.name}` needs `{name} =`",
+                at.span,
+                "not given",
                 help=f"write `{name} = 0.5` in its brackets, or the method `bilinear`",
-            )  # fmt: skip
+            )
             raise Refused
         node = r.lower(values[name].value, VALUE)
         r.check_timeless(node, values[name].value, f"`{name}`")
@@ -66,9 +78,12 @@ def discretize_call(r: Resolver, call: ast.Call) -> tuple[Node, Node]:
     rule = _rule(r, call.func)
     if len(call.args) != 3 or call.axes is not None:
         r.sink.report(
-            "SSM0204", f"`{rule.name}` takes A, B and the step, not {len(call.args)} arguments", call.span, "called here",
+            "SSM0204",
+            f"`{rule.name}` takes A, B and the step, not {len(call.args)} arguments",
+            call.span,
+            "called here",
             help=f"write `{rule.name}(A, B, dt)`",
-        )  # fmt: skip
+        )
         raise Refused
     a, f, dt = (r.lower(x, VALUE) for x in call.args)
     for node, written in zip((a, f, dt), call.args, strict=True):
@@ -101,7 +116,9 @@ def discretize_state(r: Resolver, d: ast.State, own: Ref) -> tuple[Node, Continu
 
     def choose(term_nodes: list[Node], what: str) -> tuple[ast.Method, Rule]:
         names = {n.name for t in term_nodes for n in walk(t) if isinstance(n, Ref)} - {name}
-        fits = [(m, rule) for m, rule in methods if claims[id(m)] & names] or [(m, rule) for m, rule in methods if not m.terms]
+        fits = [(m, rule) for m, rule in methods if claims[id(m)] & names] or [
+            (m, rule) for m, rule in methods if not m.terms
+        ]
         if len(fits) > 1 and term_nodes is transition_term:
             fits = [(m, rule) for m, rule in fits if not claims[id(m)] & _names(inputs)] or fits
         if len(fits) == 1:
@@ -110,11 +127,15 @@ def discretize_state(r: Resolver, d: ast.State, own: Ref) -> tuple[Node, Continu
         span = next((places[t] for t in term_nodes if t in places), d.value.span)
         named = next((n for n in sorted(names) if not any(n in c for c in claims.values())), None)
         r.sink.report(
-            "SSM0208", f"{'no' if not fits else 'more than one'} method is given for {what}", span, "discretized by which method?",
+            "SSM0208",
+            f"{'no' if not fits else 'more than one'} method is given for {what}",
+            span,
+            "discretized by which method?",
             secondary=tuple(Label(m.span, "this method") for m, _ in fits) or (Label(whole, "the methods"),),
-            help=f"add a method that names a value of the term, such as `{methods[0][1].name}({named})`" if not fits and named else
-                 "give one method for everything, or name the terms apart, such as `zoh(A), euler(B)`",
-        )  # fmt: skip
+            help=f"add a method that names a value of the term, such as `{methods[0][1].name}({named})`"
+            if not fits and named
+            else "give one method for everything, or name the terms apart, such as `zoh(A), euler(B)`",
+        )
         raise Refused
 
     method, rule = choose(transition_term, "the term with the state") if transition_term else methods[0]
@@ -130,9 +151,13 @@ def discretize_state(r: Resolver, d: ast.State, own: Ref) -> tuple[Node, Continu
     for m, _ in methods:
         if id(m) not in used:
             r.sink.report(
-                "SSM0208", f"the method `{m.name.id}` treats no term", m.span, "no term of the equation has these values",
-                secondary=(Label(d.value.span, "the terms"),), help="remove it, or name a value of the term that it treats",
-            )  # fmt: skip
+                "SSM0208",
+                f"the method `{m.name.id}` treats no term",
+                m.span,
+                "no term of the equation has these values",
+                secondary=(Label(d.value.span, "the terms"),),
+                help="remove it, or name a value of the term that it treats",
+            )
             raise Refused
     return update, Continuous(rate, coefficient, rule.name, tuple(chosen), dt, whole)
 
@@ -156,9 +181,13 @@ def _check_methods(r: Resolver, methods: list[tuple[ast.Method, Rule]]) -> None:
         for t in m.terms:
             if t.id in seen:
                 r.sink.report(
-                    "SSM0208", f"`{t.id}` is named in two methods", t.span, "again here", secondary=(Label(seen[t.id].span, "first here"),),
+                    "SSM0208",
+                    f"`{t.id}` is named in two methods",
+                    t.span,
+                    "again here",
+                    secondary=(Label(seen[t.id].span, "first here"),),
                     help="name each value in one method",
-                )  # fmt: skip
+                )
                 raise Refused
             seen[t.id] = t
 
@@ -176,10 +205,22 @@ def _places(r: Resolver, d: ast.State) -> dict[Node, Span]:
 def check_number(r: Resolver, node: Node, written: ast.Expr, *, real: bool = False) -> None:
     """Refuse a condition, and where `real` is asked for, a complex value."""
     if node.dtype == "bool":
-        r.sink.report("SSM0228", "a condition stands where a number is needed", written.span, "true or false", help="write `where(condition, 1, 0)`")
+        r.sink.report(
+            "SSM0228",
+            "a condition stands where a number is needed",
+            written.span,
+            "true or false",
+            help="write `where(condition, 1, 0)`",
+        )
         raise Refused
     if real and node.dtype == "complex":
-        r.sink.report("SSM0206", "a step is real", written.span, "this is complex", help="take `re(...)` or `abs(...)` of it first")
+        r.sink.report(
+            "SSM0206",
+            "a step is real",
+            written.span,
+            "this is complex",
+            help="take `re(...)` or `abs(...)` of it first",
+        )
         raise Refused
 
 
@@ -190,10 +231,13 @@ def _nonlinear(
     if len(methods) > 1 or not rule.nonlinear:
         named = methods[-1][1].name if rule.nonlinear else rule.name
         r.sink.report(
-            "SSM0223", f"`{named}` needs a right side that is linear in `{own.name}`", methods[-1][0].span if rule.nonlinear else method.span, "cannot treat this equation",
+            "SSM0223",
+            f"`{named}` needs a right side that is linear in `{own.name}`",
+            methods[-1][0].span if rule.nonlinear else method.span,
+            "cannot treat this equation",
             secondary=(Label(d.value.span, f"not of the form a * {own.name} + b"),),
             help="use `euler` for the whole equation, or write the discrete update with `prev(...)`",
-        )  # fmt: skip
+        )
         raise Refused
     at_previous = b.substitute(rate, lambda n: previous if n is own else None)
     update = b.add(previous, b.mul(dt, at_previous))

@@ -40,9 +40,12 @@ def lower(r: Resolver, e: ast.Expr, ctx: Context) -> Node:
         if r.depth > MAX_DEPTH or r.work > MAX_WORK:
             limit = f"nests more than {MAX_DEPTH} deep" if r.depth > MAX_DEPTH else f"has more than {MAX_WORK:,} parts"
             r.sink.report(
-                "SSM0226", "an expression grows too large", e.span, f"with every `def` written out it {limit}",
+                "SSM0226",
+                "an expression grows too large",
+                e.span,
+                f"with every `def` written out it {limit}",
                 help="give a part of it a name of its own",
-            )  # fmt: skip
+            )
             raise Refused
         return _lower(r, e, ctx)
     finally:
@@ -101,15 +104,21 @@ def _name(r: Resolver, e: ast.Name, ctx: Context) -> Node:
         case LayerArg():
             if decl.kind == "choice":
                 r.sink.report(
-                    "SSM0211", f"`{e.id}` is one of a named list and has no number", e.span, "used as a value",
-                    secondary=(Label(r.scope.spans[e.id], "declared here"),), help=f"test it: `a if {e.id} == {decl.choices[0]} else b`",
-                )  # fmt: skip
+                    "SSM0211",
+                    f"`{e.id}` is one of a named list and has no number",
+                    e.span,
+                    "used as a value",
+                    secondary=(Label(r.scope.spans[e.id], "declared here"),),
+                    help=f"test it: `a if {e.id} == {decl.choices[0]} else b`",
+                )
                 raise Refused
             return b.arg(e.id, "bool" if decl.kind == "bool" else "real")
         case ast.AxisDef():
             return b.size(e.id)
         case ast.Def():
-            r.sink.report("SSM0204", f"`{e.id}` is a function", e.span, "used as a value", help=f"call it: `{e.id}(...)`")
+            r.sink.report(
+                "SSM0204", f"`{e.id}` is a function", e.span, "used as a value", help=f"call it: `{e.id}(...)`"
+            )
             raise Refused
     return r.reference(e, ctx)
 
@@ -123,9 +132,12 @@ def _rename(r: Resolver, e: ast.Rename, ctx: Context) -> Node:
         if a not in body.axes:
             parts = [x for x in r.table.atoms((a,)) if x in body.axes]
             r.sink.report(
-                "SSM0221", f"this value has no axis `{a}` to rename", old.span, shown,
+                "SSM0221",
+                f"this value has no axis `{a}` to rename",
+                old.span,
+                shown,
                 notes=(f"{r.describe(a)} is a product: rename its factors",) if parts else (),
-            )  # fmt: skip
+            )
             raise Refused
         if a in (o for o, _ in pairs) or z in (n for _, n in pairs):
             twice = old if a in (o for o, _ in pairs) else new
@@ -136,15 +148,23 @@ def _rename(r: Resolver, e: ast.Rename, ctx: Context) -> Node:
             raise Refused
         if not r.same_size(a, z):
             r.sink.report(
-                "SSM0221", f"`{a}` and `{z}` are not of the same size", old.span.to(new.span), "renamed here",
-                secondary=r.declared((a, z), "{0} is declared here"), notes=(r.different(a, z),),
+                "SSM0221",
+                f"`{a}` and `{z}` are not of the same size",
+                old.span.to(new.span),
+                "renamed here",
+                secondary=r.declared((a, z), "{0} is declared here"),
+                notes=(r.different(a, z),),
                 help="declare a second axis of the size of the first: `axis M = " + f"{a}`",
-            )  # fmt: skip
+            )
             raise Refused
         if len(r.table.atoms((z,))) > 1:
-            r.sink.report("SSM0221", f"`{z}` is a product of axes", new.span, r.describe(z), help="rename to an axis that is no product")
+            r.sink.report(
+                "SSM0221",
+                f"`{z}` is a product of axes",
+                new.span,
+                r.describe(z),
+                help="rename to an axis that is no product",
+            )
             raise Refused
         pairs.append((a, z))
     return b.relabel(tuple(pairs), body)
-
-

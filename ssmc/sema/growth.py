@@ -1,7 +1,7 @@
 """How large expressions are once they are written out, and the limit of it.
 
-Nodes are shared, so a few definitions can stand for an expression that no memory holds; printing, analysis and differentiation
-would write it out. The limits are far above any layer that was ever published.
+Nodes are shared, so a few definitions can stand for an expression that no memory holds; printing, analysis and
+derivatives would write it out. The limits are far above any layer that was ever published.
 """
 
 from __future__ import annotations
@@ -45,9 +45,14 @@ def check(sink: Sink, size: Size, place: Span, what: str) -> None:
     if parts > MAX_PARTS or depth > MAX_DEPTH:
         limit = f"has more than {MAX_PARTS:,} parts" if parts > MAX_PARTS else f"nests more than {MAX_DEPTH} deep"
         sink.report(
-            "SSM0226", "an expression grows too large", place, f"{what} it {limit}",
-            notes=("the size is that of the expression with nothing shared: doubling it ten times makes it a thousand times larger",),
-        )  # fmt: skip
+            "SSM0226",
+            "an expression grows too large",
+            place,
+            f"{what} it {limit}",
+            notes=(
+                "the size is that of the expression with nothing shared: doubled ten times is a thousand times",
+            ),
+        )
         raise Refused
 
 

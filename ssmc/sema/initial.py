@@ -1,6 +1,6 @@
 """Functions that only initial values may use: random draws, and the spectra of the HiPPO theory.
 
-`hippo_diagonal` follows Gu et al. 2022, "On the parameterization and initialization of diagonal state space models" (S4D),
+`hippo_diagonal` follows Gu et al. 2022, "On the parameterization and initialization of diagonal state space models",
 section 4: the axis holds the half of the spectrum with positive imaginary parts.
 """
 
@@ -9,10 +9,12 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ssmc.diagnostics.sink import Edit
+from ssmc.diagnostics.sink import Edit, Label
+from ssmc.diagnostics.span import Span
 from ssmc.ir import build as b
 from ssmc.ir.expr import Const, Node, const
-from ssmc.sema.context import Context, Refused
+from ssmc.sema import growth
+from ssmc.sema.context import INIT, Context, Refused
 from ssmc.sema.words import INITIALISERS
 from ssmc.syntax import ast
 from ssmc.syntax.unparse import expression
@@ -35,15 +37,21 @@ def lower_initialiser(r: Resolver, e: ast.Call, ctx: Context) -> Node:
     name = e.func.id
     if ctx.kind != "init":
         r.sink.report(
-            "SSM0213", f"`{name}` is an initial value, not a value of the layer", e.span, "used in a size" if ctx.kind == "size" else "used in an equation",
+            "SSM0213",
+            f"`{name}` is an initial value, not a value of the layer",
+            e.span,
+            "used in a size" if ctx.kind == "size" else "used in an equation",
             help=None if ctx.kind == "size" else f"declare a parameter: `param p[...] = {name}(...)`",
-        )  # fmt: skip
+        )
         raise Refused
     if len(e.args) != INITIALISERS[name] or e.keywords:
         r.sink.report(
-            "SSM0204", f"`{name}` takes {INITIALISERS[name]} arguments, not {len(e.args) + len(e.keywords)}", e.span, "called here",
+            "SSM0204",
+            f"`{name}` takes {INITIALISERS[name]} arguments, not {len(e.args) + len(e.keywords)}",
+            e.span,
+            "called here",
             help=f"write `{USAGE[name]}`",
-        )  # fmt: skip
+        )
         raise Refused
     if name == "hippo_diagonal":
         return _spectrum(r, e)
@@ -61,7 +69,13 @@ def _check_draw(r: Resolver, e: ast.Call, lo: Node, hi: Node) -> None:
     name = e.func.id
     for node, written in zip((lo, hi), e.args, strict=True):
         if node.dtype != "real":
-            r.sink.report("SSM0206", f"`{name}` needs real values", written.span, f"this is {node.dtype}", help="draw two: `complex(normal(0, 1), normal(0, 1))`")
+            r.sink.report(
+                "SSM0206",
+                f"`{name}` needs real values",
+                written.span,
+                f"this is {node.dtype}",
+                help="draw two: `complex(normal(0, 1), normal(0, 1))`",
+            )
             raise Refused
     low, high = (n.value if isinstance(n, Const) else None for n in (lo, hi))
     message = None
@@ -75,9 +89,13 @@ def _check_draw(r: Resolver, e: ast.Call, lo: Node, hi: Node) -> None:
         text, place = message
         swapped = f"{name}({expression(e.args[1])}, {expression(e.args[0])})"
         r.sink.report(
-            "SSM0224", text, place.span, "the first is above the second" if place is e else "here",
-            help=f"write `{swapped}`" if place is e else None, edit=Edit(e.span, swapped) if place is e else None,
-        )  # fmt: skip
+            "SSM0224",
+            text,
+            place.span,
+            "the first is above the second" if place is e else "here",
+            help=f"write `{swapped}`" if place is e else None,
+            edit=Edit(e.span, swapped) if place is e else None,
+        )
         raise Refused
 
 
@@ -85,9 +103,12 @@ def _spectrum(r: Resolver, e: ast.Call) -> Node:
     kind, axis = e.args
     if not isinstance(kind, ast.Name) or kind.id not in SPECTRA or not isinstance(axis, ast.Name):
         r.sink.report(
-            "SSM0204", "`hippo_diagonal` takes the name of a spectrum and an axis", e.span, "called here",
+            "SSM0204",
+            "`hippo_diagonal` takes the name of a spectrum and an axis",
+            e.span,
+            "called here",
             help="write `hippo_diagonal(lin, N)`; the spectra are " + ", ".join(f"`{s}`" for s in SPECTRA),
-        )  # fmt: skip
+        )
         raise Refused
     name = r.axis(axis)
     n, size = b.index(name), b.size(name)
@@ -103,3 +124,27 @@ def _spectrum(r: Resolver, e: ast.Call) -> Node:
             return b.apply("complex", b.neg(HALF), imaginary)
         case _:
             return b.draw("hippo_legs", (order,), (name,), "complex", 0)
+
+
+def lower_init(
+    r: Resolver, e: ast.Expr | None, axes: tuple[str, ...], default: Node | None, what: str, target: Span
+) -> Node | None:
+    """An initial value on the given axes."""
+    if e is None:
+        return default
+    r.draw_axes = axes
+    node = r.lower(e, INIT)
+    growth.check_node(r, node, e.span)
+    extra = [a for a in node.axes if a not in r.table.atoms(axes)]
+    if extra:
+        others = [a for a in r.table.atoms(axes) if a not in node.axes]
+        r.sink.report(
+            "SSM0214",
+            f"the initial value has an axis `{extra[0]}` that {what} does not have",
+            e.span,
+            f"this has axes {r.show(node.axes)}",
+            secondary=(Label(target, f"this has axes {r.show(axes)}"),) if axes else (),
+            notes=(r.different(extra[0], others[0]),) if others else (),
+        )
+        raise Refused
+    return node

@@ -28,9 +28,13 @@ def lower_reduction(r: Resolver, e: ast.Call, ctx: Context) -> Node:
     if name not in REDUCTIONS:
         near = did_you_mean(name, REDUCTIONS)
         r.sink.report(
-            "SSM0204", f"`{name}` does not work over an axis", e.func.span, "called with axes",
-            notes=("over named axes work " + ", ".join(f"`{n}`" for n in REDUCTIONS),), help=f"did you mean `{near}`?" if near else None,
-        )  # fmt: skip
+            "SSM0204",
+            f"`{name}` does not work over an axis",
+            e.func.span,
+            "called with axes",
+            notes=("over named axes work " + ", ".join(f"`{n}`" for n in REDUCTIONS),),
+            help=f"did you mean `{near}`?" if near else None,
+        )
         raise Refused
     if len(e.args) != 1:
         r.sink.report("SSM0204", f"`{name}` over an axis takes one argument, not {len(e.args)}", e.span, "called here")
@@ -40,19 +44,36 @@ def lower_reduction(r: Resolver, e: ast.Call, ctx: Context) -> Node:
     for k in e.keywords:
         if k.name.id != "eps" or eps is None:
             r.sink.report(
-                "SSM0204", f"`{name}` takes no `{k.name.id} =`", k.span, "unexpected",
+                "SSM0204",
+                f"`{name}` takes no `{k.name.id} =`",
+                k.span,
+                "unexpected",
                 help=f"write `eps = {expression(k.value)}`" if eps is not None else None,
-                edit=Edit(k.name.span, "eps") if eps is not None and did_you_mean(k.name.id, ("eps", "epsilon")) else None,
-            )  # fmt: skip
+                edit=Edit(k.name.span, "eps")
+                if eps is not None and did_you_mean(k.name.id, ("eps", "epsilon"))
+                else None,
+            )
             raise Refused
         eps = r.lower(k.value, ctx)
         r.check_timeless(eps, k.value, "`eps`")
     axes = _over(r, e, x)
     if x.dtype == "complex" and name not in ("sum", "mean"):
-        r.sink.report("SSM0206", f"`{name}` needs real values", e.args[0].span, "this is complex", help="take `re(...)`, `im(...)` or `abs(...)` of it first")
+        r.sink.report(
+            "SSM0206",
+            f"`{name}` needs real values",
+            e.args[0].span,
+            "this is complex",
+            help="take `re(...)`, `im(...)` or `abs(...)` of it first",
+        )
         raise Refused
     if x.dtype == "bool":
-        r.sink.report("SSM0228", f"`{name}` needs a number, not a condition", e.args[0].span, "true or false", help="write `where(condition, 1, 0)`")
+        r.sink.report(
+            "SSM0228",
+            f"`{name}` needs a number, not a condition",
+            e.args[0].span,
+            "true or false",
+            help="write `where(condition, 1, 0)`",
+        )
         raise Refused
     return _expand(name, axes, x, eps)
 
@@ -70,10 +91,14 @@ def _over(r: Resolver, e: ast.Call, x: Node) -> tuple[str, ...]:
             only = same or (list(x.axes) if len(x.axes) == 1 else [])
             note = r.different(axis, only[0]) if only else r.describe(axis) if axis != r.show_size(axis) else None
             r.sink.report(
-                "SSM0205", f"`{e.func.id}` is over `{a.id}`, an axis that its argument does not have", a.span, "not an axis of the argument",
-                secondary=(shown,), notes=(note,) if note else (),
+                "SSM0205",
+                f"`{e.func.id}` is over `{a.id}`, an axis that its argument does not have",
+                a.span,
+                "not an axis of the argument",
+                secondary=(shown,),
+                notes=(note,) if note else (),
                 help="did you mean " + " or ".join(f"`{e.func.id}[{z}]`" for z in r.dims(x)) + "?" if x.axes else None,
-            )  # fmt: skip
+            )
             raise Refused
         if set(atoms) & set(over):
             r.sink.report("SSM0205", f"axis `{a.id}` is reduced twice", a.span, "again here", help="remove it")
@@ -130,9 +155,12 @@ def lower_index(r: Resolver, e: ast.Call) -> Node:
     name = e.args[0]
     if not isinstance(r.scope.names.get(name.id), ast.AxisDef | LayerArg | None):
         r.sink.report(
-            "SSM0204", f"`index` takes an axis, and `{name.id}` is a value", name.span, "not an axis",
+            "SSM0204",
+            f"`index` takes an axis, and `{name.id}` is a value",
+            name.span,
+            "not an axis",
             secondary=(Label(r.scope.spans[name.id], "declared here"),),
-        )  # fmt: skip
+        )
         raise Refused
     first, *rest = r.table.atoms((r.axis(name),))
     out: Node = b.index(first)

@@ -68,9 +68,12 @@ class Scope:
         if name.id in RESERVED:
             self.refused.add(name.id)
             self.sink.report(
-                "SSM0202", f"`{name.id}` is reserved: it is {RESERVED[name.id]}", name.span, "bound here",
+                "SSM0202",
+                f"`{name.id}` is reserved: it is {RESERVED[name.id]}",
+                name.span,
+                "bound here",
                 help=f"choose another name, such as `{name.id}_`",
-            )  # fmt: skip
+            )
             return False
         if name.id in self.names or name.id in self.modules:
             first = self.spans[name.id] if name.id in self.names else self.modules[name.id].name.span
@@ -84,11 +87,14 @@ class Scope:
         """Report a name that is bound already."""
         fresh = next(n for n in (f"{name.id}_{i}" for i in range(2, len(self.names) + 3)) if n not in self.names)
         self.sink.report(
-            "SSM0202", f"`{name.id}` is bound twice", name.span, "bound again here",
+            "SSM0202",
+            f"`{name.id}` is bound twice",
+            name.span,
+            "bound again here",
             secondary=(Label(first, "first bound here"),),
             notes=("a name stands for one value everywhere, so an equation cannot overwrite another",),
             help=f"give this one a name of its own, such as `{fresh}`",
-        )  # fmt: skip
+        )
 
     def unknown(self, name: ast.Name, what: str = "a value") -> None:
         """Report a name that is not bound, once, with what the writer may have meant."""
@@ -113,17 +119,24 @@ class Scope:
         if name.id in self.elsewhere:
             place, condition = self.elsewhere[name.id]
             self.sink.report(
-                "SSM0201", f"`{name.id}` is bound in one branch only", name.span, "has no value here",
+                "SSM0201",
+                f"`{name.id}` is bound in one branch only",
+                name.span,
+                "has no value here",
                 secondary=(Label(place, f"bound only if {condition}"),),
                 help="bind it in the other branch too, or use it inside the same branch",
-            )  # fmt: skip
+            )
             return
         if name.id in self.modules:
             outputs = " or ".join(f"`{o.name.id}`" for o in self.modules[name.id].outputs if o.name)
             self.sink.report(
-                "SSM0201", f"`{name.id}` is a module whose outputs have names of their own", name.span, "used as a value",
-                secondary=(Label(self.modules[name.id].name.span, "declared here"),), help=f"use its output {outputs}",
-            )  # fmt: skip
+                "SSM0201",
+                f"`{name.id}` is a module whose outputs have names of their own",
+                name.span,
+                "used as a value",
+                secondary=(Label(self.modules[name.id].name.span, "declared here"),),
+                help=f"use its output {outputs}",
+            )
             return
         if name.id in FUNCTION_NAMES:
             self.sink.report(
@@ -135,11 +148,16 @@ class Scope:
         near = did_you_mean(name.id, axes if what == "an axis" else [*self.names, *RESERVED])
         advice = None
         if near is None and what == "an axis":
-            advice = f"declare it: `axis {name.id} = ...`" + (f"; the axes are {', '.join(f'`{a}`' for a in declared or axes)}" if axes else "")
+            advice = f"declare it: `axis {name.id} = ...`" + (
+                f"; the axes are {', '.join(f'`{a}`' for a in declared or axes)}" if axes else ""
+            )
         self.sink.report(
-            "SSM0201", f"`{name.id}` is not {what} of this layer", name.span, "not found",
+            "SSM0201",
+            f"`{name.id}` is not {what} of this layer",
+            name.span,
+            "not found",
             help=f"did you mean `{near}`?" if near else advice,
-        )  # fmt: skip
+        )
 
     def collect(self, statements: tuple[ast.Statement, ...], decide: Decide) -> None:
         """Bind every name the statements declare; `decide` tells the value of a condition, None if it has none."""
@@ -182,9 +200,12 @@ class Scope:
     def _def(self, s: ast.Def) -> None:
         if s.name.id in FUNCTION_NAMES:
             self.sink.report(
-                "SSM0202", f"`{s.name.id}` is a function of the language", s.name.span, "defined again here",
+                "SSM0202",
+                f"`{s.name.id}` is a function of the language",
+                s.name.span,
+                "defined again here",
                 help=f"give it a name of its own, such as `my_{s.name.id}`",
-            )  # fmt: skip
+            )
             self.refused.add(s.name.id)
             return
         self.bind(s.name, s)
@@ -193,7 +214,9 @@ class Scope:
         outputs = s.outputs or (ast.Typed(s.name.span, s.name, None),)
         own = any(o.name is None or o.name.id == s.name.id for o in outputs)
         if s.name.id in self.modules or (not own and s.name.id in self.names):
-            self.twice(s.name, self.modules[s.name.id].name.span if s.name.id in self.modules else self.spans[s.name.id])
+            self.twice(
+                s.name, self.modules[s.name.id].name.span if s.name.id in self.modules else self.spans[s.name.id]
+            )
             self.refused.update(n for n, _ in bound((s,)))
             return
         for i, o in enumerate(outputs):
@@ -247,3 +270,21 @@ def nodes(*roots: object) -> Iterator[object]:
         elif hasattr(x, "__dataclass_fields__"):
             yield x
             stack.extend(getattr(x, f.name) for f in fields(x))  # type: ignore[arg-type]
+
+
+def equation_order(scope: Scope) -> list[str]:
+    """The names of equations, each after those it names: lowered in this order, no chain of them nests."""
+    targets = {n: d for n, d in scope.names.items() if isinstance(d, TargetOf)}
+    done: dict[str, None] = {}
+    entered: set[str] = set()
+    stack = [(n, False) for n in reversed(targets)]
+    while stack:
+        name, leave = stack.pop()
+        if leave:
+            done[name] = None
+        elif name not in entered:
+            entered.add(name)
+            stack.append((name, True))
+            reads = {n.id for n in nodes(targets[name].equation.value) if isinstance(n, ast.Name) and n.id in targets}
+            stack.extend((n, False) for n in sorted(reads, reverse=True))
+    return list(done)

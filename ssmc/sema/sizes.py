@@ -62,7 +62,9 @@ def _apply(fn: str, x: list[Fraction]) -> Fraction | None:
             return a % b
         case "neg", [a]:
             return -a
-        case "pow", [a, b] if a > 0 and b.denominator == 1 and abs(b) * math.log2(float(max(a, 1 / a, 2))) < 63:
+        case "pow", [a, b] if (
+            a > 0 and b.denominator == 1 and abs(b) * math.log2(max(float(a), float(1 / a), 2.0)) < 63
+        ):
             return Fraction(a ** int(b))
         case "ceil", [a]:
             return Fraction(math.ceil(a))
@@ -70,6 +72,6 @@ def _apply(fn: str, x: list[Fraction]) -> Fraction | None:
             return Fraction(math.floor(a))
         case "round", [a]:
             return Fraction(round(a))
-        case ("min" | "max"), _:
+        case (("min" | "max"), _):
             return min(x) if fn == "min" else max(x)
     return None

@@ -25,10 +25,14 @@ def lower_state(r: Resolver, d: ast.State) -> None:
     if d.updated.id != name:
         written = f"{d.updated.id}'" if d.continuous else d.updated.id
         r.sink.report(
-            "SSM0209", f"the state `{name}` is updated under another name, `{d.updated.id}`", d.updated.span, "not the state's name",
-            secondary=(Label(d.target.name.span, "the state"),), help=f"write `{written.replace(d.updated.id, name)} = ...`",
+            "SSM0209",
+            f"the state `{name}` is updated under another name, `{d.updated.id}`",
+            d.updated.span,
+            "not the state's name",
+            secondary=(Label(d.target.name.span, "the state"),),
+            help=f"write `{written.replace(d.updated.id, name)} = ...`",
             edit=Edit(_word(d.updated), name),
-        )  # fmt: skip
+        )
         raise Refused
     axes, dtype = r.signature(name, d.span)
     own = b.ref(name, r.table.atoms(axes), dtype)
@@ -42,7 +46,11 @@ def lower_state(r: Resolver, d: ast.State) -> None:
         r.complex_states.add(name)
     if update.dtype == "bool":
         r.sink.report(
-            "SSM0228", f"the update of `{name}` is true or false", d.value.span, "not a number", help="write `where(condition, 1, 0)`"
+            "SSM0228",
+            f"the update of `{name}` is true or false",
+            d.value.span,
+            "not a number",
+            help="write `where(condition, 1, 0)`",
         )
         raise Refused
     if sorted(update.axes) != sorted(own.axes):
@@ -60,7 +68,9 @@ def _report_shapes(r: Resolver, d: ast.State, update: Node, axes: tuple[str, ...
     own = r.table.atoms(axes)
     culprit = d.value
     for part in [*continuous.summands(d.value), *([d.step] if d.step else [])]:
-        node = r.lower(part, Context("value", own=d.updated.id if part is not d.step else None, continuous=d.continuous))
+        node = r.lower(
+            part, Context("value", own=d.updated.id if part is not d.step else None, continuous=d.continuous)
+        )
         if not set(node.axes) <= set(own):
             culprit, update = part, node
             break
@@ -72,12 +82,21 @@ def _report_shapes(r: Resolver, d: ast.State, update: Node, axes: tuple[str, ...
     else:
         notes = [f"nothing in the update varies along {r.describe(missing[0])}"]
         advice = "use `prev(...)` of the state, or drop the axis from the state"
-    message = "terms of the state update have different shapes" if extra else "the state update has not the shape of the state"
+    message = (
+        "terms of the state update have different shapes"
+        if extra
+        else "the state update has not the shape of the state"
+    )
     what = "the step" if culprit is d.step else "this term" if extra else "this"
     r.sink.report(
-        "SSM0203", message, culprit.span, f"{what} has shape {r.show(r.dims(update))}",
-        secondary=(Label(d.target.span, f"the state has shape {r.show(axes)}"),), notes=tuple(notes), help=advice,
-    )  # fmt: skip
+        "SSM0203",
+        message,
+        culprit.span,
+        f"{what} has shape {r.show(r.dims(update))}",
+        secondary=(Label(d.target.span, f"the state has shape {r.show(axes)}"),),
+        notes=tuple(notes),
+        help=advice,
+    )
 
 
 def _replacement(r: Resolver, culprit: ast.Expr, extra: list[str], missing: list[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Values on demand: each name's axes, type and defining node, lowered when first asked for, so that order does not matter."""
+"""Values on demand: each name's axes, type and defining node, lowered when first asked for: order does not matter."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from dataclasses import dataclass, field
 
 from ssmc.diagnostics.sink import Edit, Label
 from ssmc.diagnostics.span import Span
-from ssmc.discretize import rules
 from ssmc.ir import build as b
 from ssmc.ir.expr import Node, Position, Ref, walk
 from ssmc.ir.layer import State, Value
-from ssmc.sema import continuous, growth
+from ssmc.sema import equations
 from ssmc.sema.axes import Axes
-from ssmc.sema.context import INIT, VALUE, Context, Refused
+from ssmc.sema.context import VALUE, Context, Refused
 from ssmc.sema.expressions import lower
-from ssmc.sema.scope import OutputOf, TargetOf, nodes
+from ssmc.sema.scope import OutputOf, TargetOf
 from ssmc.syntax import ast
 
 
@@ -56,46 +55,39 @@ class Resolver(Axes):
         self._uid += 1
         return self._uid
 
-    def in_order(self) -> list[str]:
-        """The names of equations, each after those it names: lowered in this order, no chain of them nests."""
-        targets = {n: d for n, d in self.scope.names.items() if isinstance(d, TargetOf)}
-        done: dict[str, None] = {}
-        entered: set[str] = set()
-        stack = [(n, False) for n in reversed(targets)]
-        while stack:
-            name, leave = stack.pop()
-            if leave:
-                done[name] = None
-            elif name not in entered:
-                entered.add(name)
-                stack.append((name, True))
-                reads = {n.id for n in nodes(targets[name].equation.value) if isinstance(n, ast.Name) and n.id in targets}
-                stack.extend((n, False) for n in sorted(reads, reverse=True))
-        return list(done)
-
-    # --- references -----------------------------------------------------------------------------------------------------
+    # --- references --------------------------------------------------------------------------------------------------
 
     def reference(self, e: ast.Name, ctx: Context) -> Node:
         """A bare name of a value."""
         decl = self.scope.names[e.id]
         if ctx.kind == "size":
             self.sink.report(
-                "SSM0220", f"`{e.id}` is a value, and sizes are known before any value", e.span, "not known at construction",
+                "SSM0220",
+                f"`{e.id}` is a value, and sizes are known before any value",
+                e.span,
+                "not known at construction",
                 secondary=(Label(self.scope.spans[e.id], "declared here"),),
-            )  # fmt: skip
+            )
             raise Refused
         if ctx.kind == "init" and not isinstance(decl, ast.Param):
             self.sink.report(
-                "SSM0213", f"`{e.id}` has no value when parameters are initialised", e.span, "used in an initial value",
+                "SSM0213",
+                f"`{e.id}` has no value when parameters are initialised",
+                e.span,
+                "used in an initial value",
                 secondary=(Label(self.scope.spans[e.id], "declared here"),),
                 notes=("an initial value is made of numbers, indices, arguments, random draws and other parameters",),
-            )  # fmt: skip
+            )
             raise Refused
         if e.id == ctx.own and not ctx.continuous:
             self.sink.report(
-                "SSM0209", f"`{e.id}` on the right of its own update is the value being computed", e.span, "not known yet",
-                help=f"write `prev({e.id})` for its value before this token", edit=Edit(e.span, f"prev({e.id})"),
-            )  # fmt: skip
+                "SSM0209",
+                f"`{e.id}` on the right of its own update is the value being computed",
+                e.span,
+                "not known yet",
+                help=f"write `prev({e.id})` for its value before this token",
+                edit=Edit(e.span, f"prev({e.id})"),
+            )
             raise Refused
         axes, dtype = self.signature(e.id, e.span)
         return b.ref(e.id, self.table.atoms(axes), dtype)
@@ -109,7 +101,12 @@ class Resolver(Axes):
             self.behind -= 1
         atoms = self.table.atoms(axes)
         state = isinstance(self.scope.names[name.id], ast.State)
-        if init and init[0].dtype == "complex" and (state or name.id not in self.values) and name.id not in self.complex_states:
+        if (
+            init
+            and init[0].dtype == "complex"
+            and (state or name.id not in self.values)
+            and name.id not in self.complex_states
+        ):
             self.complex_states.add(name.id)  # a guess that was wrong: the next attempt knows better
             raise Refused
         self._check_start(init, atoms, dtype, Label(name.span, f"the value has axes {self.show(axes)}"))
@@ -119,26 +116,39 @@ class Resolver(Axes):
 
     def anonymous(self, body: Node, e: ast.Expr, offset: int, init: tuple[Node, ast.Expr] | None, span: Span) -> Node:
         """`prev(expression)`: the expression becomes a value without a name of its own."""
-        self._check_start(init, body.axes, body.dtype, Label(e.span, f"the value has axes {self.show(self.dims(body))}"))
+        self._check_start(
+            init, body.axes, body.dtype, Label(e.span, f"the value has axes {self.show(self.dims(body))}")
+        )
         name = self.add_anonymous("previous" if offset < 0 else "following", body, span)
         node = b.ref(name, body.axes, body.dtype, offset, init[0] if init else None)
         self.offsets.append(Offset(name, "prev" if offset < 0 else "next", e.span, span, node.init))
         return node
 
-    def _check_start(self, init: tuple[Node, ast.Expr] | None, atoms: tuple[str, ...], dtype: str, value: Label) -> None:
+    def _check_start(
+        self, init: tuple[Node, ast.Expr] | None, atoms: tuple[str, ...], dtype: str, value: Label
+    ) -> None:
         if init is None:
             return
         node, e = init
         extra = [a for a in node.axes if a not in atoms]
         if extra:
             self.sink.report(
-                "SSM0214", f"the starting value has an axis `{extra[0]}` that the value does not have", e.span,
-                f"this has axes {self.show(self.dims(node))}", secondary=(value,),
-            )  # fmt: skip
+                "SSM0214",
+                f"the starting value has an axis `{extra[0]}` that the value does not have",
+                e.span,
+                f"this has axes {self.show(self.dims(node))}",
+                secondary=(value,),
+            )
             raise Refused
         if node.dtype != dtype and not (node.dtype == "real" and dtype == "complex"):
-            self.sink.report("SSM0206", f"the starting value is {node.dtype}, the value is {dtype}", e.span, f"{node.dtype}", secondary=(value,))
-            raise Refused
+            # Not refused: what reads it may show that the value is complex, and the next attempt finds no fault.
+            self.sink.report(
+                "SSM0206",
+                f"the starting value is {node.dtype}, the value is {dtype}",
+                e.span,
+                f"{node.dtype}",
+                secondary=(value,),
+            )
 
     def add_anonymous(self, stem: str, body: Node, span: Span) -> str:
         """A value the spec does not name; equal expressions share one."""
@@ -152,10 +162,10 @@ class Resolver(Axes):
         self._anonymous[body] = name
         return name
 
-    # --- axes and types of names ----------------------------------------------------------------------------------------
+    # --- axes and types of names -------------------------------------------------------------------------------------
 
     def dims(self, node: Node) -> tuple[str, ...]:
-        """The tensor dimensions of a value that declares none: runs of atoms that a referenced value holds as one axis."""
+        """The tensor dimensions of a value that declares none: runs of atoms that a value it reads holds as one axis."""
         preferred: dict[str, None] = {}
         for n in walk(node):
             if isinstance(n, Ref) and n.name in self._axes:
@@ -169,13 +179,13 @@ class Resolver(Axes):
         decl = self.scope.names[name]
         match decl:
             case ast.Input():
-                return self._remember(name, self.axes_of(decl.target)), "real"
+                return self.remember(name, self.axes_of(decl.target)), "real"
             case ast.Param():
-                return self._remember(name, self.axes_of(decl.target)), "complex" if decl.complex else "real"
+                return self.remember(name, self.axes_of(decl.target)), "complex" if decl.complex else "real"
             case ast.State():
-                return self._remember(name, self.axes_of(decl.target)), self._guess(name)
+                return self.remember(name, self.axes_of(decl.target)), self._guess(name)
             case OutputOf():
-                return self._remember(name, self._output_axes(decl)), "real"
+                return self.remember(name, self._output_axes(decl)), "real"
             case TargetOf():
                 return self._equation_signature(name, decl, span)
         raise AssertionError(name)
@@ -184,7 +194,8 @@ class Resolver(Axes):
         """The type of a value in a circle: real until an attempt found otherwise."""
         return "complex" if name in self.complex_states else "real"
 
-    def _remember(self, name: str, axes: tuple[str, ...]) -> tuple[str, ...]:
+    def remember(self, name: str, axes: tuple[str, ...]) -> tuple[str, ...]:
+        """Keep the dimensions of a value."""
         self._axes[name] = axes
         return axes
 
@@ -210,13 +221,23 @@ class Resolver(Axes):
             around = self._active[names.index(name) :]
             chain = " -> ".join([*(n for n, _ in around), name])
             delayed = self.behind > 0 or any(offset for _, offset in around[1:])
-            says = f"the axes of `{name}` depend on its own previous value" if delayed else f"`{name}` is defined in terms of itself at the same token"
+            says = (
+                f"the axes of `{name}` depend on its own previous value"
+                if delayed
+                else f"`{name}` is defined in terms of itself at the same token"
+            )
             defined = self.scope.spans.get(name) or self.scope.modules[name].name.span
             self.sink.report(
-                "SSM0210", says, span, "needed to know its axes",
-                secondary=(Label(defined, "defined here"),), notes=(f"the circle is {chain}",),
-                help=f"declare its axes: `{name}[N] = ...`" if delayed else "one of the references must be to the previous token: `prev(...)`",
-            )  # fmt: skip
+                "SSM0210",
+                says,
+                span,
+                "needed to know its axes",
+                secondary=(Label(defined, "defined here"),),
+                notes=(f"the circle is {chain}",),
+                help=f"declare its axes: `{name}[N] = ...`"
+                if delayed
+                else "one of the references must be to the previous token: `prev(...)`",
+            )
             raise Refused
         self._active.append((name, self.behind > 0))
         behind, self.behind = self.behind, 0
@@ -226,15 +247,15 @@ class Resolver(Axes):
         self._active.pop()
         self.behind = behind
 
-    # --- equations ------------------------------------------------------------------------------------------------------
+    # --- equations ---------------------------------------------------------------------------------------------------
 
     def _equation_signature(self, name: str, decl: TargetOf, span: Span) -> tuple[tuple[str, ...], str]:
         if name not in self.values:
             if decl.target.axes is not None and any(n == name for n, _ in self._active):
-                return self._remember(name, self.axes_of(decl.target)), self._guess(name)
+                return self.remember(name, self.axes_of(decl.target)), self._guess(name)
             behind = self._enter(name, span)
             try:
-                self._lower_equation(decl.equation)
+                equations.lower_equation(self, decl.equation)
             except Refused:
                 self.failed.update(t.name.id for t in decl.equation.targets if t.name)
                 raise
@@ -243,51 +264,7 @@ class Resolver(Axes):
         v = self.values[name]
         return v.axes, v.node.dtype
 
-    def _lower_equation(self, e: ast.Equation) -> None:
-        if len(e.targets) == 1:
-            found: tuple[Node, ...] = (self.lower(e.value, VALUE),)
-        else:
-            found = self._pair(e)
-        for target, node in zip(e.targets, found, strict=True):
-            assert target.name is not None
-            growth.check_node(self, node, e.value.span)
-            name = target.name.id
-            if node.dtype == "complex":
-                self.complex_states.add(name)
-            axes = self._declared(target, node, e.value) if target.axes is not None else self.dims(node)
-            self.values[name] = Value(name, self._remember(name, axes), node, e.span)
-
-    def _pair(self, e: ast.Equation) -> tuple[Node, ...]:
-        call = e.value
-        rule = isinstance(call, ast.Call) and call.func.id in rules()
-        if not rule or len(e.targets) != 2:
-            names = ", ".join(t.name.id for t in e.targets[:2] if t.name)
-            self.sink.report(
-                "SSM0204", f"{len(e.targets)} names for {'two values' if rule else 'one value'}", e.targets[0].span.to(e.targets[-1].span),
-                "several names", secondary=(Label(call.span, "two values" if rule else "one value"),),
-                notes=("several values come only from a discretization: the decay and the scaled input",),
-                help=f"write `{names} = zoh(A, B, dt)`",
-            )  # fmt: skip
-            raise Refused
-        assert isinstance(call, ast.Call)
-        return continuous.discretize_call(self, call)
-
-    def _declared(self, target: ast.Typed, node: Node, value: ast.Expr) -> tuple[str, ...]:
-        axes = self.axes_of(target)
-        atoms, own = self.table.atoms(axes), self.dims(node)
-        extra, missing = [a for a in node.axes if a not in atoms], [a for a in atoms if a not in node.axes]
-        if extra or missing:
-            notes = [self.different(x, m) for x, m in zip(extra, missing, strict=False)]
-            advice = f"sum over it, `sum[{extra[0]}](...)`, or declare it" if extra else f"remove it, or multiply by a value on `{missing[0]}`"
-            which = f"has an axis `{extra[0]}` that is not declared" if extra else f"has no axis `{missing[0]}`"
-            self.sink.report(
-                "SSM0214", f"the value of `{target.name.id if target.name else ''}` {which}", target.span, f"declared {self.show(axes)}",
-                secondary=(Label(value.span, f"this has axes {self.show(own)}"),), notes=tuple(notes), help=advice,
-            )  # fmt: skip
-            raise Refused
-        return axes
-
-    # --- values known before time starts --------------------------------------------------------------------------------
+    # --- values known before time starts -----------------------------------------------------------------------------
 
     def check_timeless(self, node: Node, e: ast.Expr, what: str) -> None:
         """Refuse a node that is not known before the first token."""
@@ -310,21 +287,3 @@ class Resolver(Axes):
                     elif not isinstance(self.scope.names.get(n.name), ast.Param):
                         return False
         return True
-
-    def lower_init(self, e: ast.Expr | None, axes: tuple[str, ...], default: Node | None, what: str, target: Span) -> Node | None:
-        """An initial value on the given axes."""
-        if e is None:
-            return default
-        self.draw_axes = axes
-        node = self.lower(e, INIT)
-        growth.check_node(self, node, e.span)
-        extra = [a for a in node.axes if a not in self.table.atoms(axes)]
-        if extra:
-            others = [a for a in self.table.atoms(axes) if a not in node.axes]
-            self.sink.report(
-                "SSM0214", f"the initial value has an axis `{extra[0]}` that {what} does not have", e.span, f"this has axes {self.show(node.axes)}",
-                secondary=(Label(target, f"this has axes {self.show(axes)}"),) if axes else (),
-                notes=(self.different(extra[0], others[0]),) if others else (),
-            )  # fmt: skip
-            raise Refused
-        return node

@@ -46,7 +46,7 @@ class Recorder:
     def __getitem__(self, grid):
         def launch(*args, num_warps=4, **named):
             kernel = self.kernel
-            values = dict(zip(kernel.arg_names, args)) | named
+            values = dict(zip(kernel.arg_names, args, strict=False)) | named
             fixed = set(kernel.do_not_specialize)
             signature, constants, divisible = [], [], []
             for i, p in enumerate(kernel.params):
@@ -82,7 +82,9 @@ def recording(module: ModuleType, sms: int = 132):
         vars(module).update(before)
 
 
-def launches_of(module: ModuleType, op: str, sizes: dict[str, int], B: int, T: int, dtype: torch.dtype, scalars=(), states=False):
+def launches_of(
+    module: ModuleType, op: str, sizes: dict[str, int], B: int, T: int, dtype: torch.dtype, scalars=(), states=False
+):
     """All launches of an op at a size: forward, backward and step. `sizes` are those of axes."""
     roles = module.OPS[op]
     stem = op.removesuffix("_op")
@@ -98,7 +100,11 @@ def launches_of(module: ModuleType, op: str, sizes: dict[str, int], B: int, T: i
         for t in (T, 1):
             values = {n: make(r, a, t) for n, (r, a) in roles.items() if r != "state"}
             values = {n: v.to(torch.complex64) if n in is_complex else v for n, v in values.items()}
-            own = [torch.empty(B, *(sizes[a] for a in axes), device="meta") if states or t == 1 else None for r, axes in roles.values() if r == "state"]
+            own = [
+                torch.empty(B, *(sizes[a] for a in axes), device="meta") if states or t == 1 else None
+                for r, axes in roles.values()
+                if r == "state"
+            ]
             out = getattr(module, f"_{stem}_triton")(*values.values(), *own, None, *scalars)
             if t > 1:
                 results, lasts = out[: len(out) - len(own)], out[len(out) - len(own) :]
@@ -120,4 +126,10 @@ def compile_launch(kernel, launch: Launch, arch: int = 90) -> dict[str, int]:
     number = {k: int(v) for k, v in re.findall(r"(REG|STACK|LOCAL):(\d+)", usage)}
     count = {o: len(re.findall(rf"\b{o}\b", sass)) for o in ("LDL", "STL", "MUFU", "SHFL")}
     instructions = len(re.findall(r"/\*[0-9a-f]{4,}\*/", sass))
-    return {"registers": number["REG"], "stack": number["STACK"], "shared": done.metadata.shared, "instructions": instructions, **count}
+    return {
+        "registers": number["REG"],
+        "stack": number["STACK"],
+        "shared": done.metadata.shared,
+        "instructions": instructions,
+        **count,
+    }

@@ -57,12 +57,18 @@ def one(harness, torch, module, spec, case):
         if case.get("strides"):
             for k in call.tokens():
                 v = call.operands[k]
-                wide = torch.full((v.shape[1], v.shape[0], *v.shape[2:]), float("nan")) if v.is_floating_point() else None
+                wide = (
+                    torch.full((v.shape[1], v.shape[0], *v.shape[2:]), float("nan")) if v.is_floating_point() else None
+                )
                 if wide is not None:
                     wide = wide.transpose(0, 1)
                     wide.copy_(v)
                     call.operands[k] = wide
-        states = harness.random_states(call, len(packed) - 1 if packed else rows, torch.float32, "cpu") if case.get("states") else None
+        states = (
+            harness.random_states(call, len(packed) - 1 if packed else rows, torch.float32, "cpu")
+            if case.get("states")
+            else None
+        )
         found = harness.compare(call, torch.float32, states, "triton", cu)
         errors |= {f"{case} {call.op} {k}": v for k, v in found.items()}
         if case.get("step"):
@@ -95,7 +101,12 @@ def convolutions(harness, torch, module, cu):
     errors = {}
     stems = [n.removeprefix("_").removesuffix("_triton_step") for n in vars(module) if n.endswith("_triton_step")]
     for stem in [s for s in stems if hasattr(module, f"_{s}_sums")]:
-        for T, E, W, biased, start in ((13, 5, 4, True, True), (2, 3, 4, False, False), (9, 4, 1, True, True), (70, 2, 3, True, False)):
+        for T, E, W, biased, start in (
+            (13, 5, 4, True, True),
+            (2, 3, 4, False, False),
+            (9, 4, 1, True, True),
+            (70, 2, 3, True, False),
+        ):
             T = T if cu is None else int(cu[-1])
             rows = 2 if cu is None else len(cu) - 1
             x = torch.randn(2 if cu is None else 1, T, E)
@@ -109,7 +120,10 @@ def convolutions(harness, torch, module, cu):
                 given = [v for v in leaves if v is not None]
                 loss = (y * g.to(dtype)).sum() + (last * g_last.to(dtype)).sum()
                 found.append([y, last, *torch.autograd.grad(loss, given)])
-            errors |= {f"{stem} {T} {E} {W} packed {cu is not None} {i}": harness.error(a, b, False) for i, (a, b) in enumerate(zip(*found, strict=True))}
+            errors |= {
+                f"{stem} {T} {E} {W} packed {cu is not None} {i}": harness.error(a, b, False)
+                for i, (a, b) in enumerate(zip(*found, strict=True))
+            }
             if cu is None and taps is not None:
                 own = taps.clone()
                 y = getattr(module, f"_{stem}_triton_step")(x[:, :1], weight, bias, own)
@@ -120,7 +134,11 @@ def convolutions(harness, torch, module, cu):
 
 def cut(module, pieces):
     """Make the configuration of every op that can cut time; gives back what was there."""
-    found = {n: f for n, f in vars(module).items() if n.startswith("choose_") and hasattr(module, f"_{n.removeprefix('choose_')}_starts")}
+    found = {
+        n: f
+        for n, f in vars(module).items()
+        if n.startswith("choose_") and hasattr(module, f"_{n.removeprefix('choose_')}_starts")
+    }
     for name, original in found.items():
         setattr(module, name, lambda *a, _original=original: _original(*a)._replace(pieces=pieces, tokens=2))
     return found

@@ -71,14 +71,19 @@ def found(tmp_path_factory) -> dict[str, list[float]]:
     text += environment().get_template("triton/functions.py.jinja").render(shared=shared) + "".join(lines)
     text += "data = json.load(sys.stdin)\nresult = {}\nfor fn, (x, y) in data.items():\n"
     text += "    x, y = torch.tensor(x), torch.tensor(y)\n    out = torch.empty_like(x)\n"
-    text += "    globals()[f'k_{fn}'][(1,)](x, y, out, BE=len(x))\n    result[fn] = out.tolist()\nprint(json.dumps(result))\n"
+    text += "    globals()[f'k_{fn}'][(1,)](x, y, out, BE=len(x))\n    result[fn] = out.tolist()\n"
+    text += "print(json.dumps(result))\n"
     path = folder / "kernels.py"
     path.write_text(text)
     data = {fn: [np.resize(v, 64).tolist() for v in points(fn)] for fn in names}
     run = subprocess.run(
-        [sys.executable, path], input=json.dumps(data), capture_output=True, text=True, cwd=ROOT,
+        [sys.executable, path],
+        input=json.dumps(data),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
         env={"TRITON_INTERPRET": "1", "PATH": ""},
-    )  # fmt: skip
+    )
     assert run.returncode == 0, run.stderr[-3000:]
     return json.loads(run.stdout)
 
@@ -115,5 +120,23 @@ def test_values(fn: str, found) -> None:
 
 
 def test_all_are_written() -> None:
-    inline = {"add", "sub", "mul", "div", "neg", "lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not", "where", "clip", "square"}
+    inline = {
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "neg",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "eq",
+        "ne",
+        "and",
+        "or",
+        "not",
+        "where",
+        "clip",
+        "square",
+    }
     assert set(CALLS) | inline == set(FUNCTIONS) - SKIPPED

@@ -241,6 +241,21 @@ def test_compile_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert json.loads(capsys.readouterr().out)["text"] == out.read_text()
 
 
+def test_the_command_in_the_file_makes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "leaky.ssm").write_text(Path(LEAKY).read_text())
+    monkeypatch.chdir(tmp_path)
+    texts = []
+    for more in ([], ["--backend", "eager"], ["--mode", "recurrent"], ["--set", "d_model=8"]):
+        assert main(["compile", "leaky.ssm", "-o", "out.py", *more]) == 0
+        text = Path("out.py").read_text()
+        command = next(line for line in text.split("\n") if "ssmc compile" in line).lstrip("# ").split()
+        assert main(command[1:]) == 0
+        assert Path("leaky_layer.py").read_text() == text
+        texts.append(text)
+    names = {next(line for line in text.split("\n") if line.startswith("NAMESPACE")) for text in texts}
+    assert len(names) == len(set(texts)) == 4, "two files that differ share a namespace of operators"
+
+
 # --- fmt ---
 
 

@@ -73,7 +73,7 @@ def test_sound_files_pass(name: str) -> None:
 MUTATIONS = {
     "the scan drops its first token": (r"states\.append\(h\)", "states.append(h if states else 0 * h)"),
     "the scan's adjoint forgets the coefficient": (r"d_h = a\[:, i\]\.conj\(\) \* d_h", "d_h = d_h"),
-    "a sign in a derived gradient": (r"d_dt = \(d_h", "d_dt = -(d_h"),
+    "a sign in a derived gradient": (r"( d_dt = )(.*)", r"\1-(\2)"),
     "a read without its skip": (r"y = y_sum \+ D \* x\n", "y = y_sum\n"),
     "another discretization": (r"a_h = torch\.exp\(dt\[\.\.\., None\] \* A\)", "a_h = 1 + dt[..., None] * A"),
     "a NaN": (r"w_3 = F\.silu\(z\)", "w_3 = F.silu(z) / (z != z.max())"),

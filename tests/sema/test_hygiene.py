@@ -34,17 +34,8 @@ layer Plain(dim, n_state = 3)
   linear last(total * mixed -> [dim])
   return last
 """
-NAMES = (
-    "dim n_state ax two first second weight_0 weight_1 child left right taps twice arg_0 mixed memory ring total last Plain".split()
-)
-HOSTILE = (
-    "lambda self tl torch x_ptr d_x h_prev forward T rows dtype nn F triton None class import cls state device backend cu_seqlens "
-    "initial_state return_state step init_state reset_parameters train eval math os warnings print len range type object super "
-    "batch time u y t_0 op backward Tensor _ __init__ __name__ annotations NamedTuple PLAN OPS TESTED result previous index count "
-    "wide of of_param position tuple list int float bool property staticmethod parameters buffers to apply half cuda modules "
-    "state_dict training inplace grad mamba_op plain_op plain_reference plain_memory_op save_for_backward ctx BT BN p_x b_h i_b "
-    "grad_y y_ptr next_ adj_x memory_prev total_sum mask chunk length start_ jinja loop range_ True False async await match case"
-).split()
+NAMES = ["dim", "n_state", "ax", "two", "first", "second", "weight_0", "weight_1", "child", "left", "right", "taps", "twice", "arg_0", "mixed", "memory", "ring", "total", "last", "Plain"]
+HOSTILE = ["lambda", "self", "tl", "torch", "x_ptr", "d_x", "h_prev", "forward", "T", "rows", "dtype", "nn", "F", "triton", "class", "import", "cls", "device", "backend", "cu_seqlens", "initial_state", "return_state", "step", "init_state", "reset_parameters", "train", "eval", "math", "os", "warnings", "print", "len", "range", "type", "object", "super", "batch", "time", "u", "y", "t_0", "op", "backward", "Tensor", "_", "__init__", "__name__", "annotations", "NamedTuple", "PLAN", "OPS", "TESTED", "result", "previous", "count", "wide", "of", "of_param", "position", "tuple", "list", "int", "float", "bool", "property", "staticmethod", "parameters", "buffers", "to", "apply", "half", "cuda", "modules", "state_dict", "training", "inplace", "grad", "mamba_op", "plain_op", "plain_reference", "plain_memory_op", "save_for_backward", "ctx", "BT", "BN", "p_x", "b_h", "i_b", "grad_y", "y_ptr", "next_", "adj_x", "memory_prev", "total_sum", "mask", "chunk", "length", "start_", "jinja", "loop", "range_", "async", "await", "match", "case"]
 
 
 def load(text: str, folder: Path, name: str = "plain.ssm") -> ModuleType:
@@ -105,7 +96,9 @@ def test_texts(text: str, tmp_path: Path) -> None:
     assert "49" not in (module.__doc__ or "") and torch.isfinite(outputs(module)[0]).all()
 
 
-@pytest.mark.parametrize("name", ["a'b.ssm", 'a"b.ssm', 'x"""y.ssm', "a b/{{ 1 }}.ssm", "\\.ssm", "a\nb.ssm", "é.ssm", "-o.ssm", "$(x).ssm"])
+@pytest.mark.parametrize(
+    "name", ["a'b.ssm", 'a"b.ssm', 'x"""y.ssm', "a b/{{ 1 }}.ssm", "\\.ssm", "a\nb.ssm", "é.ssm", "-o.ssm", "$(x).ssm"]
+)
 def test_file_names(name: str, tmp_path: Path) -> None:
     module = load(PLAIN, tmp_path, name)
     assert torch.isfinite(outputs(module)[0]).all()

@@ -10,7 +10,9 @@ from ssmc.ir.layer import Layer, Time
 from ssmc.options import Options
 
 
-def layer(body: str, head: str = "layer M(d_model)\n  input u[d_model]\n", **settings: int | float | bool | str) -> Layer:
+def layer(
+    body: str, head: str = "layer M(d_model)\n  input u[d_model]\n", **settings: int | float | bool | str
+) -> Layer:
     text = head + "".join(f"  {line}\n" for line in body.strip("\n").split("\n"))
     done = run(Source("test.ssm", text), Options(settings), until="layer")
     assert done.layer is not None, done.rendered()
@@ -98,14 +100,20 @@ def test_discretizations(continuous: str, discrete: str) -> None:
 
 
 def test_each_term_has_its_rule() -> None:
-    found = layer(A_B + "param C[d_model]\nstate h[d_model]: h' = A * h + B + C by zoh(A), euler(B), bilinear(C), step dt\nreturn h")
+    found = layer(
+        A_B
+        + "param C[d_model]\nstate h[d_model]: h' = A * h + B + C by zoh(A), euler(B), bilinear(C), step dt\nreturn h"
+    )
     origin = found.states["h"].continuous
     assert origin is not None and origin.rule == "zoh" and [r for _, r in origin.terms] == ["euler", "bilinear"]
 
 
 def test_gbt_has_the_others_as_cases() -> None:
     for alpha, rule in (("0", "euler"), ("1", "backward_euler"), ("0.5", "bilinear")):
-        found = [layer(A_B + f"state h[d_model]: h' = A * h + B by {m}, step dt\nreturn h") for m in (f"gbt(alpha = {alpha})", rule)]
+        found = [
+            layer(A_B + f"state h[d_model]: h' = A * h + B by {m}, step dt\nreturn h")
+            for m in (f"gbt(alpha = {alpha})", rule)
+        ]
         assert found[0].states["h"].update.dtype == "real" and found[1].states["h"].continuous is not None
 
 
@@ -125,7 +133,12 @@ CONDITIONS = "layer M(d_model, gate = false, disc = zoh | euler | bilinear)\n  i
 
 @pytest.mark.parametrize(
     ("settings", "names"),
-    [({}, {"a", "z"}), ({"gate": True}, {"b", "z"}), ({"disc": "euler"}, {"a", "e"}), ({"gate": True, "disc": "bilinear"}, {"b", "o"})],
+    [
+        ({}, {"a", "z"}),
+        ({"gate": True}, {"b", "z"}),
+        ({"disc": "euler"}, {"a", "e"}),
+        ({"gate": True, "disc": "bilinear"}, {"b", "o"}),
+    ],
 )
 def test_conditions(settings: dict[str, bool | str], names: set[str]) -> None:
     body = (

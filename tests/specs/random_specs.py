@@ -160,7 +160,7 @@ class Writer:
             self.say(f"{name} = cos({source}) - 0.2")
             self.values[name] = self.values[source]
         name, axes = self.name("y"), self.pick((("E",), ("E", "N"), ("F",), ("N",)))
-        full = " * ".join(f"cos(index({a}))" for a in atoms(axes))
+        full = " * ".join(f"cos(index({a}))" for a in atoms(axes)) + " * cos(0.1 * t)"
         self.say(f"{name}{_brackets(axes)} = {self.expr(atoms(axes))} + {full}")
         self.keep(name, axes, token=True)
 

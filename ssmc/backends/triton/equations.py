@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from ssmc.backends.triton.printer import HostConstants, TilePrinter
 from ssmc.backends.triton.sections import Sections, needed, sections
 from ssmc.backends.triton.tiles import Dims, Tile, place
+from ssmc.calculus.reverse import cotangent_name
 from ssmc.codegen.op_text import OpText
 from ssmc.ir.expr import Index, Ref, walk
 from ssmc.ir.program import Let
-from ssmc.calculus.reverse import cotangent_name
 
 Key = tuple[str, int]  # a name and its offset
 INDEX = 9  # the offset that stands for "the index along this atom"
@@ -99,9 +99,16 @@ class Equations:
         parameters = [*(self.name(k) for k in ordered), *(f"{c}: tl.constexpr" for c in constants)]
         dims = tuple(printer.dims[n, 0] for n in outputs)
         equation = Equation(
-            f"{self.o.stem}_{suffix}", doc, ", ".join(parameters), tuple(lines), ", ".join(self.name((n, 0)) for n in outputs),
-            ordered, tuple(outputs), constants, dims,
-        )  # fmt: skip
+            f"{self.o.stem}_{suffix}",
+            doc,
+            ", ".join(parameters),
+            tuple(lines),
+            ", ".join(self.name((n, 0)) for n in outputs),
+            ordered,
+            tuple(outputs),
+            constants,
+            dims,
+        )
         if lines:
             self.made.append(equation)
         return equation
@@ -170,7 +177,9 @@ def layer_equations(e: Equations) -> LayerEquations:
     cut = bool(p.ports)
     cut_back = cut and not _reads_fields(s.slice(pulled, e.fields), e.fields)
     used = [*advancing, *reading, *back]
-    early = {n.name for x in used for n in walk(x.node) if isinstance(n, Ref) and n.name in s.early} | (set(coefficients) & s.early)
+    early = {n.name for x in used for n in walk(x.node) if isinstance(n, Ref) and n.name in s.early} | (
+        set(coefficients) & s.early
+    )
     hoisted = [x.name for x in s.hoisted if x.name in early]
     hoist = e.make("hoist", "What depends on parameters only.", needed(s.hoisted, hoisted), hoisted)
     e.bind(zip(hoisted, hoist.dims, strict=True))
@@ -181,15 +190,33 @@ def layer_equations(e: Equations) -> LayerEquations:
         decay = e.make("decay", "The coefficient of the state before a token.", s.slice(coefficients), coefficients)
     if cut_back:
         wants = e.make("wants", "The cotangents that reads send to the state.", s.slice(pulled, e.fields), pulled)
-    vjp = e.make("vjp", "One token in reverse: from the cotangents of its results and states to those of all it was made of.", back, outputs)
+    vjp = e.make(
+        "vjp",
+        "One token in reverse: from the cotangents of its results and states to those of all it was made of.",
+        back,
+        outputs,
+    )
     n = len(outputs) - len(a.accumulated)
     e.bind(zip(outputs[n:], vjp.dims[n:], strict=True))
     given = [a.gradients[x] for x in parameters if x in a.gradients]
-    hoist_vjp = e.make("hoist_vjp", "From the sums over time to the cotangents of parameters.", needed([*s.hoisted, *s.hoisted_back], given), given)
+    hoist_vjp = e.make(
+        "hoist_vjp",
+        "From the sums over time to the cotangents of parameters.",
+        needed([*s.hoisted, *s.hoisted_back], given),
+        given,
+    )
     return LayerEquations(
-        hoist, update, read, vjp, hoist_vjp, decay, wants,
-        tuple(n for n in (*parameters, *hoisted) if n in early or (n, 0) in hoist.inputs), tuple(token_leaves), tuple(parameters),
-    )  # fmt: skip
+        hoist,
+        update,
+        read,
+        vjp,
+        hoist_vjp,
+        decay,
+        wants,
+        tuple(n for n in (*parameters, *hoisted) if n in early or (n, 0) in hoist.inputs),
+        tuple(token_leaves),
+        tuple(parameters),
+    )
 
 
 def _reads_fields(lets: Iterable[Let], fields: Sequence[str]) -> bool:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ssmc.backends.triton.contexts import (
-    Coefficient,
     FieldText,
     Kernel,
     Load,
-    Moved,
-    Pieces,
     StateText,
     Store,
     Stream,
@@ -37,11 +34,19 @@ class Kernels:
         self.operands = [o for o in e.o.operands if any(x.operand.name == o.name for x in self.p.leaves)]
         self.tokens = [o for o in self.operands if o.token]
 
-    # --- names ------------------------------------------------------------------------------------------------------------
+    # --- names ------------------------------------------------------------------------------------------------------
 
     def state_name(self, c: Carried, kind: str) -> str:
         """The tensors of a state: first, last, kept, and their cotangents."""
-        form = {"first": "{}0", "last": "{}T", "kept": "{}s", "d_last": "d_{}T", "d_first": "d_{}0", "a": "{}_decay", "b": "{}_piece"}[kind]
+        form = {
+            "first": "{}0",
+            "last": "{}T",
+            "kept": "{}s",
+            "d_last": "d_{}T",
+            "d_first": "d_{}0",
+            "a": "{}_decay",
+            "b": "{}_piece",
+        }[kind]
         return self.memory.fresh(form.format(self.name(c.of)))
 
     def carried(self, f: Field) -> Carried:
@@ -51,7 +56,12 @@ class Kernels:
     def states(self) -> tuple[StateText, ...]:
         """The states in kernels."""
         return tuple(
-            StateText(self.state_name(c, "first"), self.state_name(c, "kept"), f"p_{self.state_name(c, 'kept')}", scaled(self.width(c)))
+            StateText(
+                self.state_name(c, "first"),
+                self.state_name(c, "kept"),
+                f"p_{self.state_name(c, 'kept')}",
+                scaled(self.width(c)),
+            )
             for c in self.p.recurrence.carried
         )
 
@@ -70,17 +80,27 @@ class Kernels:
             c, name = self.carried(f), self.name(f.name)
             out.append(
                 FieldText(
-                    value=f"b_{name}", before=f"b_{self.name(f'{f.name}:prev')}", cotangent=f"b_{self.name(f'd:{f.name}')}",
-                    many=self.memory.fresh(f"b_{name}s"), back=f"b_{self.name(f'back:{f.name}')}",
-                    first=self.state_name(c, "first"), last=self.state_name(c, "last"), kept=self.state_name(c, "kept"),
-                    d_last=self.state_name(c, "d_last"), d_first=self.state_name(c, "d_first"),
-                    pointer=f"p_{self.state_name(c, 'kept')}", at=parts_of(loc.offset(c.atoms, self.tile.full), f.part),
-                    mask=loc.mask(self.tile.full), shape=self.tile.shape(self.tile.full), width=scaled(self.width(c)), again=f"b_{name}_j",
+                    value=f"b_{name}",
+                    before=f"b_{self.name(f'{f.name}:prev')}",
+                    cotangent=f"b_{self.name(f'd:{f.name}')}",
+                    many=self.memory.fresh(f"b_{name}s"),
+                    back=f"b_{self.name(f'back:{f.name}')}",
+                    first=self.state_name(c, "first"),
+                    last=self.state_name(c, "last"),
+                    kept=self.state_name(c, "kept"),
+                    d_last=self.state_name(c, "d_last"),
+                    d_first=self.state_name(c, "d_first"),
+                    pointer=f"p_{self.state_name(c, 'kept')}",
+                    at=parts_of(loc.offset(c.atoms, self.tile.full), f.part),
+                    mask=loc.mask(self.tile.full),
+                    shape=self.tile.shape(self.tile.full),
+                    width=scaled(self.width(c)),
+                    again=f"b_{name}_j",
                 )
-            )  # fmt: skip
+            )
         return tuple(out)
 
-    # --- calls ------------------------------------------------------------------------------------------------------------
+    # --- calls ------------------------------------------------------------------------------------------------------
 
     def index(self, loc: Locals, *equations: Equation) -> dict[str, str]:
         """The indices that functions take, by atom."""
@@ -112,7 +132,7 @@ class Kernels:
         """Whether the read takes the fields before the token."""
         return any(k[1] == -1 for k in self.q.read.inputs)
 
-    # --- kernels ----------------------------------------------------------------------------------------------------------
+    # --- kernels ----------------------------------------------------------------------------------------------------
 
     def hoist(self, loc: Locals, fine: bool = True) -> tuple[str, ...]:
         """The lines that load parameters and work out what depends on them alone: in float64 before a walk, since a rate's
@@ -148,14 +168,24 @@ class Kernels:
         operands = self.streamed(leaves)
         streams = [m.stream(o.name) for o in operands] + [m.stream(f"g:{r.name}") for r in seeds]
         loads = tuple(m.load(x, loc) for x in leaves)
-        strides = [s for n in (*(o.name for o in operands), *(f"g:{r.name}" for r in seeds)) for s in m.strides(n)[: 2 if time else 1]]
+        strides = [
+            s
+            for n in (*(o.name for o in operands), *(f"g:{r.name}" for r in seeds))
+            for s in m.strides(n)[: 2 if time else 1]
+        ]
         names = [self.name(o.name) for o in (*operands, *(o for o in self.operands if not o.token))]
         done = list(stores)
         outputs = tuple(dict.fromkeys(s for s, _ in done))
         return Kernel(
-            ", ".join([*names, *tensors]), ", ".join(strides), ", ".join(f"{c}: tl.constexpr" for c in (*self.sizes(), *constants)),
-            loc.text(), tuple(streams), loads, tuple(s for _, s in done), outputs,
-        )  # fmt: skip
+            ", ".join([*names, *tensors]),
+            ", ".join(strides),
+            ", ".join(f"{c}: tl.constexpr" for c in (*self.sizes(), *constants)),
+            loc.text(),
+            tuple(streams),
+            loads,
+            tuple(s for _, s in done),
+            outputs,
+        )
 
     def streamed(self, leaves: Iterable[Leaf]) -> list[Operand]:
         """The operands of streaming leaves, each once."""
@@ -196,9 +226,19 @@ class Kernels:
         leaves = self.used(self.q.update, self.q.read)
         self.hoist(loc), self.fields(loc), self.index(loc, self.q.update, self.q.read)
         stores = self.results(loc)
-        k = self.kernel(loc, leaves, [*self.state_tensors("first"), *self.result_tensors(), *self.state_tensors("last")], (), stores=stores, time=False)
+        k = self.kernel(
+            loc,
+            leaves,
+            [*self.state_tensors("first"), *self.result_tensors(), *self.state_tensors("last")],
+            (),
+            stores=stores,
+            time=False,
+        )
         m = self.memory
-        streams = tuple(Stream(s.pointer, f"{self.name(o.name)} + i_b * {m.strides(o.name)[0]}", "0") for s, o in zip(k.streams, self.streamed(leaves), strict=True))
+        streams = tuple(
+            Stream(s.pointer, f"{self.name(o.name)} + i_b * {m.strides(o.name)[0]}", "0")
+            for s, o in zip(k.streams, self.streamed(leaves), strict=True)
+        )
         outputs = []
         for r in self.p.results:
             width = m.numel(r.atoms, len(r.parts) > 1)
@@ -245,91 +285,13 @@ class Kernels:
                 value = self.d_leaf(x) if q.hoist_vjp.lines else self.e.name((a.gradients[x.name], 0))
                 finals.append(m.sum_store(x, value, given[a.gradients[x.name]], loc))
         tensors = [
-            *(self.name(f"g:{r.name}") for r in wanted), *self.state_tensors("kept", "d_last"), *self.gradient_tensors(),
+            *(self.name(f"g:{r.name}") for r in wanted),
+            *self.state_tensors("kept", "d_last"),
+            *self.gradient_tensors(),
             *self.state_tensors("d_first"),
-        ]  # fmt: skip
+        ]
         return self.kernel(loc, leaves, tensors, (), wanted, stores), loc, seeds, sums, tuple(after), tuple(finals)
-
-    def pieces(self) -> Pieces | None:
-        """The kernels of time in pieces."""
-        q = self.q
-        if q.decay is None:
-            return None
-        port, c = self.p.ports[0], self.p.recurrence.carried[0]
-        loc = Locals(self.tile)
-        self.hoist(loc)
-        fields = self.fields(loc)
-        leaves = self.used(q.update, q.decay)
-        forward = self.kernel(loc, leaves, [self.state_name(c, "a"), self.state_name(c, "b")], ())
-        tokens = [f"{self.e.name((n, 0))}" for n in q.decay.outputs]
-        products = [self.memory.fresh(f"b_{self.name(f.name)}_product") for f in self.p.fields]
-        coefficients = []
-        for i, (f, text) in enumerate(zip(self.p.fields, fields, strict=True)):
-            if len(products) == 1:
-                code = f"{self._full(tokens[0])} * {products[0]}"
-            elif i == 0:
-                code = f"{self._full(tokens[0])} * {products[0]} - {self._full(tokens[1])} * {products[1]}"
-            else:
-                code = f"{self._full(tokens[0])} * {products[1]} + {self._full(tokens[1])} * {products[0]}"
-            coefficients.append(Coefficient(products[i], tokens[i], text.shape, "1.0" if i == 0 else "0.0", self.memory.fresh(f"b_{self.name(f.name)}_next"), code))
-        update = self.call(q.update, loc, "j", self.before("{}"))
-        decay = self.call(q.decay, loc, "j")
-        moved = tuple(x.again for x in fields)
-        backward = None
-        decay_back = wants = wanted = ""
-        pulled: list[Moved] = []
-        if q.wants is not None:
-            loc_b = Locals(self.tile)
-            self.hoist(loc_b), self.fields(loc_b)
-            read = {k[0] for k in q.wants.inputs}
-            seen = [r for r in self.p.results if any(f"g:{part}" in read for part in r.parts)]
-            self.seed_loads(seen, read, loc_b)
-            tensors = [*(self.name(f"g:{r.name}") for r in seen), self.state_name(c, "b")]
-            kernel = self.kernel(loc_b, self.used(q.decay, q.wants), tensors, (), seen)
-            backward = Kernel(kernel.tensors, kernel.strides, kernel.constants, kernel.locals, kernel.streams,
-                              (*kernel.loads, *self.seed_loads(seen, read, loc_b)), (), ())  # fmt: skip
-            decay_back = self.call(q.decay, loc_b, "j")
-            wants = self.call(q.wants, loc_b, "j")
-            wanted = ", ".join(self.e.name((n, 0)) for n in q.wants.outputs)
-            pulled = self._pulled(tokens, fields)
-        assert port.coefficient == q.decay.outputs
-        return Pieces(
-            forward, self.state_name(c, "a"), self.state_name(c, "b"), tuple(coefficients), ", ".join(tokens), decay, ", ".join(moved), update,
-            tuple((x.value, n) for x, n in zip(fields, moved, strict=True)), tuple(zip(fields, coefficients, strict=True)), fields,
-            backward, decay_back, wanted, wants, tuple(pulled),
-        )  # fmt: skip
 
     def seed_loads(self, results: Iterable[Result], read: set[str], loc: Locals) -> tuple[Load, ...]:
         """The cotangents of results that a function reads."""
         return tuple(self.memory.seed(r, part, loc) for r in results for part in r.parts if f"g:{part}" in read)
-
-    def _pulled(self, tokens: list[str], fields: tuple[FieldText, ...]) -> list[Moved]:
-        """The cotangents of the fields before a token: what is wanted after it, times the coefficient's conjugate, and
-        what is wanted before it."""
-        a = self.p.adjoint
-        totals, out = [], []
-        for f, x in zip(self.p.fields, fields, strict=True):
-            read = a.reads.get(f.name)
-            totals.append(f"({x.cotangent} + {self._wanted(read)})" if read else x.cotangent)
-        for i, (f, x) in enumerate(zip(self.p.fields, fields, strict=True)):
-            if len(fields) == 1:
-                code = f"{self._full(tokens[0])} * {totals[0]}"
-            else:
-                sign = "+" if i == 0 else "-"
-                code = f"{self._full(tokens[0])} * {totals[i]} {sign} {self._full(tokens[1])} * {totals[1 - i]}"
-            before = a.reads_before.get(f.name)
-            out.append(Moved(x.cotangent, f"{x.cotangent}_j", code + (f" + {self._wanted(before)}" if before else "")))
-        return out
-
-    def _full(self, token: str) -> str:
-        assert self.q.decay is not None
-        n = [self.e.name((x, 0)) for x in self.q.decay.outputs].index(token)
-        return _on(token, self.q.decay.dims[n], self.tile.full)
-
-    def _wanted(self, name: str) -> str:
-        assert self.q.wants is not None
-        return _on(self.e.name((name, 0)), self.q.wants.dims[self.q.wants.outputs.index(name)], self.tile.full)
-
-
-def _on(code: str, own: tuple[int, ...], target: tuple[int, ...]) -> str:
-    return code if own == target or not own else f"{code}[{', '.join(':' if d in own else 'None' for d in target)}]"

@@ -79,7 +79,8 @@ class Host:
         state, sizes = c[0], self.o.size_lines()
         made = tuple(self._result(r.name, r.axes, len(r.parts) > 1) for r in self.p.results)
         made_lasts = tuple(
-            f"{self.last(x)} = torch.empty((rows, {self.size(x.axes)}), dtype={_complex(x)}, device={self.first}.device)" for x in c
+            f"{self.last(x)} = torch.empty((rows, {self.size(x.axes)}), dtype={_kind(x)}, device={self.first}.device)"
+            for x in c
         )
         return Launch(
             operands=", ".join(self.operand(o) for o in self.o.operands),
@@ -87,7 +88,10 @@ class Host:
             scalars="".join(f", {s.name}" for s in self.o.scalars),
             cotangents=", ".join([*(self.seed(r.name) for r in self.p.results), *d_lasts]),
             first=self.first,
-            differentiable="(" + "".join(f"{k.has_gradient(o) if o in self.operands else False}, " for o in self.o.operands) + "True, " * len(c) + ")",
+            differentiable="("
+            + "".join(f"{k.has_gradient(o) if o in self.operands else False}, " for o in self.o.operands)
+            + "True, " * len(c)
+            + ")",
             sizes=sizes,
             opening=(*sizes, *made, *made_lasts),
             opening_step=(*sizes, *made),
@@ -98,17 +102,27 @@ class Host:
             numel=self.product(state.atoms),
             complex_flag=", True" if state.dtype == "complex" else "",
             constants=self._constants(),
-            prepared=(*self._prepared(leaves), *(f"{s} = None if {s} is None else _reals({s}.contiguous())" for s in states)),
+            prepared=(
+                *self._prepared(leaves),
+                *(f"{s} = None if {s} is None else _reals({s}.contiguous())" for s in states),
+            ),
             prepared_back=(
-                *self._prepared(leaves_back), *(f"{s} = _reals(_rows_of({s}))" for s in seeds),
+                *self._prepared(leaves_back),
+                *(f"{s} = _reals(_rows_of({s}))" for s in seeds),
                 *(f"{s} = None if {s} is None else _reals({s}.contiguous())" for s in (*states, *d_lasts)),
             ),
             copied=tuple(zip(lasts, states, strict=True)),
             last_states=", ".join(lasts),
             gradients=(
                 *(self._made(o) for o in gradients),
-                *(f"{d} = None if {s} is None else _like(inputs[{len(self.o.operands) + i}])" for i, (d, s) in enumerate(zip(d_firsts, states, strict=True))),
-                *(f"{n} = torch.empty(slots, {k.host_width(x)}, dtype=torch.float32, device={self.first}.device)" for n, x in zip(kept, c, strict=True)),
+                *(
+                    f"{d} = None if {s} is None else _like(inputs[{len(self.o.operands) + i}])"
+                    for i, (d, s) in enumerate(zip(d_firsts, states, strict=True))
+                ),
+                *(
+                    f"{n} = torch.empty(slots, {k.host_width(x)}, dtype=torch.float32, device={self.first}.device)"
+                    for n, x in zip(kept, c, strict=True)
+                ),
             ),
             finished=tuple(self._finished(o) for o in gradients if self.partial(o)),
             returned=", ".join((*results, *lasts)),
@@ -118,17 +132,28 @@ class Host:
                 *(f"{self.first}.new_empty(0) if {d} is None else {d}" for d in d_firsts),
             ),
             walk=self.passed([*streams, *self.parameters(), *states, *reals, *real_lasts, *none], walk, streams),
-            keep=self.passed([*streams, *self.parameters(), *states, *(["None"] * len(results)), *none, *kept], walk, streams),
+            keep=self.passed(
+                [*streams, *self.parameters(), *states, *(["None"] * len(results)), *none, *kept], walk, streams
+            ),
             backward=self.passed(
-                [*streams_back, *self.parameters(), *seeds, *kept, *d_lasts, *d_args, *(f"None if {d} is None else _reals({d})" for d in d_firsts)],
-                backward, [*streams_back, *seeds],
+                [
+                    *streams_back,
+                    *self.parameters(),
+                    *seeds,
+                    *kept,
+                    *d_lasts,
+                    *d_args,
+                    *(f"None if {d} is None else _reals({d})" for d in d_firsts),
+                ],
+                backward,
+                [*streams_back, *seeds],
             ).replace("config.pieces,", f"config.pieces, {self.first}.shape[0] * T,", 1),
             step=self.passed([*streams, *self.parameters(), *states, *reals, *step_lasts], walk, streams, time=False),
             piece=self.passed([*piece, *self.parameters(), "products", "ends"], walk, piece),
             piece_back=self._piece_back(),
             state=states[0],
             d_last=d_lasts[0],
-        )  # fmt: skip
+        )
 
     def partial(self, o: Operand) -> bool:
         """Whether an operand's cotangent comes in parts that are summed afterwards."""
@@ -143,7 +168,9 @@ class Host:
         read = {key[0] for key in q.wants.inputs}
         seeds = [self.seed(r.name) for r in self.p.results if any(f"g:{part}" in read for part in r.parts)]
         values = [*leaves, *self.parameters(), *seeds, "ends"]
-        return ", ".join([*values, "cu_seqlens", "T", "config.pieces", *(f"*{v}.stride()[:2]" for v in (*leaves, *seeds))])
+        return ", ".join(
+            [*values, "cu_seqlens", "T", "config.pieces", *(f"*{v}.stride()[:2]" for v in (*leaves, *seeds))]
+        )
 
     def _prepared(self, leaves: Iterable[Leaf]) -> list[str]:
         out = []
@@ -169,7 +196,8 @@ class Host:
     def _result(self, name: str, axes: tuple[str, ...], is_complex: bool) -> str:
         streams = ", ".join(self.names(x.name) for x in self.o.operands if x.token)
         kind = "torch.complex64" if is_complex else f"_stream_dtype({streams})"
-        return f"{self.names(f'y:{name}')} = torch.empty(({self.first}.shape[0], T, {self.size(axes)}), dtype={kind}, device={self.first}.device)"
+        shape = f"({self.first}.shape[0], T, {self.size(axes)})"
+        return f"{self.names(f'y:{name}')} = torch.empty({shape}, dtype={kind}, device={self.first}.device)"
 
     def _index(self, o: Operand) -> int:
         return [x.name for x in self.o.operands].index(o.name)
@@ -179,7 +207,7 @@ class Host:
         parts = [x.part for x in self.p.leaves if x.operand.name == o.name and x.name in self.p.adjoint.gradients]
         whole = o.dtype != "complex" or len(parts) == 2
         if not self.partial(o):
-                return f"{name} = _like({like})" if whole else f"{name} = _like({like}).zero_()"
+            return f"{name} = _like({like})" if whole else f"{name} = _like({like}).zero_()"
         n = [] if o.token else ["rows", "config.pieces"]
         if t.lacks_all(o.atoms):
             n.append("n_blocks")
@@ -193,5 +221,5 @@ class Host:
         return f"{name} = _summed({name}, inputs[{self._index(o)}])"
 
 
-def _complex(c: Carried) -> str:
+def _kind(c: Carried) -> str:
     return "torch.complex64" if c.dtype == "complex" else "torch.float32"

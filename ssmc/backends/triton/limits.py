@@ -9,6 +9,7 @@ from ssmc.backends.triton.equations import Equations, LayerEquations
 from ssmc.backends.triton.tiles import Dims
 from ssmc.ir.expr import Pointwise, walk
 
+TESTED = (("3.6", "sm_90"),)  # (triton, architecture) pairs on which `pytest -m gpu` has passed: see bench/results
 LIMIT, FIXED = 236, 44  # of the 255 a thread may have; addresses, masks, temporaries
 
 
@@ -30,7 +31,12 @@ def registers(e: Equations, q: LayerEquations) -> Registers:
 def _shared(e: Equations, q: LayerEquations) -> list[Dims]:
     """Exponentials of the walk forward that the compiler keeps for the walk back."""
     lets = e.s.slice(e.fields)
-    return [e.tile.dims(n.axes) for x in lets for n in walk(x.node) if isinstance(n, Pointwise) and n.fn in ("exp", "sigmoid", "tanh")]
+    return [
+        e.tile.dims(n.axes)
+        for x in lets
+        for n in walk(x.node)
+        if isinstance(n, Pointwise) and n.fn in ("exp", "sigmoid", "tanh")
+    ]
 
 
 def _split(dims: Iterable[Dims], full: Dims) -> tuple[int, int]:

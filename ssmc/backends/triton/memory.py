@@ -58,7 +58,11 @@ class Memory:
         channels = list(self.tile.channels)
         for i in range(len(atoms)):
             if len(channels) > 1 and list(atoms[i : i + len(channels)]) == channels:
-                sizes = [*(self.tile.size(a) for a in atoms[:i]), self.tile.lanes, *(self.tile.size(a) for a in atoms[i + len(channels) :])]
+                sizes = [
+                    *(self.tile.size(a) for a in atoms[:i]),
+                    self.tile.lanes,
+                    *(self.tile.size(a) for a in atoms[i + len(channels) :]),
+                ]
                 break
         return " * ".join([*(["2"] if is_complex else []), *sizes]) or "1"
 
@@ -77,7 +81,7 @@ class Memory:
         at = parts_of(loc.offset(leaf.operand.atoms), leaf.part)
         mask, valid = self.masked(loc, self.tile.dims(leaf.operand.atoms))
         name = self.tile.name(leaf.name)
-        b, t = self.strides(leaf.operand.name)
+        _, t = self.strides(leaf.operand.name)
         return Load(self.fresh(f"{name}s"), f"b_{name}", self.pointer(leaf.operand.name), t, plus(at), mask, valid)
 
     def seed(self, r: Result, part: str, loc: Locals) -> Load:
@@ -86,7 +90,15 @@ class Memory:
         at = parts_of(loc.offset(r.atoms, dims), part.rpartition(":")[2] if len(r.parts) > 1 else "")
         mask, valid = self.masked(loc, dims)
         name = self.tile.name(f"g:{part}")
-        return Load(self.fresh(f"{name}s"), f"b_{name}", self.pointer(f"g:{r.name}"), self.strides(f"g:{r.name}")[1], plus(at), mask, valid)
+        return Load(
+            self.fresh(f"{name}s"),
+            f"b_{name}",
+            self.pointer(f"g:{r.name}"),
+            self.strides(f"g:{r.name}")[1],
+            plus(at),
+            mask,
+            valid,
+        )
 
     def parameter(self, leaf: Leaf, loc: Locals) -> str:
         """The line that loads a parameter."""
@@ -95,7 +107,7 @@ class Memory:
         base = self.operand(leaf.operand)
         return f"b_{self.tile.name(leaf.name)} = tl.load({base}{plus(at)}{mask}).to(tl.float32)"
 
-    # --- results and gradients ------------------------------------------------------------------------------------------
+    # --- results and gradients --------------------------------------------------------------------------------------
 
     def row(self, width: str, extra: str = "") -> str:
         """The offset of the first token of a contiguous [batch, time, width]."""
@@ -128,9 +140,13 @@ class Memory:
         target = tuple(sorted({*t.dims(atoms), *dims}))
         at = plus(lane and place(lane, (0,), target)) + plus(offset and placed(offset, t.dims(atoms), target))
         mask, valid = self.masked(loc, target)
-        return stream, Store(pointer, scaled(width), at, place(value, dims, target), mask.replace(", other=0.0", ""), valid)
+        return stream, Store(
+            pointer, scaled(width), at, place(value, dims, target), mask.replace(", other=0.0", ""), valid
+        )
 
-    def _partial(self, value: str, atoms: Sequence[str], dims: Dims, width: str, loc: Locals) -> tuple[str, Dims, str, str]:
+    def _partial(
+        self, value: str, atoms: Sequence[str], dims: Dims, width: str, loc: Locals
+    ) -> tuple[str, Dims, str, str]:
         """(value, its dimensions, the program's part of the offset, the lane's part of the offset)."""
         t = self.tile
         if 0 in dims and t.lacks_all(atoms):

@@ -15,7 +15,8 @@ from ssmc.codegen.python_printer import PythonPrinter
 from ssmc.ir.expr import Arg, Const, Index, Node, Pointwise, Reduce, Ref, Size, const, walk
 
 INFIX = {"add": ("+", 10), "sub": ("-", 10), "mul": ("*", 11), "div": ("/", 11), "lt": ("<", 6), "le": ("<=", 6),
-         "gt": (">", 6), "ge": (">=", 6), "eq": ("==", 6), "ne": ("!=", 6), "and": ("&", 8), "or": ("|", 7)}  # fmt: skip
+         "gt": (">", 6), "ge": (">=", 6), "eq": ("==", 6), "ne": ("!=", 6),
+         "and": ("&", 8), "or": ("|", 7)}  # fmt: skip
 LOGICAL = {"and", "or", "not", "where"}
 
 
@@ -38,6 +39,7 @@ class TilePrinter:
         self.helpers: set[str] = set()
 
     def __call__(self, node: Node) -> Text:
+        """The code of a node."""
         if not any(isinstance(n, Ref | Index) for n in walk(node)):
             return self._number(node)
         match node:

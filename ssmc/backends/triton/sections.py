@@ -1,4 +1,4 @@
-"""The program as a kernel wants it: products by dimension, sums over as little as possible, exponentials as powers of two.
+"""The program as a kernel wants it: products by dimension, sums over little, exponentials as powers of two.
 
 All of it is algebra on the DAG that changes no more than rounding.
 """
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ssmc.backends.triton.tiles import Dims, Tile
+from ssmc.calculus.reverse import cotangent_name
 from ssmc.ir import build as b
 from ssmc.ir.expr import Arg, Const, Node, Pointwise, Reduce, Ref, Size, const, fold, rebuild, walk
 from ssmc.ir.program import Let, Program
-from ssmc.calculus.reverse import cotangent_name
 from ssmc.lower.share import share
 
 LOG2E, LN2 = const(Fraction(math.log2(math.e))), const(Fraction(math.log(2)))
@@ -101,7 +101,7 @@ def _carried(p: Program) -> list[Let]:
     return out
 
 
-# --- exp(x * A) = exp(ln 2 * x * (A * log2 e)), which the printer writes as a power of two -------------------------------
+# --- exp(x * A) = exp(ln 2 * x * (A * log2 e)), which the printer writes as a power of two --------------------------
 
 
 def _powers_of_two(
@@ -143,7 +143,7 @@ def _powers_of_two(
     return new, tuple([Let(x.name, x.atoms, fold(x.node, step), x.span) for x in group] for group in groups)
 
 
-# --- products -----------------------------------------------------------------------------------------------------------
+# --- products -------------------------------------------------------------------------------------------------------
 
 
 def factors(node: Node) -> list[Node]:
@@ -170,10 +170,12 @@ def product(parts: list[Node]) -> Node:
 
 
 def _outer_products(lets: list[Let], tile: Tile) -> dict[str, list[Node]]:
-    """The assigned products of values on different dimensions, by name: what reads them multiplies in a better order."""
+    """The assigned products of values on different dimensions: what reads them multiplies in a better order."""
     out: dict[str, list[Node]] = {}
     for let in lets:
-        parts = [y for x in factors(let.node) for y in (out.get(x.name, [x]) if isinstance(x, Ref) and not x.offset else [x])]
+        parts = [
+            y for x in factors(let.node) for y in (out.get(x.name, [x]) if isinstance(x, Ref) and not x.offset else [x])
+        ]
         simple = all(isinstance(x, Ref | Const | Size | Arg) for x in parts)
         if simple and len({tile.dims(x.axes) for x in parts if x.axes}) > 1:
             out[let.name] = parts
@@ -182,7 +184,9 @@ def _outer_products(lets: list[Let], tile: Tile) -> dict[str, list[Node]]:
 
 def _products(root: Node, outer: dict[str, list[Node]], tile: Tile) -> Node:
     def flat(node: Node) -> list[Node]:
-        return [y for x in factors(node) for y in (outer.get(x.name, [x]) if isinstance(x, Ref) and not x.offset else [x])]
+        return [
+            y for x in factors(node) for y in (outer.get(x.name, [x]) if isinstance(x, Ref) and not x.offset else [x])
+        ]
 
     def step(node: Node, children: tuple[Node, ...]) -> Node:
         new = rebuild(node, children, b.remake)

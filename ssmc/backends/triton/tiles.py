@@ -1,4 +1,4 @@
-"""Where a value lives in a program: dimension 0 is the lanes (all channel atoms as one index), the others are inner atoms.
+"""Where a value lives in a program: dimension 0 is the lanes (all channel atoms as one index), others are inner atoms.
 
 A value that has only some channel atoms is repeated at every lane; its offset in memory is computed from the lane.
 """
@@ -12,13 +12,32 @@ from ssmc.codegen.names import Names
 
 Dims = tuple[int, ...]
 
-SKELETON = (
-    "T BT NP KEEP i i_p i_s i_b i_k i_t bos n n_t n_k n_j n_tokens j k m_j cu_seqlens"
-).split()
+SKELETON = [
+    "T",
+    "BT",
+    "NP",
+    "KEEP",
+    "i",
+    "i_p",
+    "i_s",
+    "i_b",
+    "i_k",
+    "i_t",
+    "bos",
+    "n",
+    "n_t",
+    "n_k",
+    "n_j",
+    "n_tokens",
+    "j",
+    "k",
+    "m_j",
+    "cu_seqlens",
+]
 
 
 def place(code: str, own: Dims, target: Dims) -> str:
-    """Code of a value on `own` dimensions with unit dimensions where `target` has more; scalars broadcast as they are."""
+    """Code of a value on `own` dimensions, with unit dimensions where `target` has more; scalars as they are."""
     if own == target or not own:
         return code
     return f"{code}[{', '.join(':' if d in own else 'None' for d in target)}]"
@@ -26,8 +45,8 @@ def place(code: str, own: Dims, target: Dims) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """The dimensions of an op. `name` gives identifiers inside kernels; `lanes` and `block` are the number of channels and
-    that of a program, `letter` the ending of `i_` and `o_`; `pads` the padded sizes of the inner atoms."""
+    """The dimensions of an op. `name` gives identifiers inside kernels; `lanes` and `block` are the number of channels
+    and that of a program, `letter` the ending of `i_` and `o_`; `pads` the padded sizes of the inner atoms."""
 
     channels: tuple[str, ...]
     inner: tuple[str, ...]
@@ -174,7 +193,11 @@ class Locals:
         for index, at, size in parts:
             term = place(index, at, own)
             scale = f"({size})" if "*" in size else size
-            code = term if not code else (f"{code} * {scale} + {term}" if "+" not in code else f"({code}) * {scale} + {term}")
+            code = (
+                term
+                if not code
+                else (f"{code} * {scale} + {term}" if "+" not in code else f"({code}) * {scale} + {term}")
+            )
         letters = "".join(p[0].removeprefix("o_") for p in parts)
         return self.define(f"o_{letters}", code)
 

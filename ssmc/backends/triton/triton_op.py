@@ -11,6 +11,7 @@ from ssmc.backends.triton.functions import closure
 from ssmc.backends.triton.kernel_op import Kernels
 from ssmc.backends.triton.launch import Host
 from ssmc.backends.triton.limits import registers
+from ssmc.backends.triton.pieces import pieces
 from ssmc.backends.triton.tiles import tile_of
 from ssmc.codegen.op_text import OpText
 from ssmc.ir.program import ConvProgram
@@ -27,12 +28,16 @@ def triton_ops(
     lanes = sorted(h for h in helpers if h.startswith("tl_over_lanes_"))
     ranks = [tuple(map(int, h.removeprefix("tl_sum_").split("_of_"))) for h in sums]
     cut = [op for op in made if op.pieces]
-    return made, made_convs, TritonFile(
-        helpers=closure(helpers),
-        sums=tuple((h, at, rank, _unit(at, rank)) for h, (at, rank) in zip(sums, ranks, strict=True)),
-        lane_sums=tuple((h, _unit(0, int(h.rpartition("_")[2]))) for h in lanes),
-        passes=any(not op.launch.complex_flag for op in cut),
-        complex_passes=any(bool(op.launch.complex_flag) for op in cut),
+    return (
+        made,
+        made_convs,
+        TritonFile(
+            helpers=closure(helpers),
+            sums=tuple((h, at, rank, _unit(at, rank)) for h, (at, rank) in zip(sums, ranks, strict=True)),
+            lane_sums=tuple((h, _unit(0, int(h.rpartition("_")[2]))) for h in lanes),
+            passes=any(not op.launch.complex_flag for op in cut),
+            complex_passes=any(bool(op.launch.complex_flag) for op in cut),
+        ),
     )
 
 
@@ -48,11 +53,13 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
     walk, loc = k.walk()
     single = k.single()
     backward, loc_back, seeds, sums, after, finals = k.backward()
-    pieces = k.pieces()
+    cut = pieces(k)
     fields = k.fields(loc)
     at = {(f.name, 0): f"{x.many}[j + 1]" for f, x in zip(k.p.fields, fields, strict=True)}
     at |= {(f.name, -1): f"{x.many}[j]" for f, x in zip(k.p.fields, fields, strict=True)}
-    at |= {(f"d:{f.name}", 0): f"tl.where(j < n_j, {x.cotangent}, 0.0)" for f, x in zip(k.p.fields, fields, strict=True)}
+    at |= {
+        (f"d:{f.name}", 0): f"tl.where(j < n_j, {x.cotangent}, 0.0)" for f, x in zip(k.p.fields, fields, strict=True)
+    }
     gradients = [k.d_leaf(x) for x in k.token_leaves if x.name in e.p.adjoint.gradients]
     op = TritonOp(
         stem=o.stem,
@@ -84,8 +91,8 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
         sums=sums,
         after=after,
         finals=finals,
-        pieces=pieces,
-        cut_back=pieces is not None and pieces.backward is not None,
+        pieces=cut,
+        cut_back=cut is not None and cut.backward is not None,
         registers=registers(e, q),
         launch=Host(k).launch(walk, backward),
     )
