@@ -43,7 +43,7 @@ OPS = {'hgrn_op': {'i_': ('token', ('E',)),
              'f_raw': ('token', ('E',)),
              'lower_bound': ('parameter', ('E',)),
              'h': ('state', ('E',))}}
-TESTED = ()  # (triton, architecture) pairs
+TESTED = (('3.6', 'sm_90'),)  # (triton, architecture) pairs
 KERNELS = True
 
 
@@ -167,12 +167,23 @@ def _fall_back(reason):
     warnings.warn(message, stacklevel=4)
 
 
+@lru_cache(maxsize=None)
+def _warn_untested(device):
+    """Say once where kernels run on a (triton, architecture) pair that they were not checked on."""
+    major, minor = torch.cuda.get_device_capability(device)
+    pair = (".".join(triton.__version__.split(".")[:2]), f"sm_{major}{minor}")
+    if TESTED and pair not in TESTED:
+        warnings.warn(f"HGRN (hgrn.ssm) was not tested with triton {pair[0]} on {pair[1]}", stacklevel=4)
+
+
 def _use_triton(backend, device, dtype):
     if backend == "auto":
         reason = _why_eager(device, dtype)
         if reason is not None:
             _fall_back(reason)
-        return reason is None
+            return False
+        _warn_untested(device)
+        return True
     if backend == "triton":
         if triton is None:
             raise RuntimeError("backend='triton', but triton is not installed")
@@ -429,8 +440,14 @@ if triton is not None:
         return tl.exp2(x * 1.4426950408889634)
 
     @triton.jit
+    def tl_reciprocal(x):
+        """1 / x for x > 0, in two instructions; 0 for infinity."""
+        r = tl.rsqrt(x)
+        return r * r
+
+    @triton.jit
     def tl_sigmoid(x):
-        return 1.0 / (1.0 + tl_exp(-x))
+        return tl_reciprocal(1.0 + tl_exp(-x))
 
     @triton.jit
     def tl_silu(x):

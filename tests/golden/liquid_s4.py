@@ -52,7 +52,7 @@ OPS = {'liquid_s4_op': {'u': ('token', ('H',)),
                   'C': ('parameter', ('H', 'N')),
                   'D': ('parameter', ('H',)),
                   'x': ('state', ('H', 'N'))}}
-TESTED = ()  # (triton, architecture) pairs
+TESTED = (('3.6', 'sm_90'),)  # (triton, architecture) pairs
 KERNELS = True
 
 
@@ -199,12 +199,23 @@ def _fall_back(reason):
     warnings.warn(message, stacklevel=4)
 
 
+@lru_cache(maxsize=None)
+def _warn_untested(device):
+    """Say once where kernels run on a (triton, architecture) pair that they were not checked on."""
+    major, minor = torch.cuda.get_device_capability(device)
+    pair = (".".join(triton.__version__.split(".")[:2]), f"sm_{major}{minor}")
+    if TESTED and pair not in TESTED:
+        warnings.warn(f"LiquidS4 (liquid_s4.ssm) was not tested with triton {pair[0]} on {pair[1]}", stacklevel=4)
+
+
 def _use_triton(backend, device, dtype):
     if backend == "auto":
         reason = _why_eager(device, dtype)
         if reason is not None:
             _fall_back(reason)
-        return reason is None
+            return False
+        _warn_untested(device)
+        return True
     if backend == "triton":
         if triton is None:
             raise RuntimeError("backend='triton', but triton is not installed")

@@ -54,7 +54,7 @@ OPS = {'mamba_op': {'z': ('token', ('E',)),
               'A_log': ('parameter', ('E', 'N')),
               'D': ('parameter', ('E',)),
               'h': ('state', ('E', 'N'))}}
-TESTED = ()  # (triton, architecture) pairs
+TESTED = (('3.6', 'sm_90'),)  # (triton, architecture) pairs
 KERNELS = True
 
 
@@ -199,12 +199,23 @@ def _fall_back(reason):
     warnings.warn(message, stacklevel=4)
 
 
+@lru_cache(maxsize=None)
+def _warn_untested(device):
+    """Say once where kernels run on a (triton, architecture) pair that they were not checked on."""
+    major, minor = torch.cuda.get_device_capability(device)
+    pair = (".".join(triton.__version__.split(".")[:2]), f"sm_{major}{minor}")
+    if TESTED and pair not in TESTED:
+        warnings.warn(f"Mamba (mamba.ssm) was not tested with triton {pair[0]} on {pair[1]}", stacklevel=4)
+
+
 def _use_triton(backend, device, dtype):
     if backend == "auto":
         reason = _why_eager(device, dtype)
         if reason is not None:
             _fall_back(reason)
-        return reason is None
+            return False
+        _warn_untested(device)
+        return True
     if backend == "triton":
         if triton is None:
             raise RuntimeError("backend='triton', but triton is not installed")
@@ -548,8 +559,14 @@ if triton is not None:
         return tl.exp2(x * 1.4426950408889634)
 
     @triton.jit
+    def tl_reciprocal(x):
+        """1 / x for x > 0, in two instructions; 0 for infinity."""
+        r = tl.rsqrt(x)
+        return r * r
+
+    @triton.jit
     def tl_sigmoid(x):
-        return 1.0 / (1.0 + tl_exp(-x))
+        return tl_reciprocal(1.0 + tl_exp(-x))
 
     @triton.jit
     def tl_silu(x):
@@ -559,9 +576,9 @@ if triton is not None:
     def tl_softplus(x):
         """max(x, 0) + log(1 + u) with u = exp(-|x|), by log(1 + u) = 2 atanh(s), s = u / (2 + u) <= 1/3."""
         u = tl_exp(-tl.abs(x))
-        s = u / (2.0 + u)
+        s = u * tl_reciprocal(2.0 + u)
         q = s * s
-        p = 1.0 + q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q * (1 / 9 + q * (1 / 11 + q * (1 / 13))))))
+        p = 1.0 + q * (0.33333158 + q * (0.20012427 + q * (0.13980709 + q * 0.14087329)))  # atanh(s) / s to 4e-9
         return tl.maximum(x, 0.0) + 2.0 * s * p
 
     @triton.jit
