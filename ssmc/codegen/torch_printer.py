@@ -183,7 +183,7 @@ class TorchPrinter:
                 lower = self._extremum("max", args[0], args[1])
                 return Text(f"torch.minimum({lower}, {self._tensor(args[2])})", target, 20, False)
             case "min" | "max":
-                return Text(self._extremum(node.fn, *args), target, 20, False)
+                return Text(self._extremum(node.fn, *args), target, 20, args[0].scalar and args[1].scalar)
             case "complex" if args[0].scalar or args[1].scalar:
                 return Text(f"torch.complex({self._tensor(args[0])}, {self._tensor(args[1])})", target, 20, False)
             case "pi" | "inf":
