@@ -278,7 +278,7 @@ class Kernels:
         given = dict(zip(q.hoist_vjp.outputs, q.hoist_vjp.dims, strict=True))
         if q.hoist_vjp.lines:
             targets = ", ".join(self.d_leaf(x) for x in self.parameters if x.name in a.gradients)
-            after.append(f"{targets} = {self.e.call(q.hoist_vjp, self._fine(), self.index(loc, q.hoist_vjp))}")
+            after.append(f"{targets} = {self.e.call(q.hoist_vjp, {}, self.index(loc, q.hoist_vjp))}")
         finals = []
         for x in self.parameters:
             if x.name in a.gradients:
