@@ -96,7 +96,9 @@ def eager_op(o: OpText) -> EagerOp:
     advance = slice_lets(p.prologue, needed)
     update = slice_lets(p.update, fields)
     update_back = slice_lets([*inner, *a.update], a.carries.values())
-    early_back = _reads([*backward, *update, *update_back, *a.hoisted, *(o.let(n) for n in a.accumulated)]) | set(needed)
+    early_back = _reads([*backward, *update, *update_back, *a.hoisted, *(o.let(n) for n in a.accumulated)]) | set(
+        needed
+    )
 
     def of(lets: Iterable[Let], group: Iterable[Let]) -> list[Let]:
         keep = {let.name for let in group}
@@ -160,9 +162,7 @@ def eager_op(o: OpText) -> EagerOp:
         solve_back=solve_back,
         adjoint=o.lines(of(backward, [*a.update, *a.prologue])),
         zeros=tuple(
-            f"{names(n)} = _zeros({names(streaming[0].operand.name)}, dtype, {', '.join(_accumulated_shape(o, n))})".replace(
-                ", )", ")"
-            )
+            f"{names(n)} = _zeros({', '.join([names(streaming[0].operand.name), 'dtype', *_accumulated_shape(o, n)])})"
             for n in a.accumulated
         ),
         accumulate=tuple(f"{names(n)} = {names(n)} + {o.total(n, _accumulated_atoms(o, n))}" for n in a.accumulated),
@@ -189,7 +189,8 @@ def _parameters(o: OpText, hoisted: Iterable[Let]) -> tuple[str, ...]:
 
 
 def _hoisted(o: OpText, wanted: set[str]) -> tuple[str, ...]:
-    """The lines that work out what parameters alone determine, then take what the tokens need in the dtype of the rest."""
+    """The lines that work out what parameters alone determine, then take what the tokens need in the dtype of the
+    rest."""
     lets = slice_lets(o.program.hoisted, wanted)
     early = _reads(o.program.hoisted)
     leaves = [leaf.name for leaf in o.program.leaves if not leaf.operand.token and leaf.name in early]
@@ -198,7 +199,7 @@ def _hoisted(o: OpText, wanted: set[str]) -> tuple[str, ...]:
     return (*o.lines(lets), *((narrow,) if used else ()))
 
 
-# --- pieces ---------------------------------------------------------------------------------------------------------------
+# --- pieces ---------------------------------------------------------------------------------------------------------
 
 
 def _reads(lets: Iterable[Let]) -> set[str]:
@@ -428,9 +429,8 @@ def _joined(o: OpText, i: int, leaf: Leaf) -> str:
     shape = "".join(f", {s}" for s in o.shape(o.sorted(leaf.operand.atoms)))
     first = o.names(next(x for x in o.program.leaves if x.operand.token).operand.name)
     flip = ".flip(1)" if o.r.reverse else ""
-    return f"{o.names(f'd:{leaf.name}')} = _joined(grads, {i}, inputs[0].new_empty(rows, 0{shape}, dtype=dtype)){flip}".replace(
-        "inputs[0]", first
-    )
+    empty = f"{first}.new_empty(rows, 0{shape}, dtype=dtype)"
+    return f"{o.names(f'd:{leaf.name}')} = _joined(grads, {i}, {empty}){flip}"
 
 
 def _returned_gradient(o: OpText, operand: Operand) -> str:
