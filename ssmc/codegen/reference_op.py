@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ssmc.codegen.eager_op import tuple_of
+from ssmc.codegen.eager_pieces import tuple_of
 from ssmc.codegen.op_text import OpText
 from ssmc.codegen.torch_printer import TorchPrinter
 from ssmc.ir.expr import Ref, walk
