@@ -15,7 +15,7 @@ Times = dict[str, Time]
 
 
 def verify_partition(p: Partition) -> None:
-    """Regions in order of evaluation, each value written once and in normal form, each op a recurrence with its frontier."""
+    """Regions in order of evaluation, values written once and in normal form, ops recurrences with their frontier."""
     layer = p.layer
     ops = {n: d for r in p.recurrences.values() for n, d in r.definitions.items()}
     once([d.name for r in p.recurrences.values() for d in _inside(r)] + list(p.definitions), "in a partition")
@@ -62,7 +62,9 @@ def _definition(layer: Layer, d: Definition, bound: dict[str, Signature], times:
     demand(set(d.node.axes) <= set(d.atoms), what, f"its expression has no axes beside {d.atoms}")
     demand(d.dtype == d.node.dtype, what, f"it is of its expression's type, {d.node.dtype}")
     for n in walk(d.node):
-        demand(n is d.node or not isinstance(n, Reduce | Relabel), what, "reductions and renamings are values of their own")
+        demand(
+            n is d.node or not isinstance(n, Reduce | Relabel), what, "reductions and renamings are values of their own"
+        )
         demand(not isinstance(n, Relabel) or isinstance(n.body, Ref), what, "a renaming is of a value")
     wanted = Time.STATE if d.state else time_of(d.node, times)
     demand(d.time == wanted, what, f"it is known at {wanted.name}, with what it reads, not at {d.time.name}")
@@ -84,7 +86,9 @@ def _regions(p: Partition) -> None:
         match region.kind:
             case "linear":
                 m = layer.linears[region.name]
-                demand(region.writes == tuple(o.name for o in m.outputs), what, "a linear map writes its outputs, in order")
+                demand(
+                    region.writes == tuple(o.name for o in m.outputs), what, "a linear map writes its outputs, in order"
+                )
             case "conv":
                 c = layer.convs[region.name]
                 wanted = fused.get(c.output.name, c.output.name)
@@ -148,11 +152,15 @@ def verify_recurrence(layer: Layer, r: Recurrence, bound: dict[str, Signature], 
     _depends_on_itself(r)
     wanted = [*(d.node for d in _inside(r)), *(c.init for c in r.carried if c.init is not None)]
     read = {x.name for n in wanted for x in refs(n)}
-    demand(any(o.token for o in r.operands), what, "an operand tells how many tokens there are")
-    lone = sum(o.token for o in r.operands) == 1
+    demand(any(o.streams for o in r.operands), what, "an operand tells how many tokens there are")
+    streams = [o for o in r.operands if o.streams]
     for o in r.operands:
-        demand(o.name in read or (o.token and lone), f"operand `{o.name}`", f"the op `{r.name}` reads its operands")
-        demand((o.atoms, o.dtype) == bound[o.name], f"operand `{o.name}`", "an operand is on the axes and of the type it has")
+        demand(o.name in read or streams == [o], f"operand `{o.name}`", f"the op `{r.name}` reads its operands")
+        demand(
+            (o.atoms, o.dtype) == bound[o.name],
+            f"operand `{o.name}`",
+            "an operand is on the axes and of the type it has",
+        )
         demand(o.atoms == layer.axes.atoms(o.axes), f"operand `{o.name}`", "its dimensions stand for its axes")
         token = o.name not in layer.params and times[o.name] > Time.PARAMETER
         demand(o.token == token, f"operand `{o.name}`", "an operand streams if it is known token by token")
@@ -160,7 +168,9 @@ def verify_recurrence(layer: Layer, r: Recurrence, bound: dict[str, Signature], 
     demand(not set(r.channels) & set(r.inner), what, "an axis is summed by a read or it is a channel")
     demand(set(r.channels) | set(r.inner) == set(atoms), what, "channels and inner axes are the axes of the states")
     for name in r.results:
-        demand(any(d.name == name for d in (*r.update, *r.epilogue)), f"`{name}`", "a result is computed from the states")
+        demand(
+            any(d.name == name for d in (*r.update, *r.epilogue)), f"`{name}`", "a result is computed from the states"
+        )
 
 
 def _section(
