@@ -130,6 +130,7 @@ class _Judgement:
         return [Verdict("continuous", "undecided", f"re(A) is only known to be in {found}")]
 
     def nonlinear_rate(self) -> bool:
+        """Whether the continuous equation is not linear in its state."""
         c = self.state.continuous
         return c is not None and any(n.name == self.state.name and n.offset == 0 for n in refs(c.coefficient))
 

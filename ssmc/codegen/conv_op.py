@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from ssmc.codegen.names import Names
 from ssmc.codegen.torch_printer import TorchPrinter
 from ssmc.ir.expr import Ref
-from ssmc.ir.layer import Layer
 from ssmc.ir.program import ConvProgram, Let
 
 
 @dataclass(frozen=True, slots=True)
 class ConvOp:
-    """The holes of `templates/eager/conv.py.jinja`: `activation` from `pre` to `result`, `adjoint` back to `cotangent`."""
+    """The holes of `templates/eager/conv.py.jinja`: `activation` from `pre` to `result`, `adjoint` to `cotangent`."""
 
     stem: str
     module: str
-    spec: str
-    line: int
     pre: str
     result: str
     seed: str
@@ -27,11 +24,10 @@ class ConvOp:
     adjoint: tuple[str, ...]
 
 
-def conv_op(layer: Layer, program: ConvProgram, stem: str, spec: str) -> ConvOp:
+def conv_op(program: ConvProgram, stem: str) -> ConvOp:
     """The context of a convolution."""
     names = Names(("x", "weight", "bias", "taps", "xp", "w", "k", "T", "W", "d_last", "dtype"))
     printer = TorchPrinter(lambda r: names(r.name), program.atoms, _streams, {}, lambda axis: axis, names(program.pre))
-    conv = layer.convs[program.module]
 
     def lines(lets: tuple[Let, ...]) -> tuple[str, ...]:
         return tuple(f"{names(let.name)} = {printer(let.node)}" for let in lets)
@@ -39,8 +35,6 @@ def conv_op(layer: Layer, program: ConvProgram, stem: str, spec: str) -> ConvOp:
     return ConvOp(
         stem=stem,
         module=program.module,
-        spec=spec,
-        line=layer.source.line_of(conv.span),
         pre=names(program.pre),
         result=names(program.result),
         seed=names(program.seed),

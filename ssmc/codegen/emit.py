@@ -77,7 +77,7 @@ def emit(plan: Plan) -> str:
     eager = [eager_op(o) for o in ops]
     references = [reference_op(o) for o in ops]
     operators = [operator_op(o, planned.equations) for o, planned in zip(ops, plan.programs, strict=True)]
-    convs = [conv_op(layer, c, f"{stem}_{c.module}", base_name(layer.source)) for c in plan.convs]
+    convs = [conv_op(c, f"{stem}_{c.module}") for c in plan.convs]
     triton_backend = any(o.kernel for o in ops)
     kernels, conv_kernels, shared = triton_ops(
         ops, [(p, c.stem) for p, c in zip(plan.convs, convs, strict=True)] if triton_backend else []

@@ -13,7 +13,8 @@ from ssmc.ir.regions import Delay, Region
 
 @dataclass(frozen=True, slots=True)
 class StateField:
-    """A field of the layer's state: its name, the variable that holds it in forward, the code of its start, its meaning."""
+    """A field of the layer's state: its name, the variable that holds it in forward, the code of its start, its
+    meaning."""
 
     name: str
     local: str
@@ -35,6 +36,7 @@ class LayerContext:
 
     name: str
     spec: str
+    title: str
     doc: tuple[str, ...]
     arguments: str
     defaults: tuple[tuple[str, str], ...]
@@ -51,10 +53,10 @@ class LayerContext:
     first_shape: str
     inputs: tuple[tuple[str, str, str, str], ...]
     input_keywords: str
-    input_passed: str
     input_step: str
     has_state: bool
     fields: tuple[StateField, ...]
+    n_fields: int
     field_locals: str
     forward: tuple[str, ...]
     result: str
@@ -64,6 +66,7 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
     """The context of the module; `flags` are the structural arguments that `__init__` decides."""
     layer = t.layer
     first, *others = layer.inputs.values()
+    title, *doc = (_in_quotes(line) for line in layer.doc.strip().split("\n"))
     fields = _fields(t)
     has_state = not any(o.r.reverse for o in t.ops.values()) and not any(
         d.offset > 0 for d in t.partition.delays.values()
@@ -81,7 +84,8 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
     return LayerContext(
         name=layer.name,
         spec=t.spec,
-        doc=tuple(_in_quotes(line) for line in layer.doc.strip().split("\n")),
+        title=title,
+        doc=tuple(doc),
         arguments="".join(f"{t.argument(a)}, " for a in sorted(layer.args, key=lambda a: "=" in t.argument(a))),
         defaults=tuple(defaults),
         stored=tuple((f"self.{n}", n) for n in t.arg_names.values()),
@@ -99,10 +103,10 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
         first_shape=", ".join(t.size_attribute(a) for a in first.axes),
         inputs=tuple(inputs),
         input_keywords="".join(f", {n}={d}" if d else f", {n}" for n, d, _, _ in inputs),
-        input_passed="".join(f", {n}={n}" for n, _, _, _ in inputs),
         input_step="".join(f", {n}=None if {n} is None else {n}[:, None]" for n, _, _, _ in inputs),
         has_state=has_state and bool(fields),
         fields=tuple(fields),
+        n_fields=len(fields),
         field_locals=", ".join(f.local for f in fields) + ("," if len(fields) == 1 else ""),
         forward=_forward(t, has_state and bool(fields)),
         result=t.locals(layer.result),
@@ -192,11 +196,9 @@ def _forward(t: LayerText, has_state: bool) -> tuple[str, ...]:
     out: list[str] = []
     wide: set[str] = set()
     if t.partition.uses_position:
-        start = "position" if has_state else "None"
-        first = t.locals(next(iter(t.layer.inputs)))
-        out.append(
-            f"{t.locals('t')}, {t.locals('position')} = _positions({t.locals(start) if start != 'None' else start}, {first}, cu_seqlens)"
-        )
+        t_name, position, first = t.locals("t"), t.locals("position"), t.locals(next(iter(t.layer.inputs)))
+        seen = position if has_state else "None"
+        out.append(f"{t_name}, {position} = _positions({seen}, {first}, cu_seqlens)")
     for region in t.partition.regions:
         out += _region(t, region, wide, has_state)
     return tuple(out)
@@ -222,9 +224,8 @@ def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> li
                     f"{t.locals(d.name)} = _following({value}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
                 ]
             start = field if has_state else "None"
-            return [
-                f"{t.locals(d.name)}, {field} = _previous({value}, {start}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
-            ]
+            call = f"_previous({value}, {start}, {_init_code(t, d)}, cu_seqlens)"
+            return [f"{t.locals(d.name)}, {field} = {call}  # {t.comment(d.span)}"]
     own = p.definitions[region.name]
     return [f"{t.locals(own.name)} = {expression(t, own, wide)}  # {t.comment(own.span)}"]
 

@@ -15,6 +15,7 @@ class OperatorOp:
     """The holes of `templates/torch/op.py.jinja` and `templates/torch/operators.py.jinja`."""
 
     stem: str
+    constant: str
     op: str
     title: str
     spec: str
@@ -29,11 +30,9 @@ class OperatorOp:
     packed_kinds_back: str
     packed_gives_back: str
     cotangents: str
-    signature: tuple[str, ...]
     roles: tuple[tuple[str, str, str], ...]
     state_roles: tuple[tuple[str, str], ...]
     first: str
-    streams: str
     operand_names: str
     state_names: str
     differentiable: str
@@ -66,7 +65,7 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
     ]
     fake_results = []
     for res in p.results:
-        size = ", ".join([f"*{first}.shape[:2]", *o.shape(res.axes)])
+        size = ", ".join([f"*{first}.shape[:2]", *o.shape(res.axes)]) + ("" if res.axes else ",")
         kind = (
             "_complex_of(dtype)" if len(res.parts) > 1 else f"_stream_dtype({', '.join(names(x.name) for x in tokens)})"
         )
@@ -80,6 +79,7 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
     ]
     return OperatorOp(
         stem=o.stem,
+        constant=o.stem.upper(),
         op=o.op,
         title=o.title,
         spec=o.spec,
@@ -96,7 +96,6 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
         cotangents=", ".join(
             [*(names(f"g:{x.name}") for x in p.results), *(names(f"g_last:{c.of}") for c in r.carried)]
         ),
-        signature=(),
         roles=tuple(
             (
                 names(x.name),
@@ -107,7 +106,6 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
         ),
         state_roles=tuple((names(c.of), _axes(["rows"], c.axes)) for c in r.carried),
         first=first,
-        streams=", ".join(names(x.name) for x in tokens),
         operand_names="(" + "".join(f'"{names(x.name)}", ' for x in r.operands) + ")",
         state_names="(" + "".join(f'"{s}", ' for s in states) + ")",
         differentiable="(" + "".join(f"{d}, " for d in differentiable) + ")",
@@ -126,6 +124,7 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
 
 
 def _axes(leading: Sequence[str], axes: Sequence[str]) -> str:
-    """The axes of an operand, as the checks know them: an axis of the spec is not the batch, though it may be called so."""
+    """The axes of an operand, as the checks know them: an axis of the spec is not the batch, though it may be
+    called so."""
     own = [f"{a}_" if a in ("batch", "time", "rows") else a for a in axes]
     return "(" + "".join(f'"{a}", ' for a in [*leading, *own]) + ")"

@@ -13,15 +13,39 @@ from ssmc.codegen.python_printer import BINARY, number
 from ssmc.ir.expr import Arg, Const, Index, Node, Pointwise, Reduce, Ref, Relabel, Size
 
 SIMPLE = {
-    "exp": "torch.exp({})", "expm1": "torch.expm1({})", "log": "torch.log({})", "log1p": "torch.log1p({})",
-    "sqrt": "torch.sqrt({})", "rsqrt": "torch.rsqrt({})", "abs": "torch.abs({})", "sign": "torch.sign({})",
-    "sin": "torch.sin({})", "cos": "torch.cos({})", "tanh": "torch.tanh({})", "sigmoid": "torch.sigmoid({})",
-    "log_sigmoid": "F.logsigmoid({})", "softplus": "_softplus({})", "inv_softplus": "_inv_softplus({})", "silu": "F.silu({})",
-    "gelu": "F.gelu({})", "gelu_tanh": "F.gelu({}, approximate='tanh')", "relu": "torch.relu({})", "elu": "F.elu({})",
-    "erf": "torch.erf({})", "square": "torch.square({})", "phi1": "_phi1({})", "phi1_slope": "_phi1_slope({})",
-    "floor": "torch.floor({})", "ceil": "torch.ceil({})", "round": "torch.round({})", "re": "torch.real({})", "im": "torch.imag({})",
-    "conj": "torch.conj({})", "sqrt_clip": "_sqrt_clip({}, {})", "complex": "torch.complex({}, {})",
-}  # fmt: skip
+    "exp": "torch.exp({})",
+    "expm1": "torch.expm1({})",
+    "log": "torch.log({})",
+    "log1p": "torch.log1p({})",
+    "sqrt": "torch.sqrt({})",
+    "rsqrt": "torch.rsqrt({})",
+    "abs": "torch.abs({})",
+    "sign": "torch.sign({})",
+    "sin": "torch.sin({})",
+    "cos": "torch.cos({})",
+    "tanh": "torch.tanh({})",
+    "sigmoid": "torch.sigmoid({})",
+    "log_sigmoid": "F.logsigmoid({})",
+    "softplus": "_softplus({})",
+    "inv_softplus": "_inv_softplus({})",
+    "silu": "F.silu({})",
+    "gelu": "F.gelu({})",
+    "gelu_tanh": "F.gelu({}, approximate='tanh')",
+    "relu": "torch.relu({})",
+    "elu": "F.elu({})",
+    "erf": "torch.erf({})",
+    "square": "torch.square({})",
+    "phi1": "_phi1({})",
+    "phi1_slope": "_phi1_slope({})",
+    "floor": "torch.floor({})",
+    "ceil": "torch.ceil({})",
+    "round": "torch.round({})",
+    "re": "torch.real({})",
+    "im": "torch.imag({})",
+    "conj": "torch.conj({})",
+    "sqrt_clip": "_sqrt_clip({}, {})",
+    "complex": "torch.complex({}, {})",
+}
 TENSOR_BINARY = {"min": "torch.minimum({}, {})", "max": "torch.maximum({}, {})"}
 HELPERS = {
     "softplus": "_softplus",
@@ -44,7 +68,8 @@ class Text:
 
 
 class TorchPrinter:
-    """Prints nodes. `name` gives the identifier of a reference, `order` the canonical rank of an axis, `has_lead` whether
+    """Prints nodes. `name` gives the identifier of a reference, `order` the canonical rank of an axis, `has_lead`
+    whether
     a reference has leading dimensions (a token value) or not (a parameter)."""
 
     def __init__(
@@ -67,7 +92,8 @@ class TorchPrinter:
         return tuple(sorted(axes, key=lambda a: self.rank[a]))
 
     def __call__(self, node: Node, target: Sequence[str] | None = None, level: int = 0) -> str:
-        """The code of a node; with `target`, with dimensions for all of these axes (of size one where the node has none)."""
+        """The code of a node; with `target`, with dimensions for all of these axes (of size one where the node has
+        none)."""
         text = self._print(node)
         if target is not None:
             text = self._align(text, self.sort(target), _tokens(node, self.lead))
@@ -166,10 +192,13 @@ class TorchPrinter:
             case "neg":
                 return Text(f"-{_in(args[0], 12)}", target, 12, args[0].scalar)
             case "not":
+                if args[0].scalar:
+                    return Text(f"(not {args[0].code})", target, 20, True)
                 return Text(f"~{_in(args[0], 12)}", target, 12, False)
             case "and" | "or":
                 op, level = ("&", 8) if node.fn == "and" else ("|", 7)
-                return Text(f"{_in(args[0], level)} {op} {_in(args[1], level + 1)}", target, level, False)
+                both = args[0].scalar and args[1].scalar
+                return Text(f"{_in(args[0], level)} {op} {_in(args[1], level + 1)}", target, level, both)
             case "where":
                 branches = [a.code for a in args]
                 if args[0].scalar:
@@ -179,11 +208,12 @@ class TorchPrinter:
                 return Text(f"torch.where({', '.join(branches)})", target, 20, False)
             case "clip":
                 if args[1].scalar and args[2].scalar:
-                    return Text(f"torch.clamp({args[0].code}, {args[1].code}, {args[2].code})", target, 20, False)
+                    ends = f"{args[1].code}, {args[2].code}"
+                    return Text(f"torch.clamp({self._tensor(args[0])}, {ends})", target, 20, False)
                 lower = self._extremum("max", args[0], args[1])
                 return Text(f"torch.minimum({lower}, {self._tensor(args[2])})", target, 20, False)
             case "min" | "max":
-                return Text(self._extremum(node.fn, *args), target, 20, False)
+                return Text(self._extremum(node.fn, *args), target, 20, args[0].scalar and args[1].scalar)
             case "complex" if args[0].scalar or args[1].scalar:
                 return Text(f"torch.complex({self._tensor(args[0])}, {self._tensor(args[1])})", target, 20, False)
             case "pi" | "inf":

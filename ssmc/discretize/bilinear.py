@@ -28,5 +28,5 @@ RULE = Rule(
     scale,
     preserves=True,
     condition="|(1 + dt*A/2)/(1 - dt*A/2)| <= 1 for re(A) <= 0 and every dt >= 0",
-    source="Gu et al. 2022 (S4), equation 3",
+    source="Gu et al. 2022, structured state spaces, equation 3",
 )

@@ -23,5 +23,5 @@ RULE = Rule(
     scale,
     preserves=True,
     condition="|exp(dt*A)| = exp(dt*re(A)) <= 1 for re(A) <= 0 and every dt >= 0",
-    source="Gu et al. 2022 (S4D), section 2.2",
+    source="Gu et al. 2022, diagonal state spaces, section 2.2",
 )

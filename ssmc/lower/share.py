@@ -12,7 +12,8 @@ CHEAP = {"neg", "complex", "re", "im", "pi", "inf", "not"}
 
 
 def share(sections: Sequence[Sequence[Let]], stem: str = "w:") -> list[tuple[Let, ...]]:
-    """The sections, evaluated one after another, with repeated subexpressions bound to `w:1, w:2, ...` before first use."""
+    """The sections, evaluated one after another, with repeated subexpressions bound to `w:1, w:2, ...` before first
+    use."""
     counts: dict[Node, int] = {}
     seen: set[Node] = set()
     for section in sections:

@@ -67,10 +67,12 @@ class _Partitioner:
         self._drop_unused()
         found = [c for c in found if c[0] in self.definitions]
         home = {m: c for c in found for m in c}
-        carried = {r.name for c in found for m in c for r in offsets(self.definitions[m]) if r.name in c}
+        direction = {r.name: r.offset for c in found for m in c for r in offsets(self.definitions[m]) if r.name in c}
 
         def keep(d: Definition, r: Ref) -> bool:
-            return r.name in carried and (d.name in home.get(r.name, ()) or self.definitions[r.name].name != d.name)
+            return direction.get(r.name) == r.offset and (
+                d.name in home.get(r.name, ()) or self.definitions[r.name].name != d.name
+            )
 
         self.definitions = split_delays(self.definitions, self.taken, self.dims, self._time, keep)
         fused: list[Fused] = []

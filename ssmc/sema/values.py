@@ -165,7 +165,7 @@ class Resolver(Axes):
     # --- axes and types of names -------------------------------------------------------------------------------------
 
     def dims(self, node: Node) -> tuple[str, ...]:
-        """The tensor dimensions of a value that declares none: runs of atoms that a value it reads holds as one axis."""
+        """The tensor dimensions of a value that declares none: runs of atoms that a value it reads has as one axis."""
         preferred: dict[str, None] = {}
         for n in walk(node):
             if isinstance(n, Ref) and n.name in self._axes:

@@ -573,25 +573,36 @@ if triton is not None:
         if not KEEP:
             p_y_h = y_h + (i_b * T + bos + i_t) * E
 
-        for _ in range(n_t // BT):
+        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
+        xs = ()
+        z_raws = ()
+        r_raws = ()
+        for j in tl.static_range(BT):
+            xs += (tl.load(p_x + j * s_xt + o_e, mask=m_e & (0 < n_block), other=0.0),)
+            z_raws += (tl.load(p_z_raw + j * s_z_rawt + o_e, mask=m_e & (0 < n_block), other=0.0),)
+            r_raws += (tl.load(p_r_raw + j * s_r_rawt + o_e, mask=m_e & (0 < n_block), other=0.0),)
+        for i_j in range(n_block):
             if KEEP:
                 tl.store(p_hs + o_e, b_h, mask=m_e)
                 p_hs += E
-            xs = ()
-            z_raws = ()
-            r_raws = ()
-            for j in tl.static_range(BT):
-                xs += (tl.load(p_x + j * s_xt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                z_raws += (tl.load(p_z_raw + j * s_z_rawt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                r_raws += (tl.load(p_r_raw + j * s_r_rawt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                b_h = gated_rnn_update(b_h, xs[j], z_raws[j], r_raws[j], b_a)
-                if not KEEP:
-                    b_h = b_h
-                    tl.store(p_y_h + j * E + o_e, b_h, mask=m_e)
             p_x += BT * s_xt
             p_z_raw += BT * s_z_rawt
             p_r_raw += BT * s_r_rawt
+            xs_ahead = ()
+            z_raws_ahead = ()
+            r_raws_ahead = ()
+            for j in tl.static_range(BT):
+                xs_ahead += (tl.load(p_x + j * s_xt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
+                z_raws_ahead += (tl.load(p_z_raw + j * s_z_rawt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
+                r_raws_ahead += (tl.load(p_r_raw + j * s_r_rawt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
+            for j in tl.static_range(BT):
+                b_h = gated_rnn_update(b_h, xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
+                if not KEEP:
+                    b_h = b_h
+                    tl.store(p_y_h + j * E + o_e, b_h, mask=m_e)
+            xs = xs_ahead
+            z_raws = z_raws_ahead
+            r_raws = r_raws_ahead
             if not KEEP:
                 p_y_h += BT * E
 
@@ -785,14 +796,15 @@ def _no_gradients(inputs, wanted):
     )
 
 
-def choose_gated_rnn(rows, T, lanes, inner, sms):
-    """The launch configuration, by size alone: about 8 values of the state a thread, and enough warps to fill the GPU.
-    `lanes` channels, each with `inner` state values (padded)."""
-    block = min(32, _pow2(lanes), max(1, 256 // inner))
-    num_warps = min(16, max(1, block * inner // 256))
+def choose_gated_rnn(rows, T, lanes, inner, sms, forward=False):
+    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
+    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    program = 256 * (2 if forward else 1)
+    block = min(32, _pow2(lanes), max(1, program // inner))
+    num_warps = min(16, max(1, block * inner // program))
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 8
-    while tokens > 1 and 44 + 4 * held + tokens * (0 + 8 * held) > 236:
+    tokens = 4 if forward else 8
+    while not forward and tokens > 1 and 44 + 4 * held + tokens * (0 + 8 * held) > 236:
         tokens //= 2
     return _Config(block, tokens, num_warps, 1)
 
@@ -811,7 +823,7 @@ def _gated_rnn_triton(x, z_raw, r_raw, a, h, cu_seqlens):
     r_raw = _rows_of(r_raw)
     a = a.contiguous()
     h = None if h is None else _reals(h.contiguous())
-    config = choose_gated_rnn(rows, T, E, 1, _sms(x.device))
+    config = choose_gated_rnn(rows, T, E, 1, _sms(x.device), forward=True)
     fixed = dict(E=E, BE=config.lanes, num_warps=config.num_warps)
     with _on(x.device):
         if cu_seqlens is None and T == 1:

@@ -562,22 +562,30 @@ if triton is not None:
         if not KEEP:
             p_y_y = y_y + (i_b * T + bos + i_t) * E
 
-        for _ in range(n_t // BT):
+        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
+        hiddens = ()
+        gates = ()
+        for j in tl.static_range(BT):
+            hiddens += (tl.load(p_hidden + j * s_hiddent + o_e, mask=m_e & (0 < n_block), other=0.0),)
+            gates += (tl.load(p_gate + j * s_gatet + o_e, mask=m_e & (0 < n_block), other=0.0),)
+        for i_j in range(n_block):
             if KEEP:
                 tl.store(p_hs + o_e, b_h, mask=m_e)
                 p_hs += E
-            hiddens = ()
-            gates = ()
+            p_hidden += BT * s_hiddent
+            p_gate += BT * s_gatet
+            hiddens_ahead = ()
+            gates_ahead = ()
             for j in tl.static_range(BT):
-                hiddens += (tl.load(p_hidden + j * s_hiddent + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                gates += (tl.load(p_gate + j * s_gatet + o_e, mask=m_e, other=0.0).to(tl.float32),)
+                hiddens_ahead += (tl.load(p_hidden + j * s_hiddent + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
+                gates_ahead += (tl.load(p_gate + j * s_gatet + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
             for j in tl.static_range(BT):
-                b_h = min_gru_update(b_h, hiddens[j], gates[j])
+                b_h = min_gru_update(b_h, hiddens[j].to(tl.float32), gates[j].to(tl.float32))
                 if not KEEP:
                     b_y = min_gru_read(b_h)
                     tl.store(p_y_y + j * E + o_e, b_y, mask=m_e)
-            p_hidden += BT * s_hiddent
-            p_gate += BT * s_gatet
+            hiddens = hiddens_ahead
+            gates = gates_ahead
             if not KEEP:
                 p_y_y += BT * E
 
@@ -830,14 +838,15 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
     _pass_kernel[(triton.cdiv(M, 256) * rows,)](products, ends, first, starts, pieces, M=M, BM=256, REVERSE=reverse, num_warps=4)
 
 
-def choose_min_gru(rows, T, lanes, inner, sms):
-    """The launch configuration, by size alone: about 8 values of the state a thread, and enough warps to fill the GPU.
-    `lanes` channels, each with `inner` state values (padded)."""
-    block = min(32, _pow2(lanes), max(1, 256 // inner))
-    num_warps = min(16, max(1, block * inner // 256))
+def choose_min_gru(rows, T, lanes, inner, sms, forward=False):
+    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
+    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    program = 256 * (2 if forward else 1)
+    block = min(32, _pow2(lanes), max(1, program // inner))
+    num_warps = min(16, max(1, block * inner // program))
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 8
-    while tokens > 1 and 44 + 2 * held + tokens * (0 + 6 * held) > 236:
+    tokens = 4 if forward else 8
+    while not forward and tokens > 1 and 44 + 2 * held + tokens * (0 + 6 * held) > 236:
         tokens //= 2
     programs, pieces = max(rows, 1) * -(-lanes // block), 1
     if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
@@ -872,7 +881,7 @@ def _min_gru_triton(hidden, gate, h, cu_seqlens):
     hidden = _rows_of(hidden)
     gate = _rows_of(gate)
     h = None if h is None else _reals(h.contiguous())
-    config = choose_min_gru(rows, T, E, 1, _sms(hidden.device))
+    config = choose_min_gru(rows, T, E, 1, _sms(hidden.device), forward=True)
     fixed = dict(E=E, BE=config.lanes, num_warps=config.num_warps)
     with _on(hidden.device):
         if cu_seqlens is None and T == 1:

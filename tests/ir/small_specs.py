@@ -165,6 +165,13 @@ layer NoOperand(d_model)
   state h[d_model]: h = w * prev(h, 1) + w * w
   return rms[d_model](h, eps = 1e-5) * u
 """,
+    "numbers": """
+layer Numbers(d_model, rate: float = 0.25)
+  input u[d_model]
+  k = clip(0.6, -0.7, 0.5) + where(not (rate > 0.5) and rate < 2, rate, 1) + max(0.1, 0.2) * tanh(0.3)
+  state h[d_model]: h = k * 0.5 * prev(h) + where(rate > 0.1 or not (rate > 0.2), u, 0) + clip(rate, 0, 1)
+  return h + clip(0.6, -0.71, 0.83) * k
+""",
     "time_varying_reads": """
 layer TimeVaryingReads(d_model)
   axis N = 2, O = 1

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 from collections.abc import Sequence
@@ -63,8 +64,8 @@ class Case:
     def options(self) -> Options:
         """How it is compiled: `--set name=value` and `--mode name` of the head."""
         words = self.head.split()
-        given = dict(w.split("=") for a, w in zip(words, words[1:], strict=False) if a == "--set")
-        mode = next((w for a, w in zip(words, words[1:], strict=False) if a == "--mode"), "auto")
+        given = dict(w.split("=") for a, w in itertools.pairwise(words) if a == "--set")
+        mode = next((w for a, w in itertools.pairwise(words) if a == "--mode"), "auto")
         return Options({k: _setting(v) for k, v in given.items()}, mode)
 
     def compile(self, text: str | None = None) -> Compilation:

@@ -75,7 +75,7 @@ KEYWORDS = {"t", "start", "pi", "inf", "bias", "complex"}
 @pytest.mark.parametrize("shift", range(0, len(HOSTILE), 3))
 def test_names(shift: int, tmp_path: Path) -> None:
     turned = HOSTILE[shift:] + HOSTILE[:shift]
-    names = {n: h for n, h in zip(NAMES, turned, strict=False)}
+    names = dict(zip(NAMES, turned, strict=False))
     expected = outputs(load(PLAIN, tmp_path))
     found = outputs(load(renamed(names), tmp_path))
     assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(found, expected, strict=True))

@@ -34,7 +34,8 @@ def atoms(axes):
 
 @dataclass
 class Spec:
-    """The text, the classes its recurrences must get (by the states of each), its inputs, and whether it looks ahead."""
+    """The text, the classes its recurrences must get (by the states of each), its inputs, and whether it looks
+    ahead."""
 
     text: str = ""
     classes: dict[tuple[str, ...], str] = field(default_factory=dict)
@@ -164,11 +165,24 @@ class Writer:
         self.say(f"{name}{_brackets(axes)} = {self.expr(atoms(axes))} + {full}")
         self.keep(name, axes, token=True)
 
-    # --- states ---------------------------------------------------------------------------------------------------------
+    # --- states -----------------------------------------------------------------------------------------------------
 
     def state(self):
         kind = self.pick(
-            ("affine", "affine", "nonlinear", "complex", "continuous", "complex ode", "coupled", "dense", "renamed", "ahead", "carried", "outer")
+            (
+                "affine",
+                "affine",
+                "nonlinear",
+                "complex",
+                "continuous",
+                "complex ode",
+                "coupled",
+                "dense",
+                "renamed",
+                "ahead",
+                "carried",
+                "outer",
+            )
         )
         axes = self.pick(STATE_AXES)
         if kind in ("dense", "renamed"):
@@ -225,7 +239,12 @@ class Writer:
             letter, weight = "X", self.name("p")
             self.say(f"param {weight}[N, M] = normal(0, 0.5)")
             mixed = f"sum[M]({weight} * prev({name})[N as M])"
-            self.say(f"{head} {name} = " + self.pick((f"tanh({mixed} + {b})", f"0.5 * prev({name}) + {mixed} + {b}", f"{b} + softmax[N](prev({name}))")))
+            self.say(
+                f"{head} {name} = "
+                + self.pick(
+                    (f"tanh({mixed} + {b})", f"0.5 * prev({name}) + {mixed} + {b}", f"{b} + softmax[N](prev({name}))")
+                )
+            )
         elif kind == "renamed":
             letter = "X"
             self.say(f"{head} {name} = 0.7 * prev({name})[N as P, P as N] + {b}")
@@ -239,7 +258,9 @@ class Writer:
         if is_complex:
             real = self.name("y")
             c = self.expr(on, 1)
-            form = self.pick(("re({})", "im({})", "re({} * conj({}))", "abs({} + 2)", "re({} * complex(0.5, " + c + "))"))
+            form = self.pick(
+                ("re({})", "im({})", "re({} * conj({}))", "abs({} + 2)", "re({} * complex(0.5, " + c + "))")
+            )
             self.say(f"{real}{_brackets(axes)} = {form.replace('{}', name)}")
             self.keep(real, axes, token=True)
             return
@@ -248,14 +269,17 @@ class Writer:
             gone = self.pick(on)
             left = tuple(a for a in on if a != gone)
             y = self.name("y")
-            self.say(f"{y}{_brackets(left)} = sum[{gone}]({name} * ({self.expr(on, 1)}))" + self.pick(("", f" + {self.expr(left, 1)}")))
+            self.say(
+                f"{y}{_brackets(left)} = sum[{gone}]({name} * ({self.expr(on, 1)}))"
+                + self.pick(("", f" + {self.expr(left, 1)}"))
+            )
             self.keep(y, left, token=True)
         if self.chance(5):
             y = self.name("y")
             self.say(f"{y} = {self.before(name)} * 0.5")
             self.keep(y, axes, token=True)
 
-    # --- the whole --------------------------------------------------------------------------------------------------------
+    # --- the whole --------------------------------------------------------------------------------------------------
 
     def write(self):
         self.lines += [HEADER, AXES]

@@ -1,9 +1,11 @@
 """Random specs: compiled without an exception, classified as they were written, and computing what the equations say.
 
-The generated layer is compared with the interpreter of the Layer (numpy, token by token, another road from the equations),
+The generated layer is compared with the interpreter of the Layer (numpy, token by token, another road from the
+equations),
 its ops with the generated token loop in outputs and gradients, and its step with its forward.
 """
 
+import itertools
 import os
 
 import numpy as np
@@ -37,14 +39,18 @@ def check(spec):
     torch.manual_seed(0)
     layer = m.Random(SIZES["E"], SIZES["N"], dtype=torch.float64)
     batch = 2
-    values = {n: torch.randn(batch, TIME, *(SIZES[a] for a in axes), dtype=torch.float64) for n, axes in spec.inputs.items()}
+    values = {
+        n: torch.randn(batch, TIME, *(SIZES[a] for a in axes), dtype=torch.float64) for n, axes in spec.inputs.items()
+    }
     first, *others = values
     u, inputs = values[first], {n: values[n] for n in others}
 
     y = layer(u, **inputs)
     params = {k: v.detach().numpy() for k, v in layer.state_dict().items()}
     with np.errstate(all="ignore"):
-        want, _, _ = run_layer(done.layer, {n: v.numpy() for n, v in values.items()}, params, {"width": SIZES["E"], "order": SIZES["N"]})
+        want, _, _ = run_layer(
+            done.layer, {n: v.numpy() for n, v in values.items()}, params, {"width": SIZES["E"], "order": SIZES["N"]}
+        )
     close(y, torch.tensor(want), TOLERANCE, "the layer and its interpreter")
 
     for call in capture(m, layer, u, **inputs):
@@ -58,7 +64,7 @@ def check(spec):
 
     bounds = (0, 2, 2, TIME)
     whole = layer(u[:1], **{k: v[:1] for k, v in inputs.items()}, cu_seqlens=torch.tensor(bounds))
-    cut = [layer(u[:1, a:z], **{k: v[:1, a:z] for k, v in inputs.items()}) for a, z in zip(bounds, bounds[1:], strict=False)]
+    cut = [layer(u[:1, a:z], **{k: v[:1, a:z] for k, v in inputs.items()}) for a, z in itertools.pairwise(bounds)]
     close(whole, torch.cat(cut, 1), TOLERANCE, "packed")
     if hasattr(layer, "step"):
         state, outs = layer.init_state(batch), []
@@ -70,7 +76,9 @@ def check(spec):
         assert spec.ahead
 
 
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 @given(specs())
 def test_random_specs(spec):
     note(spec.text)
