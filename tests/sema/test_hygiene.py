@@ -82,7 +82,9 @@ def test_names(shift: int, tmp_path: Path) -> None:
 
 
 TEXTS = [
-    '"""', "'''", "\\", "\\N{BELL} \\x41 \\u0041 \\", "{{ 7 * 7 }} {% for x in y %} {# c #}", "{}{0}%s%d", '" + str(1) + "', "\x0b\u2028é漢",
+    '"""',
+    "'''", "\\", "\\N{BELL} \\x41 \\u0041 \\", "{{ 7 * 7 }} {% for x in y %} {# c #}", "{}{0}%s%d", '" + str(1) + "',
+    "\x0b\u2028é漢",
     "\\\"\"\"\nimport os\n\"\"\"", "# coding: latin-1", "$(rm) `x` \t tab",
 ]  # fmt: skip
 
