@@ -123,7 +123,7 @@ layer InitialValues(d_model)
   axis N = 2
   input u[d_model]
   param h0[d_model] = normal(0, 1)
-  param s0[d_model, N] complex = complex(1, normal(0, 1))
+  param s0[N] complex = complex(1, normal(0, 1))
   param a[d_model] = uniform(0.1, 0.9)
   state h[d_model]: h = a * prev(h, h0 * a) + u
   state s[d_model, N]: s = complex(0.3, 0.4) * prev(s, s0) + u
