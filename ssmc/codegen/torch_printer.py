@@ -192,10 +192,13 @@ class TorchPrinter:
             case "neg":
                 return Text(f"-{_in(args[0], 12)}", target, 12, args[0].scalar)
             case "not":
+                if args[0].scalar:
+                    return Text(f"(not {args[0].code})", target, 20, True)
                 return Text(f"~{_in(args[0], 12)}", target, 12, False)
             case "and" | "or":
                 op, level = ("&", 8) if node.fn == "and" else ("|", 7)
-                return Text(f"{_in(args[0], level)} {op} {_in(args[1], level + 1)}", target, level, False)
+                both = args[0].scalar and args[1].scalar
+                return Text(f"{_in(args[0], level)} {op} {_in(args[1], level + 1)}", target, level, both)
             case "where":
                 branches = [a.code for a in args]
                 if args[0].scalar:
@@ -205,7 +208,8 @@ class TorchPrinter:
                 return Text(f"torch.where({', '.join(branches)})", target, 20, False)
             case "clip":
                 if args[1].scalar and args[2].scalar:
-                    return Text(f"torch.clamp({args[0].code}, {args[1].code}, {args[2].code})", target, 20, False)
+                    ends = f"{args[1].code}, {args[2].code}"
+                    return Text(f"torch.clamp({self._tensor(args[0])}, {ends})", target, 20, False)
                 lower = self._extremum("max", args[0], args[1])
                 return Text(f"torch.minimum({lower}, {self._tensor(args[2])})", target, 20, False)
             case "min" | "max":

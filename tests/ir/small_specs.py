@@ -123,7 +123,7 @@ layer InitialValues(d_model)
   axis N = 2
   input u[d_model]
   param h0[d_model] = normal(0, 1)
-  param s0[d_model, N] complex = complex(1, normal(0, 1))
+  param s0[N] complex = complex(1, normal(0, 1))
   param a[d_model] = uniform(0.1, 0.9)
   state h[d_model]: h = a * prev(h, h0 * a) + u
   state s[d_model, N]: s = complex(0.3, 0.4) * prev(s, s0) + u
@@ -164,6 +164,13 @@ layer NoOperand(d_model)
   param w[d_model] = uniform(0.2, 0.8)
   state h[d_model]: h = w * prev(h, 1) + w * w
   return rms[d_model](h, eps = 1e-5) * u
+""",
+    "numbers": """
+layer Numbers(d_model, rate: float = 0.25)
+  input u[d_model]
+  k = clip(0.6, -0.7, 0.5) + where(not (rate > 0.5) and rate < 2, rate, 1) + max(0.1, 0.2) * tanh(0.3)
+  state h[d_model]: h = k * 0.5 * prev(h) + where(rate > 0.1 or not (rate > 0.2), u, 0) + clip(rate, 0, 1)
+  return h + clip(0.6, -0.71, 0.83) * k
 """,
     "time_varying_reads": """
 layer TimeVaryingReads(d_model)
