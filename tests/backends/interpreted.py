@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import warnings
+from functools import partial
 
 os.environ["TRITON_INTERPRET"] = "1"
 
@@ -132,6 +133,10 @@ def convolutions(harness, torch, module, cu):
     return errors
 
 
+def _pieces(choose, pieces, *sizes, **more):
+    return choose(*sizes, **more)._replace(pieces=pieces, tokens=2)
+
+
 def cut(module, pieces):
     """Make the configuration of every op that can cut time; gives back what was there."""
     found = {
@@ -140,7 +145,7 @@ def cut(module, pieces):
         if n.startswith("choose_") and hasattr(module, f"_{n.removeprefix('choose_')}_starts")
     }
     for name, original in found.items():
-        setattr(module, name, lambda *a, _original=original: _original(*a)._replace(pieces=pieces, tokens=2))
+        setattr(module, name, partial(_pieces, original, pieces))
     return found
 
 
