@@ -2,7 +2,8 @@
 
     python bench/ops.py --out bench/results/ops.json
 
-Floors count each input read once and each output written once over the measured copy bandwidth; backward reads the inputs
+Floors count each input read once and each output written once over the measured copy bandwidth; backward reads the
+inputs
 and the result's gradient and writes the inputs' gradients.
 """
 

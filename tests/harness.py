@@ -1,4 +1,5 @@
-"""What every GPU test needs: a layer's ops with the operands its own forward gives them, and a comparison in float64."""
+"""What every GPU test needs: a layer's ops with the operands its own forward gives them, and a comparison in
+float64."""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ from pathlib import Path
 from ssmc.diagnostics.span import Source
 from ssmc.driver import compile_text
 paths = [Path(p) for p in sys.argv[1:]]
-print(json.dumps({p.name: hashlib.sha256(compile_text(Source(p.name, p.read_text())).encode()).hexdigest() for p in paths}))  # noqa: E501
+texts = {p.name: compile_text(Source(p.name, p.read_text())) for p in paths}
+print(json.dumps({name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}))
 """
 
 

@@ -1,4 +1,5 @@
-"""The one tolerance table (DESIGN, section 6). Errors are relative to the largest value; `RMS` marks ratios of root mean
+"""The one tolerance table (DESIGN, section 6). Errors are relative to the largest value; `RMS` marks ratios of root
+mean
 squares. CI never softens it."""
 
 import torch

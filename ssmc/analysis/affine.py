@@ -1,6 +1,7 @@
 """Is an update affine in the state, and with which coefficient? First by looking, then by asking.
 
-What the written form shows is taken as written. Where it does not show, SymPy is asked whether the expression is affine;
+What the written form shows is taken as written. Where it does not show, SymPy is asked whether the expression is
+affine;
 if it is, the coefficient is the derivative and the input is the value at zero, both built in the DAG.
 """
 

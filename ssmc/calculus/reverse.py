@@ -1,6 +1,7 @@
 """Reverse mode over straight-line assignments: cotangents of the assigned names become assignments of their own.
 
-Broadcasting and summation are each other's adjoint: a cotangent that has axes its argument lacks is summed over them, and
+Broadcasting and summation are each other's adjoint: a cotangent that has axes its argument lacks is summed over
+them, and
 one that is the same along an axis that is summed counts the axis's size.
 """
 

@@ -13,7 +13,8 @@ from ssmc.ir.regions import Delay, Region
 
 @dataclass(frozen=True, slots=True)
 class StateField:
-    """A field of the layer's state: its name, the variable that holds it in forward, the code of its start, its meaning."""
+    """A field of the layer's state: its name, the variable that holds it in forward, the code of its start, its
+    meaning."""
 
     name: str
     local: str
@@ -195,11 +196,9 @@ def _forward(t: LayerText, has_state: bool) -> tuple[str, ...]:
     out: list[str] = []
     wide: set[str] = set()
     if t.partition.uses_position:
-        start = "position" if has_state else "None"
-        first = t.locals(next(iter(t.layer.inputs)))
-        out.append(
-            f"{t.locals('t')}, {t.locals('position')} = _positions({t.locals(start) if start != 'None' else start}, {first}, cu_seqlens)"
-        )
+        t_name, position, first = t.locals("t"), t.locals("position"), t.locals(next(iter(t.layer.inputs)))
+        seen = position if has_state else "None"
+        out.append(f"{t_name}, {position} = _positions({seen}, {first}, cu_seqlens)")
     for region in t.partition.regions:
         out += _region(t, region, wide, has_state)
     return tuple(out)
@@ -225,9 +224,8 @@ def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> li
                     f"{t.locals(d.name)} = _following({value}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
                 ]
             start = field if has_state else "None"
-            return [
-                f"{t.locals(d.name)}, {field} = _previous({value}, {start}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
-            ]
+            call = f"_previous({value}, {start}, {_init_code(t, d)}, cu_seqlens)"
+            return [f"{t.locals(d.name)}, {field} = {call}  # {t.comment(d.span)}"]
     own = p.definitions[region.name]
     return [f"{t.locals(own.name)} = {expression(t, own, wide)}  # {t.comment(own.span)}"]
 

@@ -46,7 +46,7 @@ class LayerText:
         )
         self.python = PythonPrinter(lambda a: f"self.{self.arg_names[a]}", self.size_attribute)
 
-    # --- names ----------------------------------------------------------------------------------------------------------
+    # --- names ------------------------------------------------------------------------------------------------------
 
     def size_attribute(self, axis: str) -> str:
         """`self.E`; the axis of an argument is the argument."""
@@ -64,7 +64,7 @@ class LayerText:
         """Sizes as code, comma after comma."""
         return ", ".join(self.size_attribute(a) for a in axes)
 
-    # --- construction ---------------------------------------------------------------------------------------------------
+    # --- construction -----------------------------------------------------------------------------------------------
 
     def argument(self, a: LayerArg) -> str:
         """A parameter of `__init__`."""
@@ -138,14 +138,15 @@ class LayerText:
 
     def _conv(self, c: Conv) -> str:
         width, channels = self.python(c.width), self._count(c.output.axes)
-        return f"nn.Conv1d({channels}, {channels}, {width}, groups={channels}, padding={width} - 1, bias={self._bias(c.bias)}, **of)"
+        shape = f"{channels}, {channels}, {width}, groups={channels}, padding={width} - 1"
+        return f"nn.Conv1d({shape}, bias={self._bias(c.bias)}, **of)"
 
     def _param(self, p: Param) -> str:
         shape = self.shape(p.axes) + (", 2" if p.axes else "2") * (p.dtype == "complex")
         tensor = f"torch.empty({shape or '()'}, **of_param)"
         return f"nn.Parameter({tensor})" if p.trainable else tensor
 
-    # --- initial values -------------------------------------------------------------------------------------------------
+    # --- initial values ---------------------------------------------------------------------------------------------
 
     def initial(self) -> tuple[str, ...]:
         """Lines of `reset_parameters`."""
@@ -188,7 +189,8 @@ class LayerText:
         code = self._value(init, axes, path)
         if dtype == "complex":
             shape = self.shape(axes)
-            return f"{path}.copy_(torch.view_as_real(torch.as_tensor({code}).to(_complex_of({path}.dtype)).expand({shape}).resolve_conj().contiguous())){where}"
+            whole = f"torch.as_tensor({code}).to(_complex_of({path}.dtype)).expand({shape})"
+            return f"{path}.copy_(torch.view_as_real({whole}.resolve_conj().contiguous())){where}"
         if not init.axes and not self._is_tensor(init):
             return f"{path}.fill_({code}){where}"
         return f"{path}.copy_({code}){where}"

@@ -18,7 +18,8 @@ from ssmc.ir.regions import Carried
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A number the op is given beside its tensors: an argument of the layer, or the size of an axis no operand shows."""
+    """A number the op is given beside its tensors: an argument of the layer, or the size of an axis no operand
+    shows."""
 
     name: str
     kind: str
@@ -63,7 +64,7 @@ class OpText:
         self.scalars = self._scalars()
         self.printer = self._printer()
 
-    # --- names, sizes, views --------------------------------------------------------------------------------------------
+    # --- names, sizes, views ----------------------------------------------------------------------------------------
 
     def _all_lets(self) -> Iterable[Let]:
         p, a = self.program, self.program.adjoint
@@ -155,7 +156,8 @@ class OpText:
         return tuple(self.size(a) for a in axes)
 
     def view(self, axes: Sequence[str]) -> tuple[str, str]:
-        """Code that takes a tensor with these dimensions to atoms in canonical order, and the code that takes it back."""
+        """Code that takes a tensor with these dimensions to atoms in canonical order, and the code that takes it
+        back."""
         forward = back = ""
         n = len(axes)
         for i, a in enumerate(axes):
@@ -179,7 +181,7 @@ class OpText:
         """Atoms in canonical order."""
         return tuple(a for a in self.order if a in atoms)
 
-    # --- lines ----------------------------------------------------------------------------------------------------------
+    # --- lines ------------------------------------------------------------------------------------------------------
 
     def comment(self, span: Span, said: set[int]) -> str:
         """`mamba.ssm:17`, once for each statement within `said`."""
@@ -215,7 +217,7 @@ class OpText:
         """Whether the assignments read a field before the token."""
         return any(isinstance(n, Ref) and n.offset for let in lets for n in walk(let.node))
 
-    # --- pieces -----------------------------------------------------------------------------------------------------------
+    # --- pieces -----------------------------------------------------------------------------------------------------
 
     def start(self, c: Carried, first: str, given: Mapping[str, str]) -> str:
         """The value of a state before the first token, on its atoms; `given` is the code of operands as they stand."""
@@ -269,7 +271,8 @@ class OpText:
 
 
 def base_name(source: Source) -> str:
-    """The file name of a spec, without its directory. A name is a stranger's text: what could end a comment, a string or
+    """The file name of a spec, without its directory. A name is a stranger's text: what could end a comment, a
+    string or
     a command of the output becomes an underscore."""
     name = source.name.replace("\\", "/").rsplit("/", 1)[-1]
     return re.sub(r"[^\w.<> +@=,()-]", "_", name).lstrip("-") or "_"

@@ -124,6 +124,7 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
 
 
 def _axes(leading: Sequence[str], axes: Sequence[str]) -> str:
-    """The axes of an operand, as the checks know them: an axis of the spec is not the batch, though it may be called so."""
+    """The axes of an operand, as the checks know them: an axis of the spec is not the batch, though it may be
+    called so."""
     own = [f"{a}_" if a in ("batch", "time", "rows") else a for a in axes]
     return "(" + "".join(f'"{a}", ' for a in [*leading, *own]) + ")"

@@ -1,4 +1,5 @@
-"""Values outside ops as torch code: contractions as einsum, sums over features in float32 at least, the rest as written."""
+"""Values outside ops as torch code: contractions as einsum, sums over features in float32 at least, the rest as
+written."""
 
 from __future__ import annotations
 

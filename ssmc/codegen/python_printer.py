@@ -7,11 +7,40 @@ from fractions import Fraction
 
 from ssmc.ir.expr import Arg, Const, Node, Pointwise, Size
 
-BINARY = {"add": ("+", 10), "sub": ("-", 10), "mul": ("*", 11), "div": ("/", 11), "floordiv": ("//", 11), "mod": ("%", 11), "pow": ("**", 13),
-          "lt": ("<", 6), "le": ("<=", 6), "gt": (">", 6), "ge": (">=", 6), "eq": ("==", 6), "ne": ("!=", 6), "and": ("and", 4), "or": ("or", 3)}  # fmt: skip
-CALLS = {"exp": "math.exp", "log": "math.log", "sqrt": "math.sqrt", "min": "min", "max": "max", "abs": "abs", "round": "round",
-         "floor": "math.floor", "ceil": "math.ceil", "sin": "math.sin", "cos": "math.cos", "tanh": "math.tanh",
-         "expm1": "math.expm1", "log1p": "math.log1p", "erf": "math.erf"}  # fmt: skip
+BINARY = {
+    "add": ("+", 10),
+    "sub": ("-", 10),
+    "mul": ("*", 11),
+    "div": ("/", 11),
+    "floordiv": ("//", 11),
+    "mod": ("%", 11),
+    "pow": ("**", 13),
+    "lt": ("<", 6),
+    "le": ("<=", 6),
+    "gt": (">", 6),
+    "ge": (">=", 6),
+    "eq": ("==", 6),
+    "ne": ("!=", 6),
+    "and": ("and", 4),
+    "or": ("or", 3),
+}
+CALLS = {
+    "exp": "math.exp",
+    "log": "math.log",
+    "sqrt": "math.sqrt",
+    "min": "min",
+    "max": "max",
+    "abs": "abs",
+    "round": "round",
+    "floor": "math.floor",
+    "ceil": "math.ceil",
+    "sin": "math.sin",
+    "cos": "math.cos",
+    "tanh": "math.tanh",
+    "expm1": "math.expm1",
+    "log1p": "math.log1p",
+    "erf": "math.erf",
+}
 
 
 def number(value: Fraction) -> str:
@@ -23,13 +52,24 @@ def number(value: Fraction) -> str:
 
 # Functions that Python's own library lacks; the argument is a name or stands in brackets.
 FORMULAS = {
-    "rsqrt": "1 / math.sqrt({0})", "sigmoid": "1 / (1 + math.exp(-{0}))", "log_sigmoid": "-math.log1p(math.exp(-{0}))",
-    "softplus": "math.log1p(math.exp({0}))", "inv_softplus": "{0} + math.log(-math.expm1(-{0}))", "silu": "{0} / (1 + math.exp(-{0}))",
-    "gelu": "0.5 * {0} * (1 + math.erf({0} / math.sqrt(2)))", "relu": "max({0}, 0)", "elu": "{0} if {0} > 0 else math.expm1({0})",
+    "rsqrt": "1 / math.sqrt({0})",
+    "sigmoid": "1 / (1 + math.exp(-{0}))",
+    "log_sigmoid": "-math.log1p(math.exp(-{0}))",
+    "softplus": "math.log1p(math.exp({0}))",
+    "inv_softplus": "{0} + math.log(-math.expm1(-{0}))",
+    "silu": "{0} / (1 + math.exp(-{0}))",
+    "gelu": "0.5 * {0} * (1 + math.erf({0} / math.sqrt(2)))",
+    "relu": "max({0}, 0)",
+    "elu": "{0} if {0} > 0 else math.expm1({0})",
     "gelu_tanh": "0.5 * {0} * (1 + math.tanh(math.sqrt(2 / math.pi) * ({0} + 0.044715 * {0} ** 3)))",
-    "sign": "({0} > 0) - ({0} < 0)", "phi1": "math.expm1({0}) / {0} if {0} else 1.0", "re": "{0}", "conj": "{0}", "im": "0 * {0}",
-    "clip": "min(max({0}, {1}), {2})", "sqrt_clip": "math.sqrt({0})",
-}  # fmt: skip
+    "sign": "({0} > 0) - ({0} < 0)",
+    "phi1": "math.expm1({0}) / {0} if {0} else 1.0",
+    "re": "{0}",
+    "conj": "{0}",
+    "im": "0 * {0}",
+    "clip": "min(max({0}, {1}), {2})",
+    "sqrt_clip": "math.sqrt({0})",
+}
 
 
 class PythonPrinter:
@@ -39,6 +79,7 @@ class PythonPrinter:
         self.arg, self.size = arg, size
 
     def __call__(self, node: Node) -> str:
+        """The code of a node."""
         return self._print(node)[0]
 
     def _print(self, node: Node) -> tuple[str, int]:

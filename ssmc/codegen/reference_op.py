@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ssmc.codegen.eager_op import tuple_of
+from ssmc.codegen.eager_pieces import tuple_of
 from ssmc.codegen.op_text import OpText
 from ssmc.codegen.torch_printer import TorchPrinter
 from ssmc.ir.expr import Ref, walk
@@ -69,9 +69,7 @@ def reference_op(o: OpText) -> ReferenceOp:
         kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
         given = "initial_state" if len(r.carried) == 1 else f"None if initial_state is None else initial_state[{i}]"
         shape = ", ".join(["rows", *o.shape(c.axes)])
-        starts.append(
-            f"{names(c.of)} = _start({given}, {names(tokens[0].name)}, {kind}, {shape}){o.view(c.axes)[0]}"
-        )
+        starts.append(f"{names(c.of)} = _start({given}, {names(tokens[0].name)}, {kind}, {shape}){o.view(c.axes)[0]}")
         if c.init is not None:
             starts.append("if initial_state is None:")
             starts.append(f"    {names(c.of)} = {names(c.of)} + ({printer(c.init, c.atoms)})")

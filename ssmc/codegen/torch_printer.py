@@ -13,15 +13,39 @@ from ssmc.codegen.python_printer import BINARY, number
 from ssmc.ir.expr import Arg, Const, Index, Node, Pointwise, Reduce, Ref, Relabel, Size
 
 SIMPLE = {
-    "exp": "torch.exp({})", "expm1": "torch.expm1({})", "log": "torch.log({})", "log1p": "torch.log1p({})",
-    "sqrt": "torch.sqrt({})", "rsqrt": "torch.rsqrt({})", "abs": "torch.abs({})", "sign": "torch.sign({})",
-    "sin": "torch.sin({})", "cos": "torch.cos({})", "tanh": "torch.tanh({})", "sigmoid": "torch.sigmoid({})",
-    "log_sigmoid": "F.logsigmoid({})", "softplus": "_softplus({})", "inv_softplus": "_inv_softplus({})", "silu": "F.silu({})",
-    "gelu": "F.gelu({})", "gelu_tanh": "F.gelu({}, approximate='tanh')", "relu": "torch.relu({})", "elu": "F.elu({})",
-    "erf": "torch.erf({})", "square": "torch.square({})", "phi1": "_phi1({})", "phi1_slope": "_phi1_slope({})",
-    "floor": "torch.floor({})", "ceil": "torch.ceil({})", "round": "torch.round({})", "re": "torch.real({})", "im": "torch.imag({})",
-    "conj": "torch.conj({})", "sqrt_clip": "_sqrt_clip({}, {})", "complex": "torch.complex({}, {})",
-}  # fmt: skip
+    "exp": "torch.exp({})",
+    "expm1": "torch.expm1({})",
+    "log": "torch.log({})",
+    "log1p": "torch.log1p({})",
+    "sqrt": "torch.sqrt({})",
+    "rsqrt": "torch.rsqrt({})",
+    "abs": "torch.abs({})",
+    "sign": "torch.sign({})",
+    "sin": "torch.sin({})",
+    "cos": "torch.cos({})",
+    "tanh": "torch.tanh({})",
+    "sigmoid": "torch.sigmoid({})",
+    "log_sigmoid": "F.logsigmoid({})",
+    "softplus": "_softplus({})",
+    "inv_softplus": "_inv_softplus({})",
+    "silu": "F.silu({})",
+    "gelu": "F.gelu({})",
+    "gelu_tanh": "F.gelu({}, approximate='tanh')",
+    "relu": "torch.relu({})",
+    "elu": "F.elu({})",
+    "erf": "torch.erf({})",
+    "square": "torch.square({})",
+    "phi1": "_phi1({})",
+    "phi1_slope": "_phi1_slope({})",
+    "floor": "torch.floor({})",
+    "ceil": "torch.ceil({})",
+    "round": "torch.round({})",
+    "re": "torch.real({})",
+    "im": "torch.imag({})",
+    "conj": "torch.conj({})",
+    "sqrt_clip": "_sqrt_clip({}, {})",
+    "complex": "torch.complex({}, {})",
+}
 TENSOR_BINARY = {"min": "torch.minimum({}, {})", "max": "torch.maximum({}, {})"}
 HELPERS = {
     "softplus": "_softplus",
@@ -44,7 +68,8 @@ class Text:
 
 
 class TorchPrinter:
-    """Prints nodes. `name` gives the identifier of a reference, `order` the canonical rank of an axis, `has_lead` whether
+    """Prints nodes. `name` gives the identifier of a reference, `order` the canonical rank of an axis, `has_lead`
+    whether
     a reference has leading dimensions (a token value) or not (a parameter)."""
 
     def __init__(
@@ -67,7 +92,8 @@ class TorchPrinter:
         return tuple(sorted(axes, key=lambda a: self.rank[a]))
 
     def __call__(self, node: Node, target: Sequence[str] | None = None, level: int = 0) -> str:
-        """The code of a node; with `target`, with dimensions for all of these axes (of size one where the node has none)."""
+        """The code of a node; with `target`, with dimensions for all of these axes (of size one where the node has
+        none)."""
         text = self._print(node)
         if target is not None:
             text = self._align(text, self.sort(target), _tokens(node, self.lead))

@@ -1,6 +1,7 @@
 """Discretization rules: each file of this room holds one `RULE`, found by listing the room.
 
-A rule turns `h' = a*h + f` with step `dt` into `h = transition(a, dt) * prev(h) + scale(a, dt) * f`. Rules may be mixed, one
+A rule turns `h' = a*h + f` with step `dt` into `h = transition(a, dt) * prev(h) + scale(a, dt) * f`. Rules may be
+mixed, one
 for the transition and one for each input term.
 """
 
@@ -19,7 +20,8 @@ from ssmc.ir.expr import Node
 class Rule:
     """Two formulas and a stability condition.
 
-    `transition(a, dt, *keywords)` and `scale(a, dt, *keywords)` build the discrete coefficient and the factor of the input
+    `transition(a, dt, *keywords)` and `scale(a, dt, *keywords)` build the discrete coefficient and the factor of
+    the input
     terms. `keywords` names extra arguments. `preserves` says whether every a with negative real part gives a transition
     inside the unit disk for every dt > 0; `condition` is that, or what it takes instead, in words. `nonlinear` tells
     that the rule also makes sense for a right side that is not affine: prev(h) + dt * rate.

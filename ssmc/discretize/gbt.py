@@ -24,6 +24,6 @@ RULE = Rule(
     scale,
     preserves=False,
     condition="inside for every re(A) <= 0 if alpha >= 1/2; below, dt*|A|*(1 - 2*alpha) <= 2 for real A",
-    source="Zhang et al. 2007, generalised bilinear transformation; Gu et al. 2021, linear state space layers, equation 3",
+    source="Zhang et al. 2007, generalised bilinear transform; Gu et al. 2021, linear state space layers, equation 3",
     keywords=("alpha",),
 )

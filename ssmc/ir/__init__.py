@@ -1,1 +1,2 @@
-"""The intermediate representations: frozen data, their verifiers, interpreters and dumps. Nothing here decides anything."""
+"""The intermediate representations: frozen data, their verifiers, interpreters and dumps. Nothing here decides
+anything."""

@@ -1,4 +1,5 @@
-"""Named axes. A composite axis (`E = H * P`, H slow) is seen by expressions as its factors, by tensors as one dimension."""
+"""Named axes. A composite axis (`E = H * P`, H slow) is seen by expressions as its factors, by tensors as one
+dimension."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class AxisTable:
-    """All axes of a layer in order of declaration. `split` names the composite axes whose factors are used by themselves;
+    """All axes of a layer in order of declaration. `split` names the composite axes whose factors are used by
+    themselves;
     the others stay whole, so that what nobody splits reads as one dimension."""
 
     axes: dict[str, Axis]

@@ -11,7 +11,8 @@ from ssmc.ir.regions import Recurrence
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """`structure` is the file of `ssmc/structures/` that evaluates it, `letter` the class of the design (D, Dc, P, X, ...).
+    """`structure` is the file of `ssmc/structures/` that evaluates it, `letter` the class of the design (D, Dc, P,
+    X, ...).
 
     `linear` holds (coefficient, input) of each carried value, in order, if every one is linear in itself alone.
     `coefficient_time` tells whether the coefficients depend on the token (selective) or not (time-invariant).

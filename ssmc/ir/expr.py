@@ -88,6 +88,7 @@ class Ref(Node):
 
     @property
     def children(self) -> tuple[Node, ...]:
+        """See `Node.children`."""
         return () if self.init is None else (self.init,)
 
 
@@ -100,6 +101,7 @@ class Pointwise(Node):
 
     @property
     def children(self) -> tuple[Node, ...]:
+        """See `Node.children`."""
         return self.args
 
 
@@ -113,6 +115,7 @@ class Reduce(Node):
 
     @property
     def children(self) -> tuple[Node, ...]:
+        """See `Node.children`."""
         return (self.body,)
 
 
@@ -125,12 +128,14 @@ class Relabel(Node):
 
     @property
     def children(self) -> tuple[Node, ...]:
+        """See `Node.children`."""
         return (self.body,)
 
 
 @dataclass(frozen=True, eq=False)
 class Draw(Node):
-    """An initialiser that is not a formula: a random draw or a spectrum. Two draws written apart are two draws (`uid`)."""
+    """An initialiser that is not a formula: a random draw or a spectrum. Two draws written apart are two draws
+    (`uid`)."""
 
     kind: str
     args: tuple[Node, ...]
@@ -138,10 +143,11 @@ class Draw(Node):
 
     @property
     def children(self) -> tuple[Node, ...]:
+        """See `Node.children`."""
         return self.args
 
 
-# --- constructors ------------------------------------------------------------------------------------------------------
+# --- constructors ---------------------------------------------------------------------------------------------------
 
 
 def const(value: int | Fraction | bool, span: Span = NOWHERE) -> Const:
@@ -156,7 +162,7 @@ def rebuild(node: Node, children: tuple[Node, ...], make: Callable[[Node, tuple[
     return node if all(a is b for a, b in zip(node.children, children, strict=True)) else make(node, children)
 
 
-# --- traversal ---------------------------------------------------------------------------------------------------------
+# --- traversal ------------------------------------------------------------------------------------------------------
 
 
 def walk(*roots: Node) -> Iterator[Node]:

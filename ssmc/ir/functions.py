@@ -1,6 +1,7 @@
 """The table of pointwise functions of the expression DAG: names, arities and result types.
 
-What a function *means* is in the interpreter (`ir/interpret.py`), how it is differentiated in `calculus/derivatives.py`,
+What a function *means* is in the interpreter (`ir/interpret.py`), how it is differentiated in
+`calculus/derivatives.py`,
 how it is written in a backend's printer. A test holds the four tables against each other.
 """
 
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Function:
     """A pointwise function. `arity` counts arguments (-1: two or more); `result` is `same` (complex if an argument is),
-    `real`, `complex` or `bool`; `complex_ok` says whether arguments may be complex; `public` whether a spec may call it."""
+    `real`, `complex` or `bool`; `complex_ok` says whether arguments may be complex; `public` whether a spec may
+    call it."""
 
     name: str
     arity: int
@@ -34,7 +36,29 @@ _OPERATORS = _table(
     Function("not", 1, "bool", public=False),
 )
 
-_REAL = ["log", "log1p", "sin", "cos", "tanh", "sqrt", "rsqrt", "sign", "sigmoid", "log_sigmoid", "softplus", "inv_softplus", "silu", "gelu", "gelu_tanh", "relu", "elu", "erf", "floor", "ceil", "round"]
+_REAL = [
+    "log",
+    "log1p",
+    "sin",
+    "cos",
+    "tanh",
+    "sqrt",
+    "rsqrt",
+    "sign",
+    "sigmoid",
+    "log_sigmoid",
+    "softplus",
+    "inv_softplus",
+    "silu",
+    "gelu",
+    "gelu_tanh",
+    "relu",
+    "elu",
+    "erf",
+    "floor",
+    "ceil",
+    "round",
+]
 
 _CALLS = _table(
     *(Function(n, 1, complex_ok=True) for n in ("exp", "expm1", "square", "phi1")),

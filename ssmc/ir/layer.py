@@ -1,4 +1,5 @@
-"""The Layer: what a spec means once names, shapes and conditions are resolved. Output of `sema`, input of `partition`."""
+"""The Layer: what a spec means once names, shapes and conditions are resolved. Output of `sema`, input of
+`partition`."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ class Time(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class LayerArg:
-    """An argument of the layer: kind `int`, `float`, `bool` or `choice`. `default` is an expression of earlier arguments
+    """An argument of the layer: kind `int`, `float`, `bool` or `choice`. `default` is an expression of earlier
+    arguments
     (None: required); a choice's default is its first word. `fixed` holds the value it was compiled for, if it was."""
 
     name: str
@@ -45,7 +47,8 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A parameter of its own: `init` is an expression over indices, arguments, draws and other parameters' initial values."""
+    """A parameter of its own: `init` is an expression over indices, arguments, draws and other parameters' initial
+    values."""
 
     name: str
     axes: tuple[str, ...]
@@ -68,7 +71,8 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """`nn.Linear` over all axes of the value `input`; `bias` is a bool, or a bool argument's name; inits None: torch's own."""
+    """`nn.Linear` over all axes of the value `input`; `bias` is a bool, or a bool argument's name; inits None:
+    torch's own."""
 
     name: str
     input: str
@@ -133,7 +137,8 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A checked layer. `values` and `states` are keyed by name in the order of the spec; `result` is the returned value."""
+    """A checked layer. `values` and `states` are keyed by name in the order of the spec; `result` is the returned
+    value."""
 
     name: str
     doc: str

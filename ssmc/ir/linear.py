@@ -84,7 +84,8 @@ def affine(node: Node, symbol: Node) -> tuple[Node, list[Node]] | None:
 
 
 def _distribute(term: Node) -> Node | None:
-    """One step of (p + q) * r = p*r + q*r, of (p + q) / r, or of where(c, p, q) with a constant branch; None if none applies."""
+    """One step of (p + q) * r = p*r + q*r, of (p + q) / r, or of where(c, p, q) with a constant branch; None if
+    none applies."""
     if not isinstance(term, Pointwise):
         return None
     match term.fn, term.args:

@@ -1,4 +1,5 @@
-"""The Plan: for every recurrence its class, its modes with reasons, and its program. Output of `plan`, input of `emit`."""
+"""The Plan: for every recurrence its class, its modes with reasons, and its program. Output of `plan`, input of
+`emit`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""The Program of one op: straight-line real assignments for one token, forward and adjoint. Output of `lower`, printed by a backend.
+"""The Program of one op: straight-line real assignments for one token, forward and adjoint. Output of `lower`,
+printed by a backend.
 
 A name is bound by one `Let`. References of offset -1 read a field's value before this token (of +1 in an op that runs
-backward in time: it is stored reversed, see `Recurrence.reverse`, and reads the same here). `d_x` is the cotangent of `x`.
+backward in time: it is stored reversed, see `Recurrence.reverse`, and reads the same here). `d_x` is the cotangent
+of `x`.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A linear state: field = coefficient * prev(field) + input, the names of one Let each, or of two for a complex state
+    """A linear state: field = coefficient * prev(field) + input, the names of one Let each, or of two for a complex
+    state
     (real part, imaginary part)."""
 
     fields: tuple[str, ...]
@@ -66,8 +69,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Adjoint:
-    """Reverse mode, in order of evaluation. `epilogue` starts from `d_<part>` of every result; `reads` then names the Let
-    with what the epilogue wants of a field after this token, `reads_before` of the field before it. `update` starts from
+    """Reverse mode, in order of evaluation. `epilogue` starts from `d_<part>` of every result; `reads` then names
+    the Let
+    with what the epilogue wants of a field after this token, `reads_before` of the field before it. `update` starts
+    from
     `d_<field>`, the whole cotangent of the field after this token; `carries` names what it passes to the field before.
     `prologue` and `hoisted` follow; `hoisted` starts from the sums over time of the names in `accumulated`.
     `gradients` names each leaf's and each initial value's cotangent."""
@@ -101,7 +106,8 @@ class ConvProgram:
 @dataclass(frozen=True, slots=True)
 class Program:
     """One op. `hoisted` is known before time starts, `prologue` needs no field, `update` computes every field's next
-    value (for a linear program by `ports`, whose coefficients and inputs are in the prologue), `epilogue` the results."""
+    value (for a linear program by `ports`, whose coefficients and inputs are in the prologue), `epilogue` the
+    results."""
 
     recurrence: Recurrence
     structure: str

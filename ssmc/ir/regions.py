@@ -29,7 +29,8 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A tensor an op is given: `[batch, time, axes]` if `token`, else `[axes]`. An op that reads no token value is given an
+    """A tensor an op is given: `[batch, time, axes]` if `token`, else `[axes]`. An op that reads no token value is
+    given an
     input of the layer, which tells batch and time."""
 
     name: str
@@ -41,13 +42,15 @@ class Operand:
 
     @property
     def streams(self) -> bool:
-        """Whether it is a number a token: neither a condition nor the token's position `t`, which have another dtype."""
+        """Whether it is a number a token: neither a condition nor the token's position `t`, which have another
+        dtype."""
         return self.token and self.dtype != "bool" and self.name != "t"
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What an op carries from token to token: the value `of` as field `name`; `recurrent` if it depends on itself, else a
+    """What an op carries from token to token: the value `of` as field `name`; `recurrent` if it depends on itself,
+    else a
     delayed operand. `init` None is zero."""
 
     name: str
@@ -65,7 +68,8 @@ class Recurrence:
     """One recurrent component with what is fused around it: one op.
 
     `hoisted`, `prologue`, `update` and `epilogue` are in order of evaluation: known before time starts; free of the
-    states; needed for the states' next values; computed from them. `inner` are the state axes that a read sums, `channels`
+    states; needed for the states' next values; computed from them. `inner` are the state axes that a read sums,
+    `channels`
     the others. `reverse` if it runs from the last token to the first.
     """
 

@@ -70,7 +70,8 @@ class _Partitioner:
         direction = {r.name: r.offset for c in found for m in c for r in offsets(self.definitions[m]) if r.name in c}
 
         def keep(d: Definition, r: Ref) -> bool:
-            return direction.get(r.name) == r.offset and (d.name in home.get(r.name, ()) or self.definitions[r.name].name != d.name)
+            inside = d.name in home.get(r.name, ()) or r.name != d.name
+            return direction.get(r.name) == r.offset and inside
 
         self.definitions = split_delays(self.definitions, self.taken, self.dims, self._time, keep)
         fused: list[Fused] = []

@@ -1,7 +1,9 @@
 """Structure classes: each file of this room holds one `STRUCTURE`, found by listing the room.
 
-A structure looks at a recurrence's carried updates (each an expression in the values before this token) and says whether
-the recurrence is of its class; the first in order of `rank` that does is taken. What the class allows (which solver, which
+A structure looks at a recurrence's carried updates (each an expression in the values before this token) and says
+whether
+the recurrence is of its class; the first in order of `rank` that does is taken. What the class allows (which
+solver, which
 modes) hangs on it.
 """
 
@@ -19,7 +21,8 @@ from ssmc.ir.regions import Recurrence
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What classes decide on. `updates` holds, for each carried value, its symbol before this token and its next value as
+    """What classes decide on. `updates` holds, for each carried value, its symbol before this token and its next
+    value as
     an expression in such symbols; `local` whether every access is at the identical index; `relabelled` and `reduced`
     what stands in the way if not."""
 

@@ -10,11 +10,11 @@ import pytest
 import sympy as sp
 import torch
 
+from ssmc.calculus.derivatives import pullback
 from ssmc.ir import build as b
 from ssmc.ir.expr import Node, Pointwise, const
 from ssmc.ir.functions import FUNCTIONS
 from ssmc.ir.interpret import evaluate
-from ssmc.calculus.derivatives import pullback
 
 X, Y, Z, G = (b.ref(n, ("N",), "real") for n in "xyzg")
 COMPLEX_ONLY = {"complex", "re", "im", "conj"}  # lowered to pairs before differentiation

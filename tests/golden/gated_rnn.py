@@ -47,7 +47,7 @@ OPS = {'gated_rnn_op': {'x': ('token', ('E',)),
                   'r_raw': ('token', ('E',)),
                   'a': ('parameter', ('E',)),
                   'h': ('state', ('E',))}}
-TESTED = ()  # (triton, architecture) pairs
+TESTED = (('3.6', 'sm_90'),)  # (triton, architecture) pairs
 KERNELS = True
 
 
@@ -176,12 +176,23 @@ def _fall_back(reason):
     warnings.warn(message, stacklevel=4)
 
 
+@lru_cache(maxsize=None)
+def _warn_untested(device):
+    """Say once where kernels run on a (triton, architecture) pair that they were not checked on."""
+    major, minor = torch.cuda.get_device_capability(device)
+    pair = (".".join(triton.__version__.split(".")[:2]), f"sm_{major}{minor}")
+    if TESTED and pair not in TESTED:
+        warnings.warn(f"GatedRNN (gated_rnn.ssm) was not tested with triton {pair[0]} on {pair[1]}", stacklevel=4)
+
+
 def _use_triton(backend, device, dtype):
     if backend == "auto":
         reason = _why_eager(device, dtype)
         if reason is not None:
             _fall_back(reason)
-        return reason is None
+            return False
+        _warn_untested(device)
+        return True
     if backend == "triton":
         if triton is None:
             raise RuntimeError("backend='triton', but triton is not installed")
@@ -455,15 +466,21 @@ if triton is not None:
         return tl.exp2(x * 1.4426950408889634)
 
     @triton.jit
+    def tl_reciprocal(x):
+        """1 / x for x > 0, in two instructions; 0 for infinity."""
+        r = tl.rsqrt(x)
+        return r * r
+
+    @triton.jit
     def tl_sigmoid(x):
-        return 1.0 / (1.0 + tl_exp(-x))
+        return tl_reciprocal(1.0 + tl_exp(-x))
 
     @triton.jit
     def tl_tanh(x):
         """1 - 2 / (exp(2 |x|) + 1) with the sign of x, by its series where that would cancel."""
         q = x * x
         p = x * (1.0 + q * (-1 / 3 + q * (2 / 15 + q * (-17 / 315 + q * (62 / 2835)))))
-        y = 1.0 - 2.0 / (tl_exp(2.0 * tl.abs(x)) + 1.0)
+        y = 1.0 - 2.0 * tl_reciprocal(tl_exp(2.0 * tl.abs(x)) + 1.0)
         return tl.where(tl.abs(x) < 0.3, p, tl.where(x < 0, -y, y))
 
     @triton.jit
@@ -556,25 +573,36 @@ if triton is not None:
         if not KEEP:
             p_y_h = y_h + (i_b * T + bos + i_t) * E
 
-        for _ in range(n_t // BT):
+        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
+        xs = ()
+        z_raws = ()
+        r_raws = ()
+        for j in tl.static_range(BT):
+            xs += (tl.load(p_x + j * s_xt + o_e, mask=m_e & (0 < n_block), other=0.0),)
+            z_raws += (tl.load(p_z_raw + j * s_z_rawt + o_e, mask=m_e & (0 < n_block), other=0.0),)
+            r_raws += (tl.load(p_r_raw + j * s_r_rawt + o_e, mask=m_e & (0 < n_block), other=0.0),)
+        for i_j in range(n_block):
             if KEEP:
                 tl.store(p_hs + o_e, b_h, mask=m_e)
                 p_hs += E
-            xs = ()
-            z_raws = ()
-            r_raws = ()
-            for j in tl.static_range(BT):
-                xs += (tl.load(p_x + j * s_xt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                z_raws += (tl.load(p_z_raw + j * s_z_rawt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                r_raws += (tl.load(p_r_raw + j * s_r_rawt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                b_h = gated_rnn_update(b_h, xs[j], z_raws[j], r_raws[j], b_a)
-                if not KEEP:
-                    b_h = b_h
-                    tl.store(p_y_h + j * E + o_e, b_h, mask=m_e)
             p_x += BT * s_xt
             p_z_raw += BT * s_z_rawt
             p_r_raw += BT * s_r_rawt
+            xs_ahead = ()
+            z_raws_ahead = ()
+            r_raws_ahead = ()
+            for j in tl.static_range(BT):
+                xs_ahead += (tl.load(p_x + j * s_xt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
+                z_raws_ahead += (tl.load(p_z_raw + j * s_z_rawt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
+                r_raws_ahead += (tl.load(p_r_raw + j * s_r_rawt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
+            for j in tl.static_range(BT):
+                b_h = gated_rnn_update(b_h, xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
+                if not KEEP:
+                    b_h = b_h
+                    tl.store(p_y_h + j * E + o_e, b_h, mask=m_e)
+            xs = xs_ahead
+            z_raws = z_raws_ahead
+            r_raws = r_raws_ahead
             if not KEEP:
                 p_y_h += BT * E
 
@@ -768,14 +796,15 @@ def _no_gradients(inputs, wanted):
     )
 
 
-def choose_gated_rnn(rows, T, lanes, inner, sms):
-    """The launch configuration, by size alone: about 8 values of the state a thread, and enough warps to fill the GPU.
-    `lanes` channels, each with `inner` state values (padded)."""
-    block = min(32, _pow2(lanes), max(1, 256 // inner))
-    num_warps = min(16, max(1, block * inner // 256))
+def choose_gated_rnn(rows, T, lanes, inner, sms, forward=False):
+    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
+    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    program = 256 * (2 if forward else 1)
+    block = min(32, _pow2(lanes), max(1, program // inner))
+    num_warps = min(16, max(1, block * inner // program))
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 8
-    while tokens > 1 and 44 + 4 * held + tokens * (0 + 8 * held) > 236:
+    tokens = 4 if forward else 8
+    while not forward and tokens > 1 and 44 + 4 * held + tokens * (0 + 8 * held) > 236:
         tokens //= 2
     return _Config(block, tokens, num_warps, 1)
 
@@ -794,7 +823,7 @@ def _gated_rnn_triton(x, z_raw, r_raw, a, h, cu_seqlens):
     r_raw = _rows_of(r_raw)
     a = a.contiguous()
     h = None if h is None else _reals(h.contiguous())
-    config = choose_gated_rnn(rows, T, E, 1, _sms(x.device))
+    config = choose_gated_rnn(rows, T, E, 1, _sms(x.device), forward=True)
     fixed = dict(E=E, BE=config.lanes, num_warps=config.num_warps)
     with _on(x.device):
         if cu_seqlens is None and T == 1:

@@ -43,7 +43,7 @@ OPS = {'hgrn_op': {'i_': ('token', ('E',)),
              'f_raw': ('token', ('E',)),
              'lower_bound': ('parameter', ('E',)),
              'h': ('state', ('E',))}}
-TESTED = ()  # (triton, architecture) pairs
+TESTED = (('3.6', 'sm_90'),)  # (triton, architecture) pairs
 KERNELS = True
 
 
@@ -167,12 +167,23 @@ def _fall_back(reason):
     warnings.warn(message, stacklevel=4)
 
 
+@lru_cache(maxsize=None)
+def _warn_untested(device):
+    """Say once where kernels run on a (triton, architecture) pair that they were not checked on."""
+    major, minor = torch.cuda.get_device_capability(device)
+    pair = (".".join(triton.__version__.split(".")[:2]), f"sm_{major}{minor}")
+    if TESTED and pair not in TESTED:
+        warnings.warn(f"HGRN (hgrn.ssm) was not tested with triton {pair[0]} on {pair[1]}", stacklevel=4)
+
+
 def _use_triton(backend, device, dtype):
     if backend == "auto":
         reason = _why_eager(device, dtype)
         if reason is not None:
             _fall_back(reason)
-        return reason is None
+            return False
+        _warn_untested(device)
+        return True
     if backend == "triton":
         if triton is None:
             raise RuntimeError("backend='triton', but triton is not installed")
@@ -429,8 +440,14 @@ if triton is not None:
         return tl.exp2(x * 1.4426950408889634)
 
     @triton.jit
+    def tl_reciprocal(x):
+        """1 / x for x > 0, in two instructions; 0 for infinity."""
+        r = tl.rsqrt(x)
+        return r * r
+
+    @triton.jit
     def tl_sigmoid(x):
-        return 1.0 / (1.0 + tl_exp(-x))
+        return tl_reciprocal(1.0 + tl_exp(-x))
 
     @triton.jit
     def tl_silu(x):
@@ -566,22 +583,30 @@ if triton is not None:
         if not KEEP:
             p_y_h = y_h + (i_b * T + bos + i_t) * E
 
-        for _ in range(n_t // BT):
+        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
+        i_s_ = ()
+        f_raws = ()
+        for j in tl.static_range(BT):
+            i_s_ += (tl.load(p_i_ + j * s_i_t + o_e, mask=m_e & (0 < n_block), other=0.0),)
+            f_raws += (tl.load(p_f_raw + j * s_f_rawt + o_e, mask=m_e & (0 < n_block), other=0.0),)
+        for i_j in range(n_block):
             if KEEP:
                 tl.store(p_hs + o_e, b_h, mask=m_e)
                 p_hs += E
-            i_s_ = ()
-            f_raws = ()
+            p_i_ += BT * s_i_t
+            p_f_raw += BT * s_f_rawt
+            i_s__ahead = ()
+            f_raws_ahead = ()
             for j in tl.static_range(BT):
-                i_s_ += (tl.load(p_i_ + j * s_i_t + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                f_raws += (tl.load(p_f_raw + j * s_f_rawt + o_e, mask=m_e, other=0.0).to(tl.float32),)
+                i_s__ahead += (tl.load(p_i_ + j * s_i_t + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
+                f_raws_ahead += (tl.load(p_f_raw + j * s_f_rawt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
             for j in tl.static_range(BT):
-                b_h = hgrn_update(b_h, i_s_[j], f_raws[j], b_lower_bound, b_c_1)
+                b_h = hgrn_update(b_h, i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
                 if not KEEP:
                     b_h = b_h
                     tl.store(p_y_h + j * E + o_e, b_h, mask=m_e)
-            p_i_ += BT * s_i_t
-            p_f_raw += BT * s_f_rawt
+            i_s_ = i_s__ahead
+            f_raws = f_raws_ahead
             if not KEEP:
                 p_y_h += BT * E
 
@@ -848,14 +873,15 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
     _pass_kernel[(triton.cdiv(M, 256) * rows,)](products, ends, first, starts, pieces, M=M, BM=256, REVERSE=reverse, num_warps=4)
 
 
-def choose_hgrn(rows, T, lanes, inner, sms):
-    """The launch configuration, by size alone: about 8 values of the state a thread, and enough warps to fill the GPU.
-    `lanes` channels, each with `inner` state values (padded)."""
-    block = min(32, _pow2(lanes), max(1, 256 // inner))
-    num_warps = min(16, max(1, block * inner // 256))
+def choose_hgrn(rows, T, lanes, inner, sms, forward=False):
+    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
+    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    program = 256 * (2 if forward else 1)
+    block = min(32, _pow2(lanes), max(1, program // inner))
+    num_warps = min(16, max(1, block * inner // program))
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 8
-    while tokens > 1 and 44 + 6 * held + tokens * (0 + 5 * held) > 236:
+    tokens = 4 if forward else 8
+    while not forward and tokens > 1 and 44 + 6 * held + tokens * (0 + 5 * held) > 236:
         tokens //= 2
     programs, pieces = max(rows, 1) * -(-lanes // block), 1
     if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
@@ -891,7 +917,7 @@ def _hgrn_triton(i_, f_raw, lower_bound, h, cu_seqlens):
     f_raw = _rows_of(f_raw)
     lower_bound = lower_bound.contiguous()
     h = None if h is None else _reals(h.contiguous())
-    config = choose_hgrn(rows, T, E, 1, _sms(i_.device))
+    config = choose_hgrn(rows, T, E, 1, _sms(i_.device), forward=True)
     fixed = dict(E=E, BE=config.lanes, num_warps=config.num_warps)
     with _on(i_.device):
         if cu_seqlens is None and T == 1:

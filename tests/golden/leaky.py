@@ -43,7 +43,7 @@ PLAN = {'spec': 'leaky.ssm',
 OPS = {'leaky_op': {'u': ('token', ('d_model',)),
               'rate': ('parameter', ('d_model',)),
               'h': ('state', ('d_model',))}}
-TESTED = ()  # (triton, architecture) pairs
+TESTED = (('3.6', 'sm_90'),)  # (triton, architecture) pairs
 KERNELS = True
 
 
@@ -164,12 +164,23 @@ def _fall_back(reason):
     warnings.warn(message, stacklevel=4)
 
 
+@lru_cache(maxsize=None)
+def _warn_untested(device):
+    """Say once where kernels run on a (triton, architecture) pair that they were not checked on."""
+    major, minor = torch.cuda.get_device_capability(device)
+    pair = (".".join(triton.__version__.split(".")[:2]), f"sm_{major}{minor}")
+    if TESTED and pair not in TESTED:
+        warnings.warn(f"Leaky (leaky.ssm) was not tested with triton {pair[0]} on {pair[1]}", stacklevel=4)
+
+
 def _use_triton(backend, device, dtype):
     if backend == "auto":
         reason = _why_eager(device, dtype)
         if reason is not None:
             _fall_back(reason)
-        return reason is None
+            return False
+        _warn_untested(device)
+        return True
     if backend == "triton":
         if triton is None:
             raise RuntimeError("backend='triton', but triton is not installed")
@@ -416,8 +427,14 @@ if triton is not None:
         return tl.exp2(x * 1.4426950408889634)
 
     @triton.jit
+    def tl_reciprocal(x):
+        """1 / x for x > 0, in two instructions; 0 for infinity."""
+        r = tl.rsqrt(x)
+        return r * r
+
+    @triton.jit
     def tl_sigmoid(x):
-        return 1.0 / (1.0 + tl_exp(-x))
+        return tl_reciprocal(1.0 + tl_exp(-x))
 
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
@@ -535,19 +552,24 @@ if triton is not None:
         if not KEEP:
             p_y_h = y_h + (i_b * T + bos + i_t) * d_model
 
-        for _ in range(n_t // BT):
+        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
+        us = ()
+        for j in tl.static_range(BT):
+            us += (tl.load(p_u + j * s_ut + o_c, mask=m_c & (0 < n_block), other=0.0),)
+        for i_j in range(n_block):
             if KEEP:
                 tl.store(p_hs + o_c, b_h, mask=m_c)
                 p_hs += d_model
-            us = ()
+            p_u += BT * s_ut
+            us_ahead = ()
             for j in tl.static_range(BT):
-                us += (tl.load(p_u + j * s_ut + o_c, mask=m_c, other=0.0).to(tl.float32),)
+                us_ahead += (tl.load(p_u + j * s_ut + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
             for j in tl.static_range(BT):
-                b_h = leaky_update(b_h, us[j], b_a, b_c_1)
+                b_h = leaky_update(b_h, us[j].to(tl.float32), b_a, b_c_1)
                 if not KEEP:
                     b_h = b_h
                     tl.store(p_y_h + j * d_model + o_c, b_h, mask=m_c)
-            p_u += BT * s_ut
+            us = us_ahead
             if not KEEP:
                 p_y_h += BT * d_model
 
@@ -622,7 +644,7 @@ if triton is not None:
             p_hs -= d_model
 
         b_rate = tl.load(rate + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_d_rate = leaky_hoist_vjp(b_rate.to(tl.float64), b_d_a, b_d_c_1)
+        b_d_rate = leaky_hoist_vjp(b_rate, b_d_a, b_d_c_1)
         tl.store(d_rate + (i_s * NP + i_p) * d_model + o_c, b_d_rate, mask=m_c)
         if d_h0 is not None:
             if i_p == 0:
@@ -802,14 +824,15 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
     _pass_kernel[(triton.cdiv(M, 256) * rows,)](products, ends, first, starts, pieces, M=M, BM=256, REVERSE=reverse, num_warps=4)
 
 
-def choose_leaky(rows, T, lanes, inner, sms):
-    """The launch configuration, by size alone: about 8 values of the state a thread, and enough warps to fill the GPU.
-    `lanes` channels, each with `inner` state values (padded)."""
-    block = min(32, _pow2(lanes), max(1, 256 // inner))
-    num_warps = min(16, max(1, block * inner // 256))
+def choose_leaky(rows, T, lanes, inner, sms, forward=False):
+    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
+    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    program = 256 * (2 if forward else 1)
+    block = min(32, _pow2(lanes), max(1, program // inner))
+    num_warps = min(16, max(1, block * inner // program))
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 8
-    while tokens > 1 and 44 + 7 * held + tokens * (0 + 3 * held) > 236:
+    tokens = 4 if forward else 8
+    while not forward and tokens > 1 and 44 + 7 * held + tokens * (0 + 3 * held) > 236:
         tokens //= 2
     programs, pieces = max(rows, 1) * -(-lanes // block), 1
     if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
@@ -844,7 +867,7 @@ def _leaky_triton(u, rate, h, cu_seqlens):
     u = _rows_of(u)
     rate = rate.contiguous()
     h = None if h is None else _reals(h.contiguous())
-    config = choose_leaky(rows, T, d_model, 1, _sms(u.device))
+    config = choose_leaky(rows, T, d_model, 1, _sms(u.device), forward=True)
     fixed = dict(d_model=d_model, Bd_model=config.lanes, num_warps=config.num_warps)
     with _on(u.device):
         if cu_seqlens is None and T == 1:

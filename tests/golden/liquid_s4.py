@@ -52,7 +52,7 @@ OPS = {'liquid_s4_op': {'u': ('token', ('H',)),
                   'C': ('parameter', ('H', 'N')),
                   'D': ('parameter', ('H',)),
                   'x': ('state', ('H', 'N'))}}
-TESTED = ()  # (triton, architecture) pairs
+TESTED = (('3.6', 'sm_90'),)  # (triton, architecture) pairs
 KERNELS = True
 
 
@@ -199,12 +199,23 @@ def _fall_back(reason):
     warnings.warn(message, stacklevel=4)
 
 
+@lru_cache(maxsize=None)
+def _warn_untested(device):
+    """Say once where kernels run on a (triton, architecture) pair that they were not checked on."""
+    major, minor = torch.cuda.get_device_capability(device)
+    pair = (".".join(triton.__version__.split(".")[:2]), f"sm_{major}{minor}")
+    if TESTED and pair not in TESTED:
+        warnings.warn(f"LiquidS4 (liquid_s4.ssm) was not tested with triton {pair[0]} on {pair[1]}", stacklevel=4)
+
+
 def _use_triton(backend, device, dtype):
     if backend == "auto":
         reason = _why_eager(device, dtype)
         if reason is not None:
             _fall_back(reason)
-        return reason is None
+            return False
+        _warn_untested(device)
+        return True
     if backend == "triton":
         if triton is None:
             raise RuntimeError("backend='triton', but triton is not installed")
@@ -820,20 +831,25 @@ if triton is not None:
         if not KEEP:
             p_y_output_linear_in = y_output_linear_in + (i_b * T + bos + i_t) * H
 
-        for _ in range(n_t // BT):
+        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
+        us = ()
+        for j in tl.static_range(BT):
+            us += (tl.load(p_u + j * s_ut + o_h, mask=m_h & (0 < n_block), other=0.0),)
+        for i_j in range(n_block):
             if KEEP:
                 tl.store(p_xs + 2 * o_hn, b_x_re, mask=m_hn)
                 tl.store(p_xs + 2 * o_hn + 1, b_x_im, mask=m_hn)
                 p_xs += (2 * H * N)
-            us = ()
-            for j in tl.static_range(BT):
-                us += (tl.load(p_u + j * s_ut + o_h, mask=m_h, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                b_x_re, b_x_im = liquid_s4_update(b_x_re, b_x_im, us[j], b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
-                if not KEEP:
-                    b_output_linear_in = liquid_s4_read(b_x_re, b_x_im, us[j], b_C_re, b_C_im, b_D, N)
-                    tl.store(p_y_output_linear_in + j * H + o_h, b_output_linear_in, mask=m_h)
             p_u += BT * s_ut
+            us_ahead = ()
+            for j in tl.static_range(BT):
+                us_ahead += (tl.load(p_u + j * s_ut + o_h, mask=m_h & (i_j + 1 < n_block), other=0.0),)
+            for j in tl.static_range(BT):
+                b_x_re, b_x_im = liquid_s4_update(b_x_re, b_x_im, us[j].to(tl.float32), b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
+                if not KEEP:
+                    b_output_linear_in = liquid_s4_read(b_x_re, b_x_im, us[j].to(tl.float32), b_C_re, b_C_im, b_D, N)
+                    tl.store(p_y_output_linear_in + j * H + o_h, b_output_linear_in, mask=m_h)
+            us = us_ahead
             if not KEEP:
                 p_y_output_linear_in += BT * H
 
@@ -944,7 +960,7 @@ if triton is not None:
         b_A_imag = tl.load(A_imag + o_hn, mask=m_hn, other=0.0).to(tl.float32)
         b_B_re = tl.load(B + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
         b_B_im = tl.load(B + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
-        b_d_log_dt, b_d_log_A_real, b_d_A_imag, b_d_B_re, b_d_B_im, b_d_C_re, b_d_C_im, b_d_D = liquid_s4_hoist_vjp(b_log_dt.to(tl.float64), b_log_A_real.to(tl.float64), b_A_imag.to(tl.float64), b_B_re.to(tl.float64), b_B_im.to(tl.float64), b_d_A_bar_im, b_d_A_bar_re, b_d_B_bar_im, b_d_B_bar_re, b_d_C_im, b_d_C_re, b_d_D, N)
+        b_d_log_dt, b_d_log_A_real, b_d_A_imag, b_d_B_re, b_d_B_im, b_d_C_re, b_d_C_im, b_d_D = liquid_s4_hoist_vjp(b_log_dt, b_log_A_real, b_A_imag, b_B_re, b_B_im, b_d_A_bar_im, b_d_A_bar_re, b_d_B_bar_im, b_d_B_bar_re, b_d_C_im, b_d_C_re, b_d_D, N)
         tl.store(d_log_dt + (i_s * NP + i_p) * H + o_h, b_d_log_dt, mask=m_h)
         tl.store(d_log_A_real + (i_s * NP + i_p) * (H * N) + o_hn, b_d_log_A_real, mask=m_hn)
         tl.store(d_A_imag + (i_s * NP + i_p) * (H * N) + o_hn, b_d_A_imag, mask=m_hn)
@@ -1140,14 +1156,15 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
         return
 
 
-def choose_liquid_s4(rows, T, lanes, inner, sms):
-    """The launch configuration, by size alone: about 8 values of the state a thread, and enough warps to fill the GPU.
-    `lanes` channels, each with `inner` state values (padded)."""
-    block = min(32, _pow2(lanes), max(1, 128 // inner))
-    num_warps = min(16, max(1, block * inner // 128))
+def choose_liquid_s4(rows, T, lanes, inner, sms, forward=False):
+    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
+    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    program = 128 * (2 if forward else 1)
+    block = min(32, _pow2(lanes), max(1, program // inner))
+    num_warps = min(16, max(1, block * inner // program))
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 8
-    while tokens > 1 and 50 + 19 * held + tokens * (4 + 2 * held) > 236:
+    tokens = 4 if forward else 8
+    while not forward and tokens > 1 and 50 + 19 * held + tokens * (4 + 2 * held) > 236:
         tokens //= 2
     programs, pieces = max(rows, 1) * -(-lanes // block), 1
     if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
@@ -1189,7 +1206,7 @@ def _liquid_s4_triton(u, log_dt, log_A_real, A_imag, B, C, D, x, cu_seqlens):
     C = _reals(C.contiguous())
     D = D.contiguous()
     x = None if x is None else _reals(x.contiguous())
-    config = choose_liquid_s4(rows, T, H, _pow2(N), _sms(u.device))
+    config = choose_liquid_s4(rows, T, H, _pow2(N), _sms(u.device), forward=True)
     fixed = dict(H=H, N=N, BH=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     with _on(u.device):
         if cu_seqlens is None and T == 1:

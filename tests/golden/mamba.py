@@ -54,7 +54,7 @@ OPS = {'mamba_op': {'z': ('token', ('E',)),
               'A_log': ('parameter', ('E', 'N')),
               'D': ('parameter', ('E',)),
               'h': ('state', ('E', 'N'))}}
-TESTED = ()  # (triton, architecture) pairs
+TESTED = (('3.6', 'sm_90'),)  # (triton, architecture) pairs
 KERNELS = True
 
 
@@ -199,12 +199,23 @@ def _fall_back(reason):
     warnings.warn(message, stacklevel=4)
 
 
+@lru_cache(maxsize=None)
+def _warn_untested(device):
+    """Say once where kernels run on a (triton, architecture) pair that they were not checked on."""
+    major, minor = torch.cuda.get_device_capability(device)
+    pair = (".".join(triton.__version__.split(".")[:2]), f"sm_{major}{minor}")
+    if TESTED and pair not in TESTED:
+        warnings.warn(f"Mamba (mamba.ssm) was not tested with triton {pair[0]} on {pair[1]}", stacklevel=4)
+
+
 def _use_triton(backend, device, dtype):
     if backend == "auto":
         reason = _why_eager(device, dtype)
         if reason is not None:
             _fall_back(reason)
-        return reason is None
+            return False
+        _warn_untested(device)
+        return True
     if backend == "triton":
         if triton is None:
             raise RuntimeError("backend='triton', but triton is not installed")
@@ -548,8 +559,14 @@ if triton is not None:
         return tl.exp2(x * 1.4426950408889634)
 
     @triton.jit
+    def tl_reciprocal(x):
+        """1 / x for x > 0, in two instructions; 0 for infinity."""
+        r = tl.rsqrt(x)
+        return r * r
+
+    @triton.jit
     def tl_sigmoid(x):
-        return 1.0 / (1.0 + tl_exp(-x))
+        return tl_reciprocal(1.0 + tl_exp(-x))
 
     @triton.jit
     def tl_silu(x):
@@ -559,9 +576,9 @@ if triton is not None:
     def tl_softplus(x):
         """max(x, 0) + log(1 + u) with u = exp(-|x|), by log(1 + u) = 2 atanh(s), s = u / (2 + u) <= 1/3."""
         u = tl_exp(-tl.abs(x))
-        s = u / (2.0 + u)
+        s = u * tl_reciprocal(2.0 + u)
         q = s * s
-        p = 1.0 + q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q * (1 / 9 + q * (1 / 11 + q * (1 / 13))))))
+        p = 1.0 + q * (0.33333158 + q * (0.20012427 + q * (0.13980709 + q * 0.14087329)))  # atanh(s) / s to 4e-9
         return tl.maximum(x, 0.0) + 2.0 * s * p
 
     @triton.jit
@@ -737,31 +754,48 @@ if triton is not None:
         if not KEEP:
             p_y_out_proj_in = y_out_proj_in + (i_b * T + bos + i_t) * E
 
-        for _ in range(n_t // BT):
+        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
+        zs = ()
+        Bs = ()
+        Cs = ()
+        dt_raws = ()
+        xs = ()
+        for j in tl.static_range(BT):
+            zs += (tl.load(p_z + j * s_zt + o_e, mask=m_e & (0 < n_block), other=0.0),)
+            Bs += (tl.load(p_B + j * s_Bt + o_n, mask=m_n & (0 < n_block), other=0.0),)
+            Cs += (tl.load(p_C + j * s_Ct + o_n, mask=m_n & (0 < n_block), other=0.0),)
+            dt_raws += (tl.load(p_dt_raw + j * s_dt_rawt + o_e, mask=m_e & (0 < n_block), other=0.0),)
+            xs += (tl.load(p_x + j * s_xt + o_e, mask=m_e & (0 < n_block), other=0.0),)
+        for i_j in range(n_block):
             if KEEP:
                 tl.store(p_hs + o_en, b_h, mask=m_en)
                 p_hs += (E * N)
-            zs = ()
-            Bs = ()
-            Cs = ()
-            dt_raws = ()
-            xs = ()
-            for j in tl.static_range(BT):
-                zs += (tl.load(p_z + j * s_zt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                Bs += (tl.load(p_B + j * s_Bt + o_n, mask=m_n, other=0.0).to(tl.float32),)
-                Cs += (tl.load(p_C + j * s_Ct + o_n, mask=m_n, other=0.0).to(tl.float32),)
-                dt_raws += (tl.load(p_dt_raw + j * s_dt_rawt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                xs += (tl.load(p_x + j * s_xt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                b_h = mamba_update(b_h, Bs[j], dt_raws[j], xs[j], b_A_log2)
-                if not KEEP:
-                    b_out_proj_in = mamba_read(b_h, zs[j], Cs[j], xs[j], b_D, N)
-                    tl.store(p_y_out_proj_in + j * E + o_e, b_out_proj_in, mask=m_e)
             p_z += BT * s_zt
             p_B += BT * s_Bt
             p_C += BT * s_Ct
             p_dt_raw += BT * s_dt_rawt
             p_x += BT * s_xt
+            zs_ahead = ()
+            Bs_ahead = ()
+            Cs_ahead = ()
+            dt_raws_ahead = ()
+            xs_ahead = ()
+            for j in tl.static_range(BT):
+                zs_ahead += (tl.load(p_z + j * s_zt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
+                Bs_ahead += (tl.load(p_B + j * s_Bt + o_n, mask=m_n & (i_j + 1 < n_block), other=0.0),)
+                Cs_ahead += (tl.load(p_C + j * s_Ct + o_n, mask=m_n & (i_j + 1 < n_block), other=0.0),)
+                dt_raws_ahead += (tl.load(p_dt_raw + j * s_dt_rawt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
+                xs_ahead += (tl.load(p_x + j * s_xt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
+            for j in tl.static_range(BT):
+                b_h = mamba_update(b_h, Bs[j].to(tl.float32), dt_raws[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2)
+                if not KEEP:
+                    b_out_proj_in = mamba_read(b_h, zs[j].to(tl.float32), Cs[j].to(tl.float32), xs[j].to(tl.float32), b_D, N)
+                    tl.store(p_y_out_proj_in + j * E + o_e, b_out_proj_in, mask=m_e)
+            zs = zs_ahead
+            Bs = Bs_ahead
+            Cs = Cs_ahead
+            dt_raws = dt_raws_ahead
+            xs = xs_ahead
             if not KEEP:
                 p_y_out_proj_in += BT * E
 
@@ -875,7 +909,7 @@ if triton is not None:
             p_hs -= (E * N)
 
         b_A_log = tl.load(A_log + o_en, mask=m_en, other=0.0).to(tl.float32)
-        b_d_A_log, b_d_D = mamba_hoist_vjp(b_A_log.to(tl.float64), b_d_A, b_d_D)
+        b_d_A_log, b_d_D = mamba_hoist_vjp(b_A_log, b_d_A, b_d_D)
         tl.store(d_A_log + (i_s * NP + i_p) * (E * N) + o_en, b_d_A_log, mask=m_en)
         tl.store(d_D + (i_s * NP + i_p) * E + o_e, b_d_D, mask=m_e)
         if d_h0 is not None:
@@ -1223,14 +1257,15 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
     _pass_kernel[(triton.cdiv(M, 256) * rows,)](products, ends, first, starts, pieces, M=M, BM=256, REVERSE=reverse, num_warps=4)
 
 
-def choose_mamba(rows, T, lanes, inner, sms):
-    """The launch configuration, by size alone: about 8 values of the state a thread, and enough warps to fill the GPU.
-    `lanes` channels, each with `inner` state values (padded)."""
-    block = min(32, _pow2(lanes), max(1, 256 // inner))
-    num_warps = min(16, max(1, block * inner // 256))
+def choose_mamba(rows, T, lanes, inner, sms, forward=False):
+    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
+    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    program = 256 * (2 if forward else 1)
+    block = min(32, _pow2(lanes), max(1, program // inner))
+    num_warps = min(16, max(1, block * inner // program))
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 8
-    while tokens > 1 and 48 + 5 * held + tokens * (16 + 2 * held) > 236:
+    tokens = 4 if forward else 8
+    while not forward and tokens > 1 and 48 + 5 * held + tokens * (16 + 2 * held) > 236:
         tokens //= 2
     programs, pieces = max(rows, 1) * -(-lanes // block), 1
     if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
@@ -1272,7 +1307,7 @@ def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens):
     A_log = A_log.contiguous()
     D = D.contiguous()
     h = None if h is None else _reals(h.contiguous())
-    config = choose_mamba(rows, T, E, _pow2(N), _sms(z.device))
+    config = choose_mamba(rows, T, E, _pow2(N), _sms(z.device), forward=True)
     fixed = dict(E=E, N=N, BE=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     with _on(z.device):
         if cu_seqlens is None and T == 1:

@@ -41,7 +41,7 @@ PLAN = {'spec': 'mingru.ssm',
        'refused': {'convolution': 'the coefficient depends on the token, through `z`'},
        'stability': ('contractive: proven', 'exponentially stable: assumed', 'bounded: assumed')}}
 OPS = {'min_gru_op': {'hidden': ('token', ('E',)), 'gate': ('token', ('E',)), 'h': ('state', ('E',))}}
-TESTED = ()  # (triton, architecture) pairs
+TESTED = (('3.6', 'sm_90'),)  # (triton, architecture) pairs
 KERNELS = True
 
 
@@ -164,12 +164,23 @@ def _fall_back(reason):
     warnings.warn(message, stacklevel=4)
 
 
+@lru_cache(maxsize=None)
+def _warn_untested(device):
+    """Say once where kernels run on a (triton, architecture) pair that they were not checked on."""
+    major, minor = torch.cuda.get_device_capability(device)
+    pair = (".".join(triton.__version__.split(".")[:2]), f"sm_{major}{minor}")
+    if TESTED and pair not in TESTED:
+        warnings.warn(f"MinGRU (mingru.ssm) was not tested with triton {pair[0]} on {pair[1]}", stacklevel=4)
+
+
 def _use_triton(backend, device, dtype):
     if backend == "auto":
         reason = _why_eager(device, dtype)
         if reason is not None:
             _fall_back(reason)
-        return reason is None
+            return False
+        _warn_untested(device)
+        return True
     if backend == "triton":
         if triton is None:
             raise RuntimeError("backend='triton', but triton is not installed")
@@ -419,8 +430,14 @@ if triton is not None:
         return tl.exp2(x * 1.4426950408889634)
 
     @triton.jit
+    def tl_reciprocal(x):
+        """1 / x for x > 0, in two instructions; 0 for infinity."""
+        r = tl.rsqrt(x)
+        return r * r
+
+    @triton.jit
     def tl_sigmoid(x):
-        return 1.0 / (1.0 + tl_exp(-x))
+        return tl_reciprocal(1.0 + tl_exp(-x))
 
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
@@ -545,22 +562,30 @@ if triton is not None:
         if not KEEP:
             p_y_y = y_y + (i_b * T + bos + i_t) * E
 
-        for _ in range(n_t // BT):
+        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
+        hiddens = ()
+        gates = ()
+        for j in tl.static_range(BT):
+            hiddens += (tl.load(p_hidden + j * s_hiddent + o_e, mask=m_e & (0 < n_block), other=0.0),)
+            gates += (tl.load(p_gate + j * s_gatet + o_e, mask=m_e & (0 < n_block), other=0.0),)
+        for i_j in range(n_block):
             if KEEP:
                 tl.store(p_hs + o_e, b_h, mask=m_e)
                 p_hs += E
-            hiddens = ()
-            gates = ()
+            p_hidden += BT * s_hiddent
+            p_gate += BT * s_gatet
+            hiddens_ahead = ()
+            gates_ahead = ()
             for j in tl.static_range(BT):
-                hiddens += (tl.load(p_hidden + j * s_hiddent + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                gates += (tl.load(p_gate + j * s_gatet + o_e, mask=m_e, other=0.0).to(tl.float32),)
+                hiddens_ahead += (tl.load(p_hidden + j * s_hiddent + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
+                gates_ahead += (tl.load(p_gate + j * s_gatet + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
             for j in tl.static_range(BT):
-                b_h = min_gru_update(b_h, hiddens[j], gates[j])
+                b_h = min_gru_update(b_h, hiddens[j].to(tl.float32), gates[j].to(tl.float32))
                 if not KEEP:
                     b_y = min_gru_read(b_h)
                     tl.store(p_y_y + j * E + o_e, b_y, mask=m_e)
-            p_hidden += BT * s_hiddent
-            p_gate += BT * s_gatet
+            hiddens = hiddens_ahead
+            gates = gates_ahead
             if not KEEP:
                 p_y_y += BT * E
 
@@ -813,14 +838,15 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
     _pass_kernel[(triton.cdiv(M, 256) * rows,)](products, ends, first, starts, pieces, M=M, BM=256, REVERSE=reverse, num_warps=4)
 
 
-def choose_min_gru(rows, T, lanes, inner, sms):
-    """The launch configuration, by size alone: about 8 values of the state a thread, and enough warps to fill the GPU.
-    `lanes` channels, each with `inner` state values (padded)."""
-    block = min(32, _pow2(lanes), max(1, 256 // inner))
-    num_warps = min(16, max(1, block * inner // 256))
+def choose_min_gru(rows, T, lanes, inner, sms, forward=False):
+    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
+    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    program = 256 * (2 if forward else 1)
+    block = min(32, _pow2(lanes), max(1, program // inner))
+    num_warps = min(16, max(1, block * inner // program))
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 8
-    while tokens > 1 and 44 + 2 * held + tokens * (0 + 6 * held) > 236:
+    tokens = 4 if forward else 8
+    while not forward and tokens > 1 and 44 + 2 * held + tokens * (0 + 6 * held) > 236:
         tokens //= 2
     programs, pieces = max(rows, 1) * -(-lanes // block), 1
     if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
@@ -855,7 +881,7 @@ def _min_gru_triton(hidden, gate, h, cu_seqlens):
     hidden = _rows_of(hidden)
     gate = _rows_of(gate)
     h = None if h is None else _reals(h.contiguous())
-    config = choose_min_gru(rows, T, E, 1, _sms(hidden.device))
+    config = choose_min_gru(rows, T, E, 1, _sms(hidden.device), forward=True)
     fixed = dict(E=E, BE=config.lanes, num_warps=config.num_warps)
     with _on(hidden.device):
         if cu_seqlens is None and T == 1:

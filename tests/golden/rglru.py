@@ -54,7 +54,7 @@ OPS = {'rglru_op': {'y_in': ('token', ('E',)),
               'a_b': ('parameter', ('G', 'J')),
               'a_param': ('parameter', ('E',)),
               'h': ('state', ('E',))}}
-TESTED = ()  # (triton, architecture) pairs
+TESTED = (('3.6', 'sm_90'),)  # (triton, architecture) pairs
 KERNELS = True
 
 
@@ -206,12 +206,23 @@ def _fall_back(reason):
     warnings.warn(message, stacklevel=4)
 
 
+@lru_cache(maxsize=None)
+def _warn_untested(device):
+    """Say once where kernels run on a (triton, architecture) pair that they were not checked on."""
+    major, minor = torch.cuda.get_device_capability(device)
+    pair = (".".join(triton.__version__.split(".")[:2]), f"sm_{major}{minor}")
+    if TESTED and pair not in TESTED:
+        warnings.warn(f"RGLRU (rglru.ssm) was not tested with triton {pair[0]} on {pair[1]}", stacklevel=4)
+
+
 def _use_triton(backend, device, dtype):
     if backend == "auto":
         reason = _why_eager(device, dtype)
         if reason is not None:
             _fall_back(reason)
-        return reason is None
+            return False
+        _warn_untested(device)
+        return True
     if backend == "triton":
         if triton is None:
             raise RuntimeError("backend='triton', but triton is not installed")
@@ -547,16 +558,22 @@ if triton is not None:
         return tl.exp2(x * 1.4426950408889634)
 
     @triton.jit
+    def tl_reciprocal(x):
+        """1 / x for x > 0, in two instructions; 0 for infinity."""
+        r = tl.rsqrt(x)
+        return r * r
+
+    @triton.jit
     def tl_sigmoid(x):
-        return 1.0 / (1.0 + tl_exp(-x))
+        return tl_reciprocal(1.0 + tl_exp(-x))
 
     @triton.jit
     def tl_softplus(x):
         """max(x, 0) + log(1 + u) with u = exp(-|x|), by log(1 + u) = 2 atanh(s), s = u / (2 + u) <= 1/3."""
         u = tl_exp(-tl.abs(x))
-        s = u / (2.0 + u)
+        s = u * tl_reciprocal(2.0 + u)
         q = s * s
-        p = 1.0 + q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q * (1 / 9 + q * (1 / 11 + q * (1 / 13))))))
+        p = 1.0 + q * (0.33333158 + q * (0.20012427 + q * (0.13980709 + q * 0.14087329)))  # atanh(s) / s to 4e-9
         return tl.maximum(x, 0.0) + 2.0 * s * p
 
     @triton.jit
@@ -737,31 +754,48 @@ if triton is not None:
         if not KEEP:
             p_y_linear_out_in = y_linear_out_in + (i_b * T + bos + i_t) * C
 
-        for _ in range(n_t // BT):
+        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
+        y_ins = ()
+        beginss = ()
+        xs = ()
+        i_sums = ()
+        r_sums = ()
+        for j in tl.static_range(BT):
+            y_ins += (tl.load(p_y_in + j * s_y_int + o_c, mask=m_c & (0 < n_block), other=0.0),)
+            beginss += (tl.load(p_begins + j * s_beginst, mask=(0 < n_block), other=0.0),)
+            xs += (tl.load(p_x + j * s_xt + o_c, mask=m_c & (0 < n_block), other=0.0),)
+            i_sums += (tl.load(p_i_sum + j * s_i_sumt + o_c, mask=m_c & (0 < n_block), other=0.0),)
+            r_sums += (tl.load(p_r_sum + j * s_r_sumt + o_c, mask=m_c & (0 < n_block), other=0.0),)
+        for i_j in range(n_block):
             if KEEP:
                 tl.store(p_hs + o_c, b_h, mask=m_c)
                 p_hs += C
-            y_ins = ()
-            beginss = ()
-            xs = ()
-            i_sums = ()
-            r_sums = ()
-            for j in tl.static_range(BT):
-                y_ins += (tl.load(p_y_in + j * s_y_int + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                beginss += (tl.load(p_begins + j * s_beginst).to(tl.float32),)
-                xs += (tl.load(p_x + j * s_xt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                i_sums += (tl.load(p_i_sum + j * s_i_sumt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                r_sums += (tl.load(p_r_sum + j * s_r_sumt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                b_h = rglru_update(b_h, beginss[j], xs[j], i_sums[j], r_sums[j], b_input_b, b_a_b, b_c_1)
-                if not KEEP:
-                    b_linear_out_in = rglru_read(b_h, y_ins[j])
-                    tl.store(p_y_linear_out_in + j * C + o_c, b_linear_out_in, mask=m_c)
             p_y_in += BT * s_y_int
             p_begins += BT * s_beginst
             p_x += BT * s_xt
             p_i_sum += BT * s_i_sumt
             p_r_sum += BT * s_r_sumt
+            y_ins_ahead = ()
+            beginss_ahead = ()
+            xs_ahead = ()
+            i_sums_ahead = ()
+            r_sums_ahead = ()
+            for j in tl.static_range(BT):
+                y_ins_ahead += (tl.load(p_y_in + j * s_y_int + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
+                beginss_ahead += (tl.load(p_begins + j * s_beginst, mask=(i_j + 1 < n_block), other=0.0),)
+                xs_ahead += (tl.load(p_x + j * s_xt + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
+                i_sums_ahead += (tl.load(p_i_sum + j * s_i_sumt + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
+                r_sums_ahead += (tl.load(p_r_sum + j * s_r_sumt + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
+            for j in tl.static_range(BT):
+                b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
+                if not KEEP:
+                    b_linear_out_in = rglru_read(b_h, y_ins[j].to(tl.float32))
+                    tl.store(p_y_linear_out_in + j * C + o_c, b_linear_out_in, mask=m_c)
+            y_ins = y_ins_ahead
+            beginss = beginss_ahead
+            xs = xs_ahead
+            i_sums = i_sums_ahead
+            r_sums = r_sums_ahead
             if not KEEP:
                 p_y_linear_out_in += BT * C
 
@@ -871,7 +905,7 @@ if triton is not None:
             p_hs -= C
 
         b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_d_input_b, b_d_a_b, b_d_a_param = rglru_hoist_vjp(b_a_param.to(tl.float64), b_d_a_b, b_d_c_1, b_d_input_b)
+        b_d_input_b, b_d_a_b, b_d_a_param = rglru_hoist_vjp(b_a_param, b_d_a_b, b_d_c_1, b_d_input_b)
         tl.store(d_input_b + (i_s * NP + i_p) * C + o_c, b_d_input_b, mask=m_c)
         tl.store(d_a_b + (i_s * NP + i_p) * C + o_c, b_d_a_b, mask=m_c)
         tl.store(d_a_param + (i_s * NP + i_p) * C + o_c, b_d_a_param, mask=m_c)
@@ -1087,14 +1121,15 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
     _pass_kernel[(triton.cdiv(M, 256) * rows,)](products, ends, first, starts, pieces, M=M, BM=256, REVERSE=reverse, num_warps=4)
 
 
-def choose_rglru(rows, T, lanes, inner, sms):
-    """The launch configuration, by size alone: about 8 values of the state a thread, and enough warps to fill the GPU.
-    `lanes` channels, each with `inner` state values (padded)."""
-    block = min(32, _pow2(lanes), max(1, 256 // inner))
-    num_warps = min(16, max(1, block * inner // 256))
+def choose_rglru(rows, T, lanes, inner, sms, forward=False):
+    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
+    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    program = 256 * (2 if forward else 1)
+    block = min(32, _pow2(lanes), max(1, program // inner))
+    num_warps = min(16, max(1, block * inner // program))
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 8
-    while tokens > 1 and 44 + 9 * held + tokens * (1 + 9 * held) > 236:
+    tokens = 4 if forward else 8
+    while not forward and tokens > 1 and 44 + 9 * held + tokens * (1 + 9 * held) > 236:
         tokens //= 2
     programs, pieces = max(rows, 1) * -(-lanes // block), 1
     if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
@@ -1139,7 +1174,7 @@ def _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_se
     a_b = a_b.contiguous()
     a_param = a_param.contiguous()
     h = None if h is None else _reals(h.contiguous())
-    config = choose_rglru(rows, T, G * J, 1, _sms(y_in.device))
+    config = choose_rglru(rows, T, G * J, 1, _sms(y_in.device), forward=True)
     fixed = dict(G=G, J=J, C=G * J, BC=config.lanes, num_warps=config.num_warps)
     with _on(y_in.device):
         if cu_seqlens is None and T == 1:

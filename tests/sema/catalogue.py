@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 from collections.abc import Sequence
@@ -22,7 +23,6 @@ from ssmc.diagnostics.sink import Edit
 from ssmc.diagnostics.span import Source
 from ssmc.driver import Compilation, run
 from ssmc.options import Options
-import itertools
 
 HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("mistakes_*.txt"))

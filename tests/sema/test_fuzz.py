@@ -106,17 +106,17 @@ def nest(count: int, inner: str) -> str:
 
 
 HUGE = {
-    "definitions double": H + "  def f0(v) = v * v + v\n" + "".join(f"  def f{i + 1}(v) = f{i}(f{i}(v))\n" for i in range(40))  # noqa: E501
+    "definitions double": H + "  def f0(v) = v * v + v\n" + "".join(f"  def f{i + 1}(v) = f{i}(f{i}(v))\n" for i in range(40))
     + "  a = f40(w)\n" + STATE.format(a="a"),
-    "nested in a rate": H + "  def f(v) = v * v + v\n  state h[d_model]: h' = -" + nest(30, "w") + " * h + u by zoh, step 1\n  return h\n",  # noqa: E501
-    "nested around a state": H + "  def f(v) = (v + 1) * w + v\n  state h[d_model]: h' = " + nest(30, "h") + " by zoh, step 1\n  return h\n",  # noqa: E501
+    "nested in a rate": H + "  def f(v) = v * v + v\n  state h[d_model]: h' = -" + nest(30, "w") + " * h + u by zoh, step 1\n  return h\n",
+    "nested around a state": H + "  def f(v) = (v + 1) * w + v\n  state h[d_model]: h' = " + nest(30, "h") + " by zoh, step 1\n  return h\n",
     "a polynomial of a state": H + "  def f(v) = v * (v + 1)\n" + STATE.format(a=nest(30, "prev(h)")),
     "equations double": H + "  a0 = sigmoid(w)\n" + chain(60, "{0} * {0} + {0}") + STATE.format(a="a60"),
     "a long chain": H + "  a0 = sigmoid(u)\n" + chain(1900, "tanh({0})") + STATE.format(a="a1900"),
     "a long chain backwards": H + STATE.format(a="a1900").split("  return")[0]
     + "".join(reversed([line + "\n" for line in chain(1900, "tanh({0})").splitlines()])) + "  a0 = u\n  return h\n",
     "a tower": H + STATE.format(a="9 ** 9 ** 9 ** 9"),
-    "a tower of a size": "layer M(d_model)\n  axis E = 9 ** 9 ** 9\n  input u[d_model]\n  param w[E]\n  y = u * sum[E](w)\n  return y\n",  # noqa: E501
+    "a tower of a size": "layer M(d_model)\n  axis E = 9 ** 9 ** 9\n  input u[d_model]\n  param w[E]\n  y = u * sum[E](w)\n  return y\n",
     "axes of axes": "layer M(d_model)\n  axis A0 = 2\n" + "".join(f"  axis A{i + 1} = A{i}\n" for i in range(1500))
     + "  input u[d_model]\n  param w[A1500]\n  y = u * sum[A1500](w)\n  return y\n",
 }  # fmt: skip

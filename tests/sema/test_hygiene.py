@@ -34,8 +34,8 @@ layer Plain(dim, n_state = 3)
   linear last(total * mixed -> [dim])
   return last
 """
-NAMES = ["dim", "n_state", "ax", "two", "first", "second", "weight_0", "weight_1", "child", "left", "right", "taps", "twice", "arg_0", "mixed", "memory", "ring", "total", "last", "Plain"]  # noqa: E501
-HOSTILE = ["lambda", "self", "tl", "torch", "x_ptr", "d_x", "h_prev", "forward", "T", "rows", "dtype", "nn", "F", "triton", "class", "import", "cls", "device", "backend", "cu_seqlens", "initial_state", "return_state", "step", "init_state", "reset_parameters", "train", "eval", "math", "os", "warnings", "print", "len", "range", "type", "object", "super", "batch", "time", "u", "y", "t_0", "op", "backward", "Tensor", "_", "__init__", "__name__", "annotations", "NamedTuple", "PLAN", "OPS", "TESTED", "result", "previous", "count", "wide", "of", "of_param", "position", "tuple", "list", "int", "float", "bool", "property", "staticmethod", "parameters", "buffers", "to", "apply", "half", "cuda", "modules", "state_dict", "training", "inplace", "grad", "mamba_op", "plain_op", "plain_reference", "plain_memory_op", "save_for_backward", "ctx", "BT", "BN", "p_x", "b_h", "i_b", "grad_y", "y_ptr", "next_", "adj_x", "memory_prev", "total_sum", "mask", "chunk", "length", "start_", "jinja", "loop", "range_", "async", "await", "match", "case"]  # noqa: E501
+NAMES = ["dim", "n_state", "ax", "two", "first", "second", "weight_0", "weight_1", "child", "left", "right", "taps", "twice", "arg_0", "mixed", "memory", "ring", "total", "last", "Plain"]
+HOSTILE = ["lambda", "self", "tl", "torch", "x_ptr", "d_x", "h_prev", "forward", "T", "rows", "dtype", "nn", "F", "triton", "class", "import", "cls", "device", "backend", "cu_seqlens", "initial_state", "return_state", "step", "init_state", "reset_parameters", "train", "eval", "math", "os", "warnings", "print", "len", "range", "type", "object", "super", "batch", "time", "u", "y", "t_0", "op", "backward", "Tensor", "_", "__init__", "__name__", "annotations", "NamedTuple", "PLAN", "OPS", "TESTED", "result", "previous", "count", "wide", "of", "of_param", "position", "tuple", "list", "int", "float", "bool", "property", "staticmethod", "parameters", "buffers", "to", "apply", "half", "cuda", "modules", "state_dict", "training", "inplace", "grad", "mamba_op", "plain_op", "plain_reference", "plain_memory_op", "save_for_backward", "ctx", "BT", "BN", "p_x", "b_h", "i_b", "grad_y", "y_ptr", "next_", "adj_x", "memory_prev", "total_sum", "mask", "chunk", "length", "start_", "jinja", "loop", "range_", "async", "await", "match", "case"]
 
 
 def load(text: str, folder: Path, name: str = "plain.ssm") -> ModuleType:
@@ -82,7 +82,9 @@ def test_names(shift: int, tmp_path: Path) -> None:
 
 
 TEXTS = [
-    '"""', "'''", "\\", "\\N{BELL} \\x41 \\u0041 \\", "{{ 7 * 7 }} {% for x in y %} {# c #}", "{}{0}%s%d", '" + str(1) + "', "\x0b\u2028é漢",
+    '"""',
+    "'''", "\\", "\\N{BELL} \\x41 \\u0041 \\", "{{ 7 * 7 }} {% for x in y %} {# c #}", "{}{0}%s%d", '" + str(1) + "',
+    "\x0b\u2028é漢",
     "\\\"\"\"\nimport os\n\"\"\"", "# coding: latin-1", "$(rm) `x` \t tab",
 ]  # fmt: skip
 

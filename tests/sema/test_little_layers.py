@@ -9,15 +9,15 @@ import ssmc
 
 HEAD = "  input u[d_model]\n"
 LAYERS: dict[str, tuple[str, dict[str, float | bool]]] = {
-    "a free state": (f"layer M(d_model)\n{HEAD}  param w = 0.5\n  state h[d_model]: h = w * prev(h, 1)\n  return h * u\n", {}),  # noqa: E501
+    "a free state": (f"layer M(d_model)\n{HEAD}  param w = 0.5\n  state h[d_model]: h = w * prev(h, 1)\n  return h * u\n", {}),
     "a clock": (f"layer M(d_model)\n{HEAD}  param w = 0.5\n  state h: h = w * prev(h) + t\n  return h * u\n", {}),
     "no state": (f"layer M(d_model)\n{HEAD}  linear l(u -> [d_model])\n  return silu(l)\n", {}),
-    "a state without axes": (f"layer M(d_model)\n{HEAD}  param w = 1\n  state h: h = 0.5 * prev(h) + w * sum[d_model](u)\n  return h * u\n", {}),  # noqa: E501
-    "a result without axes": (f"layer M(d_model)\n{HEAD}  param w = 1\n  state h: h = 0.5 * prev(h) + w * sum[d_model](u)\n  return h\n", {}),  # noqa: E501
-    "a required bool": (f"layer M(d_model, k: bool)\n{HEAD}  linear l(u -> [d_model], bias = k)\n  return l * 2\n", {"k": True}),  # noqa: E501
-    "a required float": (f"layer M(d_model, k: float)\n{HEAD}  param w = 1\n  state h[d_model]: h = k * prev(h) + w * u\n  return h\n", {"k": 0.5}),  # noqa: E501
-    "a bool in a condition": (f"layer M(d_model, k = true)\n{HEAD}  param w = 1\n  state h[d_model]: h = where(k, 0.5, 0.9) * prev(h) + w * u\n  return h\n", {}),  # noqa: E501
-    "keys of arguments": (f'layer M(d_model, bias = true)\n{HEAD}  param b[d_model] = 1 as "bias"\n  linear l(u -> [d_model], bias = bias) as "d_model.l"\n  return l + b\n', {}),  # noqa: E501
+    "a state without axes": (f"layer M(d_model)\n{HEAD}  param w = 1\n  state h: h = 0.5 * prev(h) + w * sum[d_model](u)\n  return h * u\n", {}),
+    "a result without axes": (f"layer M(d_model)\n{HEAD}  param w = 1\n  state h: h = 0.5 * prev(h) + w * sum[d_model](u)\n  return h\n", {}),
+    "a required bool": (f"layer M(d_model, k: bool)\n{HEAD}  linear l(u -> [d_model], bias = k)\n  return l * 2\n", {"k": True}),
+    "a required float": (f"layer M(d_model, k: float)\n{HEAD}  param w = 1\n  state h[d_model]: h = k * prev(h) + w * u\n  return h\n", {"k": 0.5}),
+    "a bool in a condition": (f"layer M(d_model, k = true)\n{HEAD}  param w = 1\n  state h[d_model]: h = where(k, 0.5, 0.9) * prev(h) + w * u\n  return h\n", {}),
+    "keys of arguments": (f'layer M(d_model, bias = true)\n{HEAD}  param b[d_model] = 1 as "bias"\n  linear l(u -> [d_model], bias = bias) as "d_model.l"\n  return l + b\n', {}),
 }  # fmt: skip
 
 

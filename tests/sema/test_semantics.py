@@ -143,7 +143,7 @@ CONDITIONS = "layer M(d_model, gate = false, disc = zoh | euler | bilinear)\n  i
 def test_conditions(settings: dict[str, bool | str], names: set[str]) -> None:
     body = (
         "if not gate:\n  a = u * 2\n  y = a * 1.5\nelse:\n  b = u * 3\n  y = b * 1.5\n"
-        "if disc == zoh:\n  z = y * 2\n  r = z + 1\nelif disc == euler and true:\n  e = y * 2\n  r = e + 1\nelse:\n  o = y * 3\n  r = o + 1\n"  # noqa: E501
+        "if disc == zoh:\n  z = y * 2\n  r = z + 1\nelif disc == euler and true:\n  e = y * 2\n  r = e + 1\nelse:\n  o = y * 3\n  r = o + 1\n"
         "return r"
     )
     found = layer(body, CONDITIONS, **settings)
@@ -158,7 +158,7 @@ def test_a_condition_that_is_not_tested_is_not_fixed() -> None:
 
 def test_time() -> None:
     found = layer(
-        "input reset = 0\nparam s[d_model]\nparam w = 2\nk = w * 3\nx = prev(prev(u, 1), s)\nn = next(u)\np = where(start, 0, t)\n"  # noqa: E501
+        "input reset = 0\nparam s[d_model]\nparam w = 2\nk = w * 3\nx = prev(prev(u, 1), s)\nn = next(u)\np = where(start, 0, t)\n"
         "state h[d_model]: h = k * prev(h, s) + x + n + p * reset\nreturn h"
     )
     assert found.times["w"] == found.times["k"] == Time.PARAMETER

@@ -34,7 +34,8 @@ def atoms(axes):
 
 @dataclass
 class Spec:
-    """The text, the classes its recurrences must get (by the states of each), its inputs, and whether it looks ahead."""
+    """The text, the classes its recurrences must get (by the states of each), its inputs, and whether it looks
+    ahead."""
 
     text: str = ""
     classes: dict[tuple[str, ...], str] = field(default_factory=dict)
@@ -164,7 +165,7 @@ class Writer:
         self.say(f"{name}{_brackets(axes)} = {self.expr(atoms(axes))} + {full}")
         self.keep(name, axes, token=True)
 
-    # --- states ---------------------------------------------------------------------------------------------------------
+    # --- states -----------------------------------------------------------------------------------------------------
 
     def state(self):
         kind = self.pick(
@@ -278,7 +279,7 @@ class Writer:
             self.say(f"{y} = {self.before(name)} * 0.5")
             self.keep(y, axes, token=True)
 
-    # --- the whole --------------------------------------------------------------------------------------------------------
+    # --- the whole --------------------------------------------------------------------------------------------------
 
     def write(self):
         self.lines += [HEADER, AXES]

@@ -1,4 +1,5 @@
-"""Every shipped spec: the generated op against the token loop, and the layer against itself in every way of calling it."""
+"""Every shipped spec: the generated op against the token loop, and the layer against itself in every way of calling
+it."""
 
 import importlib.util
 import itertools
@@ -275,13 +276,14 @@ def test_empty_batch_and_length(spec):
         y.sum().backward()
 
 
-# --- torch's machinery --------------------------------------------------------------------------------------------------
+# --- torch's machinery ----------------------------------------------------------------------------------------------
 
 
 @every_spec
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast(spec, dtype):
-    """Trains under autocast (with a GradScaler in fp16); close to float32, and no further than the Linears' rounding."""
+    """Trains under autocast (with a GradScaler in fp16); close to float32, and no further than the Linears'
+    rounding."""
     _, layer = make(spec, torch.float32)
     u, inputs = given(spec, 2, 17, torch.float32)
     want = layer(u, **inputs)

@@ -1,6 +1,7 @@
 """Random specs: compiled without an exception, classified as they were written, and computing what the equations say.
 
-The generated layer is compared with the interpreter of the Layer (numpy, token by token, another road from the equations),
+The generated layer is compared with the interpreter of the Layer (numpy, token by token, another road from the
+equations),
 its ops with the generated token loop in outputs and gradients, and its step with its forward.
 """
 

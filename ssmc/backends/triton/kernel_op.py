@@ -106,7 +106,9 @@ class Kernels:
         """The indices that functions take, by atom."""
         return {k[0]: loc.index(k[0])[0] for e in equations for k in e.inputs if k[1] == 9}
 
-    def call(self, e: Equation, loc: Locals, block: str = "", extra: dict[Key, str] | None = None, wide: str = "") -> str:
+    def call(
+        self, e: Equation, loc: Locals, block: str = "", extra: dict[Key, str] | None = None, wide: str = ""
+    ) -> str:
         """The call of a function: on one token's values, or on those of index `block` in tuples, made `wide` there."""
         site: dict[Key, str] = dict(extra or {})
         if block:
@@ -135,7 +137,8 @@ class Kernels:
     # --- kernels ----------------------------------------------------------------------------------------------------
 
     def hoist(self, loc: Locals, fine: bool = True) -> tuple[str, ...]:
-        """The lines that load parameters and work out what depends on them alone: in float64 before a walk, since a rate's
+        """The lines that load parameters and work out what depends on them alone: in float64 before a walk, since a
+        rate's
         rounding grows with the length, else in float32."""
         held = set(self.q.held)
         lines = [self.memory.parameter(x, loc) for x in self.parameters if x.name in held]
@@ -278,7 +281,7 @@ class Kernels:
         given = dict(zip(q.hoist_vjp.outputs, q.hoist_vjp.dims, strict=True))
         if q.hoist_vjp.lines:
             targets = ", ".join(self.d_leaf(x) for x in self.parameters if x.name in a.gradients)
-            after.append(f"{targets} = {self.e.call(q.hoist_vjp, self._fine(), self.index(loc, q.hoist_vjp))}")
+            after.append(f"{targets} = {self.e.call(q.hoist_vjp, {}, self.index(loc, q.hoist_vjp))}")
         finals = []
         for x in self.parameters:
             if x.name in a.gradients:

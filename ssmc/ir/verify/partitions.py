@@ -152,10 +152,10 @@ def verify_recurrence(layer: Layer, r: Recurrence, bound: dict[str, Signature], 
     _depends_on_itself(r)
     wanted = [*(d.node for d in _inside(r)), *(c.init for c in r.carried if c.init is not None)]
     read = {x.name for n in wanted for x in refs(n)}
-    demand(any(o.streams for o in r.operands), what, "an operand tells how many tokens there are, and of what dtype")
-    lone = sum(o.streams for o in r.operands) == 1
+    demand(any(o.streams for o in r.operands), what, "an operand tells how many tokens there are")
+    streams = [o for o in r.operands if o.streams]
     for o in r.operands:
-        demand(o.name in read or (o.streams and lone), f"operand `{o.name}`", f"the op `{r.name}` reads its operands")
+        demand(o.name in read or streams == [o], f"operand `{o.name}`", f"the op `{r.name}` reads its operands")
         demand(
             (o.atoms, o.dtype) == bound[o.name],
             f"operand `{o.name}`",
