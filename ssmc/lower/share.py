@@ -11,11 +11,9 @@ from ssmc.ir.program import Let
 CHEAP = {"neg", "complex", "re", "im", "pi", "inf", "not"}
 
 
-def share(
-    sections: Sequence[Sequence[Let]], stem: str = "w:", summed: Collection[str] = ()
-) -> list[tuple[Let, ...]]:
-    """The sections, evaluated one after another, with repeated subexpressions bound to `w:1, w:2, ...` before first use.
-    Names in `summed` come to stand for sums over time of what is assigned to them, so nothing else reads them for it."""
+def share(sections: Sequence[Sequence[Let]], stem: str = "w:", summed: Collection[str] = ()) -> list[tuple[Let, ...]]:
+    """The sections, evaluated one after another, with repeated subexpressions bound to `w:1, w:2, ...` before first
+    use. Names in `summed` come to stand for sums over time of what is assigned to them: nothing reads them for it."""
     counts: dict[Node, int] = {}
     seen: set[Node] = set()
     for section in sections:
@@ -36,7 +34,12 @@ def share(
                 if node in names:
                     return names[node]
                 new = rebuild(node, children, b.remake)
-                if (node is let.node and let.name not in summed) or node in roots or counts.get(node, 0) < 2 or not _worth(node):
+                if (
+                    (node is let.node and let.name not in summed)
+                    or node in roots
+                    or counts.get(node, 0) < 2
+                    or not _worth(node)
+                ):
                     return new
                 number += 1
                 while f"{stem}{number}" in taken:
