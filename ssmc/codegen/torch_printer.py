@@ -208,8 +208,9 @@ class TorchPrinter:
                 return Text(f"torch.where({', '.join(branches)})", target, 20, False)
             case "clip":
                 if args[1].scalar and args[2].scalar:
-                    ends = f"{args[1].code}, {args[2].code}"
-                    return Text(f"torch.clamp({self._tensor(args[0])}, {ends})", target, 20, False)
+                    if args[0].scalar:
+                        return Text(f"min(max({args[0].code}, {args[1].code}), {args[2].code})", target, 20, True)
+                    return Text(f"torch.clamp({args[0].code}, {args[1].code}, {args[2].code})", target, 20, False)
                 lower = self._extremum("max", args[0], args[1])
                 return Text(f"torch.minimum({lower}, {self._tensor(args[2])})", target, 20, False)
             case "min" | "max":

@@ -29,7 +29,7 @@ def lower(c: Classified) -> Program:
     known = {leaf.name for leaf in leaves if not leaf.operand.token}
     hoisted, (prologue, update, epilogue) = hoist(hoisted, (prologue, update, epilogue), known)
     adjoint, sections = _adjoint(leaves, fields, hoisted, prologue, update, epilogue, results)
-    shared = share([hoisted, prologue, update, epilogue, *sections])
+    shared = share([hoisted, prologue, update, epilogue, *sections], summed=adjoint.accumulated)
     used = {n.name for section in shared[:4] for let in section for n in walk(let.node) if isinstance(n, Ref)}
     kept = tuple(leaf for leaf in leaves if leaf.name in used)
     if not any(leaf.operand.streams for leaf in kept):  # an operand that only tells how many tokens there are

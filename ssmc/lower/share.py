@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ssmc.ir import build as b
 from ssmc.ir.expr import Node, Pointwise, Reduce, Ref, fold, rebuild, walk
@@ -11,9 +11,9 @@ from ssmc.ir.program import Let
 CHEAP = {"neg", "complex", "re", "im", "pi", "inf", "not"}
 
 
-def share(sections: Sequence[Sequence[Let]], stem: str = "w:") -> list[tuple[Let, ...]]:
+def share(sections: Sequence[Sequence[Let]], stem: str = "w:", summed: Collection[str] = ()) -> list[tuple[Let, ...]]:
     """The sections, evaluated one after another, with repeated subexpressions bound to `w:1, w:2, ...` before first
-    use."""
+    use. Names in `summed` come to stand for sums over time of what is assigned to them: nothing reads them for it."""
     counts: dict[Node, int] = {}
     seen: set[Node] = set()
     for section in sections:
@@ -21,7 +21,7 @@ def share(sections: Sequence[Sequence[Let]], stem: str = "w:") -> list[tuple[Let
             for use in _uses(let.node, seen):
                 counts[use] = counts.get(use, 0) + 1
     taken = {let.name for section in sections for let in section}
-    roots = {let.node for section in sections for let in section}
+    roots = {let.node for section in sections for let in section if let.name not in summed}
     names: dict[Node, Node] = {}
     number = 0
     result: list[tuple[Let, ...]] = []
@@ -34,7 +34,12 @@ def share(sections: Sequence[Sequence[Let]], stem: str = "w:") -> list[tuple[Let
                 if node in names:
                     return names[node]
                 new = rebuild(node, children, b.remake)
-                if node is let.node or node in roots or counts.get(node, 0) < 2 or not _worth(node):
+                if (
+                    (node is let.node and let.name not in summed)
+                    or node in roots
+                    or counts.get(node, 0) < 2
+                    or not _worth(node)
+                ):
                     return new
                 number += 1
                 while f"{stem}{number}" in taken:
@@ -45,7 +50,7 @@ def share(sections: Sequence[Sequence[Let]], stem: str = "w:") -> list[tuple[Let
 
             node: Node = names[let.node] if let.node in names else fold(let.node, step, {})
             out.append(Let(let.name, let.atoms, node, let.span))
-            if _worth(let.node):
+            if _worth(let.node) and let.name not in summed:
                 names.setdefault(let.node, b.ref(let.name, let.node.axes, let.node.dtype))
         result.append(tuple(out))
     return result

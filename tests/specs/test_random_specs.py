@@ -10,7 +10,7 @@ import os
 
 import numpy as np
 import torch
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, Phase, given, note, settings
 
 import ssmc
 from ssmc.diagnostics.span import Source
@@ -76,9 +76,14 @@ def check(spec):
         assert spec.ahead
 
 
+# A failure is shown as found: each step of shrinking compiles, and takes seconds. SSMC_SHRINK=1 asks for it.
+PHASES = (Phase.explicit, Phase.generate, *((Phase.shrink,) if os.environ.get("SSMC_SHRINK") else ()))
+
+
 @settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, phases=PHASES, report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
 @given(specs())
 def test_random_specs(spec):
     note(spec.text)
