@@ -33,7 +33,7 @@ def test_smoke(script: str, tmp_path: Path) -> None:
     done = run(tmp_path, script)
     assert done.returncode == 0, done.stderr
     expected = {
-        "digits.py": "mean test accuracy",
+        "digits.py": "test accuracy",
         "charlm.py": "bigram, add-one",
         "invent.py": "error[SSM",
         "load_hf_mamba.py": "tokens agree",

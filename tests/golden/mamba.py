@@ -190,13 +190,18 @@ def _why_eager(device, dtype):
     return None
 
 
-@lru_cache(maxsize=None)
 def _fall_back(reason):
     """Say once, for each reason, that the eager backend runs; an error under SSMC_STRICT=1."""
     message = f"Mamba (mamba.ssm) runs on the eager backend: {reason}"
     if os.environ.get("SSMC_STRICT") == "1":
         raise RuntimeError(message + " (SSMC_STRICT=1)")
-    warnings.warn(message, stacklevel=4)
+    _say(message)
+
+
+@lru_cache(maxsize=None)
+def _say(message):
+    """Warn once in a process."""
+    warnings.warn(message, stacklevel=5)
 
 
 @lru_cache(maxsize=None)
