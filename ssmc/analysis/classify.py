@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ssmc.analysis.filters import find_filter
 from ssmc.ir import build as b
 from ssmc.ir.classified import Classified
 from ssmc.ir.expr import Node, Reduce, Ref, Relabel, refs, walk
+from ssmc.ir.filters import Filter
 from ssmc.ir.layer import Time
 from ssmc.ir.regions import Recurrence
 from ssmc.structures import Facts, structures
@@ -46,7 +48,9 @@ def classify(recurrence: Recurrence) -> Classified:
             coefficients = [a for a, _ in match.linear]
             time = max((times[r.name] for a in coefficients for r in refs(a)), default=Time.LITERAL)
             title = match.title
+            impulse: Filter | str = f"a recurrence of class {match.letter} is not linear"
             if match.linear:
                 title += ", varying" if time > Time.PARAMETER else ", time-invariant"
-            return Classified(recurrence, s.name, match.letter, title, match.linear, time, match.reasons)
+                impulse = find_filter(recurrence, match.linear, times)
+            return Classified(recurrence, s.name, match.letter, title, match.linear, time, match.reasons, impulse)
     raise AssertionError("the last structure takes everything")

@@ -15,6 +15,7 @@ from ssmc.backends.triton.limits import TESTED
 from ssmc.backends.triton.triton_op import triton_ops
 from ssmc.codegen.conv_op import conv_op
 from ssmc.codegen.eager_op import eager_op
+from ssmc.codegen.filter_op import filter_op
 from ssmc.codegen.layer_context import LayerContext, layer_context
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.merge import as_lines, merge_variants
@@ -75,6 +76,7 @@ def emit(plan: Plan) -> str:
             )
         )
     eager = [eager_op(o) for o in ops]
+    filtered = {o.stem: f for o in ops if (f := filter_op(o, plan.mode)) is not None}
     references = [reference_op(o) for o in ops]
     operators = [operator_op(o, planned.equations) for o, planned in zip(ops, plan.programs, strict=True)]
     convs = [conv_op(c, f"{stem}_{c.module}") for c in plan.convs]
@@ -100,6 +102,7 @@ def emit(plan: Plan) -> str:
         "operators": operators,
         "references": references,
         "eager": eager,
+        "filtered": filtered,
         "triton": kernels,
         "triton_convs": conv_kernels,
         "shared": shared,

@@ -283,13 +283,17 @@ def _op(t: LayerText, name: str, has_state: bool) -> list[str]:
     left = results[0] if len(results) == 1 else f"({', '.join(results)})"
     last = states[0] if len(states) == 1 else f"({', '.join(states)})"
     given = "None" if not has_state else last if len(states) == 1 else f"None if state is None else {last}"
-    head, tail = f"{left}, {last} = {o.op}(", f")  # {t.comment(o.r.span)}"
+    head, wanted, after = f"{left}, {last} = {o.op}(", "True", []
+    if o.program.filter is not None:  # the last state is work of its own there: only if it is asked for
+        both = t.locals(f"{name}:both") if has_state else left
+        head, wanted = f"{both} = {o.op}(", "return_state" if has_state else "False"
+        after = [f"{left}, {last} = {both} if return_state else ({both}, {last})"] if has_state else []
     lines = [
         head,
         *(f"    {a}," for a in args),
         f"    initial_state={given},",
-        "    return_state=True,",
+        f"    return_state={wanted},",
         "    cu_seqlens=cu_seqlens,",
-        tail,
+        f")  # {t.comment(o.r.span)}",
     ]
-    return ["\n".join(lines)]
+    return ["\n".join(lines), *after]

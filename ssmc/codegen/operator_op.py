@@ -47,16 +47,20 @@ class OperatorOp:
     kernel: bool
     reason: str
     documented: tuple[str, ...]
+    filtered: bool
+    last: str
 
 
 def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
     """The operator of an op."""
     r, names, p = o.r, o.names, o.program
+    has_filter = p.filter is not None
     tokens = [x for x in r.operands if x.token]
     first = names(tokens[0].name)
     results = [names(x.name) for x in p.results]
     states = [names(c.of) for c in r.carried]
     kinds = "".join("t" if x.token else "p" for x in r.operands)
+    numbers = "n" * (len(o.scalars) + has_filter)
     given = {x.name: f"{names(x.name)}{o.view(x.axes)[0]}" for x in r.operands}
     init = [f"{names(c.of)} = {o.start(c, first, given)}{o.view(c.axes)[1]}" for c in r.carried]
     gradients = p.adjoint.gradients
@@ -73,7 +77,8 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
     fake_states = []
     for c in r.carried:
         kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
-        fake_states.append(f"{first}.new_empty(({', '.join(['rows', *o.shape(c.axes)])},), dtype={kind})")
+        size = f"({', '.join(['rows', *o.shape(c.axes)])},)" + " if last else 0" * has_filter
+        fake_states.append(f"{first}.new_empty({size}, dtype={kind})")
     documented = [
         f"{names(x.name)} [{', '.join([*(['batch', 'time'] if x.token else []), *x.axes])}]" for x in r.operands
     ]
@@ -87,11 +92,11 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
         operands=", ".join(names(x.name) for x in r.operands),
         keywords="".join(f", {s.name}" for s in o.scalars),
         scalars="".join(f", {s.name}" for s in o.scalars),
-        schema_scalars="".join(f", {SCHEMA[s.kind]} {s.name}" for s in o.scalars),
+        schema_scalars="".join(f", {SCHEMA[s.kind]} {s.name}" for s in o.scalars) + ", bool last" * has_filter,
         states=", ".join(states),
-        packed_kinds=kinds + "s" * len(states) + "n" * len(o.scalars),
+        packed_kinds=kinds + "s" * len(states) + numbers,
         packed_gives="t" * len(results) + "s" * len(states),
-        packed_kinds_back="t" * len(results) + "s" * len(states) + kinds + "s" * len(states) + "n" * len(o.scalars),
+        packed_kinds_back="t" * len(results) + "s" * len(states) + kinds + "s" * len(states) + numbers,
         packed_gives_back=kinds + "s" * len(states),
         cotangents=", ".join(
             [*(names(f"g:{x.name}") for x in p.results), *(names(f"g_last:{c.of}") for c in r.carried)]
@@ -120,6 +125,8 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
         kernel=o.kernel,
         reason=f"recurrences of class {o.title} have no kernel yet",
         documented=tuple(documented),
+        filtered=has_filter,
+        last=", last" * has_filter,
     )
 
 

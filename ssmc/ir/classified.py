@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ssmc.ir.expr import Node
+from ssmc.ir.filters import Filter
 from ssmc.ir.layer import Time
 from ssmc.ir.regions import Recurrence
 
@@ -16,6 +17,7 @@ class Classified:
 
     `linear` holds (coefficient, input) of each carried value, in order, if every one is linear in itself alone.
     `coefficient_time` tells whether the coefficients depend on the token (selective) or not (time-invariant).
+    `filter` is the impulse response of a time-invariant one, or the reason why it has none.
     """
 
     recurrence: Recurrence
@@ -25,3 +27,4 @@ class Classified:
     linear: tuple[tuple[Node, Node], ...]
     coefficient_time: Time
     reasons: tuple[str, ...]
+    filter: Filter | str

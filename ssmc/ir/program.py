@@ -89,6 +89,47 @@ class Adjoint:
 
 
 @dataclass(frozen=True, slots=True)
+class FilterRead:
+    """A real part of a read (see `ir/filters.py`): its name in the epilogue, whether it reads the state before the
+    token, the weights of the state's parts (times -i if `turned`), and its cotangent (None: no result needs it)."""
+
+    name: str
+    late: bool
+    weights: tuple[str, ...]
+    turned: bool
+    cotangent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FilterStream:
+    """A real stream: its name (of a Let of the prologue, or a leaf), the weights of the state's parts (times i if
+    `turned`), and the name by which the adjoint reads what the filters want of it."""
+
+    name: str
+    weights: tuple[str, ...]
+    turned: bool
+    cotangent: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilterProgram:
+    """An op with a filter, evaluated for all tokens at once: `hoisted` (parameters alone: coefficient and weights),
+    `prologue` (the streams), then the filters lead from streams to reads, then `epilogue`. The names hold the parts of
+    the state's coefficient. Backward: `adjoint.epilogue` gives the reads' cotangents; from those of the streams
+    `adjoint.prologue`, and from those of `accumulated` and of what `given` names (the coefficient's and weights'
+    cotangents) `adjoint.hoisted`."""
+
+    hoisted: tuple[Let, ...]
+    prologue: tuple[Let, ...]
+    epilogue: tuple[Let, ...]
+    coefficient: tuple[str, ...]
+    streams: tuple[FilterStream, ...]
+    reads: tuple[FilterRead, ...]
+    given: tuple[str, ...]
+    adjoint: Adjoint
+
+
+@dataclass(frozen=True, slots=True)
 class ConvProgram:
     """A causal depthwise convolution with what is fused after it: `activation` leads from the sum `pre` to the value
     `result`, `adjoint` from the cotangent of the result to that of the sum (`cotangent` names it)."""
@@ -105,9 +146,9 @@ class ConvProgram:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One op. `hoisted` is known before time starts, `prologue` needs no field, `update` computes every field's next
-    value (for a linear program by `ports`, whose coefficients and inputs are in the prologue), `epilogue` the
-    results."""
+    """One op, and `filter`, its other form, if it has one. `hoisted` is known before time starts, `prologue` needs no
+    field, `update` computes every field's next value (for a linear program by `ports`, whose coefficients and inputs
+    are in the prologue), `epilogue` the results."""
 
     recurrence: Recurrence
     structure: str
@@ -120,6 +161,7 @@ class Program:
     epilogue: tuple[Let, ...]
     results: tuple[Result, ...]
     adjoint: Adjoint
+    filter: FilterProgram | None = None
 
     @property
     def linear(self) -> bool:

@@ -9,6 +9,7 @@ from ssmc.ir.expr import Node, Ref, walk
 from ssmc.ir.layer import Time
 from ssmc.ir.program import Adjoint, Field, Leaf, Let, Port, Program, Result
 from ssmc.ir.regions import Definition, Recurrence
+from ssmc.lower.filters import lower_filter
 from ssmc.lower.hoist import hoist
 from ssmc.lower.pairs import pair, part_name, real
 from ssmc.lower.rewriting import rewrite
@@ -27,6 +28,7 @@ def lower(c: Classified) -> Program:
     epilogue = [let for d in r.epilogue for let in _lets(d.name, d.atoms, d.node, r, d)]
     results = tuple(_result(r, name) for name in r.results)
     known = {leaf.name for leaf in leaves if not leaf.operand.token}
+    filtered = lower_filter(c, leaves, hoisted, prologue, epilogue, results)
     hoisted, (prologue, update, epilogue) = hoist(hoisted, (prologue, update, epilogue), known)
     adjoint, sections = _adjoint(leaves, fields, hoisted, prologue, update, epilogue, results)
     shared = share([hoisted, prologue, update, epilogue, *sections], summed=adjoint.accumulated)
@@ -56,6 +58,7 @@ def lower(c: Classified) -> Program:
             hoisted=shared[7],
             gradients=adjoint.gradients,
         ),
+        filter=filtered,
     )
 
 
