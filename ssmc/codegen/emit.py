@@ -76,7 +76,7 @@ def emit(plan: Plan) -> str:
             )
         )
     eager = [eager_op(o) for o in ops]
-    filtered = {o.stem: f for o in ops if (f := filter_op(o, plan.mode)) is not None}
+    filtered = [f for o in ops if (f := filter_op(o, plan.mode)) is not None]
     references = [reference_op(o) for o in ops]
     operators = [operator_op(o, planned.equations) for o, planned in zip(ops, plan.programs, strict=True)]
     convs = [conv_op(c, f"{stem}_{c.module}") for c in plan.convs]
@@ -103,6 +103,7 @@ def emit(plan: Plan) -> str:
         "references": references,
         "eager": eager,
         "filtered": filtered,
+        "filter_kernels": [f for f in filtered if f.kernel],
         "triton": kernels,
         "triton_convs": conv_kernels,
         "shared": shared,

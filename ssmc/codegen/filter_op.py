@@ -17,6 +17,7 @@ class FilterOp:
 
     stem: str
     mode: str
+    kernel: bool
     first: str
     operands: str
     states: str
@@ -119,6 +120,7 @@ class _Writer:
         return FilterOp(
             stem=o.stem,
             mode=mode,
+            kernel=o.kernel,
             first=names(streaming[0].operand.name),
             operands=", ".join(names(x.name) for x in o.operands),
             states=", ".join(states),

@@ -7,7 +7,7 @@
 #         r[E] = sigmoid(r_raw)
 #         h[E] = z*prev(h) + (1 - z)*tanh(x + r*a*prev(h))
 #
-# plan: h: convolution refused: a recurrence of class P has no filter
+# plan: h: convolution refused: a recurrence of class P is not linear
 # plan: h: recurrent one walk over time; enough when batch and channels fill the device
 # plan: h: scan refused: steps of class P (pointwise) do not compose: the update is not affine in the state
 """GatedRNN: `GatedRNN`, `GatedRNNState`, `gated_rnn_op`, `gated_rnn_reference`. Needs torch; uses triton if it is there."""
@@ -38,7 +38,7 @@ PLAN = {'spec': 'gated_rnn.ssm',
  'h': {'class': 'P',
        'title': 'pointwise',
        'modes': ('recurrent',),
-       'refused': {'convolution': 'a recurrence of class P has no filter',
+       'refused': {'convolution': 'a recurrence of class P is not linear',
                    'scan': 'steps of class P (pointwise) do not compose: the update is not affine in the '
                            'state'},
        'stability': ('contractive: undecided', 'exponentially stable: undecided', 'bounded: proven')}}

@@ -6,7 +6,7 @@
 #         a[d_model] = sigmoid(rate)
 #         h[d_model] = a*prev(h) + (1 - a)*u
 #
-# plan: h: convolution refused: the filter is not generated yet; a time-invariant recurrence runs by scan and walk
+# plan: h: convolution the filter over the whole length, for fresh sequences
 # plan: h: recurrent one walk over time; enough when batch and channels fill the device
 # plan: h: scan time in P pieces, for long sequences that leave the device idle otherwise
 """Leaky: `Leaky`, `LeakyState`, `leaky_op`, `leaky_reference`. Needs torch; uses triton if it is there."""
@@ -36,9 +36,8 @@ PLAN = {'spec': 'leaky.ssm',
  'ssmc': '0.1.0',
  'h': {'class': 'D',
        'title': 'diagonal, time-invariant',
-       'modes': ('recurrent', 'scan'),
-       'refused': {'convolution': 'the filter is not generated yet; a time-invariant recurrence runs by scan '
-                                  'and walk'},
+       'modes': ('convolution', 'recurrent', 'scan'),
+       'refused': {},
        'stability': ('contractive: proven', 'exponentially stable: assumed', 'bounded: assumed')}}
 OPS = {'leaky_op': {'u': ('token', ('d_model',)),
               'rate': ('parameter', ('d_model',)),
@@ -66,7 +65,7 @@ def leaky_op(u, rate, *, initial_state=None, return_state=False, cu_seqlens=None
     rows = u.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     h = initial_state
     _check("leaky_op", _LEAKY_AXES, (u, rate, h), rows, cu_seqlens)
-    out = _ops.leaky(u, rate, h, cu_seqlens, backend)
+    out = _ops.leaky(u, rate, h, cu_seqlens, return_state, backend)
     result = out[0]
     return (result, out[1]) if return_state else result
 
@@ -415,6 +414,441 @@ def _leaky_eager_backward(g_h, g_last_h, u, rate, h):
         _as(d_rate, inputs[1].dtype),
         _state_gradient(d_h_0, inputs[2]),
     )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Time-invariant recurrences by their filters
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+class _System(NamedTuple):
+    """h_t = a h_(t-1) + sum_j b_j x_j,t, read by r_i = Re sum_s c_i h: everything [channels, S], in the rates' dtype."""
+
+    a: torch.Tensor
+    b: torch.Tensor  # [streams, channels, S]
+    c: torch.Tensor  # [reads, channels, S]
+    late: tuple  # whether a read sees the state before the token
+
+
+class _Gradients(NamedTuple):
+    """The cotangents of a system, of what goes in, and of the initial state."""
+
+    a: torch.Tensor
+    b: torch.Tensor
+    c: torch.Tensor
+    x: torch.Tensor
+    h: torch.Tensor
+
+
+def _plane(value, lead, n_channels):
+    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
+    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
+    return value.reshape(*front, math.prod(channels), math.prod(inner))
+
+
+def _by_channel(values):
+    """Streams, each [rows, T, channels], as [streams, channels, rows, T]."""
+    return torch.stack([v.flatten(2) if v.dim() > 2 else v[..., None] for v in values]).permute(0, 3, 1, 2)
+
+
+def _powers(a, n):
+    """a**0, ..., a**(n - 1) as the first axis; by doubling: few roundings a power, and a = 0 is as good as any."""
+    powers, top = torch.ones_like(a)[None], a
+    while powers.shape[0] < n:
+        powers = torch.cat((powers, powers * top))
+        top = top * top
+    return powers[:n]
+
+
+def _powers_back(d_powers, powers):
+    """The cotangent of a from those of its powers: that of a**k counts k a**(k - 1) times."""
+    k = torch.arange(1, powers.shape[0], device=powers.device, dtype=powers.real.dtype)
+    return (k[:, None, None] * powers[:-1].conj() * d_powers[1:]).sum(0)
+
+
+def _in(value, dtype):
+    """A real or complex table in the dtype of the computation."""
+    return value.to(_complex_of(dtype) if value.is_complex() else dtype)
+
+
+def _re_matmul(x, y):
+    """Re(x @ y), as one product of real matrices."""
+    if not x.is_complex():
+        return x @ y
+    return torch.cat((x.real, -x.imag), -1) @ torch.cat((y.real, y.imag), -2)
+
+
+def _matmul(x, y):
+    """x @ y for real x, as one product of real matrices."""
+    if not y.is_complex():
+        return x @ y
+    re, im = (x @ torch.cat((y.real, y.imag), -1)).tensor_split(2, -1)
+    return torch.complex(re, im)
+
+
+def _response_tables(a, n):
+    """Powers of a whose products are a**l for l < n: a**0 ... a**C, and those of a**C."""
+    C = 1 << ((max(n - 1, 1).bit_length() + 1) // 2)
+    fine = _powers(a, C + 1)
+    return fine, _powers(fine[C], -(-n // C))
+
+
+def _response(a, w, n, dtype):
+    """Re sum_s w a**l for l < n: [..., channels, n] from w [..., channels, S]. No [channels, S, n] is formed."""
+    fine, coarse = _response_tables(a, n)
+    left = (w[..., None, :, :] * coarse).transpose(-3, -2)  # [..., channels, Q, S]
+    right = fine[:-1].permute(1, 2, 0)  # [channels, S, C]
+    return _re_matmul(_in(left, dtype), _in(right, dtype)).flatten(-2)[..., :n]
+
+
+def _response_back(d_K, a, w):
+    """The cotangents of a and w."""
+    n, dtype = d_K.shape[-1], d_K.dtype
+    fine, coarse = _response_tables(a, n)
+    C, Q = fine.shape[0] - 1, coarse.shape[0]
+    d_K = F.pad(d_K, (0, Q * C - n)).unflatten(-1, (Q, C))
+    left, right = (w[..., None, :, :] * coarse).transpose(-3, -2), fine[:-1].permute(1, 0, 2)
+    d_left = _matmul(d_K, _in(right.conj(), dtype)).to(a.dtype)  # [..., channels, Q, S]
+    d_right = _matmul(d_K.transpose(-1, -2), _in(left.conj(), dtype)).to(a.dtype)  # [..., channels, C, S]
+    d_right = d_right.flatten(0, -4).sum(0) if d_right.dim() > 3 else d_right
+    d_left = d_left.transpose(-3, -2)
+    d_coarse = (d_left * w.conj()[..., None, :, :]).flatten(0, -4).sum(0) if w.dim() > 2 else d_left * w.conj()
+    d_top = _powers_back(d_coarse, coarse)
+    d_a = _powers_back(torch.cat((d_right.transpose(0, 1), d_top[None])), fine)
+    return d_a, (d_left * coarse.conj()).sum(-3)
+
+
+def _delayed(K, late):
+    """The filters of reads [reads, ..., n]; that of a late read begins one lag later."""
+    return torch.stack([F.pad(k[..., :-1], (1, 0)) if d else k for k, d in zip(K, late)])
+
+
+def _advanced(K, late):
+    """The adjoint of `_delayed`."""
+    return torch.stack([F.pad(k[..., 1:], (0, 1)) if d else k for k, d in zip(K, late)])
+
+
+# --- convolution: the filters over the whole length, and FFTs -------------------------------------------------------
+
+
+def _fft_length(n):
+    """The smallest length from n on whose transform is fast."""
+    return min(m << max(0, (-(-n // m) - 1).bit_length()) for m in (4, 5, 6, 7)) if n > 4 else 4
+
+
+def _first(system, h):
+    """The weights with which reads see the powers of a that an initial state [rows, channels, S] goes through."""
+    start = torch.stack([torch.ones_like(system.a) if late else system.a for late in system.late])
+    return start[:, None] * system.c[:, None] * h
+
+
+def _convolution_forward(system, x, h, last):
+    """Reads [reads, channels, rows, T] of streams [streams, channels, rows, T], and the last state if it is wanted."""
+    T, dtype = x.shape[-1], x.dtype
+    n = _fft_length(2 * T)
+    K = _delayed(_response(system.a, system.c[:, None] * system.b, T, dtype), system.late)
+    products = torch.einsum("ijcf,jcbf->icbf", torch.fft.rfft(K, n), torch.fft.rfft(x, n))
+    r = torch.fft.irfft(products, n)[..., :T]
+    if h is not None:
+        r = r + _response(system.a, _first(system, h), T, dtype).transpose(1, 2)
+    return r, _last_state(system, x, h) if last else None
+
+
+def _last_state(system, x, h):
+    """a**T h + sum_t a**(T - 1 - t) b x_t."""
+    T, dtype = x.shape[-1], x.dtype
+    fine, coarse = _response_tables(system.a, T)
+    C, Q = fine.shape[0] - 1, coarse.shape[0]
+    x = F.pad(x.flip(-1), (0, Q * C - T)).unflatten(-1, (Q, C))  # x[l] is l tokens old
+    sums = _matmul(x, _in(fine[:-1].permute(1, 0, 2), dtype)[:, None])  # [streams, channels, rows, Q, S]
+    ends = (sums * _in(coarse.transpose(0, 1), dtype)[:, None]).sum(-2)
+    end = (ends * _in(system.b, dtype)[:, :, None]).sum(0).transpose(0, 1)
+    return end if h is None else end + _in(_power(system.a, T), dtype) * h
+
+
+def _power(a, n):
+    """a**n."""
+    out = torch.ones_like(a)
+    while n:
+        out, a, n = out * a if n & 1 else out, a * a, n >> 1
+    return out
+
+
+def _convolution_adjoint(system, x, h, d_r, d_last):
+    """The cotangents of the system's a, b, c, of the streams and of the initial state."""
+    T, dtype, a = x.shape[-1], x.dtype, system.a
+    n, w = _fft_length(2 * T), system.c[:, None] * system.b
+    K = _delayed(_response(a, w, T, dtype), system.late)
+    K_f, x_f, d_f = (torch.fft.rfft(v, n) for v in (K, x, d_r))
+    d_x = torch.fft.irfft(torch.einsum("ijcf,icbf->jcbf", K_f.conj(), d_f), n)[..., :T]
+    d_K = torch.fft.irfft(torch.einsum("icbf,jcbf->ijcf", d_f, x_f.conj()), n)[..., :T]
+    d_a, d_w = _response_back(_advanced(d_K, system.late), a, w)
+    d_b, d_c, d_h = (d_w * system.c.conj()[:, None]).sum(0), (d_w * system.b.conj()).sum(1), None
+    if h is not None:
+        at_first, d_first = _response_back(d_r.transpose(1, 2), a, _first(system, h))
+        start = torch.stack([torch.ones_like(a) if late else a for late in system.late])
+        early = torch.tensor([not late for late in system.late], device=a.device)[:, None, None]
+        d_c = d_c + (d_first * (start[:, None] * h).conj()).sum(1)
+        d_h = (d_first * (start * system.c).conj()[:, None]).sum(0)
+        d_a = d_a + at_first + (early * (d_first * (system.c[:, None] * h).conj()).sum(1)).sum(0)
+    if d_last is not None:  # Re(conj(d_last) h_last) is a filter's output, too
+        weights = (d_last.conj()[:, None] * system.b).transpose(0, 1)  # [streams, rows, channels, S]
+        d_x = d_x + _response(a, weights, T, dtype).transpose(1, 2).flip(-1)
+        at_last, d_weights = _response_back(x.flip(-1).transpose(1, 2), a, weights)
+        d_a, d_b = d_a + at_last, d_b + (d_weights * d_last).sum(1)
+        if h is not None:
+            d_h = d_h + _power(a, T).conj() * d_last
+            d_a = d_a + T * (_power(a, max(T - 1, 0)).conj() * (h.conj() * d_last).sum(0))
+    return d_a, d_b, d_c, d_x, d_h
+
+
+# --- scan: chunks of time as matrix products, the state passed between them -----------------------------------------
+
+
+class _Chunks(NamedTuple):
+    """The matrices of a chunk of C tokens, [channels, ...]; inputs stand stream by stream, outputs read by read."""
+
+    inside: torch.Tensor  # [channels, streams * C, reads * C]: from inputs to outputs
+    enter: torch.Tensor  # [channels, streams * C, S]: from inputs to the state after the chunk
+    leave: torch.Tensor  # [channels, S, reads * C]: from the state before the chunk to outputs
+    powers: torch.Tensor  # [C + 1, channels, S]
+
+
+def _chunk_length(T, S):
+    """Tokens a chunk: a token costs C products inside the chunk, and the passing of states T / C steps."""
+    return max(1, min(T, 1 << max(4, min(7, (2 * S).bit_length() - 1))))
+
+
+def _chunks_of(system, C, dtype):
+    powers = _powers(system.a, C + 1)
+    w = system.c[:, None] * system.b
+    K = _delayed((w[..., None] * powers[:C].permute(1, 2, 0)).real.sum(-2), system.late)  # [reads, streams, channels, C]
+    inside = F.pad(K, (C - 1, 0)).unfold(-1, C, 1).flip(-2)  # [reads, streams, channels, input, output]
+    enter = system.b[:, None] * powers[:C].flip(0)  # [streams, C, channels, S]
+    leave = torch.stack([c * powers[1 - d : C + 1 - d] for c, d in zip(system.c, system.late)])  # [reads, C, channels, S]
+    return _Chunks(
+        _in(inside.permute(2, 1, 3, 0, 4).flatten(3).flatten(1, 2), dtype),
+        _in(enter.flatten(0, 1).transpose(0, 1), dtype),
+        _in(leave.flatten(0, 1).permute(1, 2, 0), dtype),
+        powers,
+    )
+
+
+def _chunks_back(system, powers, d_inside, d_enter, d_leave, d_whole):
+    """The cotangents of the system's a, b and c from those of a chunk's matrices and of a**C."""
+    C, I, J, kind = powers.shape[0] - 1, len(system.c), len(system.b), system.a.dtype
+    d_inside = d_inside.unflatten(2, (I, C)).unflatten(1, (J, C)).permute(3, 1, 0, 2, 4).flip(-2)
+    d_K = F.pad(d_inside, (0, C)).flatten(-2)[..., :-C].unflatten(-1, (C, 2 * C - 1)).sum(-2)[..., C - 1 :]
+    d_K = _advanced(d_K, system.late).to(powers.real.dtype)
+    d_enter = d_enter.transpose(0, 1).unflatten(0, (J, C)).flip(1).to(kind)  # [streams, C, channels, S]
+    d_leave = d_leave.permute(2, 0, 1).unflatten(0, (I, C)).to(kind)  # [reads, C, channels, S]
+    w, conj = system.c[:, None] * system.b, powers.conj()
+    d_w = _matmul(d_K[..., None, :], conj[:C].transpose(0, 1)).squeeze(-2)
+    d_b = (d_w * system.c.conj()[:, None]).sum(0) + (d_enter * conj[:C]).sum(1)
+    d_c = (d_w * system.b.conj()).sum(1)
+    d_powers = F.pad((d_K[..., None] * w.conj()[..., None, :]).sum((0, 1)).transpose(0, 1), (0, 0, 0, 0, 0, 1))
+    d_powers = d_powers + F.pad((d_enter * system.b.conj()[:, None]).sum(0), (0, 0, 0, 0, 0, 1))
+    d_late = []
+    for c, late, d in zip(system.c, system.late, d_leave):
+        d_late.append((d * conj[1 - late : C + 1 - late]).sum(0))
+        d_powers = d_powers + F.pad(d * c.conj(), (0, 0, 0, 0, 1 - late, int(late)))
+    d_powers = torch.cat((d_powers[:-1], d_powers[-1:] + d_whole))
+    return _powers_back(d_powers, powers), d_b, d_c + torch.stack(d_late)
+
+
+def _tiles(x, C):
+    """[n, channels, rows, T] as [channels, rows, chunks, n * C]; the first chunk begins with zeros."""
+    Q = -(-x.shape[-1] // C)
+    return F.pad(x, (Q * C - x.shape[-1], 0)).unflatten(-1, (Q, C)).permute(1, 2, 3, 0, 4).flatten(3)
+
+
+def _untiled(x, n, T):
+    """The adjoint of `_tiles`."""
+    x = x.unflatten(-1, (n, -1)).permute(3, 0, 1, 2, 4).flatten(3)
+    return x[..., x.shape[-1] - T :]
+
+
+def _passed(system, chunks, X, h, m):
+    """The state before each chunk [channels, rows, Q, S] as far as streams made it so by then (before the first: none),
+    and the last state; the first chunk has m tokens."""
+    dtype = X.dtype
+    steps = _matmul(X, chunks.enter[:, None]).unbind(2)
+    whole, state, starts = _in(chunks.powers[-1], dtype)[:, None], torch.zeros_like(steps[0]), []
+    for q, step in enumerate(steps):
+        starts.append(state)
+        if q == 0 and h is not None:
+            state = _in(chunks.powers[m], dtype)[:, None] * h.transpose(0, 1)
+        elif q > 0:
+            state = whole * state
+        state = state + step
+    return torch.stack(starts, 2), state
+
+
+def _first_reads(chunks, n, m):
+    """The part of `leave` that the initial state passes through, [channels, S, reads * m]."""
+    return chunks.leave.unflatten(-1, (n, -1))[..., :m].flatten(-2)
+
+
+def _scan_forward(system, x, h, last):
+    """As `_convolution_forward`, chunk by chunk."""
+    T, dtype, n = x.shape[-1], x.dtype, len(system.late)
+    C = _chunk_length(T, system.a.shape[-1])
+    m = (T - 1) % C + 1
+    chunks, X = _chunks_of(system, C, dtype), _tiles(x, C)
+    H, end = _passed(system, chunks, X, h, m)
+    r = _untiled(X @ chunks.inside[:, None] + _re_matmul(H, chunks.leave[:, None]), n, T)
+    if h is not None:
+        first = _re_matmul(h.transpose(0, 1), _first_reads(chunks, n, m)).unflatten(-1, (n, m)).permute(2, 0, 1, 3)
+        r = r + F.pad(first, (0, T - m))
+    return r, end.transpose(0, 1) if last else None
+
+
+def _scan_adjoint(system, x, h, d_r, d_last):
+    """As `_convolution_adjoint`, chunk by chunk."""
+    T, dtype, J, I = x.shape[-1], x.dtype, len(system.b), len(system.c)
+    C = _chunk_length(T, system.a.shape[-1])
+    m = (T - 1) % C + 1
+    chunks, X, G = _chunks_of(system, C, dtype), _tiles(x, C), _tiles(d_r, C)
+    H, _ = _passed(system, chunks, X, h, m)
+    whole, Q = _in(chunks.powers[-1], dtype)[:, None].conj(), X.shape[2]
+    d_H = _matmul(G, chunks.leave.conj().transpose(-1, -2)[:, None])
+    d_state = torch.zeros_like(H[:, :, 0]) if d_last is None else d_last.transpose(0, 1)
+    d_steps = [d_state]
+    for q in reversed(range(1, Q)):
+        d_state = d_H[:, :, q] + whole * d_state
+        d_steps.append(d_state)
+    D = torch.stack(d_steps[::-1], 2)  # of the state after each chunk
+    d_X = G @ chunks.inside.transpose(-1, -2)[:, None] + _re_matmul(D, chunks.enter.conj().transpose(-1, -2)[:, None])
+    inputs = X.flatten(1, 2).transpose(-1, -2)
+    d_inside = inputs @ G.flatten(1, 2)
+    d_enter = _matmul(inputs, D.flatten(1, 2))
+    d_leave = _matmul(G.flatten(1, 2).transpose(-1, -2), H.conj().flatten(1, 2)).transpose(-1, -2)
+    d_whole = (H[:, :, 1:].conj() * D[:, :, 1:]).sum((1, 2)).to(system.a.dtype)
+    d_h, d_part = None, None
+    if h is not None:
+        part, start = _in(chunks.powers[m], dtype)[:, None], h.transpose(0, 1)
+        g = d_r[..., :m].permute(1, 2, 0, 3).flatten(2)  # [channels, rows, reads * m]
+        d_h = part.conj() * D[:, :, 0] + _matmul(g, _first_reads(chunks, I, m).conj().transpose(-1, -2))
+        d_h = d_h.transpose(0, 1)
+        d_first = _matmul(g.transpose(-1, -2), start.conj()).transpose(-1, -2)
+        d_leave = d_leave + F.pad(d_first.unflatten(-1, (I, m)), (0, C - m)).flatten(-2)
+        d_part = (start.conj() * D[:, :, 0]).sum(1).to(system.a.dtype)
+    d_a, d_b, d_c = _chunks_back(system, chunks.powers, d_inside, d_enter, d_leave, d_whole)
+    if d_part is not None:
+        d_a = d_a + m * _power(system.a, m - 1).conj() * d_part
+    return d_a, d_b, d_c, _untiled(d_X, J, T), d_h
+
+
+# --- the choice -----------------------------------------------------------------------------------------------------
+
+_FORWARD = {"convolution": _convolution_forward, "scan": _scan_forward}
+_ADJOINT = {"convolution": _convolution_adjoint, "scan": _scan_adjoint}
+
+
+def _unless(last, outputs):
+    """The outputs of a walk; without the last state if nobody asked for it."""
+    return outputs if last else (*outputs[:-1], outputs[-1].new_empty(0))
+
+
+def choose_mode(mode, T, S, streams, reads, last=False):
+    """How an op with a filter is evaluated, unless `mode` says it: by the products a token and channel that each way
+    takes. S state values a channel; a transform costs about as much as 3 products a level, and passes over memory."""
+    if mode != "auto":
+        return mode if T > 0 else "recurrent"
+    if T < 16:
+        return "recurrent"
+    C = _chunk_length(T, S)
+    scan = C * streams * reads + 2 * S * (streams + reads)
+    levels = (2 * T).bit_length()
+    convolution = (streams + reads) * (40 + 3 * levels) + 2 * S * streams * last
+    return "scan" if scan <= convolution else "convolution"
+
+
+def _leaky_filtered(u, rate, h, last, mode):
+    """The results and, if `last`, the last states: every token at once, by the filters."""
+    dtype = _compute_dtype(u, rate, h)
+    y_dtype = _stream_dtype(u)
+    rows, T = u.shape[:2]
+    d_model = u.shape[2]
+    rate = _fine(rate)
+    a = torch.sigmoid(rate)  # leaky.ssm:12
+    filter_a = a  # leaky.ssm:14
+    filter_b_0 = 1 - a
+    filter_c_0 = u.new_full((), 1, dtype=dtype)
+    system = _System(
+        _plane(_fine(filter_a), 0, 1),
+        torch.stack((_plane(_fine(filter_b_0), 0, 1),)),
+        torch.stack((_plane(_fine(filter_c_0).expand(d_model), 0, 1),)),
+        (False, ),
+    )
+    u, = (_of(v, dtype) for v in (u,))
+    starts = None if h is None else _plane(h.to(dtype), 1, 1)
+    reads, ends = _FORWARD[mode](system, _by_channel((u,)), starts, last)
+    h_after = reads[0].permute(1, 2, 0).reshape(rows, T, d_model)
+    return (
+        _as(h_after, y_dtype),
+        _own(ends.reshape(rows, d_model)) if last else u.new_empty(0, dtype=dtype),
+    )
+
+
+def _leaky_filtered_backward(g_h, g_last_h, u, rate, h, mode):
+    """The cotangents of the operands and of the initial states."""
+    dtype = _compute_dtype(u, rate, h)
+    inputs = (u, rate, h)
+    rows, T = u.shape[:2]
+    d_model = u.shape[2]
+    rate = _fine(rate)
+    a = torch.sigmoid(rate)  # leaky.ssm:12
+    filter_a = a  # leaky.ssm:14
+    filter_b_0 = 1 - a
+    filter_c_0 = u.new_full((), 1, dtype=dtype)
+    system = _System(
+        _plane(_fine(filter_a), 0, 1),
+        torch.stack((_plane(_fine(filter_b_0), 0, 1),)),
+        torch.stack((_plane(_fine(filter_c_0).expand(d_model), 0, 1),)),
+        (False, ),
+    )
+    a, = _narrow(dtype, a)
+    u, g_h = (_of(v, dtype) for v in (u, g_h))
+    starts = None if h is None else _plane(h.to(dtype), 1, 1)
+    streams = _by_channel((u,))
+    d_h_after_read = g_h  # leaky.ssm:14
+    d_reads = _by_channel((
+        d_h_after_read,
+    ))
+    ends = None if g_last_h is None else _plane(g_last_h.to(dtype), 1, 1)
+    grads = _Gradients(*_ADJOINT[mode](system, streams, starts, d_reads, ends))
+    d_u_filtered = grads.x[0].permute(1, 2, 0).reshape(rows, T, d_model)
+    d_u_leaf = d_u_filtered  # leaky.ssm:10
+    d_weight = grads.a.reshape(d_model)
+    d_filter_a = d_weight.real.to(dtype)
+    d_weight = grads.b[0].reshape(d_model)
+    d_filter_b_0 = d_weight.real.to(dtype)
+    d_a = -d_filter_b_0 + d_filter_a  # leaky.ssm:12
+    d_rate_leaf = d_a * (a * (1 - a))  # leaky.ssm:11
+    d_u = d_u_leaf
+    return (
+        _as(d_u, inputs[0].dtype),
+        _as(d_rate_leaf, inputs[1].dtype),
+        u.new_empty(0) if grads.h is None else _state_gradient(grads.h.reshape(rows, d_model), h),
+    )
+
+
+def _leaky_eager_by_mode(u, rate, h, last):
+    T = u.shape[1]
+    d_model = u.shape[2]
+    mode = choose_mode("auto", T, 1, 1, 1, last)
+    if mode != "recurrent":
+        return _leaky_filtered(u, rate, h, last, mode)
+    return _unless(last, _leaky_eager(u, rate, h))
+
+
+def _leaky_eager_by_mode_backward(g_h, g_last_h, u, rate, h, last):
+    T = u.shape[1]
+    d_model = u.shape[2]
+    mode = choose_mode("auto", T, 1, 1, 1, last)
+    args = (g_h, g_last_h, u, rate, h)
+    return _leaky_eager_backward(*args) if mode == "recurrent" else _leaky_filtered_backward(*args, mode)
 
 
 # ======================================================================================================================
@@ -965,33 +1399,33 @@ def _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens):
 # ======================================================================================================================
 
 
-def _leaky(u, rate, h, cu_seqlens, backend):
+def _leaky(u, rate, h, cu_seqlens, last, backend):
     if _use_triton(backend, u.device, _compute_dtype(u, rate, h)):
-        return _leaky_triton(u, rate, h, cu_seqlens)
-    return _per_segment(_leaky_eager, "tps", "ts", cu_seqlens, u, rate, h)
+        return _leaky_triton(u, rate, h, cu_seqlens, last)
+    return _per_segment(_leaky_eager_by_mode, "tpsn", "ts", cu_seqlens, u, rate, h, last)
 
 
-def _leaky_fake(u, rate, h, cu_seqlens, backend):
+def _leaky_fake(u, rate, h, cu_seqlens, last, backend):
     rows = u.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(u, rate, h)
     d_model = u.shape[2]
     return (
         u.new_empty((*u.shape[:2], d_model), dtype=_stream_dtype(u)),
-        u.new_empty((rows, d_model,), dtype=dtype),
+        u.new_empty((rows, d_model,) if last else 0, dtype=dtype),
     )
 
 
-def _leaky_adjoint(g_h, g_last_h, u, rate, h, cu_seqlens):
+def _leaky_adjoint(g_h, g_last_h, u, rate, h, cu_seqlens, last):
     return _per_segment(
-        _leaky_eager_backward, "tstps", "tps", cu_seqlens,
-        g_h, g_last_h, u, rate, h,
+        _leaky_eager_by_mode_backward, "tstpsn", "tps", cu_seqlens,
+        g_h, g_last_h, u, rate, h, last,
     )
 
 
-def _leaky_backward(g_h, g_last_h, u, rate, h, cu_seqlens, backend):
+def _leaky_backward(g_h, g_last_h, u, rate, h, cu_seqlens, last, backend):
     if _use_triton(backend, u.device, _compute_dtype(u, rate, h)):
         return _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens)
-    return _leaky_adjoint(g_h, g_last_h, u, rate, h, cu_seqlens)
+    return _leaky_adjoint(g_h, g_last_h, u, rate, h, cu_seqlens, last)
 
 
 def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
@@ -1070,7 +1504,7 @@ def _register():
     if not hasattr(ops, "_ssmc_library"):
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
-            lib, "leaky", ("u", "rate", ), ("h", ), "", 1, (True, True, ),
+            lib, "leaky", ("u", "rate", ), ("h", ), ", bool last", 1, (True, True, ),
             _leaky, _leaky_fake, _leaky_backward, _leaky_adjoint,
         )
         ops._ssmc_library = lib  # lives as long as the operators are reachable
@@ -1177,13 +1611,14 @@ class Leaky(nn.Module):
         """
         _check_input("Leaky", "u", u, (self.d_model,), "leaky.ssm")
         h_last, = (None,) * 1 if state is None else state
-        h, h_last = leaky_op(
+        h_both = leaky_op(
             u=u,
             rate=self.rate,
             initial_state=h_last,
-            return_state=True,
+            return_state=return_state,
             cu_seqlens=cu_seqlens,
         )  # leaky.ssm:14
+        h, h_last = h_both if return_state else (h_both, h_last)
         return (h, LeakyState(h_last,)) if return_state else h
 
     def step(self, u, state, *, inplace=False):
