@@ -47,10 +47,12 @@ def classify(recurrence: Recurrence) -> Classified:
             times.update({o.name: Time.TOKEN if o.token else Time.PARAMETER for o in recurrence.operands})
             coefficients = [a for a, _ in match.linear]
             time = max((times[r.name] for a in coefficients for r in refs(a)), default=Time.LITERAL)
-            title = match.title
-            impulse: Filter | str = f"a recurrence of class {match.letter} is not linear"
+            letter, title = match.letter, match.title
+            impulse: Filter | str = f"a recurrence of class {letter} is not linear"
             if match.linear:
-                title += ", varying" if time > Time.PARAMETER else ", time-invariant"
                 impulse = find_filter(recurrence, match.linear, times)
-            return Classified(recurrence, s.name, match.letter, title, match.linear, time, match.reasons, impulse)
+                title += ", varying"
+                if time <= Time.PARAMETER:
+                    letter, title = "LTI", f"LTI {match.title}"
+            return Classified(recurrence, s.name, letter, title, match.linear, time, match.reasons, impulse)
     raise AssertionError("the last structure takes everything")

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from ssmc.ir import build as b
-from ssmc.ir import linear
 from ssmc.ir.expr import Node, Pointwise, Reduce, Ref, const, refs
 from ssmc.ir.filters import Filter, Read
 from ssmc.ir.layer import Time
@@ -68,7 +67,7 @@ class _Search:
                 return [(b.neg(w), s) for w, s in self.terms(x)]
             case Pointwise(fn="mul", args=(x, y)) if self.early(x) or self.early(y):
                 weight, rest = (x, y) if self.early(x) else (y, x)
-                return [(_product(weight, w), s) for w, s in self.terms(rest)]
+                return [(product(weight, w), s) for w, s in self.terms(rest)]
             case Pointwise(fn="div", args=(x, y)) if self.early(y):
                 return [(b.div(w, y), s) for w, s in self.terms(x)]
         if set(node.axes) <= set(self.r.channels):
@@ -83,7 +82,7 @@ class _Search:
             case Pointwise(fn="complex", args=(x, y)):
                 return self.terms(x) + [(b.mul(I, w), s) for w, s in self.terms(y)]
             case Pointwise(fn="mul", args=(x, y)):
-                return [(_product(v, w), _product(s, t)) for v, s in self.terms(x) for w, t in self.terms(y)]
+                return [(product(v, w), product(s, t)) for v, s in self.terms(x) for w, t in self.terms(y)]
             case Pointwise(fn="div", args=(x, y)) if set(y.axes) <= set(self.r.channels):
                 return [(w, b.div(s, y)) for w, s in self.terms(x)]
         along = ", ".join(f"`{a}`" for a in node.axes if a not in self.r.channels)
@@ -129,7 +128,7 @@ class _Search:
             case Pointwise(fn="mul", args=(x, y)) if self.early(x) or self.early(y):
                 weight, rest = (x, y) if self.early(x) else (y, x)
                 p, q = self.functional(rest, read)
-                return _product(weight, p), _product(weight, q)
+                return product(weight, p), product(weight, q)
             case Pointwise(fn="div", args=(x, y)) if self.early(y):
                 p, q = self.functional(x, read)
                 return b.div(p, y), q if q is b.ZERO else b.div(q, y)
@@ -147,7 +146,8 @@ class _Search:
         raise NoFilter(f"`{read}` is not linear in the state")
 
 
-def _product(x: Node, y: Node) -> Node:
+def product(x: Node, y: Node) -> Node:
+    """x*y, where a factor of one or zero is not written."""
     return y if x is b.ONE else x if y is b.ONE else b.ZERO if b.ZERO in (x, y) else b.mul(x, y)
 
 
@@ -164,9 +164,3 @@ def real_weights(read: Read, state: str) -> tuple[Node, ...]:
     if read.dtype != "complex":
         return (total,)
     return total, b.neg(b.mul(I, p if q is b.ZERO else b.sub(p, _conj(q))))
-
-
-def closed_form(found: Filter, state: str) -> list[tuple[Node, Node]]:
-    """(gamma*beta, a) for every pair of a read's part and a stream."""
-    pairs = [(g, w) for read in found.reads for g in real_weights(read, state) for w, _ in found.inputs]
-    return [(linear.total([_product(g, w)]), found.coefficient) for g, w in pairs]

@@ -49,6 +49,7 @@ class OperatorOp:
     documented: tuple[str, ...]
     filtered: bool
     last: str
+    d_state: str
 
 
 def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
@@ -127,6 +128,7 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
         documented=tuple(documented),
         filtered=has_filter,
         last=", last" * has_filter,
+        d_state=names(f"g_last:{r.carried[0].of}"),
     )
 
 

@@ -40,7 +40,11 @@ def write_text(name: str, text: str) -> bool:
     if name == STANDARD:
         sys.stdout.write(text)
         return True
-    data = text.encode("utf-8")
+    return write_bytes(name, text.encode("utf-8"))
+
+
+def write_bytes(name: str, data: bytes) -> bool:
+    """Put bytes into a file, whole or not at all. False if the file had them already."""
     try:
         path = Path(os.path.realpath(name))
         if path.is_dir():

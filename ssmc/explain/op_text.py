@@ -46,6 +46,15 @@ def _class(r: dict[str, Any]) -> Iterator[str]:
         yield f"  selective: the coefficient depends on the token, through {', '.join(k['through'])}"
     else:
         yield "  time-invariant: the coefficient is the same at every token"
+    if r["filter"] is not None:
+        yield from _filter(r["filter"])
+
+
+def _filter(f: dict[str, Any]) -> Iterator[str]:
+    yield "Filter in closed form, for lags l = 0, 1, ..."
+    yield from (f"  {line}" for line in f["closed_form"])
+    poles = f["poles"] if f["log_poles"] is None else f"exp({f['log_poles']})"
+    yield f"  poles {poles}; where they may lie stands under Stability"
 
 
 def _op(r: dict[str, Any]) -> Iterator[str]:

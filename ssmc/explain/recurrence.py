@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ssmc.analysis.stability import Verdict
 from ssmc.explain.adjoint import adjoint_lines
 from ssmc.explain.counts import Sizes, Value
+from ssmc.explain.filters import filter_of
 from ssmc.explain.work import Work, lets_work
 from ssmc.ir.classified import Classified
 from ssmc.ir.equations import equation, typed
@@ -50,6 +52,7 @@ def recurrence(
         },
         "class": {"letter": c.letter, "title": c.title, "reasons": list(c.reasons)},
         "coefficient": _coefficient(c),
+        "filter": filter_of(c, p),
         "operands": [_operand(o, c, partition) for o in r.operands],
         "results": [{"name": n, "axes": list(r.definitions[n].axes), "why": _why(c, n)} for n in r.results],
         "channels": list(r.channels),
@@ -138,7 +141,7 @@ def _modes(
     planned: Planned, sizes: Sizes, args: Mapping[str, Value], call: tuple[int, int | None]
 ) -> list[dict[str, Any]]:
     c = planned.classified
-    job = _job(planned, sizes, args, call[0], call[1] or 1)
+    job = job_of(planned, sizes, args, call[0], call[1] or 1)
     out = []
     for mode, choice in zip(modes(), planned.modes, strict=True):
         cost = mode.cost(c)
@@ -155,14 +158,16 @@ def _modes(
     return out
 
 
-def _job(planned: Planned, sizes: Sizes, args: Mapping[str, Value], rows: int, length: int) -> Job | None:
-    total = 0
-    for k in planned.classified.recurrence.carried:
+def job_of(planned: Planned, sizes: Sizes, args: Mapping[str, Value], rows: int, length: int) -> Job | None:
+    """A call as the modes' estimates see it; None where a size is not known."""
+    total, r = 0, planned.classified.recurrence
+    channels = sizes.value(sizes.axes(r.channels), args)
+    for k in r.carried:
         numbers = sizes.value(sizes.axes(k.axes), args)
         if numbers is None:
             return None
         total += numbers * (2 if k.dtype == "complex" else 1)
-    return Job(length, rows, total)
+    return None if channels is None else Job(length, rows, total, channels)
 
 
 def _crossover(
@@ -172,12 +177,12 @@ def _crossover(
     c, (rows, length) = planned.classified, call
     allowed = {m.name for m in planned.modes if m.allowed}
     ways = [m for m in modes() if m.name in allowed]
-    job = _job(planned, sizes, args, rows, 1)
+    job = job_of(planned, sizes, args, rows, 1)
     if job is None or not ways:
         return None
 
     def best(n: int) -> str:
-        return min(ways, key=lambda m: (m.seconds(c, Job(n, rows, job.numbers)), m.name)).name
+        return min(ways, key=lambda m: (m.seconds(c, replace(job, length=n)), m.name)).name
 
     ranges: list[dict[str, Any]] = []
     for n in (2**i for i in range(LONGEST + 1)):

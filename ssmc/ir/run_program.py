@@ -67,32 +67,32 @@ def run_program(
     early: Bound = {}
     streams: dict[str, tuple[tuple[str, ...], Array]] = {}
     for leaf in p.leaves:
-        o, x = leaf.operand, _part(np.asarray(operands[leaf.operand.name]), leaf.part)
+        o, x = leaf.operand, part_of(np.asarray(operands[leaf.operand.name]), leaf.part)
         if o.token:
             x = x[:, ::-1] if r.reverse else x
             streams[leaf.name] = o.atoms, x.reshape(*x.shape[:2], *scale.dims(o.atoms))
         else:
             early[leaf.name] = o.atoms, x.reshape(scale.dims(o.atoms))
-    _assign(p.hoisted, early, {}, scale)
+    assign(p.hoisted, early, {}, scale)
     before: Bound = {}
     for f in p.fields:
         state = _start(p, f.of, operands, initial, scale)
-        before[f.name] = f.atoms, _part(state, f.part).reshape(scale.batch, *scale.dims(f.atoms))
+        before[f.name] = f.atoms, part_of(state, f.part).reshape(scale.batch, *scale.dims(f.atoms))
     tokens, befores = [], []
     for t in range(scale.time):
         now = {**early, **{n: (atoms, x[:, t]) for n, (atoms, x) in streams.items()}}
         for section in (p.prologue, p.update, p.epilogue):
-            _assign(section, now, before, scale)
+            assign(section, now, before, scale)
         tokens.append(now)
         befores.append(before)
         before = {f.name: (f.atoms, scale.on(now[f.name], f.atoms)) for f in p.fields}
     results = {}
     for res in p.results:
-        parts = [_stack([scale.on(now[n], res.atoms) for now in tokens], scale, res.atoms) for n in res.parts]
-        x = _whole(parts)[:, ::-1] if r.reverse else _whole(parts)
+        parts = [stack([scale.on(now[n], res.atoms) for now in tokens], scale, res.atoms) for n in res.parts]
+        x = whole_of(parts)[:, ::-1] if r.reverse else whole_of(parts)
         results[res.name] = x.reshape(scale.batch, scale.time, *scale.dims(res.axes))
     last = {
-        c.of: _whole([before[f.name][1] for f in p.fields if f.of == c.of]).reshape(scale.batch, *scale.dims(c.axes))
+        c.of: whole_of([before[f.name][1] for f in p.fields if f.of == c.of]).reshape(scale.batch, *scale.dims(c.axes))
         for c in r.carried
     }
     return Run(results, last, scale, early, tuple(tokens), tuple(befores))
@@ -109,9 +109,9 @@ def run_adjoint(
         g = np.asarray(d_results[res.name]).reshape(scale.batch, scale.time, *scale.dims(res.atoms))
         parts = [("",), ("re", "im")][len(res.parts) - 1]
         for n, part in zip(res.parts, parts, strict=True):
-            seeds[f"g:{n}"] = res.atoms, _part(g[:, ::-1] if r.reverse else g, part)
+            seeds[f"g:{n}"] = res.atoms, part_of(g[:, ::-1] if r.reverse else g, part)
     carry = {
-        f.name: _part(np.asarray(d_last[f.of]), f.part).reshape(scale.batch, *scale.dims(f.atoms)) for f in p.fields
+        f.name: part_of(np.asarray(d_last[f.of]), f.part).reshape(scale.batch, *scale.dims(f.atoms)) for f in p.fields
     }
     sums: dict[str, Array | float] = dict.fromkeys(adjoint.accumulated, 0.0)
     atoms = {let.name: let.node.axes for let in adjoint.prologue}
@@ -120,19 +120,19 @@ def run_adjoint(
     for t in reversed(range(scale.time)):
         now, before = dict(run.tokens[t]), run.before[t]
         now |= {n: (axes, g[:, t]) for n, (axes, g) in seeds.items()}
-        _assign(adjoint.epilogue, now, before, scale)
+        assign(adjoint.epilogue, now, before, scale)
         for f in p.fields:
             wanted = carry[f.name]
             if f.name in adjoint.reads:
                 wanted = wanted + scale.on(now[adjoint.reads[f.name]], f.atoms)
             now[f"d:{f.name}"] = f.atoms, wanted
-        _assign(adjoint.update, now, before, scale)
+        assign(adjoint.update, now, before, scale)
         for f in p.fields:
             carry[f.name] = np.zeros_like(carry[f.name])
             for names in (adjoint.carries, adjoint.reads_before):
                 if f.name in names:
                     carry[f.name] = carry[f.name] + scale.on(now[names[f.name]], f.atoms)
-        _assign(adjoint.prologue, now, before, scale)
+        assign(adjoint.prologue, now, before, scale)
         for name in adjoint.accumulated:
             sums[name] = sums[name] + scale.on(now[name], atoms[name]).sum(0)
         for leaf in streaming:
@@ -140,7 +140,7 @@ def run_adjoint(
     early = dict(run.early)
     for name in adjoint.accumulated:
         early[name] = atoms[name], np.broadcast_to(sums[name], scale.dims(atoms[name]))
-    _assign(adjoint.hoisted, early, {}, scale)
+    assign(adjoint.hoisted, early, {}, scale)
     operands: dict[str, Array] = {}
     for o in r.operands:
         leaves = [leaf for leaf in p.leaves if leaf.operand.name == o.name]
@@ -150,7 +150,7 @@ def run_adjoint(
             if leaf.name not in adjoint.gradients:
                 continue
             if o.token:
-                g = _stack(streams[leaf.name][::-1], scale, o.atoms)
+                g = stack(streams[leaf.name][::-1], scale, o.atoms)
                 g = g[:, ::-1] if r.reverse else g
             else:
                 g = np.broadcast_to(
@@ -160,7 +160,7 @@ def run_adjoint(
             total = total + g.reshape(total.shape) * (1j if leaf.part == "im" else 1)
         operands[o.name] = total
     states = {
-        c.of: _whole([carry[f.name] for f in p.fields if f.of == c.of]).reshape(scale.batch, *scale.dims(c.axes))
+        c.of: whole_of([carry[f.name] for f in p.fields if f.of == c.of]).reshape(scale.batch, *scale.dims(c.axes))
         for c in r.carried
     }
     return operands, states
@@ -169,7 +169,7 @@ def run_adjoint(
 # --- pieces -----------------------------------------------------------------------------------------------------------
 
 
-def _assign(lets: Iterable[Let], now: Bound, before: Bound, scale: Scale) -> None:
+def assign(lets: Iterable[Let], now: Bound, before: Bound, scale: Scale) -> None:
     """Bind each name in order; an offset reference reads a field before the token."""
 
     def read(r: Ref) -> Array:
@@ -199,15 +199,17 @@ def _start(
     return np.broadcast_to(align(x, c.init.axes, c.atoms), shape)
 
 
-def _part(x: Array, part: str) -> Array:
+def part_of(x: Array, part: str) -> Array:
+    """A part of a complex value."""
     out: Array = {"re": np.real, "im": np.imag, "": lambda v: v}[part](x)
     return out
 
 
-def _whole(parts: list[Array]) -> Array:
+def whole_of(parts: list[Array]) -> Array:
     """A real value, or a complex one from its two parts."""
     return parts[0] if len(parts) == 1 else parts[0] + 1j * parts[1]
 
 
-def _stack(rows: list[Array], scale: Scale, axes: tuple[str, ...]) -> Array:
+def stack(rows: list[Array], scale: Scale, axes: tuple[str, ...]) -> Array:
+    """Values of tokens as one array `[batch, time, axes]`."""
     return np.stack(rows, axis=1) if rows else np.zeros((scale.batch, 0, *scale.dims(axes)))

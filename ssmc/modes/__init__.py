@@ -28,24 +28,26 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One call as an estimate sees it: its length, sequences, and numbers of state a sequence; and the device: how many
-    numbers it works on at a time, one step of a chain of dependent operations, and a further kernel (seconds). The
-    defaults are an H100's: 132 multiprocessors of 1024 numbers, 50 ns to load, multiply and add, 5 us a kernel."""
+    """One call as an estimate sees it: its length, sequences, and numbers of state and channels of a sequence; and the
+    device: how many numbers it works on at a time, one step of a chain of dependent operations, the share of a further
+    number in a full device, and a further kernel (seconds). The defaults are measured on an H200 (`bench/results`)."""
 
     length: int
     rows: int
     numbers: int
+    channels: int
     lanes: int = 132 * 1024
     step: float = 50e-9
+    number: float = 1.1e-12
     launch: float = 5e-6
 
     def pieces(self) -> int:
         """Into how many pieces time is cut so that all of them fill the device; pieces have 64 tokens or more."""
         return max(1, min(self.lanes // max(1, self.rows * self.numbers), self.length // 64))
 
-    def waves(self, pieces: int = 1) -> int:
-        """How often the device is filled."""
-        return -(-self.rows * self.numbers * pieces // self.lanes)
+    def walk(self, pieces: int = 1) -> float:
+        """One walk over time in that many pieces: bound by the chain of steps, or by the numbers."""
+        return max(self.length / pieces * self.step, self.length * self.rows * self.numbers * self.number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ def cost(c: Classified) -> Cost:
 
 def seconds(c: Classified, job: Job) -> float:
     """A step a token, for every filling of the device."""
-    return job.launch + job.length * job.step * job.waves()
+    return job.launch + job.walk()
 
 
 MODE = Mode("recurrent", refuse, cost, "one walk over time; enough when batch and channels fill the device", seconds)

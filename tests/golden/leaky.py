@@ -2,7 +2,7 @@
 #     ssmc compile leaky.ssm -o leaky_layer.py
 #
 # layer Leaky
-#     h: class D (diagonal, time-invariant)
+#     h: class LTI (LTI diagonal)
 #         a[d_model] = sigmoid(rate)
 #         h[d_model] = a*prev(h) + (1 - a)*u
 #
@@ -14,8 +14,9 @@
 import math
 import os
 import warnings
+from collections.abc import Callable
 from contextlib import nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import torch
@@ -34,8 +35,8 @@ NAMESPACE = "ssmc_5b7ab0677388"
 PLAN = {'spec': 'leaky.ssm',
  'sha256': '6409ec391cf73022b3710fe682461960a346fe152ac2fc9a15f8e21784845d11',
  'ssmc': '0.1.0',
- 'h': {'class': 'D',
-       'title': 'diagonal, time-invariant',
+ 'h': {'class': 'LTI',
+       'title': 'LTI diagonal',
        'modes': ('convolution', 'recurrent', 'scan'),
        'refused': {},
        'stability': ('contractive: proven', 'exponentially stable: assumed', 'bounded: assumed')}}
@@ -52,7 +53,7 @@ KERNELS = True
 
 
 def leaky_op(u, rate, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto"):
-    """The recurrence of leaky.ssm with what is fused around it: diagonal, time-invariant.
+    """The recurrence of leaky.ssm with what is fused around it: LTI diagonal.
 
         a[d_model] = sigmoid(rate)
         h[d_model] = a*prev(h) + (1 - a)*u
@@ -542,15 +543,15 @@ def _first(system, h):
     return start[:, None] * system.c[:, None] * h
 
 
-def _convolution_forward(system, x, h, last):
+def _convolution_forward(system, x, h, last, response=_response):
     """Reads [reads, channels, rows, T] of streams [streams, channels, rows, T], and the last state if it is wanted."""
     T, dtype = x.shape[-1], x.dtype
     n = _fft_length(2 * T)
-    K = _delayed(_response(system.a, system.c[:, None] * system.b, T, dtype), system.late)
+    K = _delayed(response(system.a, system.c[:, None] * system.b, T, dtype), system.late)
     products = torch.einsum("ijcf,jcbf->icbf", torch.fft.rfft(K, n), torch.fft.rfft(x, n))
     r = torch.fft.irfft(products, n)[..., :T]
     if h is not None:
-        r = r + _response(system.a, _first(system, h), T, dtype).transpose(1, 2)
+        r = r + response(system.a, _first(system, h), T, dtype).transpose(1, 2)
     return r, _last_state(system, x, h) if last else None
 
 
@@ -574,18 +575,18 @@ def _power(a, n):
     return out
 
 
-def _convolution_adjoint(system, x, h, d_r, d_last):
+def _convolution_adjoint(system, x, h, d_r, d_last, response=_response, response_back=_response_back):
     """The cotangents of the system's a, b, c, of the streams and of the initial state."""
     T, dtype, a = x.shape[-1], x.dtype, system.a
     n, w = _fft_length(2 * T), system.c[:, None] * system.b
-    K = _delayed(_response(a, w, T, dtype), system.late)
+    K = _delayed(response(a, w, T, dtype), system.late)
     K_f, x_f, d_f = (torch.fft.rfft(v, n) for v in (K, x, d_r))
     d_x = torch.fft.irfft(torch.einsum("ijcf,icbf->jcbf", K_f.conj(), d_f), n)[..., :T]
     d_K = torch.fft.irfft(torch.einsum("icbf,jcbf->ijcf", d_f, x_f.conj()), n)[..., :T]
-    d_a, d_w = _response_back(_advanced(d_K, system.late), a, w)
+    d_a, d_w = response_back(_advanced(d_K, system.late), a, w)
     d_b, d_c, d_h = (d_w * system.c.conj()[:, None]).sum(0), (d_w * system.b.conj()).sum(1), None
     if h is not None:
-        at_first, d_first = _response_back(d_r.transpose(1, 2), a, _first(system, h))
+        at_first, d_first = response_back(d_r.transpose(1, 2), a, _first(system, h))
         start = torch.stack([torch.ones_like(a) if late else a for late in system.late])
         early = torch.tensor([not late for late in system.late], device=a.device)[:, None, None]
         d_c = d_c + (d_first * (start[:, None] * h).conj()).sum(1)
@@ -593,8 +594,8 @@ def _convolution_adjoint(system, x, h, d_r, d_last):
         d_a = d_a + at_first + (early * (d_first * (system.c[:, None] * h).conj()).sum(1)).sum(0)
     if d_last is not None:  # Re(conj(d_last) h_last) is a filter's output, too
         weights = (d_last.conj()[:, None] * system.b).transpose(0, 1)  # [streams, rows, channels, S]
-        d_x = d_x + _response(a, weights, T, dtype).transpose(1, 2).flip(-1)
-        at_last, d_weights = _response_back(x.flip(-1).transpose(1, 2), a, weights)
+        d_x = d_x + response(a, weights, T, dtype).transpose(1, 2).flip(-1)
+        at_last, d_weights = response_back(x.flip(-1).transpose(1, 2), a, weights)
         d_a, d_b = d_a + at_last, d_b + (d_weights * d_last).sum(1)
         if h is not None:
             d_h = d_h + _power(a, T).conj() * d_last
@@ -616,7 +617,7 @@ class _Chunks(NamedTuple):
 
 def _chunk_length(T, S):
     """Tokens a chunk: a token costs C products inside the chunk, and the passing of states T / C steps."""
-    return max(1, min(T, 1 << max(4, min(7, (2 * S).bit_length() - 1))))
+    return max(1, min(T, 1 << max(4, min(6, (2 * S).bit_length() - 1))))
 
 
 def _chunks_of(system, C, dtype):
@@ -741,8 +742,18 @@ def _scan_adjoint(system, x, h, d_r, d_last):
 
 # --- the choice -----------------------------------------------------------------------------------------------------
 
-_FORWARD = {"convolution": _convolution_forward, "scan": _scan_forward}
-_ADJOINT = {"convolution": _convolution_adjoint, "scan": _scan_adjoint}
+
+class _Filters(NamedTuple):
+    """One way to evaluate filters."""
+
+    forward: Callable
+    adjoint: Callable
+
+
+_FILTERS = {
+    "convolution": _Filters(_convolution_forward, _convolution_adjoint),
+    "scan": _Filters(_scan_forward, _scan_adjoint),
+}
 
 
 def _unless(last, outputs):
@@ -750,21 +761,19 @@ def _unless(last, outputs):
     return outputs if last else (*outputs[:-1], outputs[-1].new_empty(0))
 
 
-def choose_mode(mode, T, S, streams, reads, last=False):
-    """How an op with a filter is evaluated, unless `mode` says it: by the products a token and channel that each way
-    takes. S state values a channel; a transform costs about as much as 3 products a level, and passes over memory."""
+def choose_mode(mode, rows, T, channels, S, streams, reads):
+    """How torch operations evaluate an op with a filter, unless `mode` says it: the least of three estimates in
+    microseconds on one core. A channel has S state values; a walk pays for every token, the others for their tables."""
     if mode != "auto":
         return mode if T > 0 else "recurrent"
-    if T < 16:
-        return "recurrent"
-    C = _chunk_length(T, S)
-    scan = C * streams * reads + 2 * S * (streams + reads)
-    levels = (2 * T).bit_length()
-    convolution = (streams + reads) * (40 + 3 * levels) + 2 * S * streams * last
-    return "scan" if scan <= convolution else "convolution"
+    n, C, both = rows * channels, _chunk_length(T, S), (streams + reads) / 2
+    recurrent = T * (3 + 5e-3 * n * S)
+    scan = 600 + 0.06 * channels * S * C + n * T * (1e-2 * both + 5e-4 * C * streams * reads + 9e-4 * S * both)
+    convolution = 500 + 4e-3 * channels * S * T**0.5 + n * T * (2e-2 * both + 4e-4 * S * streams * reads)
+    return min((recurrent, "recurrent"), (scan, "scan"), (convolution, "convolution"))[1]
 
 
-def _leaky_filtered(u, rate, h, last, mode):
+def _leaky_filtered(u, rate, h, last, filters):
     """The results and, if `last`, the last states: every token at once, by the filters."""
     dtype = _compute_dtype(u, rate, h)
     y_dtype = _stream_dtype(u)
@@ -783,7 +792,7 @@ def _leaky_filtered(u, rate, h, last, mode):
     )
     u, = (_of(v, dtype) for v in (u,))
     starts = None if h is None else _plane(h.to(dtype), 1, 1)
-    reads, ends = _FORWARD[mode](system, _by_channel((u,)), starts, last)
+    reads, ends = filters.forward(system, _by_channel((u,)), starts, last)
     h_after = reads[0].permute(1, 2, 0).reshape(rows, T, d_model)
     return (
         _as(h_after, y_dtype),
@@ -791,7 +800,7 @@ def _leaky_filtered(u, rate, h, last, mode):
     )
 
 
-def _leaky_filtered_backward(g_h, g_last_h, u, rate, h, mode):
+def _leaky_filtered_backward(g_h, g_last_h, u, rate, h, filters):
     """The cotangents of the operands and of the initial states."""
     dtype = _compute_dtype(u, rate, h)
     inputs = (u, rate, h)
@@ -817,7 +826,7 @@ def _leaky_filtered_backward(g_h, g_last_h, u, rate, h, mode):
         d_h_after_read,
     ))
     ends = None if g_last_h is None else _plane(g_last_h.to(dtype), 1, 1)
-    grads = _Gradients(*_ADJOINT[mode](system, streams, starts, d_reads, ends))
+    grads = _Gradients(*filters.adjoint(system, streams, starts, d_reads, ends))
     d_u_filtered = grads.x[0].permute(1, 2, 0).reshape(rows, T, d_model)
     d_u_leaf = d_u_filtered  # leaky.ssm:10
     d_weight = grads.a.reshape(d_model)
@@ -835,20 +844,20 @@ def _leaky_filtered_backward(g_h, g_last_h, u, rate, h, mode):
 
 
 def _leaky_eager_by_mode(u, rate, h, last):
-    T = u.shape[1]
+    rows, T = u.shape[:2]
     d_model = u.shape[2]
-    mode = choose_mode("auto", T, 1, 1, 1, last)
+    mode = choose_mode("auto", rows, T, d_model, 1, 1, 1)
     if mode != "recurrent":
-        return _leaky_filtered(u, rate, h, last, mode)
+        return _leaky_filtered(u, rate, h, last, _FILTERS[mode])
     return _unless(last, _leaky_eager(u, rate, h))
 
 
 def _leaky_eager_by_mode_backward(g_h, g_last_h, u, rate, h, last):
-    T = u.shape[1]
+    rows, T = u.shape[:2]
     d_model = u.shape[2]
-    mode = choose_mode("auto", T, 1, 1, 1, last)
+    mode = choose_mode("auto", rows, T, d_model, 1, 1, 1)
     args = (g_h, g_last_h, u, rate, h)
-    return _leaky_eager_backward(*args) if mode == "recurrent" else _leaky_filtered_backward(*args, mode)
+    return _leaky_eager_backward(*args) if mode == "recurrent" else _leaky_filtered_backward(*args, _FILTERS[mode])
 
 
 # ======================================================================================================================
@@ -923,6 +932,227 @@ if triton is not None:
             m = (p < n)[:, None] & m_m[None, :]
             b_sum += tl.sum(tl.load(parts + p[:, None] * M + o_m[None, :], mask=m, other=0.0), 0)
         tl.store(out + o_m, b_sum, mask=m_m)
+
+    @triton.jit
+    def tl_power(zr, zi, k):
+        """exp(k (zr + i zi)), with k z in float64 and the phase reduced there, before it is rounded."""
+        turns = zi * k * 0.6366197723675814
+        whole = tl.floor(turns + 0.5)
+        x = ((turns - whole) * 1.5707963267948966).to(tl.float32)  # at most pi / 4
+        q = (whole - 4.0 * tl.floor(whole * 0.25)).to(tl.int32)
+        y = x * x
+        sine = x + x * y * (-1 / 6 + y * (8.3333333e-3 + y * (-1.984127e-4 + y * 2.7557e-6)))
+        cosine = 1.0 + y * (-0.5 + y * (4.1666667e-2 + y * (-1.3888889e-3 + y * 2.48016e-5)))
+        scale = tl.exp((zr * k).to(tl.float32))
+        re, im = tl.where((q & 1) == 0, cosine, sine), tl.where((q & 1) == 0, sine, cosine)
+        return scale * tl.where((q == 1) | (q == 2), -re, re), scale * tl.where(q >= 2, -im, im)
+
+    @triton.jit
+    def tl_combine(ar, ai, hr, hi, br, bi, gr, gi):
+        """First h -> a h + ..., then b: the product of the coefficients, and the later state."""
+        return br * ar - bi * ai, br * ai + bi * ar, br * hr - bi * hi + gr, br * hi + bi * hr + gi
+
+    @triton.jit
+    def tl_rates(z, i_c, o_s, S):
+        """log a of a channel; of a state that is not there, a = 0."""
+        zr = tl.load(z + (i_c * S + o_s) * 2, mask=o_s < S, other=-1e4)
+        return zr, tl.load(z + (i_c * S + o_s) * 2 + 1, mask=o_s < S, other=0.0)
+
+    @triton.jit
+    def tl_weights(w, i, o_s, S):
+        """A weight's parts."""
+        re = tl.load(w + (i * S + o_s) * 2, mask=o_s < S, other=0.0)
+        return re, tl.load(w + (i * S + o_s) * 2 + 1, mask=o_s < S, other=0.0)
+
+    @triton.jit(do_not_specialize=["n"])
+    def _response_kernel(z, w, K, n, H, S: tl.constexpr, BS: tl.constexpr, BQ: tl.constexpr, BR: tl.constexpr):
+        """K[l] = Re sum_s w a**l: BQ * BR lags a program, as a product of two tables of powers."""
+        i_t, i_n = tl.program_id(0), tl.program_id(1).to(tl.int64)
+        o_q, o_r = (i_t * BQ + tl.arange(0, BQ)) * BR, tl.arange(0, BR)
+        b_K = tl.zeros([BQ, BR], tl.float32)
+        for i_s in range(0, S, BS):
+            o_s = i_s + tl.arange(0, BS)
+            zr, zi = tl_rates(z, i_n % H, o_s, S)
+            wr, wi = tl_weights(w, i_n, o_s, S)
+            qr, qi = tl_power(zr[None, :], zi[None, :], o_q[:, None].to(tl.float64))
+            fr, fi = tl_power(zr[:, None], zi[:, None], o_r[None, :].to(tl.float64))
+            b_K += tl.dot(wr[None, :] * qr - wi[None, :] * qi, fr, input_precision="tf32x3")
+            b_K -= tl.dot(wr[None, :] * qi + wi[None, :] * qr, fi, input_precision="tf32x3")
+        o_l = o_q[:, None] + o_r[None, :]
+        tl.store(K + i_n * n + o_l, b_K, mask=o_l < n)
+
+    @triton.jit(do_not_specialize=["n"])
+    def _response_back_kernel(z, w, d_K, d_a, d_w, n, H, S: tl.constexpr, BS: tl.constexpr, BQ: tl.constexpr, BR: tl.constexpr):
+        """d_w = sum_l d_K[l] conj(a**l), d_a = conj(w) sum_l l d_K[l] conj(a**(l - 1)); BS states a program."""
+        i_s, i_n = tl.program_id(0), tl.program_id(1).to(tl.int64)
+        o_s = i_s * BS + tl.arange(0, BS)
+        zr, zi = tl_rates(z, i_n % H, o_s, S)
+        o_r = tl.arange(0, BR)
+        fr, fi = tl_power(zr[None, :], zi[None, :], o_r[:, None].to(tl.float64))
+        b_wr, b_wi = tl.zeros([BQ, BS], tl.float32), tl.zeros([BQ, BS], tl.float32)
+        b_ar, b_ai = tl.zeros([BQ, BS], tl.float32), tl.zeros([BQ, BS], tl.float32)
+        for i_t in range(0, n, BQ * BR):
+            o_q = i_t + tl.arange(0, BQ) * BR
+            o_l = o_q[:, None] + o_r[None, :]
+            qr, qi = tl_power(zr[None, :], zi[None, :], o_q[:, None].to(tl.float64))
+            b_d = tl.load(d_K + i_n * n + o_l, mask=o_l < n, other=0.0)
+            ur, ui = tl.dot(b_d, fr, input_precision="tf32x3"), -tl.dot(b_d, fi, input_precision="tf32x3")
+            b_wr += ur * qr + ui * qi
+            b_wi += ui * qr - ur * qi
+            b_d = tl.load(d_K + i_n * n + o_l + 1, mask=o_l + 1 < n, other=0.0) * (o_l + 1).to(tl.float32)
+            ur, ui = tl.dot(b_d, fr, input_precision="tf32x3"), -tl.dot(b_d, fi, input_precision="tf32x3")
+            b_ar += ur * qr + ui * qi
+            b_ai += ui * qr - ur * qi
+        b_w_re, b_w_im, b_a_re, b_a_im = tl.sum(b_wr, 0), tl.sum(b_wi, 0), tl.sum(b_ar, 0), tl.sum(b_ai, 0)
+        wr, wi = tl_weights(w, i_n, o_s, S)
+        p = (i_n * S + o_s) * 2
+        tl.store(d_w + p, b_w_re, mask=o_s < S)
+        tl.store(d_w + p + 1, b_w_im, mask=o_s < S)
+        tl.store(d_a + p, wr * b_a_re + wi * b_a_im, mask=o_s < S)
+        tl.store(d_a + p + 1, wr * b_a_im - wi * b_a_re, mask=o_s < S)
+
+    @triton.jit(do_not_specialize=["T", "n_rows", "n_tiles", "pad"])
+    def _chunks_kernel(
+        x, r, z, b, c, K, entered, kept, last, T, pad, n_rows, n_groups, n_tiles, H, s_xc, s_xb, s_xt,
+        S: tl.constexpr, BS: tl.constexpr, C: tl.constexpr, R: tl.constexpr, LATE: tl.constexpr,
+    ):
+        """Reads of a channel's rows, R chunks of C tokens at a time; the first chunk begins with `pad` zeros. The state
+        before chunk q comes from the tokens before it, so tokens are loaded twice, a chunk apart."""
+        i_c, i_g = tl.program_id(0).to(tl.int64) // n_groups, tl.program_id(0) % n_groups
+        o_s, o_t, o_q = tl.arange(0, BS), tl.arange(0, C), tl.arange(0, R)
+        zr, zi = tl_rates(z, i_c, o_s, S)
+        br, bi = tl_weights(b, i_c, o_s, S)
+        cr, ci = tl_weights(c, i_c, o_s, S)
+        pr, pi = tl_power(zr[None, :], zi[None, :], (C - 1 - o_t)[:, None].to(tl.float64))
+        e_r, e_i = br[None, :] * pr - bi[None, :] * pi, br[None, :] * pi + bi[None, :] * pr
+        pr, pi = tl_power(zr[:, None], zi[:, None], (o_t + 1 - LATE)[None, :].to(tl.float64))
+        l_r, l_i = cr[:, None] * pr - ci[:, None] * pi, cr[:, None] * pi + ci[:, None] * pr
+        lag = o_t[None, :] - o_t[:, None]
+        inside = tl.load(K + i_c * C + lag, mask=lag >= 0, other=0.0)
+        ar, ai = tl_power(zr[None, :], zi[None, :], (o_q[:, None] * 0 + C).to(tl.float64))
+        gr, gi = tl_power(zr[None, :], zi[None, :], ((o_q[:, None] + 1) * C).to(tl.float64))
+        Q = tl.cdiv(T, C)
+        for i_b in range(i_g, n_rows, n_groups):
+            hr, hi = tl.zeros([BS], tl.float32), tl.zeros([BS], tl.float32)
+            row = i_c * n_rows + i_b
+            b_row = row - i_c * n_rows  # in 64 bits
+            p_x, p_r = x + i_c * s_xc + b_row * s_xb, r + row * T
+            for i_t in range(n_tiles):
+                if kept is not None:
+                    p = kept + ((row * n_tiles + i_t) * BS + o_s) * 2
+                    tl.store(p, hr)
+                    tl.store(p + 1, hi)
+                o = ((i_t * R + o_q) * C - pad)[:, None] + o_t[None, :]
+                b_x = tl.load(p_x + o * s_xt, mask=(o >= 0) & (o < T), other=0.0)
+                b_v = tl.load(p_x + (o - C) * s_xt, mask=(o >= C) & (o < T + C), other=0.0)
+                s_r = tl.dot(b_v, e_r, input_precision="tf32x3")
+                s_i = tl.dot(b_v, e_i, input_precision="tf32x3")
+                if entered is not None:
+                    first = (i_t * R + o_q[:, None] == 1) & (o_s < S)[None, :]
+                    s_r += tl.load(entered + (row * S + o_s[None, :]) * 2 + o_q[:, None] * 0, mask=first, other=0.0)
+                    s_i += tl.load(entered + (row * S + o_s[None, :]) * 2 + 1 + o_q[:, None] * 0, mask=first, other=0.0)
+                _, _, s_r, s_i = tl.associative_scan((ar, ai, s_r, s_i), 0, tl_combine)
+                b_r = s_r + gr * hr[None, :] - gi * hi[None, :]
+                b_i = s_i + gr * hi[None, :] + gi * hr[None, :]
+                y = tl.dot(b_x, inside, input_precision="tf32x3")
+                y += tl.dot(b_r, l_r, input_precision="tf32x3")
+                y -= tl.dot(b_i, l_i, input_precision="tf32x3")
+                tl.store(p_r + o, y, mask=(o >= 0) & (o < T))
+                if last is not None:
+                    end = (i_t * R + o_q[:, None] == Q) & (o_s < S)[None, :]
+                    tl.store(last + (row * S + o_s[None, :]) * 2 + o_q[:, None] * 0, b_r, mask=end)
+                    tl.store(last + (row * S + o_s[None, :]) * 2 + 1 + o_q[:, None] * 0, b_i, mask=end)
+                hr = tl.sum(tl.where(o_q[:, None] == R - 1, b_r, 0.0), 0)
+                hi = tl.sum(tl.where(o_q[:, None] == R - 1, b_i, 0.0), 0)
+
+    @triton.jit(do_not_specialize=["T", "n_rows", "n_tiles", "pad"])
+    def _chunks_back_kernel(
+        x, g, d_x, z, b, c, K, entered, kept, d_last, d_inside, d_enter, d_leave, d_whole, d_first,
+        T, pad, n_rows, n_groups, n_tiles, H, s_xc, s_xb, s_xt, s_gc, s_gb, s_gt,
+        S: tl.constexpr, BS: tl.constexpr, C: tl.constexpr, R: tl.constexpr, LATE: tl.constexpr,
+    ):
+        """The cotangents of a channel's inputs, and of the matrices of its chunks summed over rows and chunks. What is
+        wanted of the state after chunk q comes from the tokens after it, which are loaded a chunk ahead."""
+        i_c, i_g = tl.program_id(0).to(tl.int64) // n_groups, tl.program_id(0) % n_groups
+        o_s, o_t, o_q = tl.arange(0, BS), tl.arange(0, C), tl.arange(0, R)
+        zr, zi = tl_rates(z, i_c, o_s, S)
+        br, bi = tl_weights(b, i_c, o_s, S)
+        cr, ci = tl_weights(c, i_c, o_s, S)
+        pr, pi = tl_power(zr[None, :], zi[None, :], (C - 1 - o_t)[:, None].to(tl.float64))
+        e_r, e_i = br[None, :] * pr - bi[None, :] * pi, br[None, :] * pi + bi[None, :] * pr
+        pr, pi = tl_power(zr[:, None], zi[:, None], (C - 1 - o_t)[None, :].to(tl.float64))
+        et_r, et_i = br[:, None] * pr - bi[:, None] * pi, br[:, None] * pi + bi[:, None] * pr
+        pr, pi = tl_power(zr[None, :], zi[None, :], (o_t + 1 - LATE)[:, None].to(tl.float64))
+        lt_r, lt_i = cr[None, :] * pr - ci[None, :] * pi, cr[None, :] * pi + ci[None, :] * pr
+        lag = o_t[:, None] - o_t[None, :]
+        inside_t = tl.load(K + i_c * C + lag, mask=lag >= 0, other=0.0)  # [output, input]
+        ar, ai = tl_power(zr[None, :], zi[None, :], (o_q[:, None] * 0 + C).to(tl.float64))
+        gr, gi = tl_power(zr[None, :], zi[None, :], ((o_q[:, None] + 1) * C).to(tl.float64))
+        kr, ki = tl_power(zr[None, :], zi[None, :], ((R - o_q[:, None]) * C).to(tl.float64))
+        Q = tl.cdiv(T, C)
+        b_in = tl.zeros([C, C], tl.float32)
+        b_er, b_ei = tl.zeros([C, BS], tl.float32), tl.zeros([C, BS], tl.float32)
+        b_lr, b_li = tl.zeros([C, BS], tl.float32), tl.zeros([C, BS], tl.float32)
+        b_pr, b_pi = tl.zeros([R, BS], tl.float32), tl.zeros([R, BS], tl.float32)
+        for i_b in range(i_g, n_rows, n_groups):
+            dr, di = tl.zeros([BS], tl.float32), tl.zeros([BS], tl.float32)
+            row = i_c * n_rows + i_b
+            b_row = row - i_c * n_rows  # in 64 bits
+            p_x, p_g, p_d = x + i_c * s_xc + b_row * s_xb, g + i_c * s_gc + b_row * s_gb, d_x + row * T
+            for j_t in range(n_tiles):
+                i_t = n_tiles - 1 - j_t
+                p = kept + ((row * n_tiles + i_t) * BS + o_s) * 2
+                hr, hi = tl.load(p), tl.load(p + 1)
+                o = ((i_t * R + o_q) * C - pad)[:, None] + o_t[None, :]
+                b_x = tl.load(p_x + o * s_xt, mask=(o >= 0) & (o < T), other=0.0)
+                b_v = tl.load(p_x + (o - C) * s_xt, mask=(o >= C) & (o < T + C), other=0.0)
+                b_g = tl.load(p_g + o * s_gt, mask=(o >= 0) & (o < T), other=0.0)
+                b_u = tl.load(p_g + (o + C) * s_gt, mask=(o + C >= 0) & (o + C < T), other=0.0)
+                s_r = tl.dot(b_v, e_r, input_precision="tf32x3")
+                s_i = tl.dot(b_v, e_i, input_precision="tf32x3")
+                if entered is not None:
+                    first = (i_t * R + o_q[:, None] == 1) & (o_s < S)[None, :]
+                    s_r += tl.load(entered + (row * S + o_s[None, :]) * 2 + o_q[:, None] * 0, mask=first, other=0.0)
+                    s_i += tl.load(entered + (row * S + o_s[None, :]) * 2 + 1 + o_q[:, None] * 0, mask=first, other=0.0)
+                _, _, s_r, s_i = tl.associative_scan((ar, ai, s_r, s_i), 0, tl_combine)
+                h_r = s_r + gr * hr[None, :] - gi * hi[None, :]
+                h_i = s_i + gr * hi[None, :] + gi * hr[None, :]
+                w_r = tl.dot(b_u, lt_r, input_precision="tf32x3")
+                w_i = -tl.dot(b_u, lt_i, input_precision="tf32x3")
+                if d_last is not None:
+                    end = (i_t * R + o_q[:, None] == Q - 1) & (o_s < S)[None, :]
+                    w_r += tl.load(d_last + (row * S + o_s[None, :]) * 2 + o_q[:, None] * 0, mask=end, other=0.0)
+                    w_i += tl.load(d_last + (row * S + o_s[None, :]) * 2 + 1 + o_q[:, None] * 0, mask=end, other=0.0)
+                _, _, w_r, w_i = tl.associative_scan((ar, -ai, w_r, w_i), 0, tl_combine, reverse=True)
+                q_r = w_r + kr * dr[None, :] + ki * di[None, :]
+                q_i = w_i + kr * di[None, :] - ki * dr[None, :]
+                b_d = tl.dot(b_g, inside_t, input_precision="tf32x3")
+                b_d += tl.dot(q_r, et_r, input_precision="tf32x3")
+                b_d += tl.dot(q_i, et_i, input_precision="tf32x3")
+                tl.store(p_d + o, b_d, mask=(o >= 0) & (o < T))
+                x_t, g_t = tl.trans(b_x), tl.trans(b_g)
+                b_in += tl.dot(x_t, b_g, input_precision="tf32x3")
+                b_er += tl.dot(x_t, q_r, input_precision="tf32x3")
+                b_ei += tl.dot(x_t, q_i, input_precision="tf32x3")
+                b_lr += tl.dot(g_t, h_r, input_precision="tf32x3")
+                b_li -= tl.dot(g_t, h_i, input_precision="tf32x3")
+                b_pr += h_r * q_r + h_i * q_i
+                b_pi += h_r * q_i - h_i * q_r
+                dr = tl.sum(tl.where(o_q[:, None] == 0, q_r, 0.0), 0)
+                di = tl.sum(tl.where(o_q[:, None] == 0, q_i, 0.0), 0)
+            if d_first is not None:
+                tl.store(d_first + (row * S + o_s) * 2, dr, mask=o_s < S)
+                tl.store(d_first + (row * S + o_s) * 2 + 1, di, mask=o_s < S)
+        own = tl.program_id(0).to(tl.int64)
+        tl.store(d_inside + own * C * C + o_t[:, None] * C + o_t[None, :], b_in)
+        p = own * C * S + o_t[:, None] * S + o_s[None, :]
+        m = (o_s < S)[None, :] & (o_t >= 0)[:, None]
+        tl.store(d_enter + p * 2, b_er, mask=m)
+        tl.store(d_enter + p * 2 + 1, b_ei, mask=m)
+        tl.store(d_leave + p * 2, b_lr, mask=m)
+        tl.store(d_leave + p * 2 + 1, b_li, mask=m)
+        tl.store(d_whole + (own * S + o_s) * 2, tl.sum(b_pr, 0), mask=o_s < S)
+        tl.store(d_whole + (own * S + o_s) * 2 + 1, tl.sum(b_pi, 0), mask=o_s < S)
 
     @triton.jit
     def leaky_hoist(b_rate):
@@ -1394,6 +1624,180 @@ def _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens):
     )
 
 
+def _pairs(value):
+    """Real or complex numbers as pairs of float32."""
+    return torch.view_as_real(value.to(torch.complex64).resolve_conj().contiguous())
+
+
+def _log(a):
+    """log a as pairs of float64; of 0, a number whose multiples vanish."""
+    z = torch.view_as_real(torch.log(a.to(torch.complex128)))
+    return torch.nan_to_num(z, nan=0.0, neginf=-1e4).clamp_min_(-1e4).contiguous()
+
+
+def _of_pairs(value, a):
+    """What kernels return as pairs, real if a is."""
+    return (torch.view_as_complex(value) if a.is_complex() else value[..., 0]).to(a.dtype)
+
+
+def _response_triton(a, w, n, dtype):
+    """`_response` in one kernel."""
+    (H, S), K = a.shape, torch.empty(*w.shape[:-1], n, dtype=torch.float32, device=w.device)
+    grid = (triton.cdiv(n, 1024 if n > 256 else 256), K[..., 0].numel())
+    with _on(w.device):
+        _response_kernel[grid](
+            _log(a), _pairs(w), K, n, H, S=S, BS=min(64, max(16, _pow2(S))), BQ=16, BR=64 if n > 256 else 16, num_warps=4
+        )
+    return K
+
+
+def _response_back_triton(d_K, a, w):
+    """`_response_back` in one kernel."""
+    (H, S), n = a.shape, d_K.shape[-1]
+    d_a, d_w = (torch.empty(*w.shape, 2, dtype=torch.float32, device=w.device) for _ in range(2))
+    BS = min(64, max(16, _pow2(S)))
+    with _on(w.device):
+        _response_back_kernel[(triton.cdiv(S, BS), w[..., 0].numel())](
+            _log(a), _pairs(w), d_K.contiguous(), d_a, d_w, n, H, S=S, BS=BS, BQ=16, BR=64, num_warps=4
+        )
+    return _of_pairs(d_a.flatten(0, -4).sum(0) if d_a.dim() > 3 else d_a, a), _of_pairs(d_w, a)
+
+
+class _Cut(NamedTuple):
+    """How a scan is cut: C tokens a chunk, R chunks a tile; groups of rows, each with its program."""
+
+    C: int
+    R: int
+    T: int
+    pad: int
+    rows: int
+    groups: int
+    tiles: int
+    warps: int
+    warps_back: int
+
+
+def _cut(x, last):
+    """The cut of streams [1, channels, rows, T]."""
+    _, H, rows, T = x.shape
+    C = R = 32
+    groups = max(1, min(rows, -(-4 * _sms(x.device) // max(H, 1))))
+    return _Cut(C, R, T, -T % C, rows, groups, triton.cdiv(triton.cdiv(T, C) + last, R), 4, 8)
+
+
+def _fits(system, x):
+    """Whether the chunk kernels take a system: one stream, one read, few states."""
+    return len(system.b) == len(system.c) == 1 and system.a.shape[-1] <= 64 and x.numel() > 0
+
+
+def _chunk_operands(system, cut):
+    """What both chunk kernels are given of a system: log a, weights, the first lags of the filter."""
+    K = _delayed(_response_triton(system.a, system.c[:, None] * system.b, cut.C, torch.float32), system.late)
+    return _log(system.a), _pairs(system.b[0]), _pairs(system.c[0]), K.contiguous()
+
+
+def _entered(system, h, m):
+    """What an initial state is after the first chunk's m tokens, [channels, rows, S] as pairs."""
+    return None if h is None else _pairs((_power(system.a, m)[None] * h).transpose(0, 1))
+
+
+def _scan_forward_triton(system, x, h, last):
+    """`_scan_forward` in one kernel."""
+    if not _fits(system, x):
+        return _scan_forward(system, x, h, last)
+    cut, (H, S) = _cut(x, last), system.a.shape
+    m = cut.C - cut.pad
+    r = torch.empty(H, cut.rows, cut.T, dtype=torch.float32, device=x.device)
+    end = torch.empty(H, cut.rows, S, 2, dtype=torch.float32, device=x.device) if last else None
+    with _on(x.device):
+        _chunks_kernel[(H * cut.groups,)](
+            x, r, *_chunk_operands(system, cut), _entered(system, h, m), None, end,
+            cut.T, cut.pad, cut.rows, cut.groups, cut.tiles, H, *x.stride()[1:],
+            S=S, BS=max(16, _pow2(S)), C=cut.C, R=cut.R, LATE=int(system.late[0]), num_warps=cut.warps,
+        )  # fmt: skip
+    if h is not None:
+        r[..., :m] += _response_triton(system.a, _first(system, h), m, torch.float32)[0].transpose(0, 1)[..., : cut.T]
+    return r[None], _of_pairs(end, _in(system.a, x.dtype)).transpose(0, 1) if last else None
+
+
+def _scan_adjoint_triton(system, x, h, d_r, d_last):
+    """`_scan_adjoint` in two kernels: the states before each tile, then all that goes backward."""
+    if not _fits(system, x):
+        return _scan_adjoint(system, x, h, d_r, d_last)
+    cut, (H, S) = _cut(x, False), system.a.shape
+    m, BS, n = cut.C - cut.pad, max(16, _pow2(S)), H * cut.groups
+    operands = _chunk_operands(system, cut)
+    entered = _entered(system, h, m)
+    sizes = (cut.T, cut.pad, cut.rows, cut.groups, cut.tiles, H)
+    new = dict(dtype=torch.float32, device=x.device)
+    d_x, kept = torch.empty(H, cut.rows, cut.T, **new), torch.empty(H, cut.rows, cut.tiles, BS, 2, **new)
+    d_inside, d_whole = torch.empty(n, cut.C, cut.C, **new), torch.empty(n, S, 2, **new)
+    d_enter, d_leave = torch.empty(n, cut.C, S, 2, **new), torch.empty(n, cut.C, S, 2, **new)
+    d_first = None if h is None else torch.empty(H, cut.rows, S, 2, **new)
+    fixed = dict(S=S, BS=BS, C=cut.C, R=cut.R, LATE=int(system.late[0]))
+    with _on(x.device):
+        _chunks_kernel[(n,)](
+            x, torch.empty_like(d_x), *operands, entered, kept, None, *sizes, *x.stride()[1:], **fixed, num_warps=cut.warps
+        )
+        _chunks_back_kernel[(n,)](
+            x, d_r, d_x, *operands, entered, kept, None if d_last is None else _pairs(d_last.transpose(0, 1)),
+            d_inside, d_enter, d_leave, d_whole, d_first, *sizes, *x.stride()[1:], *d_r.stride()[1:], **fixed, num_warps=cut.warps_back,
+        )  # fmt: skip
+    a = _in(system.a, x.dtype)
+    grouped = [v.unflatten(0, (H, cut.groups)).sum(1) for v in (d_inside, d_enter, d_leave, d_whole)]
+    d_inside, (d_enter, d_leave, d_whole) = grouped[0], (_of_pairs(v, a) for v in grouped[1:])
+    powers, d_h, d_part = _powers(system.a, cut.C + 1), None, None
+    d_leave = d_leave.transpose(-1, -2)
+    if h is not None:
+        first, start = _of_pairs(d_first, a).transpose(0, 1), h.transpose(0, 1)
+        g, leave = d_r[0, :, :, :m], _in(system.c[0] * powers[1 - system.late[0] : m + 1 - system.late[0]], x.dtype)
+        d_h = _in(powers[m], x.dtype).conj() * first + _matmul(g, leave.conj().transpose(0, 1)).transpose(0, 1)
+        d_leave = d_leave + F.pad(_matmul(g.transpose(-1, -2), start.conj()).transpose(-1, -2), (0, cut.C - m))
+        d_part = (h.conj() * first).sum(0).to(system.a.dtype)
+    d_a, d_b, d_c = _chunks_back(system, powers, d_inside, d_enter, d_leave, d_whole.to(system.a.dtype))
+    if d_part is not None:
+        d_a = d_a + m * _power(system.a, m - 1).conj() * d_part
+    return d_a, d_b, d_c, d_x[None], d_h
+
+
+_TRITON_FILTERS = {
+    "convolution": _Filters(
+        partial(_convolution_forward, response=_response_triton),
+        partial(_convolution_adjoint, response=_response_triton, response_back=_response_back_triton),
+    ),
+    "scan": _Filters(_scan_forward_triton, _scan_adjoint_triton),
+}
+
+
+def choose_kernels(mode, T, S, streams, reads, cu_seqlens):
+    """How kernels evaluate an op with a filter, unless `mode` says it: a walk takes time in proportion to the S state
+    values a channel, a convolution as much as a walk over about 40. Packed sequences are walked."""
+    if cu_seqlens is not None or T == 0:
+        return "recurrent"
+    if mode != "auto":
+        return mode
+    return "convolution" if S > 40 * streams * reads and T >= 256 else "recurrent"
+
+
+def _leaky_triton_by_mode(u, rate, h, cu_seqlens, last):
+    T = u.shape[1]
+    d_model = u.shape[2]
+    mode = choose_kernels("auto", T, 1, 1, 1, cu_seqlens)
+    if mode != "recurrent":
+        return _leaky_filtered(u, rate, h, last, _TRITON_FILTERS[mode])
+    return _unless(last, _leaky_triton(u, rate, h, cu_seqlens))
+
+
+def _leaky_triton_by_mode_backward(g_h, g_last_h, u, rate, h, cu_seqlens):
+    T = u.shape[1]
+    d_model = u.shape[2]
+    mode = choose_kernels("auto", T, 1, 1, 1, cu_seqlens)
+    if mode != "recurrent":
+        args = (g_h, g_last_h, u, rate, h)
+        return _leaky_filtered_backward(*args, _TRITON_FILTERS[mode])
+    return _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens)
+
+
 # ======================================================================================================================
 # Operators: opaque to torch.compile and torch.export, differentiable twice
 # ======================================================================================================================
@@ -1401,7 +1805,7 @@ def _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens):
 
 def _leaky(u, rate, h, cu_seqlens, last, backend):
     if _use_triton(backend, u.device, _compute_dtype(u, rate, h)):
-        return _leaky_triton(u, rate, h, cu_seqlens, last)
+        return _leaky_triton_by_mode(u, rate, h, cu_seqlens, last)
     return _per_segment(_leaky_eager_by_mode, "tpsn", "ts", cu_seqlens, u, rate, h, last)
 
 
@@ -1416,6 +1820,7 @@ def _leaky_fake(u, rate, h, cu_seqlens, last, backend):
 
 
 def _leaky_adjoint(g_h, g_last_h, u, rate, h, cu_seqlens, last):
+    g_last_h = g_last_h if last else None
     return _per_segment(
         _leaky_eager_by_mode_backward, "tstpsn", "tps", cu_seqlens,
         g_h, g_last_h, u, rate, h, last,
@@ -1423,8 +1828,9 @@ def _leaky_adjoint(g_h, g_last_h, u, rate, h, cu_seqlens, last):
 
 
 def _leaky_backward(g_h, g_last_h, u, rate, h, cu_seqlens, last, backend):
+    g_last_h = g_last_h if last else None
     if _use_triton(backend, u.device, _compute_dtype(u, rate, h)):
-        return _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens)
+        return _leaky_triton_by_mode_backward(g_h, g_last_h, u, rate, h, cu_seqlens)
     return _leaky_adjoint(g_h, g_last_h, u, rate, h, cu_seqlens, last)
 
 

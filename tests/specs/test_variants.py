@@ -16,15 +16,19 @@ from tests.harness import capture, compare, error, layer_of, random_states
 
 HERE = Path(__file__).parent / "variants"
 CLASSES = {
+    "ahead": {"h": "LTI", "f": "LTI"},
     "bidir": {"h": "D", "g": "D"},
+    "driven": {"h": "LTI"},
     "elman": {"h": "X"},
-    "learned": {"h": "D"},
+    "late": {"h": "LTI"},
+    "learned": {"h": "LTI"},
     "linattn": {"S": "D"},
     "lstm": {"h": "X"},
+    "modal": {"h": "LTI"},
     "osc": {"v": "P"},
     "rwkv4": {"m": "P", "p": "D", "q": "D"},
-    "s4dr": {"x": "Dc"},
-    "s5": {"x": "Dc"},
+    "s4dr": {"x": "LTI"},
+    "s5": {"x": "LTI"},
     "ssd": {"S": "D"},
 }
 pytestmark = pytest.mark.filterwarnings("ignore:.*runs on the eager backend")

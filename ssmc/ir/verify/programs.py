@@ -10,11 +10,10 @@ import numpy as np
 from ssmc.ir.expr import Arg, Ref, Size, refs, walk
 from ssmc.ir.interpret import Array, align, evaluate
 from ssmc.ir.program import Let, Port, Program
-from ssmc.ir.verify.nodes import check_node, demand, once
+from ssmc.ir.verify.filters import verify_filter
+from ssmc.ir.verify.nodes import demand, once
+from ssmc.ir.verify.sections import Bound, given_on, section
 
-Bound = dict[
-    str, tuple[frozenset[str], frozenset[str], str]
-]  # the axes a name varies along, those it stands for, its type
 PARTS = {"real": ("",), "bool": ("",), "complex": ("re", "im")}
 
 
@@ -34,55 +33,28 @@ def verify_program(p: Program) -> None:
     forward = (*p.hoisted, *p.prologue, *p.update, *p.epilogue)
     once((*leaves, *(let.name for let in forward)), f"in the program `{r.name}`")
     kinds = {"real": "real", "bool": "bool", "complex": "real"}
-    given = {leaf.name: _given(leaf.operand.atoms, kinds[leaf.operand.dtype]) for leaf in p.leaves}
+    given = {leaf.name: given_on(leaf.operand.atoms, kinds[leaf.operand.dtype]) for leaf in p.leaves}
     early = {n: b for n, b in given.items() if not leaves[n].operand.token}
-    late = {f.name: _given(f.atoms, "real") for f in p.fields}
-    hoisted = _section(p.hoisted, early, {}, "what is hoisted reads no token")
-    now = _section(p.prologue, {**given, **hoisted}, {}, "the prologue reads no field")
-    now = _section(p.update, now, late, "the update reads the prologue and the fields before")
+    late = {f.name: given_on(f.atoms, "real") for f in p.fields}
+    hoisted = section(p.hoisted, early, {}, "what is hoisted reads no token")
+    now = section(p.prologue, {**given, **hoisted}, {}, "the prologue reads no field")
+    now = section(p.update, now, late, "the update reads the prologue and the fields before")
     for f in p.fields:
         let = next((x for x in p.update if x.name == f.name), None)
         demand(let is not None and let.atoms == f.atoms, f"field `{f.name}`", "the update computes every field")
-    now = _section(p.epilogue, now, late, "the epilogue reads what was computed")
+    now = section(p.epilogue, now, late, "the epilogue reads what was computed")
     for res in p.results:
         for part in res.parts:
             demand(part in now, f"result `{res.name}`", "its parts are computed")
             demand(now[part][0] <= set(res.atoms), f"result `{res.name}`", "its parts have no other axes")
     _ports(p)
     _adjoint(p, now, hoisted)
+    if p.filter is not None:
+        verify_filter(p, p.filter)
 
 
 def _part(name: str, part: str) -> str:
     return f"{name}:{part}" if part else name
-
-
-def _given(atoms: Iterable[str], dtype: str) -> tuple[frozenset[str], frozenset[str], str]:
-    return frozenset(atoms), frozenset(atoms), dtype
-
-
-def _section(
-    lets: Iterable[Let], known: Mapping[str, tuple[frozenset[str], frozenset[str], str]], late: Bound, law: str
-) -> Bound:
-    """Every assignment reads what is bound before it, on the axes it has."""
-    bound = dict(known)
-    for let in lets:
-        what = f"`{let.name}`"
-        check_node(let.node, what, position=False, complex_ok=False)
-        demand(set(let.node.axes) <= set(let.atoms), what, f"its expression has no axes beside {let.atoms}")
-        for r in refs(let.node):
-            demand(r.init is None, what, f"`{r.name}` starts from what its field says")
-            demand(r.offset in (0, -1), what, f"`{r.name}` is read at this token or before it")
-            source = late if r.offset else bound
-            demand(r.name in source, what, f"{law}, not `{r.name}`{' of the token before' if r.offset else ''}")
-            varies, stands, dtype = source[r.name]
-            demand(
-                varies <= set(r.axes) <= stands,
-                what,
-                f"`{r.name}` is read on axes it has, {sorted(stands)}, not on {r.axes}",
-            )
-            demand(r.dtype == dtype, what, f"`{r.name}` is read as the {dtype} value it is")
-        bound[let.name] = frozenset(let.node.axes), frozenset(let.atoms), let.node.dtype
-    return bound
 
 
 # --- ports ---------------------------------------------------------------------------------------------------------
@@ -154,17 +126,17 @@ def _by_port(p: Program, port: Port, env: dict[str, Array]) -> list[Array]:
 def _adjoint(p: Program, forward: Bound, hoisted: Bound) -> None:
     """Each section reads forward values and cotangents of the sections before; hoisted work reads sums over time."""
     a, fields = p.adjoint, {f.name: f for f in p.fields}
-    late = {f.name: _given(f.atoms, "real") for f in p.fields}
-    seeds = {f"g:{part}": _given(res.atoms, "real") for res in p.results for part in res.parts}
-    whole = {f"d:{f.name}": _given(f.atoms, "real") for f in p.fields}
+    late = {f.name: given_on(f.atoms, "real") for f in p.fields}
+    seeds = {f"g:{part}": given_on(res.atoms, "real") for res in p.results for part in res.parts}
+    whole = {f"d:{f.name}": given_on(f.atoms, "real") for f in p.fields}
     lets = (*a.epilogue, *a.update, *a.prologue, *a.hoisted)
     once((*forward, *seeds, *whole, *(let.name for let in lets)), f"in the adjoint of `{p.recurrence.name}`")
-    now = _section(a.epilogue, {**forward, **seeds}, late, "the epilogue's adjoint starts from the results'")
+    now = section(a.epilogue, {**forward, **seeds}, late, "the epilogue's adjoint starts from the results'")
     _names(a.reads, fields, now, "what the epilogue wants of a field")
     _names(a.reads_before, fields, now, "what the epilogue wants of a field before")
-    now = _section(a.update, {**now, **whole}, late, "the update's adjoint starts from the fields'")
+    now = section(a.update, {**now, **whole}, late, "the update's adjoint starts from the fields'")
     _names(a.carries, fields, now, "what the update passes to a field before")
-    now = _section(a.prologue, now, late, "the prologue's adjoint reads what came before it")
+    now = section(a.prologue, now, late, "the prologue's adjoint reads what came before it")
     streams = {leaf.name for leaf in p.leaves if leaf.operand.token}
     own = {f"d:{leaf.name}": leaf.operand.atoms for leaf in p.leaves if not leaf.operand.token}
     own |= {f"d:{let.name}": let.atoms for let in p.hoisted}
@@ -175,7 +147,7 @@ def _adjoint(p: Program, forward: Bound, hoisted: Bound) -> None:
         )
         demand(name in now, f"`{name}`", "what is summed over time is computed at every token")
         sums[name] = now[name][0], frozenset(own[name]), "real"
-    early = _section(a.hoisted, {**hoisted, **sums}, {}, "the hoisted adjoint reads sums over time")
+    early = section(a.hoisted, {**hoisted, **sums}, {}, "the hoisted adjoint reads sums over time")
     for leaf in p.leaves:
         if leaf.name not in a.gradients:
             continue
