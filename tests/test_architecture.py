@@ -242,6 +242,7 @@ def contexts() -> dict[tuple[str, str], type]:
     from ssmc.codegen.conv_op import ConvOp
     from ssmc.codegen.eager_op import EagerOp
     from ssmc.codegen.emit import FileContext
+    from ssmc.codegen.filter_op import FilterOp
     from ssmc.codegen.layer_context import LayerContext
     from ssmc.codegen.operator_op import OperatorOp
     from ssmc.codegen.reference_op import ReferenceOp
@@ -254,13 +255,15 @@ def contexts() -> dict[tuple[str, str], type]:
         ("eager/reference", "ref"): ReferenceOp,
         ("eager/op", "op"): EagerOp,
         ("eager/conv", "conv"): ConvOp,
+        ("eager/filtered", "form"): FilterOp,
+        ("triton/filtered", "form"): FilterOp,
         ("triton/", "op"): TritonOp,
         ("triton/conv", "conv"): TritonConv,
         ("triton/", "shared"): TritonFile,
     }
 
 
-KEYS = {"module"}  # what contexts are looked up by
+KEYS = {"module", "kernel"}  # what contexts are looked up by
 BESIDE = {
     "uses_conv",
     "uses_previous",
