@@ -71,7 +71,7 @@ def capture(module: ModuleType, layer, u: torch.Tensor, **keywords) -> list[Call
     return calls
 
 
-KEYWORDS = {"initial_state", "return_state", "cu_seqlens", "backend"}
+KEYWORDS = {"initial_state", "return_state", "cu_seqlens", "backend", "inplace"}
 
 
 def random_states(call: Call, rows: int, dtype: torch.dtype, device: str, seed: int = 0):

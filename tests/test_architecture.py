@@ -254,6 +254,7 @@ def contexts() -> dict[tuple[str, str], type]:
         ("eager/reference", "ref"): ReferenceOp,
         ("eager/op", "op"): EagerOp,
         ("eager/conv", "conv"): ConvOp,
+        ("torch/operators", "conv"): ConvOp,
         ("triton/", "op"): TritonOp,
         ("triton/conv", "conv"): TritonConv,
         ("triton/", "shared"): TritonFile,

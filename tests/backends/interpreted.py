@@ -81,27 +81,29 @@ def one(harness, torch, module, spec, case):
 
 
 def step(harness, torch, call):
-    """One token in place against the reference."""
-    stem = call.op.removesuffix("_op")
+    """One token in place against the reference, once in states that lie apart from each other."""
     first = {k: (v[:, :1] if k in call.tokens() else v) for k, v in call.operands.items()}
     rows = next(first[k].shape[0] for k in call.tokens())
     states = harness.random_states(call, rows, torch.float32, "cpu")
     many = states if isinstance(states, tuple) else (states,)
     want, last = call.reference(**first, **call.numbers, initial_state=states, return_state=True)
-    given = tuple(v.clone() for v in many)
-    got = getattr(call.module, f"_{stem}_triton_step")(*first.values(), *given, *call.numbers.values())
-    results = got if isinstance(got, tuple) else (got,)
     wants = want if isinstance(want, tuple) else (want,)
     lasts = last if isinstance(last, tuple) else (last,)
-    pairs = [*zip(results, wants, strict=True), *zip(given, lasts, strict=True)]
-    return {f"step {call.op} {i}": harness.error(a, b, False) for i, (a, b) in enumerate(pairs)}
+    errors = {}
+    for apart in (False, True):
+        given = tuple(torch.stack([v, v], -1)[..., 0] if apart else v.clone() for v in many)
+        start = given if isinstance(states, tuple) else given[0]
+        op = getattr(call.module, call.op)
+        got = op(**first, **call.numbers, initial_state=start, inplace=True, backend="triton")
+        pairs = [*zip(got if isinstance(got, tuple) else (got,), wants, strict=True), *zip(given, lasts, strict=True)]
+        errors |= {f"step {call.op} {apart} {i}": harness.error(a, b, False) for i, (a, b) in enumerate(pairs)}
+    return errors
 
 
 def convolutions(harness, torch, module, cu):
     """Every convolution of the module against its eager formula in float64."""
     errors = {}
-    stems = [n.removeprefix("_").removesuffix("_triton_step") for n in vars(module) if n.endswith("_triton_step")]
-    for stem in [s for s in stems if hasattr(module, f"_{s}_sums")]:
+    for stem in [n.removeprefix("_").removesuffix("_sums") for n in vars(module) if n.endswith("_sums")]:
         for T, E, W, biased, start in (
             (13, 5, 4, True, True),
             (2, 3, 4, False, False),
@@ -127,7 +129,7 @@ def convolutions(harness, torch, module, cu):
             }
             if cu is None and taps is not None:
                 own = taps.clone()
-                y = getattr(module, f"_{stem}_triton_step")(x[:, :1], weight, bias, own)
+                y = getattr(module._ops, f"{stem}_step")(x[:, :1], weight, bias, own, "triton")
                 want, last = getattr(module, f"_{stem}_eager")(x[:, :1], weight, bias, taps)
                 errors |= {f"{stem} step {W}": max(harness.error(y, want, False), harness.error(own, last, False))}
     return errors

@@ -198,36 +198,6 @@ def test_layer_trains_under_autocast(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_step_and_graph(name: str) -> None:
-    module = MODULES[name]
-    layer = layer_of(module)(24, device="cuda")
-    u = torch.randn(4, 9, 24, device="cuda")
-    if not hasattr(layer, "step"):
-        pytest.skip("runs backward in time")
-    with torch.no_grad():
-        want, last = layer(u, return_state=True)
-        state = layer.init_state(4)
-        for t in range(9):
-            y, state = layer.step(u[:, t], state)
-            assert error(y, want[:, t], False) < 1e-4
-        for a, b in zip(state, last, strict=True):
-            assert error(a.double(), b.double(), False) < 1e-4
-        live = layer.init_state(4)
-        token = u[:, 0].clone()
-        layer.step(token, live, inplace=True)
-        live.reset(layer.init_state(1))
-        torch.cuda.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            y, _ = layer.step(token, live, inplace=True)
-        live.reset(layer.init_state(1))
-        for t in range(9):
-            token.copy_(u[:, t])
-            graph.replay()
-            assert error(y, want[:, t], False) < 1e-4
-
-
-@pytest.mark.parametrize("name", KERNELS)
 def test_compile_fullgraph(name: str) -> None:
     module = MODULES[name]
     layer = layer_of(module)(24, device="cuda")

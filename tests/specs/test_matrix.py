@@ -191,24 +191,6 @@ def _equal(a, b):
 
 
 @every_spec
-def test_step_is_forward(spec):
-    _, layer = make(spec)
-    u, inputs = given(spec, 2, 9)
-    y, last = layer(u, **inputs, return_state=True)
-    for inplace in (False, True):
-        state, outs = layer.init_state(2), []
-        with torch.no_grad() if inplace else torch.enable_grad():
-            for i in range(9):
-                out, new = layer.step(u[:, i], state, **{k: v[:, i] for k, v in inputs.items()}, inplace=inplace)
-                assert (new is state) == inplace
-                outs.append(out)
-                state = new
-        close(torch.stack(outs, 1), y, FP64_EAGER)
-        for a, b in zip(state, last, strict=True):
-            close(a, b, FP64_EAGER) if a.dtype != torch.int64 else _equal(a, b)
-
-
-@every_spec
 def test_state_methods(spec):
     _, layer = make(spec)
     u, inputs = given(spec, 3, 5)
@@ -333,9 +315,6 @@ def test_compile_without_a_break(spec):
     a, b = gradients([got], leaves), gradients([want], leaves)
     for k in b:
         close(a[k], b[k], FP64_EAGER, k)
-    step = torch.compile(layer.step, fullgraph=True, backend="aot_eager")
-    one = {k: v[:, 0] for k, v in inputs.items()}
-    close(step(u[:, 0], layer.init_state(2), **one)[0], layer.step(u[:, 0], layer.init_state(2), **one)[0], FP64_EAGER)
 
 
 @every_spec
