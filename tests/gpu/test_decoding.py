@@ -28,9 +28,9 @@ def test_step_and_graph(name: str) -> None:
         state = layer.init_state(4)
         for t in range(9):
             y, state = layer.step(u[:, t], state)
-            assert error(y, want[:, t], False) < 1e-4
+            assert error(y, want[:, t], False) <= FORWARD[torch.float32]
         for a, b in zip(state, last, strict=True):
-            assert error(a.double(), b.double(), False) < 1e-4
+            assert error(a.double(), b.double(), False) <= FORWARD[torch.float32]
         live = layer.init_state(4)
         places = [v.data_ptr() for v in live]
         token = u[:, 0].clone()
@@ -44,9 +44,9 @@ def test_step_and_graph(name: str) -> None:
         for t in range(9):
             token.copy_(u[:, t])
             graph.replay()
-            assert error(y, want[:, t], False) < 1e-4
+            assert error(y, want[:, t], False) <= FORWARD[torch.float32]
         for a, b in zip(live, last, strict=True):
-            assert error(a.double(), b.double(), False) < 1e-4
+            assert error(a.double(), b.double(), False) <= FORWARD[torch.float32]
         assert [v.data_ptr() for v in live] == places
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 import torch.nn as nn
 
-from tests.harness import Call, capture, cast, compare, random_states, run
+from tests.harness import Call, capture, cast, check, compare, error, random_states, run
 from tests.specs.layers import SMALL, SPECS, close, given, gradients, make, module_of
-from tests.tolerances import FORWARD, FP64_EAGER, GRADIENT, PARAMETER, SENSITIVE
+from tests.tolerances import FP64_EAGER, LAYER
 
 LENGTHS = (0, 1, 2, 3, 17, 64, 67)
 every_spec = pytest.mark.parametrize("spec", SMALL)
@@ -100,21 +100,12 @@ def test_op_repeats_bitwise_and_rows_are_independent(spec):
         assert all(torch.equal(a[:1], b[:1]) for a, b in zip(first, third, strict=True))
 
 
-def limit(call, name, dtype):
-    """The tolerance of a gradient."""
-    if dtype == torch.float32:
-        return GRADIENT[dtype]
-    return SENSITIVE[dtype] if name in call.tokens() else PARAMETER[dtype]
-
-
 @every_spec
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_op_in_low_precision(spec, dtype):
     for call, states in zip(calls(spec, 2, 67, torch.float64), states_of(spec, 2), strict=True):
         low = tuple(_low(v) for v in states) if isinstance(states, tuple) else _low(states)
-        for k, e in compare(call, dtype, low, "eager").items():
-            most = limit(call, k[2:], dtype) if k.startswith("d ") else FORWARD[dtype]
-            assert e <= most, f"{k}: {e:.1e} > {most:.0e}"
+        check(call, compare(call, dtype, low, "eager"), dtype)
 
 
 def _low(v):
@@ -276,8 +267,7 @@ def test_autocast(spec, dtype):
         for v, n in zip(state, state._fields, strict=True)
         if n in ("h", "x")
     )
-    ratio = (y.float() - want).pow(2).mean().sqrt() / want.pow(2).mean().sqrt()
-    assert ratio < 2e-2, float(ratio)
+    assert error(y, want, True) <= LAYER[dtype]
     scaler = torch.amp.GradScaler("cpu", enabled=dtype == torch.float16)
     optimizer = torch.optim.SGD(layer.parameters(), 1e-3)
     scaler.scale(y.float().pow(2).mean()).backward()
