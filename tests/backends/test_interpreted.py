@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-import torch
 
+from tests.backends.interpreter import ROOT, Found, interpret, judge
 from tests.backends.little_specs import SPECS
-from tests.tolerances import limit
 
-ROOT = Path(__file__).parents[2]
 PLAIN = [
     {"T": 5, "step": True},
     {"T": 11, "states": True, "strides": True},
@@ -30,20 +23,10 @@ MAMBA = [
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, dict[str, float]]:
-    """The errors of every case of every spec, from one process."""
-    jobs = dict(JOBS, mamba={"text": (ROOT / "specs/mamba.ssm").read_text(), "cases": MAMBA})
-    command = [sys.executable, "-m", "tests.backends.interpreted"]
-    run = subprocess.run(command, input=json.dumps({"specs": jobs}), capture_output=True, text=True, cwd=ROOT)
-    assert run.returncode == 0, run.stderr[-3000:]
-    out: dict[str, dict[str, float]] = json.loads(run.stdout)
-    return out
+def found() -> Found:
+    return interpret(dict(JOBS, mamba={"text": (ROOT / "specs/mamba.ssm").read_text(), "cases": MAMBA}))
 
 
 @pytest.mark.parametrize("name", [*JOBS, "mamba"])
-def test_kernels(name: str, found: dict[str, dict[str, float]]) -> None:
-    errors = found[name]
-    assert "failed" not in errors, errors["failed"]
-    assert errors
-    bad = {k: e for k, e in errors.items() if not e <= limit("stream" if " d " in k else "output", torch.float32)}
-    assert not bad, bad
+def test_kernels(name: str, found: Found) -> None:
+    judge(found[name])
