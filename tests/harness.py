@@ -144,8 +144,8 @@ def run(call: Call, states, backend: str | None, cu_seqlens=None, seed: int = 1)
     return [o.detach() for o in outs], grads
 
 
-def error(a: torch.Tensor, b: torch.Tensor, rms: bool) -> float:
-    """Relative to the largest value, or in root mean square."""
+def error(a: torch.Tensor, b: torch.Tensor, rms: bool, floor: float = 1e-12) -> float:
+    """Relative to the largest value (at least `floor`: what cancels to nothing has none), or in root mean square."""
     if a.numel() == 0:
         return 0.0
     wide = torch.complex128 if b.is_complex() else torch.float64
@@ -153,11 +153,13 @@ def error(a: torch.Tensor, b: torch.Tensor, rms: bool) -> float:
     if not torch.isfinite(torch.view_as_real(a) if a.is_complex() else a).all():
         return float("inf")
     if rms:
-        return float((a - b).abs().pow(2).mean().sqrt() / b.abs().pow(2).mean().sqrt().clamp_min(1e-12))
-    return float((a - b).abs().max() / b.abs().max().clamp_min(1e-12))
+        return float((a - b).abs().pow(2).mean().sqrt() / b.abs().pow(2).mean().sqrt().clamp_min(floor))
+    return float((a - b).abs().max() / b.abs().max().clamp_min(floor))
 
 
-def compare(call: Call, dtype: torch.dtype, states, backend: str, cu_seqlens=None) -> dict[str, float]:
+def compare(
+    call: Call, dtype: torch.dtype, states, backend: str, cu_seqlens=None, floor: float = 1e-12
+) -> dict[str, float]:
     """The kernel in `dtype` against the token loop in float64 on the same (rounded) operands; worst errors by kind."""
     low = cast(call, dtype)
     high = cast(low, torch.float64)
@@ -171,8 +173,8 @@ def compare(call: Call, dtype: torch.dtype, states, backend: str, cu_seqlens=Non
     got, got_grads = run(low, states, backend, cu_seqlens)
     want, want_grads = run(high, wide, None, cu_seqlens)
     rms = dtype in RMS
-    out = {f"out {i}": error(a, b, rms) for i, (a, b) in enumerate(zip(got, want, strict=True))}
-    out |= {f"d {k}": error(got_grads[k], want_grads[k], rms) for k in want_grads}
+    out = {f"out {i}": error(a, b, rms, floor) for i, (a, b) in enumerate(zip(got, want, strict=True))}
+    out |= {f"d {k}": error(got_grads[k], want_grads[k], rms, floor) for k in want_grads}
     return out
 
 

@@ -70,7 +70,7 @@ def one(harness, torch, module, spec, case):
             if case.get("states")
             else None
         )
-        found = harness.compare(call, torch.float32, states, "triton", cu)
+        found = harness.compare(call, torch.float32, states, "triton", cu, spec.get("floor", 1e-12))
         errors |= {f"{case} {call.op} {k}": v for k, v in found.items()}
         if case.get("step"):
             errors |= step(harness, torch, call)

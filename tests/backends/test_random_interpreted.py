@@ -39,6 +39,7 @@ def job(spec: Spec) -> dict[str, object]:
         "arguments": [SIZES["E"], SIZES["N"]],
         "inner": [SIZES[a] for a in spec.inputs[first]],
         "inputs": {n: [SIZES[a] for a in spec.inputs[n]] for n in others},
+        "floor": 1e-3,
         "cases": BACK if spec.ahead else CASES,
     }
 

@@ -59,8 +59,8 @@ class TilePrinter:
                 return Text(str(node.value), (), 20)
             case Const():
                 return Text(literal(Fraction(node.value)), (), 20 if node.value >= 0 else 12)
-            case Size():
-                return Text(self.tile.name(node.axis), (), 20)
+            case Size() if node.axis in (*self.tile.channels, *self.tile.inner):
+                return Text(self.tile.size(node.axis), (), 20)
             case Pointwise(fn="pi"):
                 return Text(repr(math.pi), (), 20)
             case Pointwise(fn="inf"):
@@ -188,7 +188,9 @@ class HostConstants:
         """The name of a number in kernels."""
         code = self.host(node)
         if code not in self._names:
-            wish = self.scalars[node.name] if isinstance(node, Arg) else f"c_{len(self.values) + 1}"
+            wish = f"c_{len(self.values) + 1}"
+            if isinstance(node, Arg | Size):
+                wish = self.scalars[node.name] if isinstance(node, Arg) else node.axis
             name = self.tile.name.fresh(wish)
             self._names[code], self.values[name] = name, code
         return self._names[code]
