@@ -670,10 +670,10 @@ if triton is not None:
         b_r = tl_sigmoid(b_r_sum + b_a_b)  # rglru.ssm:36
         b_log_a = -8.0 * (b_r * b_c_1)  # rglru.ssm:40
         b_w_1 = tl_exp(b_log_a)  # rglru.ssm:41
-        b_a = tl.where(b_begins, 0.0, b_w_1)
+        b_a = tl.where(b_begins != 0, 0.0, b_w_1)
         b_w_2 = 2.0 * b_log_a  # rglru.ssm:42
         b_v_1 = tl_expm1(b_w_2)
-        b_scale = tl.where(b_begins, 1.0, tl.sqrt(-b_v_1))
+        b_scale = tl.where(b_begins != 0, 1.0, tl.sqrt(-b_v_1))
         b_w_3 = b_scale * b_i_  # rglru.ssm:44
         b_b_h = b_w_3 * b_x
         b_h = b_a * b_h_prev + b_b_h
@@ -692,7 +692,7 @@ if triton is not None:
         b_r = tl_sigmoid(b_r_sum + b_a_b)  # rglru.ssm:36
         b_log_a = -8.0 * (b_r * b_c_1)  # rglru.ssm:40
         b_w_1 = tl_exp(b_log_a)  # rglru.ssm:41
-        b_a = tl.where(b_begins, 0.0, b_w_1)
+        b_a = tl.where(b_begins != 0, 0.0, b_w_1)
         return b_a
 
     @triton.jit
@@ -710,10 +710,10 @@ if triton is not None:
         b_r = tl_sigmoid(b_r_sum + b_a_b)  # rglru.ssm:36
         b_log_a = -8.0 * (b_r * b_c_1)  # rglru.ssm:40
         b_w_1 = tl_exp(b_log_a)  # rglru.ssm:41
-        b_a = tl.where(b_begins, 0.0, b_w_1)
+        b_a = tl.where(b_begins != 0, 0.0, b_w_1)
         b_w_2 = 2.0 * b_log_a  # rglru.ssm:42
         b_v_1 = tl_expm1(b_w_2)
-        b_scale = tl.where(b_begins, 1.0, tl.sqrt(-b_v_1))
+        b_scale = tl.where(b_begins != 0, 1.0, tl.sqrt(-b_v_1))
         b_w_3 = b_scale * b_i_  # rglru.ssm:44
         b_d_h_read = b_g_linear_out_in * b_gate
         b_d_h = b_d_h + b_d_h_read
@@ -722,7 +722,7 @@ if triton is not None:
         b_w_4 = b_d_h * b_x
         b_d_scale = b_w_4 * b_i_
         b_d_a = b_d_h * b_h_prev
-        b_d_log_a = -2.0 * (tl.where(b_begins, 0.0, b_d_scale) * tl.rsqrt(tl.maximum(-4.0 * b_v_1, 1e-06)) * tl_exp(b_w_2)) + tl.where(b_begins, 0.0, b_d_a) * b_w_1
+        b_d_log_a = -2.0 * (tl.where(b_begins != 0, 0.0, b_d_scale) * tl.rsqrt(tl.maximum(-4.0 * b_v_1, 1e-06)) * tl_exp(b_w_2)) + tl.where(b_begins != 0, 0.0, b_d_a) * b_w_1
         b_w_5 = -8.0 * b_d_log_a
         b_d_r = b_w_5 * b_c_1
         b_d_i = b_w_4 * b_scale
