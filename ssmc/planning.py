@@ -7,7 +7,9 @@ from ssmc.analysis.stability_report import report
 from ssmc.diagnostics.sink import Sink
 from ssmc.ir.classified import Classified
 from ssmc.ir.equations import equations
-from ssmc.ir.plan import ModeChoice, Plan, Planned
+from ssmc.ir.layer import Conv
+from ssmc.ir.plan import ModeChoice, Plan, Planned, PlannedConv
+from ssmc.ir.program import ConvProgram
 from ssmc.ir.regions import Partition
 from ssmc.lower.convolution import lower_conv
 from ssmc.lower.program import lower
@@ -20,9 +22,16 @@ def _legal(name: str, c: Classified) -> bool:
     return any(m.name == name and m.refuse(c) is None for m in modes())
 
 
+def _conv(partition: Partition, c: Conv) -> ConvProgram:
+    """A convolution with the value that is evaluated with it."""
+    activation = partition.activations.get(c.name, "")
+    return lower_conv(c, partition.layer.axes.atoms(c.output.axes), partition.definitions.get(activation))
+
+
 def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
     """The plan of a layer; under a forced mode a refusal is an error."""
     planned: list[Planned] = []
+    triton = options.backend == "triton"
     verdicts = report(partition.layer, sink)
     for r in partition.recurrences.values():
         c = classify(r)
@@ -56,13 +65,8 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
                 notes=(*c.reasons, "it is evaluated token by token on the eager backend: correct, and slow"),
             )
         stability = tuple(f"{v.property}: {v.verdict}" for v in verdicts.get(r.name, ()))
-        kernel = s.kernel and options.backend == "triton"
-        planned.append(Planned(c, lower(c), tuple(choices), kernel, equations(r), stability))
+        planned.append(Planned(c, lower(c), tuple(choices), triton and s.kernel, equations(r), stability))
     if sink.failed:
         return None
-    layer = partition.layer
-    convs = tuple(
-        lower_conv(c, layer.axes.atoms(c.output.axes), partition.definitions.get(partition.activations.get(c.name, "")))
-        for c in layer.convs.values()
-    )
+    convs = tuple(PlannedConv(_conv(partition, c), triton) for c in partition.layer.convs.values())
     return Plan(partition, tuple(planned), options.settings, convs, mode=options.mode, backend=options.backend)

@@ -257,6 +257,7 @@ def contexts() -> dict[tuple[str, str], type]:
         ("eager/conv", "conv"): ConvOp,
         ("eager/filtered", "form"): FilterOp,
         ("triton/filtered", "form"): FilterOp,
+        ("torch/operators", "conv"): ConvOp,
         ("triton/", "op"): TritonOp,
         ("triton/conv", "conv"): TritonConv,
         ("triton/", "shared"): TritonFile,

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from ssmc.codegen.names import Names
 from ssmc.codegen.torch_printer import TorchPrinter
 from ssmc.ir.expr import Ref
-from ssmc.ir.program import ConvProgram, Let
+from ssmc.ir.plan import PlannedConv
+from ssmc.ir.program import Let
 
 
 @dataclass(frozen=True, slots=True)
 class ConvOp:
-    """The holes of `templates/eager/conv.py.jinja`: `activation` from `pre` to `result`, `adjoint` to `cotangent`."""
+    """The holes of `templates/eager/conv.py.jinja`: `activation` from `pre` to `result`, `adjoint` to `cotangent`; and
+    of `templates/torch/operators.py.jinja`."""
 
     stem: str
     module: str
@@ -22,10 +24,12 @@ class ConvOp:
     cotangent: str
     activation: tuple[str, ...]
     adjoint: tuple[str, ...]
+    kernel: bool
 
 
-def conv_op(program: ConvProgram, stem: str) -> ConvOp:
+def conv_op(planned: PlannedConv, stem: str) -> ConvOp:
     """The context of a convolution."""
+    program = planned.program
     names = Names(("x", "weight", "bias", "taps", "xp", "w", "k", "T", "W", "d_last", "dtype"))
     printer = TorchPrinter(lambda r: names(r.name), program.atoms, _streams, {}, lambda axis: axis, names(program.pre))
 
@@ -41,6 +45,7 @@ def conv_op(program: ConvProgram, stem: str) -> ConvOp:
         cotangent=names(program.cotangent),
         activation=lines(program.activation),
         adjoint=lines(program.adjoint),
+        kernel=planned.kernel,
     )
 
 

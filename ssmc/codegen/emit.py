@@ -19,7 +19,7 @@ from ssmc.codegen.filter_op import filter_op
 from ssmc.codegen.layer_context import LayerContext, layer_context
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.merge import as_lines, merge_variants
-from ssmc.codegen.names import class_name, snake
+from ssmc.codegen.names import class_name, distinct, snake
 from ssmc.codegen.op_text import OpText, base_name
 from ssmc.codegen.operator_op import operator_op
 from ssmc.codegen.reference_op import reference_op
@@ -66,10 +66,10 @@ def emit(plan: Plan) -> str:
     plan = replace(plan, partition=partition)
     stem = snake(layer.name)
     several = len(plan.programs) > 1
+    wishes = [f"{stem}_{p.program.recurrence.name}" if several else stem for p in plan.programs]
+    stems = distinct([*wishes, *(f"{stem}_{c.program.module}" for c in plan.convs)])
     ops = []
-    for planned in plan.programs:
-        name = planned.program.recurrence.name
-        own = f"{stem}_{name}" if several else stem
+    for planned, own in zip(plan.programs, stems, strict=False):
         ops.append(
             OpText(
                 layer, planned.program, own, f"{own}_op", f"{own}_reference", planned.classified.title, planned.kernel
@@ -79,16 +79,14 @@ def emit(plan: Plan) -> str:
     filtered = [f for o in ops if (f := filter_op(o, plan.mode)) is not None]
     references = [reference_op(o) for o in ops]
     operators = [operator_op(o, planned.equations) for o, planned in zip(ops, plan.programs, strict=True)]
-    convs = [conv_op(c, f"{stem}_{c.module}") for c in plan.convs]
-    triton_backend = any(o.kernel for o in ops)
-    kernels, conv_kernels, shared = triton_ops(
-        ops, [(p, c.stem) for p, c in zip(plan.convs, convs, strict=True)] if triton_backend else []
-    )
-    stems = {c.module: c.stem for c in convs}
-    text = LayerText(partition, ops, stems)
+    conv_stems = stems[len(ops) :]
+    convs = [conv_op(c, own) for c, own in zip(plan.convs, conv_stems, strict=True)]
+    kernels, conv_kernels, shared = triton_ops(ops, list(zip(plan.convs, conv_stems, strict=True)))
+    stem_of = {c.module: c.stem for c in convs}
+    text = LayerText(partition, ops, stem_of)
     context = layer_context(text, plan.flags)
     if plan.flags:
-        others = {v.values: layer_context(LayerText(v.partition, ops, stems), plan.flags) for v in plan.variants}
+        others = {v.values: layer_context(LayerText(v.partition, ops, stem_of), plan.flags) for v in plan.variants}
         context = merge_variants(plan.flags, others)
     context = as_lines(context)
     uses = {
@@ -176,8 +174,8 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
         namespace=f"ssmc_{stamp}",
         plan=pformat(summary, width=110, sort_dicts=False),
         ops=pformat(table, width=110, sort_dicts=False),
-        tested=repr(TESTED if any(p.kernel for p in plan.programs) else ()),
-        kernels=str(any(p.kernel for p in plan.programs)),
+        tested=repr(TESTED if plan.kernels else ()),
+        kernels=str(plan.kernels),
     )
 
 

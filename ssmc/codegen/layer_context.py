@@ -53,6 +53,7 @@ class LayerContext:
     first_shape: str
     inputs: tuple[tuple[str, str, str, str], ...]
     input_keywords: str
+    input_names: str
     input_step: str
     has_state: bool
     fields: tuple[StateField, ...]
@@ -103,7 +104,8 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
         first_shape=", ".join(t.size_attribute(a) for a in first.axes),
         inputs=tuple(inputs),
         input_keywords="".join(f", {n}={d}" if d else f", {n}" for n, d, _, _ in inputs),
-        input_step="".join(f", {n}=None if {n} is None else {n}[:, None]" for n, _, _, _ in inputs),
+        input_names="".join(f", {n}" for n, _, _, _ in inputs),
+        input_step="".join(f", None if {n} is None else {n}[:, None]" for n, _, _, _ in inputs),
         has_state=has_state and bool(fields),
         fields=tuple(fields),
         n_fields=len(fields),
@@ -262,7 +264,9 @@ def _conv(t: LayerText, c: Conv, has_state: bool) -> list[str]:
     flat = f"None if {taps} is None else {taps}.flatten(2)" if len(dims) > 1 else taps
     given = flat if has_state else "None"
     op = t.convs[c.name]
-    head = f"{name}, {taps} = _conv(_ops.{op}, _{op}_activation, {t.path(c.key)}, {value}, {given}, cu_seqlens)"
+    step, place = (f"_ops.{op}_step, ", ", inplace") if has_state else ("", "")
+    child = f"{step}_{op}_activation, {t.path(c.key)}"
+    head = f"{name}, {taps} = _conv(_ops.{op}, {child}, {value}, {given}, cu_seqlens{place})"
     lines = [f"{head}  # {t.comment(c.span)}"]
     if len(dims) > 1:
         lines += [f"{v} = {v}.unflatten(-1, ({t.shape(dims)}))" for v in (name, taps)]
@@ -294,6 +298,7 @@ def _op(t: LayerText, name: str, has_state: bool) -> list[str]:
         f"    initial_state={given},",
         f"    return_state={wanted},",
         "    cu_seqlens=cu_seqlens,",
+        *(["    inplace=inplace,"] if has_state else []),
         f")  # {t.comment(o.r.span)}",
     ]
     return ["\n".join(lines), *after]

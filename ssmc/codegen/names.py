@@ -92,6 +92,30 @@ def class_name(name: str) -> str:
     return f"{own}_" if own in RESERVED or own in GLOBALS else own
 
 
+# What functions, operators and kernels are called after a stem: `_mamba_eager`, `mamba_step_kernel`.
+TAILS = frozenset(
+    [
+        *("op", "reference", "fake", "adjoint", "backward", "eager", "eager_backward", "step", "step_fake", "sums"),
+        *("triton", "triton_step", "triton_backward", "starts", "activation", "activation_vjp"),
+        *("walk", "piece", "piece_adjoint"),
+    ]
+)
+
+
+def distinct(wishes: Iterable[str]) -> list[str]:
+    """Stems near the wishes, so that no function of one is called as a function of another."""
+    out: list[str] = []
+    for wish in wishes:
+        while any(_clash(wish, other) or _clash(other, wish) for other in out):
+            wish += "_"
+        out.append(wish)
+    return out
+
+
+def _clash(a: str, b: str) -> bool:
+    return a == b or (a.startswith(f"{b}_") and a.removeprefix(f"{b}_") in TAILS)
+
+
 def snake(name: str) -> str:
     """`S4DLin` as `s4d_lin`: the stem of a layer's functions."""
     out = ""

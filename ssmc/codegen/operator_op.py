@@ -49,6 +49,7 @@ class OperatorOp:
     documented: tuple[str, ...]
     filtered: bool
     last: str
+    schema_last: str
     d_state: str
 
 
@@ -93,7 +94,7 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
         operands=", ".join(names(x.name) for x in r.operands),
         keywords="".join(f", {s.name}" for s in o.scalars),
         scalars="".join(f", {s.name}" for s in o.scalars),
-        schema_scalars="".join(f", {SCHEMA[s.kind]} {s.name}" for s in o.scalars) + ", bool last" * has_filter,
+        schema_scalars="".join(f", {SCHEMA[s.kind]} {s.name}" for s in o.scalars),
         states=", ".join(states),
         packed_kinds=kinds + "s" * len(states) + numbers,
         packed_gives="t" * len(results) + "s" * len(states),
@@ -128,6 +129,7 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
         documented=tuple(documented),
         filtered=has_filter,
         last=", last" * has_filter,
+        schema_last=", bool last" * has_filter,
         d_state=names(f"g_last:{r.carried[0].of}"),
     )
 

@@ -44,6 +44,14 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedConv:
+    """One convolution: its program, and whether it gets a kernel of its own beside the eager formula."""
+
+    program: ConvProgram
+    kernel: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """The layer under one choice of the flags that `__init__` decides."""
 
@@ -59,11 +67,16 @@ class Plan:
     partition: Partition
     programs: tuple[Planned, ...]
     settings: Mapping[str, object]
-    convs: tuple[ConvProgram, ...] = ()
+    convs: tuple[PlannedConv, ...] = ()
     flags: tuple[LayerArg, ...] = ()
     variants: tuple[Variant, ...] = ()
     mode: str = "auto"
     backend: str = "triton"
+
+    @property
+    def kernels(self) -> bool:
+        """Whether kernels serve the layer: its recurrences or, where it has none, its convolutions."""
+        return any(p.kernel for p in (self.programs or self.convs))
 
     def header(self) -> list[str]:
         """The plan in words, for the file's head."""

@@ -267,8 +267,8 @@ class _Partitioner:
 
 
 def _elementwise(node: Node) -> bool:
-    """Whether an expression needs nothing but the values it refers to: no index, size or argument."""
-    return all(isinstance(n, Const | Pointwise | Ref) for n in walk(node))
+    """Whether an expression needs nothing but the values it refers to, real throughout: no index, size or argument."""
+    return all(isinstance(n, Const | Pointwise | Ref) and n.dtype != "complex" for n in walk(node))
 
 
 def _kind(d: Definition) -> str:

@@ -15,7 +15,7 @@ from ssmc.ir.layer import Layer
 from ssmc.testing.case import Case
 from ssmc.testing.generated import Generated, Op
 
-_CONTROLS = ("initial_state", "return_state", "cu_seqlens", "backend")
+_CONTROLS = ("initial_state", "return_state", "cu_seqlens", "backend", "inplace")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Compiles the kernels that a module's ops would launch, for a GPU that is not there, and reads what they need.
+"""Compiles the kernels that a module would launch, for a GPU that is not there, and reads what they need.
 
 The launches run on meta tensors with every kernel replaced by a recorder, so that signatures, specialisation and
 configuration are those of a real call.
@@ -6,6 +6,7 @@ configuration are those of a real call.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -18,6 +19,8 @@ import torch
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+
+from tests.harness import Call, capture, cast
 
 BIN = os.path.join(os.path.dirname(triton.__file__), "backends/nvidia/bin")
 POINTER = {
@@ -61,19 +64,22 @@ class Recorder:
                     signature.append((p.name, "i32" if -(2**31) <= v < 2**31 else "i64"))
                     if v % 16 == 0 and p.name not in fixed:
                         divisible.append(i)
-            self.launches[kernel] = self.launches.get(kernel, [])
             found = Launch(kernel.__name__, tuple(signature), tuple(constants), tuple(divisible), num_warps)
-            if found not in self.launches[kernel]:
-                self.launches[kernel].append(found)
+            self.launches.append((kernel, found))
 
         return launch
+
+
+def kernels_of(module: ModuleType) -> dict[str, object]:
+    """All kernels of a generated file."""
+    return {n: k for n, k in vars(module).items() if n.endswith("_kernel") and hasattr(k, "arg_names")}
 
 
 @contextmanager
 def recording(module: ModuleType, sms: int = 132):
     """Within, launches are recorded."""
-    launches: dict[object, list[Launch]] = {}
-    kernels = {n: k for n, k in vars(module).items() if n.endswith("_kernel") and hasattr(k, "arg_names")}
+    launches: list[tuple[object, Launch]] = []
+    kernels = kernels_of(module)
     before = dict(kernels, _sms=module._sms)
     try:
         vars(module).update({n: Recorder(k, launches) for n, k in kernels.items()}, _sms=lambda device: sms)
@@ -82,35 +88,80 @@ def recording(module: ModuleType, sms: int = 132):
         vars(module).update(before)
 
 
-def launches_of(
-    module: ModuleType, op: str, sizes: dict[str, int], B: int, T: int, dtype: torch.dtype, scalars=(), states=False
-):
-    """All launches of an op at a size: forward, backward and step. `sizes` are those of axes."""
-    roles = module.OPS[op]
-    stem = op.removesuffix("_op")
+def convs_of(module: ModuleType, layer) -> list[tuple[str, torch.nn.Conv1d]]:
+    """The stem and the child of every convolution."""
+    stems = [n.removeprefix("_").removesuffix("_sums") for n in vars(module) if n.endswith("_sums")]
+    return list(zip(stems, (c for c in layer.modules() if isinstance(c, torch.nn.Conv1d)), strict=True))
 
-    def make(role, axes, t):
-        shape = [sizes[a] for a in axes]
-        if role == "token":
-            return torch.empty(B, t, *shape, dtype=dtype, device="meta")
-        return torch.empty(*shape, device="meta")
 
-    is_complex = module.COMPLEX.get(op, ()) if hasattr(module, "COMPLEX") else ()
+def launches_of(module: ModuleType, layer, B: int, T: int, dtype: torch.dtype, states: bool):
+    """All launches of a layer (on the meta device) at a size, each once: of its ops and convolutions forward and
+    backward, from given states or from none, and of steps."""
     with recording(module) as found:
-        for t in (T, 1):
-            values = {n: make(r, a, t) for n, (r, a) in roles.items() if r != "state"}
-            values = {n: v.to(torch.complex64) if n in is_complex else v for n, v in values.items()}
-            own = [
-                torch.empty(B, *(sizes[a] for a in axes), device="meta") if states or t == 1 else None
-                for r, axes in roles.values()
-                if r == "state"
-            ]
-            out = getattr(module, f"_{stem}_triton")(*values.values(), *own, None, *scalars)
-            if t > 1:
-                results, lasts = out[: len(out) - len(own)], out[len(out) - len(own) :]
-                given = lasts if states else [None] * len(own)
-                getattr(module, f"_{stem}_triton_backward")(*results, *given, *values.values(), *own, None, *scalars)
-    return [(k, x) for k, xs in found.items() for x in xs]
+        for call in _calls(module, layer, B, T, dtype):
+            _launch_op(call, states)
+        for stem, conv in convs_of(module, layer):
+            _launch_conv(module, stem, *_conv_operands(conv, B, T, dtype), states)
+    return list(dict.fromkeys([*found, *steps_of(module, layer, B, dtype)]))
+
+
+def steps_of(module: ModuleType, layer, B: int, dtype: torch.dtype):
+    """The launches of one step in place, of every op and then of every convolution."""
+    with recording(module) as found:
+        for call in _calls(module, layer, B, 1, dtype):
+            step = getattr(module, f"_{call.op.removesuffix('_op')}_triton_step", None)
+            if step is not None:  # what runs backward in time has none
+                step(*call.operands.values(), *_results(call)[1], *call.numbers.values())
+        for stem, conv in convs_of(module, layer):
+            x, weight, bias, taps = _conv_operands(conv, B, 1, dtype)
+            getattr(module, f"_{stem}_triton_step")(x, weight, bias, taps)
+    return found
+
+
+def _calls(module: ModuleType, layer, B: int, T: int, dtype: torch.dtype) -> list[Call]:
+    u = torch.empty(B, T, layer.d_model, device="meta")
+    return [cast(call, dtype) for call in capture(module, layer, u)]
+
+
+def _results(call: Call) -> tuple[tuple[torch.Tensor, ...], ...]:
+    """Results and last states of an op on the meta device."""
+    out = getattr(call.module, call.op)(**call.operands, **call.numbers, return_state=True)
+    return tuple(v if isinstance(v, tuple) else (v,) for v in out)
+
+
+def _launch_op(call: Call, states: bool) -> None:
+    m, stem = call.module, call.op.removesuffix("_op")
+    values, numbers = list(call.operands.values()), call.numbers.values()
+    results, lasts = _results(call)
+    own = lasts if states else [None] * len(lasts)
+    getattr(m, f"_{stem}_triton")(*values, *own, None, *numbers)
+    getattr(m, f"_{stem}_triton_backward")(*results, *own, *values, *own, None, *numbers)
+    one = [v[:, :1] if n in call.tokens() else v for n, v in call.operands.items()]
+    getattr(m, f"_{stem}_triton")(*one, *own, None, *numbers)
+
+
+def _conv_operands(conv: torch.nn.Conv1d, B: int, T: int, dtype: torch.dtype):
+    x = torch.empty(B, T, conv.in_channels, dtype=dtype, device="meta")
+    weight, bias = (None if v is None else v.to(dtype) for v in (conv.weight, conv.bias))
+    return x, weight, bias, x.new_empty(B, conv.kernel_size[0] - 1, conv.in_channels)
+
+
+def _launch_conv(m: ModuleType, stem: str, x, weight, bias, taps, states: bool) -> None:
+    own = taps if states else None
+    getattr(m, f"_{stem}_triton")(x, weight, bias, own, None)
+    getattr(m, f"_{stem}_triton_backward")(x, own, x, weight, bias, own, None)
+
+
+def source_hash(kernel, launch: Launch, arch: int) -> str:
+    """What a compilation depends on: the kernel's text, that of the functions it calls, the launch, the architecture."""
+    texts: dict[str, str] = {}
+    pending = [kernel]
+    while pending:
+        fn = pending.pop()
+        texts[fn.__name__] = fn.src
+        named = (fn.fn.__globals__.get(w) for w in sorted(set(re.findall(r"\b[A-Za-z_]\w*\b", fn.src))))
+        pending += [f for f in named if hasattr(f, "src") and f.__name__ not in texts]
+    return hashlib.sha256(repr((sorted(texts.items()), launch, arch)).encode()).hexdigest()
 
 
 def compile_launch(kernel, launch: Launch, arch: int = 90) -> dict[str, int]:

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import warnings
+from collections import defaultdict
 from functools import partial
 
 os.environ["TRITON_INTERPRET"] = "1"
@@ -70,8 +71,10 @@ def one(harness, torch, module, spec, case):
             if case.get("states")
             else None
         )
-        found = harness.compare(call, torch.float32, states, "triton", cu)
+        found = harness.compare(call, torch.float32, states, "triton", cu, spec.get("floor", 1e-12))
         errors |= {f"{case} {call.op} {k}": v for k, v in found.items()}
+        if case.get("poisoned"):
+            errors |= poisoned(harness, call, states, cu, case.get("idle"))
         if case.get("step"):
             errors |= step(harness, torch, call)
     if case.get("conv"):
@@ -81,27 +84,48 @@ def one(harness, torch, module, spec, case):
 
 
 def step(harness, torch, call):
-    """One token in place against the reference."""
-    stem = call.op.removesuffix("_op")
+    """One token in place against the reference, once in states that lie apart from each other."""
     first = {k: (v[:, :1] if k in call.tokens() else v) for k, v in call.operands.items()}
     rows = next(first[k].shape[0] for k in call.tokens())
     states = harness.random_states(call, rows, torch.float32, "cpu")
     many = states if isinstance(states, tuple) else (states,)
     want, last = call.reference(**first, **call.numbers, initial_state=states, return_state=True)
-    given = tuple(v.clone() for v in many)
-    got = getattr(call.module, f"_{stem}_triton_step")(*first.values(), *given, *call.numbers.values())
-    results = got if isinstance(got, tuple) else (got,)
     wants = want if isinstance(want, tuple) else (want,)
     lasts = last if isinstance(last, tuple) else (last,)
-    pairs = [*zip(results, wants, strict=True), *zip(given, lasts, strict=True)]
-    return {f"step {call.op} {i}": harness.error(a, b, False) for i, (a, b) in enumerate(pairs)}
+    errors = {}
+    for apart in (False, True):
+        given = tuple(torch.stack([v, v], -1)[..., 0] if apart else v.clone() for v in many)
+        start = given if isinstance(states, tuple) else given[0]
+        op = getattr(call.module, call.op)
+        got = op(**first, **call.numbers, initial_state=start, inplace=True, backend="triton")
+        pairs = [*zip(got if isinstance(got, tuple) else (got,), wants, strict=True), *zip(given, lasts, strict=True)]
+        errors |= {f"step {call.op} {apart} {i}": harness.error(a, b, False) for i, (a, b) in enumerate(pairs)}
+    return errors
+
+
+def poisoned(harness, call, states, cu, idle):
+    """The kernels where memory that nobody has written to is NaN: what reads it is infinitely wrong. `idle`: the walk is
+    never launched, so that its results are what the memory held."""
+    from tests.poison import reads_of_unwritten_memory
+
+    def both():
+        outs, grads = harness.run(call, states, "triton", cu)
+        return [*outs, *grads.values()]
+
+    own, name = vars(call.module), f"{call.op.removesuffix('_op')}_walk_kernel"
+    kernel = own[name]
+    own[name] = defaultdict(lambda: lambda *args, **named: None) if idle else kernel
+    wrong = reads_of_unwritten_memory(both)
+    own[name] = kernel
+    return {f"poisoned {call.op}": 0.0} | {f"poisoned {call.op} {i}": float("inf") for i in wrong}
 
 
 def convolutions(harness, torch, module, cu):
     """Every convolution of the module against its eager formula in float64."""
+    from tests.poison import reads_of_unwritten_memory
+
     errors = {}
-    stems = [n.removeprefix("_").removesuffix("_triton_step") for n in vars(module) if n.endswith("_triton_step")]
-    for stem in [s for s in stems if hasattr(module, f"_{s}_sums")]:
+    for stem in [n.removeprefix("_").removesuffix("_sums") for n in vars(module) if n.endswith("_sums")]:
         for T, E, W, biased, start in (
             (13, 5, 4, True, True),
             (2, 3, 4, False, False),
@@ -114,23 +138,28 @@ def convolutions(harness, torch, module, cu):
             weight, bias = torch.randn(E, 1, W), torch.randn(E) if biased else None
             taps = torch.randn(rows, W - 1, E) if start else None
             g, g_last = torch.randn_like(x), torch.randn(rows, W - 1, E)
-            found = []
-            for backend, dtype in (("triton", torch.float32), ("eager", torch.float64)):
-                leaves = [None if v is None else v.to(dtype).requires_grad_() for v in (x, weight, bias, taps)]
-                y, last = getattr(module._ops, stem)(*leaves, cu, backend)
-                given = [v for v in leaves if v is not None]
-                loss = (y * g.to(dtype)).sum() + (last * g_last.to(dtype)).sum()
-                found.append([y, last, *torch.autograd.grad(loss, given)])
+            passes = partial(conv_passes, torch, module, stem, (x, weight, bias, taps), (g, g_last), cu)
+            found = [passes(), passes("eager", torch.float64)]
+            wrong = reads_of_unwritten_memory(passes)
+            errors |= {f"poisoned {stem} {T} {i}": float("inf") for i in wrong}
             errors |= {
                 f"{stem} {T} {E} {W} packed {cu is not None} {i}": harness.error(a, b, False)
                 for i, (a, b) in enumerate(zip(*found, strict=True))
             }
             if cu is None and taps is not None:
                 own = taps.clone()
-                y = getattr(module, f"_{stem}_triton_step")(x[:, :1], weight, bias, own)
+                y = getattr(module._ops, f"{stem}_step")(x[:, :1], weight, bias, own, "triton")
                 want, last = getattr(module, f"_{stem}_eager")(x[:, :1], weight, bias, taps)
                 errors |= {f"{stem} step {W}": max(harness.error(y, want, False), harness.error(own, last, False))}
     return errors
+
+
+def conv_passes(torch, module, stem, operands, cotangents, cu, backend="triton", dtype=None):
+    """A convolution forward and backward: its result, last inputs, and gradients."""
+    leaves = [None if v is None else v.to(dtype or v.dtype).requires_grad_() for v in operands]
+    out = getattr(module._ops, stem)(*leaves, cu, backend)
+    loss = sum((v * g.to(v.dtype)).sum() for v, g in zip(out, cotangents, strict=True))
+    return [*(v.detach() for v in out), *torch.autograd.grad(loss, [v for v in leaves if v is not None])]
 
 
 def _pieces(choose, pieces, *sizes, **more):

@@ -96,6 +96,18 @@ SPECS: dict[str, str] = {
   linear r(z -> b[d_model])
   return a * b
 """,
+    # conditions from outside and from parameters, and what is made of them
+    "conditions": """layer Conditions(d_model)
+  axis E = d_model
+  input u[d_model]
+  param p[E] = index(E) - 1
+  linear proj(u -> a[E], x[E], r[E])
+  reset = r > 0.5
+  odd = p > 0
+  linear other(where(reset, x, 0) -> z[E])
+  state h[E]: h = where(reset and not odd, 0, sigmoid(a) * prev(h)) + where(odd or reset, x, 2 * x)
+  return where(reset, h, z) + where(odd, h, 0)
+""",
     # a maximum: class P with where, comparisons and a clamp
     "stabilised": """layer Stabilised(d_model)
   axis E = d_model

@@ -56,7 +56,7 @@ KERNELS = True
 # ======================================================================================================================
 
 
-def gated_rnn_op(x, z_raw, r_raw, a, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto"):
+def gated_rnn_op(x, z_raw, r_raw, a, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto", inplace=False):
     """The recurrence of gated_rnn.ssm with what is fused around it: pointwise.
 
         z[E] = sigmoid(z_raw)
@@ -69,10 +69,15 @@ def gated_rnn_op(x, z_raw, r_raw, a, *, initial_state=None, return_state=False, 
     a [E]
     initial_state: h, each [batch, axes] or, with `cu_seqlens` (int [S + 1], batch 1), one row a sequence.
     Returns the result [batch, time, axes], or (result, last state) if `return_state`.
+    inplace: one token, whose state overwrites `initial_state`; not differentiable.
     """
     rows = x.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     h = initial_state
     _check("gated_rnn_op", _GATED_RNN_AXES, (x, z_raw, r_raw, a, h), rows, cu_seqlens)
+    if inplace:
+        _check_in_place("gated_rnn_op", (x, z_raw, r_raw, a,), (h,), x.shape[1], cu_seqlens)
+        result = _ops.gated_rnn_step(x, z_raw, r_raw, a, h, backend)
+        return (result, initial_state) if return_state else result
     out = _ops.gated_rnn(x, z_raw, r_raw, a, h, cu_seqlens, backend)
     result = out[0]
     return (result, out[1]) if return_state else result
@@ -130,6 +135,17 @@ def _check(op, axes_of, values, rows, cu_seqlens):
                 raise ValueError(f"{op}: {name} is [{shown}], but {axis}={known} in {owner[axis]}")
     if cu_seqlens is not None and values[0].shape[0] != 1:
         raise ValueError(f"{op}: packed sequences have batch 1, {axes_of[0][0]} has batch={values[0].shape[0]}")
+
+
+def _check_in_place(op, operands, states, tokens, cu_seqlens):
+    """A step in place has one token and a state to overwrite, and leaves autograd nothing to go back to."""
+    if tokens != 1 or cu_seqlens is not None or any(v is None for v in states):
+        raise ValueError(f"{op}: inplace=True takes one token, unpacked, and the state before it")
+    if torch.is_grad_enabled() and any(v.requires_grad for v in (*operands, *states)):
+        raise RuntimeError(_NO_GRADIENT.format(op))
+
+
+_NO_GRADIENT = "{}: inplace=True does not support automatic differentiation, but a tensor requires grad; use torch.no_grad()"
 
 
 def _compute_dtype(*values):
@@ -948,11 +964,35 @@ def _gated_rnn_backward(g_h, g_last_h, x, z_raw, r_raw, a, h, cu_seqlens, backen
     return _gated_rnn_adjoint(g_h, g_last_h, x, z_raw, r_raw, a, h, cu_seqlens)
 
 
+def _gated_rnn_step(x, z_raw, r_raw, a, h, backend):
+    if _use_triton(backend, x.device, _compute_dtype(x, z_raw, r_raw, a, h)):
+        return _gated_rnn_triton_step(x, z_raw, r_raw, a, h)
+    out = _gated_rnn_eager(x, z_raw, r_raw, a, h)
+    return _in_place(out, (h,))
+
+
+def _gated_rnn_step_fake(x, z_raw, r_raw, a, h, backend):
+    out = _gated_rnn_fake(x, z_raw, r_raw, a, h, None, backend)
+    return out[0]
+
+
+def _in_place(out, states):
+    """The results of an op, its last states in the place of those before."""
+    n_results = len(out) - len(states)
+    for state, last in zip(states, out[n_results:]):
+        state.copy_(last)
+    return out[0] if n_results == 1 else out[:n_results]
+
+
+def _typed(operands):
+    """Operands in a schema; `bias?` may be None."""
+    return [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
+
+
 def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). `bias?` may be None."""
-    typed = [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
-    tensors = ", ".join([*typed, *(f"Tensor? {v}" for v in states)])
+    their cotangents to one gradient for each operand and state (empty where there is none)."""
+    tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
@@ -1018,6 +1058,15 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
     torch.library.register_autograd(f"{NAMESPACE}::{name}_backward", double_backward, setup_context=save_backward, lib=lib)
 
 
+def _define_step(lib, name, operands, states, scalars, n_results, run, fake):
+    """`name_step`, one token: (operands, states, scalars, backend) -> results. The states are overwritten."""
+    tensors = ", ".join([*_typed(operands), *(f"Tensor(s{i}!) {v}" for i, v in enumerate(states))])
+    outs = "Tensor" if n_results == 1 else f"({', '.join(['Tensor'] * n_results)})"
+    lib.define(f"{name}_step({tensors}{scalars}, str backend) -> {outs}", tags=(torch.Tag.pt2_compliant_tag,))
+    lib.impl(f"{name}_step", run, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"{NAMESPACE}::{name}_step", fake, lib=lib)
+
+
 def _register():
     """The namespace of this file's operators; importing the file again finds it there."""
     ops = getattr(torch.ops, NAMESPACE)
@@ -1026,6 +1075,10 @@ def _register():
         _define(
             lib, "gated_rnn", ("x", "z_raw", "r_raw", "a", ), ("h", ), "", 1, (True, True, True, True, ),
             _gated_rnn, _gated_rnn_fake, _gated_rnn_backward, _gated_rnn_adjoint,
+        )
+        _define_step(
+            lib, "gated_rnn", ("x", "z_raw", "r_raw", "a", ), ("h", ), "", 1,
+            _gated_rnn_step, _gated_rnn_step_fake,
         )
         ops._ssmc_library = lib  # lives as long as the operators are reachable
     return ops
@@ -1139,6 +1192,11 @@ class GatedRNN(nn.Module):
         u is [batch, time, d_model]. `state` continues earlier sequences. Packed: batch 1, sequence i is
         u[:, cu_seqlens[i]:cu_seqlens[i + 1]], states have one row a sequence.
         """
+        out_proj, state = self._run(u, state, cu_seqlens, return_state, False)
+        return (out_proj, state) if return_state else out_proj
+
+    def _run(self, u, state, cu_seqlens, return_state, inplace):
+        """The equations: output and state. `inplace`, of one token: what ops and convolutions carry is overwritten."""
         _check_input("GatedRNN", "u", u, (self.d_model,), "gated_rnn.ssm")
         h_last, = (None,) * 1 if state is None else state
         x, z_raw, r_raw = self.in_proj(u).split([self.E, self.E, self.E], -1)  # gated_rnn.ssm:15
@@ -1150,18 +1208,24 @@ class GatedRNN(nn.Module):
             initial_state=h_last,
             return_state=True,
             cu_seqlens=cu_seqlens,
+            inplace=inplace,
         )  # gated_rnn.ssm:20
         out_proj = self.out_proj(h)  # gated_rnn.ssm:22
-        return (out_proj, GatedRNNState(h_last,)) if return_state else out_proj
+        return out_proj, GatedRNNState(h_last,)
 
     def step(self, u, state, *, inplace=False):
-        """One token, u [batch, d_model]: (output, state). `inplace` overwrites `state` and is not differentiable."""
-        if inplace and torch.is_grad_enabled() and any(v.requires_grad for v in state):
-            raise RuntimeError("GatedRNN.step: inplace=True overwrites a state that requires grad")
-        y, new = self.forward(u[:, None], state, return_state=True)
+        """One token, u [batch, d_model]: (output, state).
+
+        `inplace` overwrites `state`, by one kernel a recurrence, and returns it. As with torch's `out=`, that is refused
+        where a tensor requires grad and gradients are being recorded.
+        """
+        if inplace and torch.is_grad_enabled() and any(v.requires_grad for v in (u, *state, *self.parameters())):
+            raise RuntimeError(_NO_GRADIENT.format("GatedRNN.step"))
+        y, new = self._run(u[:, None], state, None, True, inplace)
         if inplace:
             for old, v in zip(state, new):
-                old.copy_(v)
+                if v is not old:
+                    old.copy_(v)
             new = state
         return y[:, 0], new
 

@@ -52,7 +52,7 @@ KERNELS = True
 # ======================================================================================================================
 
 
-def leaky_op(u, rate, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto"):
+def leaky_op(u, rate, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto", inplace=False):
     """The recurrence of leaky.ssm with what is fused around it: LTI diagonal.
 
         a[d_model] = sigmoid(rate)
@@ -62,10 +62,15 @@ def leaky_op(u, rate, *, initial_state=None, return_state=False, cu_seqlens=None
     rate [d_model]
     initial_state: h, each [batch, axes] or, with `cu_seqlens` (int [S + 1], batch 1), one row a sequence.
     Returns the result [batch, time, axes], or (result, last state) if `return_state`.
+    inplace: one token, whose state overwrites `initial_state`; not differentiable.
     """
     rows = u.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     h = initial_state
     _check("leaky_op", _LEAKY_AXES, (u, rate, h), rows, cu_seqlens)
+    if inplace:
+        _check_in_place("leaky_op", (u, rate,), (h,), u.shape[1], cu_seqlens)
+        result = _ops.leaky_step(u, rate, h, backend)
+        return (result, initial_state) if return_state else result
     out = _ops.leaky(u, rate, h, cu_seqlens, return_state, backend)
     result = out[0]
     return (result, out[1]) if return_state else result
@@ -118,6 +123,17 @@ def _check(op, axes_of, values, rows, cu_seqlens):
                 raise ValueError(f"{op}: {name} is [{shown}], but {axis}={known} in {owner[axis]}")
     if cu_seqlens is not None and values[0].shape[0] != 1:
         raise ValueError(f"{op}: packed sequences have batch 1, {axes_of[0][0]} has batch={values[0].shape[0]}")
+
+
+def _check_in_place(op, operands, states, tokens, cu_seqlens):
+    """A step in place has one token and a state to overwrite, and leaves autograd nothing to go back to."""
+    if tokens != 1 or cu_seqlens is not None or any(v is None for v in states):
+        raise ValueError(f"{op}: inplace=True takes one token, unpacked, and the state before it")
+    if torch.is_grad_enabled() and any(v.requires_grad for v in (*operands, *states)):
+        raise RuntimeError(_NO_GRADIENT.format(op))
+
+
+_NO_GRADIENT = "{}: inplace=True does not support automatic differentiation, but a tensor requires grad; use torch.no_grad()"
 
 
 def _compute_dtype(*values):
@@ -1834,11 +1850,35 @@ def _leaky_backward(g_h, g_last_h, u, rate, h, cu_seqlens, last, backend):
     return _leaky_adjoint(g_h, g_last_h, u, rate, h, cu_seqlens, last)
 
 
+def _leaky_step(u, rate, h, backend):
+    if _use_triton(backend, u.device, _compute_dtype(u, rate, h)):
+        return _leaky_triton_step(u, rate, h)
+    out = _leaky_eager(u, rate, h)
+    return _in_place(out, (h,))
+
+
+def _leaky_step_fake(u, rate, h, backend):
+    out = _leaky_fake(u, rate, h, None, False, backend)
+    return out[0]
+
+
+def _in_place(out, states):
+    """The results of an op, its last states in the place of those before."""
+    n_results = len(out) - len(states)
+    for state, last in zip(states, out[n_results:]):
+        state.copy_(last)
+    return out[0] if n_results == 1 else out[:n_results]
+
+
+def _typed(operands):
+    """Operands in a schema; `bias?` may be None."""
+    return [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
+
+
 def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). `bias?` may be None."""
-    typed = [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
-    tensors = ", ".join([*typed, *(f"Tensor? {v}" for v in states)])
+    their cotangents to one gradient for each operand and state (empty where there is none)."""
+    tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
@@ -1904,6 +1944,15 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
     torch.library.register_autograd(f"{NAMESPACE}::{name}_backward", double_backward, setup_context=save_backward, lib=lib)
 
 
+def _define_step(lib, name, operands, states, scalars, n_results, run, fake):
+    """`name_step`, one token: (operands, states, scalars, backend) -> results. The states are overwritten."""
+    tensors = ", ".join([*_typed(operands), *(f"Tensor(s{i}!) {v}" for i, v in enumerate(states))])
+    outs = "Tensor" if n_results == 1 else f"({', '.join(['Tensor'] * n_results)})"
+    lib.define(f"{name}_step({tensors}{scalars}, str backend) -> {outs}", tags=(torch.Tag.pt2_compliant_tag,))
+    lib.impl(f"{name}_step", run, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"{NAMESPACE}::{name}_step", fake, lib=lib)
+
+
 def _register():
     """The namespace of this file's operators; importing the file again finds it there."""
     ops = getattr(torch.ops, NAMESPACE)
@@ -1912,6 +1961,10 @@ def _register():
         _define(
             lib, "leaky", ("u", "rate", ), ("h", ), ", bool last", 1, (True, True, ),
             _leaky, _leaky_fake, _leaky_backward, _leaky_adjoint,
+        )
+        _define_step(
+            lib, "leaky", ("u", "rate", ), ("h", ), "", 1,
+            _leaky_step, _leaky_step_fake,
         )
         ops._ssmc_library = lib  # lives as long as the operators are reachable
     return ops
@@ -2015,6 +2068,11 @@ class Leaky(nn.Module):
         u is [batch, time, d_model]. `state` continues earlier sequences. Packed: batch 1, sequence i is
         u[:, cu_seqlens[i]:cu_seqlens[i + 1]], states have one row a sequence.
         """
+        h, state = self._run(u, state, cu_seqlens, return_state, False)
+        return (h, state) if return_state else h
+
+    def _run(self, u, state, cu_seqlens, return_state, inplace):
+        """The equations: output and state. `inplace`, of one token: what ops and convolutions carry is overwritten."""
         _check_input("Leaky", "u", u, (self.d_model,), "leaky.ssm")
         h_last, = (None,) * 1 if state is None else state
         h_both = leaky_op(
@@ -2023,18 +2081,24 @@ class Leaky(nn.Module):
             initial_state=h_last,
             return_state=return_state,
             cu_seqlens=cu_seqlens,
+            inplace=inplace,
         )  # leaky.ssm:14
         h, h_last = h_both if return_state else (h_both, h_last)
-        return (h, LeakyState(h_last,)) if return_state else h
+        return h, LeakyState(h_last,)
 
     def step(self, u, state, *, inplace=False):
-        """One token, u [batch, d_model]: (output, state). `inplace` overwrites `state` and is not differentiable."""
-        if inplace and torch.is_grad_enabled() and any(v.requires_grad for v in state):
-            raise RuntimeError("Leaky.step: inplace=True overwrites a state that requires grad")
-        y, new = self.forward(u[:, None], state, return_state=True)
+        """One token, u [batch, d_model]: (output, state).
+
+        `inplace` overwrites `state`, by one kernel a recurrence, and returns it. As with torch's `out=`, that is refused
+        where a tensor requires grad and gradients are being recorded.
+        """
+        if inplace and torch.is_grad_enabled() and any(v.requires_grad for v in (u, *state, *self.parameters())):
+            raise RuntimeError(_NO_GRADIENT.format("Leaky.step"))
+        y, new = self._run(u[:, None], state, None, True, inplace)
         if inplace:
             for old, v in zip(state, new):
-                old.copy_(v)
+                if v is not old:
+                    old.copy_(v)
             new = state
         return y[:, 0], new
 

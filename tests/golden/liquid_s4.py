@@ -61,7 +61,7 @@ KERNELS = True
 # ======================================================================================================================
 
 
-def liquid_s4_op(u, log_dt, log_A_real, A_imag, B, C, D, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto"):
+def liquid_s4_op(u, log_dt, log_A_real, A_imag, B, C, D, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto", inplace=False):
     """The recurrence of liquid_s4.ssm with what is fused around it: diagonal, complex, varying.
 
         A[H, N] = complex(-exp(log_A_real), A_imag)
@@ -81,10 +81,15 @@ def liquid_s4_op(u, log_dt, log_A_real, A_imag, B, C, D, *, initial_state=None, 
     D [H]
     initial_state: x, each [batch, axes] or, with `cu_seqlens` (int [S + 1], batch 1), one row a sequence.
     Returns the result [batch, time, axes], or (result, last state) if `return_state`.
+    inplace: one token, whose state overwrites `initial_state`; not differentiable.
     """
     rows = u.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     x = initial_state
     _check("liquid_s4_op", _LIQUID_S4_AXES, (u, log_dt, log_A_real, A_imag, B, C, D, x), rows, cu_seqlens)
+    if inplace:
+        _check_in_place("liquid_s4_op", (u, log_dt, log_A_real, A_imag, B, C, D,), (x,), u.shape[1], cu_seqlens)
+        result = _ops.liquid_s4_step(u, log_dt, log_A_real, A_imag, B, C, D, x, backend)
+        return (result, initial_state) if return_state else result
     out = _ops.liquid_s4(u, log_dt, log_A_real, A_imag, B, C, D, x, cu_seqlens, backend)
     result = out[0]
     return (result, out[1]) if return_state else result
@@ -153,6 +158,17 @@ def _check(op, axes_of, values, rows, cu_seqlens):
                 raise ValueError(f"{op}: {name} is [{shown}], but {axis}={known} in {owner[axis]}")
     if cu_seqlens is not None and values[0].shape[0] != 1:
         raise ValueError(f"{op}: packed sequences have batch 1, {axes_of[0][0]} has batch={values[0].shape[0]}")
+
+
+def _check_in_place(op, operands, states, tokens, cu_seqlens):
+    """A step in place has one token and a state to overwrite, and leaves autograd nothing to go back to."""
+    if tokens != 1 or cu_seqlens is not None or any(v is None for v in states):
+        raise ValueError(f"{op}: inplace=True takes one token, unpacked, and the state before it")
+    if torch.is_grad_enabled() and any(v.requires_grad for v in (*operands, *states)):
+        raise RuntimeError(_NO_GRADIENT.format(op))
+
+
+_NO_GRADIENT = "{}: inplace=True does not support automatic differentiation, but a tensor requires grad; use torch.no_grad()"
 
 
 def _compute_dtype(*values):
@@ -1353,11 +1369,35 @@ def _liquid_s4_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_real, A_i
     return _liquid_s4_adjoint(g_output_linear_in, g_last_x, u, log_dt, log_A_real, A_imag, B, C, D, x, cu_seqlens)
 
 
+def _liquid_s4_step(u, log_dt, log_A_real, A_imag, B, C, D, x, backend):
+    if _use_triton(backend, u.device, _compute_dtype(u, log_dt, log_A_real, A_imag, B, C, D, x)):
+        return _liquid_s4_triton_step(u, log_dt, log_A_real, A_imag, B, C, D, x)
+    out = _liquid_s4_eager(u, log_dt, log_A_real, A_imag, B, C, D, x)
+    return _in_place(out, (x,))
+
+
+def _liquid_s4_step_fake(u, log_dt, log_A_real, A_imag, B, C, D, x, backend):
+    out = _liquid_s4_fake(u, log_dt, log_A_real, A_imag, B, C, D, x, None, backend)
+    return out[0]
+
+
+def _in_place(out, states):
+    """The results of an op, its last states in the place of those before."""
+    n_results = len(out) - len(states)
+    for state, last in zip(states, out[n_results:]):
+        state.copy_(last)
+    return out[0] if n_results == 1 else out[:n_results]
+
+
+def _typed(operands):
+    """Operands in a schema; `bias?` may be None."""
+    return [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
+
+
 def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). `bias?` may be None."""
-    typed = [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
-    tensors = ", ".join([*typed, *(f"Tensor? {v}" for v in states)])
+    their cotangents to one gradient for each operand and state (empty where there is none)."""
+    tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
@@ -1423,6 +1463,15 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
     torch.library.register_autograd(f"{NAMESPACE}::{name}_backward", double_backward, setup_context=save_backward, lib=lib)
 
 
+def _define_step(lib, name, operands, states, scalars, n_results, run, fake):
+    """`name_step`, one token: (operands, states, scalars, backend) -> results. The states are overwritten."""
+    tensors = ", ".join([*_typed(operands), *(f"Tensor(s{i}!) {v}" for i, v in enumerate(states))])
+    outs = "Tensor" if n_results == 1 else f"({', '.join(['Tensor'] * n_results)})"
+    lib.define(f"{name}_step({tensors}{scalars}, str backend) -> {outs}", tags=(torch.Tag.pt2_compliant_tag,))
+    lib.impl(f"{name}_step", run, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"{NAMESPACE}::{name}_step", fake, lib=lib)
+
+
 def _register():
     """The namespace of this file's operators; importing the file again finds it there."""
     ops = getattr(torch.ops, NAMESPACE)
@@ -1431,6 +1480,10 @@ def _register():
         _define(
             lib, "liquid_s4", ("u", "log_dt", "log_A_real", "A_imag", "B", "C", "D", ), ("x", ), "", 1, (True, True, True, True, True, True, True, ),
             _liquid_s4, _liquid_s4_fake, _liquid_s4_backward, _liquid_s4_adjoint,
+        )
+        _define_step(
+            lib, "liquid_s4", ("u", "log_dt", "log_A_real", "A_imag", "B", "C", "D", ), ("x", ), "", 1,
+            _liquid_s4_step, _liquid_s4_step_fake,
         )
         ops._ssmc_library = lib  # lives as long as the operators are reachable
     return ops
@@ -1561,6 +1614,11 @@ class LiquidS4(nn.Module):
         u is [batch, time, H]. `state` continues earlier sequences. Packed: batch 1, sequence i is
         u[:, cu_seqlens[i]:cu_seqlens[i + 1]], states have one row a sequence.
         """
+        result, state = self._run(u, state, cu_seqlens, return_state, False)
+        return (result, state) if return_state else result
+
+    def _run(self, u, state, cu_seqlens, return_state, inplace):
+        """The equations: output and state. `inplace`, of one token: what ops and convolutions carry is overwritten."""
         _check_input("LiquidS4", "u", u, (self.H,), "liquid_s4.ssm")
         x_last, = (None,) * 1 if state is None else state
         output_linear_in, x_last = liquid_s4_op(
@@ -1574,19 +1632,25 @@ class LiquidS4(nn.Module):
             initial_state=x_last,
             return_state=True,
             cu_seqlens=cu_seqlens,
+            inplace=inplace,
         )  # liquid_s4.ssm:26
         value, gate = self.output_linear(output_linear_in).split([self.H, self.H], -1)  # liquid_s4.ssm:30
         result = value * torch.sigmoid(gate)  # liquid_s4.ssm:31
-        return (result, LiquidS4State(x_last,)) if return_state else result
+        return result, LiquidS4State(x_last,)
 
     def step(self, u, state, *, inplace=False):
-        """One token, u [batch, H]: (output, state). `inplace` overwrites `state` and is not differentiable."""
-        if inplace and torch.is_grad_enabled() and any(v.requires_grad for v in state):
-            raise RuntimeError("LiquidS4.step: inplace=True overwrites a state that requires grad")
-        y, new = self.forward(u[:, None], state, return_state=True)
+        """One token, u [batch, H]: (output, state).
+
+        `inplace` overwrites `state`, by one kernel a recurrence, and returns it. As with torch's `out=`, that is refused
+        where a tensor requires grad and gradients are being recorded.
+        """
+        if inplace and torch.is_grad_enabled() and any(v.requires_grad for v in (u, *state, *self.parameters())):
+            raise RuntimeError(_NO_GRADIENT.format("LiquidS4.step"))
+        y, new = self._run(u[:, None], state, None, True, inplace)
         if inplace:
             for old, v in zip(state, new):
-                old.copy_(v)
+                if v is not old:
+                    old.copy_(v)
             new = state
         return y[:, 0], new
 

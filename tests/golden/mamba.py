@@ -63,7 +63,7 @@ KERNELS = True
 # ======================================================================================================================
 
 
-def mamba_op(z, B, C, dt_raw, x, A_log, D, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto"):
+def mamba_op(z, B, C, dt_raw, x, A_log, D, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto", inplace=False):
     """The recurrence of mamba.ssm with what is fused around it: diagonal, varying.
 
         A[E, N] = -exp(A_log)
@@ -82,10 +82,15 @@ def mamba_op(z, B, C, dt_raw, x, A_log, D, *, initial_state=None, return_state=F
     D [E]
     initial_state: h, each [batch, axes] or, with `cu_seqlens` (int [S + 1], batch 1), one row a sequence.
     Returns the result [batch, time, axes], or (result, last state) if `return_state`.
+    inplace: one token, whose state overwrites `initial_state`; not differentiable.
     """
     rows = z.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     h = initial_state
     _check("mamba_op", _MAMBA_AXES, (z, B, C, dt_raw, x, A_log, D, h), rows, cu_seqlens)
+    if inplace:
+        _check_in_place("mamba_op", (z, B, C, dt_raw, x, A_log, D,), (h,), z.shape[1], cu_seqlens)
+        result = _ops.mamba_step(z, B, C, dt_raw, x, A_log, D, h, backend)
+        return (result, initial_state) if return_state else result
     out = _ops.mamba(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, backend)
     result = out[0]
     return (result, out[1]) if return_state else result
@@ -153,6 +158,17 @@ def _check(op, axes_of, values, rows, cu_seqlens):
                 raise ValueError(f"{op}: {name} is [{shown}], but {axis}={known} in {owner[axis]}")
     if cu_seqlens is not None and values[0].shape[0] != 1:
         raise ValueError(f"{op}: packed sequences have batch 1, {axes_of[0][0]} has batch={values[0].shape[0]}")
+
+
+def _check_in_place(op, operands, states, tokens, cu_seqlens):
+    """A step in place has one token and a state to overwrite, and leaves autograd nothing to go back to."""
+    if tokens != 1 or cu_seqlens is not None or any(v is None for v in states):
+        raise ValueError(f"{op}: inplace=True takes one token, unpacked, and the state before it")
+    if torch.is_grad_enabled() and any(v.requires_grad for v in (*operands, *states)):
+        raise RuntimeError(_NO_GRADIENT.format(op))
+
+
+_NO_GRADIENT = "{}: inplace=True does not support automatic differentiation, but a tensor requires grad; use torch.no_grad()"
 
 
 def _compute_dtype(*values):
@@ -1520,6 +1536,18 @@ def _mamba_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D, h, cu
     return _mamba_adjoint(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D, h, cu_seqlens)
 
 
+def _mamba_step(z, B, C, dt_raw, x, A_log, D, h, backend):
+    if _use_triton(backend, z.device, _compute_dtype(z, B, C, dt_raw, x, A_log, D, h)):
+        return _mamba_triton_step(z, B, C, dt_raw, x, A_log, D, h)
+    out = _mamba_eager(z, B, C, dt_raw, x, A_log, D, h)
+    return _in_place(out, (h,))
+
+
+def _mamba_step_fake(z, B, C, dt_raw, x, A_log, D, h, backend):
+    out = _mamba_fake(z, B, C, dt_raw, x, A_log, D, h, None, backend)
+    return out[0]
+
+
 def _mamba_conv1d(x, weight, bias, taps, cu_seqlens, backend):
     if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
         return _mamba_conv1d_triton(x, weight, bias, taps, cu_seqlens)
@@ -1542,11 +1570,33 @@ def _mamba_conv1d_backward(g_result, g_last, x, weight, bias, taps, cu_seqlens, 
     return _mamba_conv1d_adjoint(g_result, g_last, x, weight, bias, taps, cu_seqlens)
 
 
+def _mamba_conv1d_step(x, weight, bias, taps, backend):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+        return _mamba_conv1d_triton_step(x, weight, bias, taps)
+    return _in_place(_mamba_conv1d_eager(x, weight, bias, taps), (taps,))
+
+
+def _mamba_conv1d_step_fake(x, weight, bias, taps, backend):
+    return x.new_empty(x.shape)
+
+
+def _in_place(out, states):
+    """The results of an op, its last states in the place of those before."""
+    n_results = len(out) - len(states)
+    for state, last in zip(states, out[n_results:]):
+        state.copy_(last)
+    return out[0] if n_results == 1 else out[:n_results]
+
+
+def _typed(operands):
+    """Operands in a schema; `bias?` may be None."""
+    return [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
+
+
 def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). `bias?` may be None."""
-    typed = [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
-    tensors = ", ".join([*typed, *(f"Tensor? {v}" for v in states)])
+    their cotangents to one gradient for each operand and state (empty where there is none)."""
+    tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
@@ -1612,6 +1662,15 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
     torch.library.register_autograd(f"{NAMESPACE}::{name}_backward", double_backward, setup_context=save_backward, lib=lib)
 
 
+def _define_step(lib, name, operands, states, scalars, n_results, run, fake):
+    """`name_step`, one token: (operands, states, scalars, backend) -> results. The states are overwritten."""
+    tensors = ", ".join([*_typed(operands), *(f"Tensor(s{i}!) {v}" for i, v in enumerate(states))])
+    outs = "Tensor" if n_results == 1 else f"({', '.join(['Tensor'] * n_results)})"
+    lib.define(f"{name}_step({tensors}{scalars}, str backend) -> {outs}", tags=(torch.Tag.pt2_compliant_tag,))
+    lib.impl(f"{name}_step", run, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"{NAMESPACE}::{name}_step", fake, lib=lib)
+
+
 def _register():
     """The namespace of this file's operators; importing the file again finds it there."""
     ops = getattr(torch.ops, NAMESPACE)
@@ -1621,9 +1680,16 @@ def _register():
             lib, "mamba", ("z", "B", "C", "dt_raw", "x", "A_log", "D", ), ("h", ), "", 1, (True, True, True, True, True, True, True, ),
             _mamba, _mamba_fake, _mamba_backward, _mamba_adjoint,
         )
+        _define_step(
+            lib, "mamba", ("z", "B", "C", "dt_raw", "x", "A_log", "D", ), ("h", ), "", 1,
+            _mamba_step, _mamba_step_fake,
+        )
         _define(
             lib, "mamba_conv1d", ("x", "weight", "bias?"), ("taps",), "", 1, (True, True, True),
             _mamba_conv1d, _mamba_conv1d_fake, _mamba_conv1d_backward, _mamba_conv1d_adjoint,
+        )
+        _define_step(
+            lib, "mamba_conv1d", ("x", "weight", "bias?"), ("taps",), "", 1, _mamba_conv1d_step, _mamba_conv1d_step_fake
         )
         ops._ssmc_library = lib  # lives as long as the operators are reachable
     return ops
@@ -1649,9 +1715,11 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
-def _conv(op, activation, conv, x, taps, cu_seqlens):
+def _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace):
     """A causal depthwise convolution over time with the child's weights, its activation, and the last W - 1 inputs."""
     if _plain(conv):
+        if inplace:
+            return step(x, conv.weight, conv.bias, taps, "auto"), taps
         return op(x, conv.weight, conv.bias, taps, cu_seqlens, "auto")
     _warn_replaced(type(conv).__name__)
     if cu_seqlens is not None:
@@ -1787,10 +1855,15 @@ class Mamba(nn.Module):
         u is [batch, time, d_model]. `state` continues earlier sequences. Packed: batch 1, sequence i is
         u[:, cu_seqlens[i]:cu_seqlens[i + 1]], states have one row a sequence.
         """
+        out_proj, state = self._run(u, state, cu_seqlens, return_state, False)
+        return (out_proj, state) if return_state else out_proj
+
+    def _run(self, u, state, cu_seqlens, return_state, inplace):
+        """The equations: output and state. `inplace`, of one token: what ops and convolutions carry is overwritten."""
         _check_input("Mamba", "u", u, (self.d_model,), "mamba.ssm")
         h_last, conv1d_taps = (None,) * 2 if state is None else state
         x_in, z = self.in_proj(u).split([self.E, self.E], -1)  # mamba.ssm:12
-        x, conv1d_taps = _conv(_ops.mamba_conv1d, _mamba_conv1d_activation, self.conv1d, x_in, conv1d_taps, cu_seqlens)  # mamba.ssm:13
+        x, conv1d_taps = _conv(_ops.mamba_conv1d, _ops.mamba_conv1d_step, _mamba_conv1d_activation, self.conv1d, x_in, conv1d_taps, cu_seqlens, inplace)  # mamba.ssm:13
         r, B, C = self.x_proj(x).split([self.R, self.N, self.N], -1)  # mamba.ssm:15
         dt_raw = self.dt_proj(r)  # mamba.ssm:16
         out_proj_in, h_last = mamba_op(
@@ -1804,18 +1877,24 @@ class Mamba(nn.Module):
             initial_state=h_last,
             return_state=True,
             cu_seqlens=cu_seqlens,
+            inplace=inplace,
         )  # mamba.ssm:23
         out_proj = self.out_proj(out_proj_in)  # mamba.ssm:26
-        return (out_proj, MambaState(h_last, conv1d_taps)) if return_state else out_proj
+        return out_proj, MambaState(h_last, conv1d_taps)
 
     def step(self, u, state, *, inplace=False):
-        """One token, u [batch, d_model]: (output, state). `inplace` overwrites `state` and is not differentiable."""
-        if inplace and torch.is_grad_enabled() and any(v.requires_grad for v in state):
-            raise RuntimeError("Mamba.step: inplace=True overwrites a state that requires grad")
-        y, new = self.forward(u[:, None], state, return_state=True)
+        """One token, u [batch, d_model]: (output, state).
+
+        `inplace` overwrites `state`, by one kernel a recurrence, and returns it. As with torch's `out=`, that is refused
+        where a tensor requires grad and gradients are being recorded.
+        """
+        if inplace and torch.is_grad_enabled() and any(v.requires_grad for v in (u, *state, *self.parameters())):
+            raise RuntimeError(_NO_GRADIENT.format("Mamba.step"))
+        y, new = self._run(u[:, None], state, None, True, inplace)
         if inplace:
             for old, v in zip(state, new):
-                old.copy_(v)
+                if v is not old:
+                    old.copy_(v)
             new = state
         return y[:, 0], new
 

@@ -50,7 +50,7 @@ KERNELS = True
 # ======================================================================================================================
 
 
-def min_gru_op(hidden, gate, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto"):
+def min_gru_op(hidden, gate, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto", inplace=False):
     """The recurrence of mingru.ssm with what is fused around it: diagonal, varying.
 
         z[E] = sigmoid(gate)
@@ -61,10 +61,15 @@ def min_gru_op(hidden, gate, *, initial_state=None, return_state=False, cu_seqle
     gate [batch, time, E]
     initial_state: h, each [batch, axes] or, with `cu_seqlens` (int [S + 1], batch 1), one row a sequence.
     Returns the result [batch, time, axes], or (result, last state) if `return_state`.
+    inplace: one token, whose state overwrites `initial_state`; not differentiable.
     """
     rows = hidden.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     h = initial_state
     _check("min_gru_op", _MIN_GRU_AXES, (hidden, gate, h), rows, cu_seqlens)
+    if inplace:
+        _check_in_place("min_gru_op", (hidden, gate,), (h,), hidden.shape[1], cu_seqlens)
+        result = _ops.min_gru_step(hidden, gate, h, backend)
+        return (result, initial_state) if return_state else result
     out = _ops.min_gru(hidden, gate, h, cu_seqlens, backend)
     result = out[0]
     return (result, out[1]) if return_state else result
@@ -118,6 +123,17 @@ def _check(op, axes_of, values, rows, cu_seqlens):
                 raise ValueError(f"{op}: {name} is [{shown}], but {axis}={known} in {owner[axis]}")
     if cu_seqlens is not None and values[0].shape[0] != 1:
         raise ValueError(f"{op}: packed sequences have batch 1, {axes_of[0][0]} has batch={values[0].shape[0]}")
+
+
+def _check_in_place(op, operands, states, tokens, cu_seqlens):
+    """A step in place has one token and a state to overwrite, and leaves autograd nothing to go back to."""
+    if tokens != 1 or cu_seqlens is not None or any(v is None for v in states):
+        raise ValueError(f"{op}: inplace=True takes one token, unpacked, and the state before it")
+    if torch.is_grad_enabled() and any(v.requires_grad for v in (*operands, *states)):
+        raise RuntimeError(_NO_GRADIENT.format(op))
+
+
+_NO_GRADIENT = "{}: inplace=True does not support automatic differentiation, but a tensor requires grad; use torch.no_grad()"
 
 
 def _compute_dtype(*values):
@@ -1007,11 +1023,35 @@ def _min_gru_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens, backend):
     return _min_gru_adjoint(g_y, g_last_h, hidden, gate, h, cu_seqlens)
 
 
+def _min_gru_step(hidden, gate, h, backend):
+    if _use_triton(backend, hidden.device, _compute_dtype(hidden, gate, h)):
+        return _min_gru_triton_step(hidden, gate, h)
+    out = _min_gru_eager(hidden, gate, h)
+    return _in_place(out, (h,))
+
+
+def _min_gru_step_fake(hidden, gate, h, backend):
+    out = _min_gru_fake(hidden, gate, h, None, backend)
+    return out[0]
+
+
+def _in_place(out, states):
+    """The results of an op, its last states in the place of those before."""
+    n_results = len(out) - len(states)
+    for state, last in zip(states, out[n_results:]):
+        state.copy_(last)
+    return out[0] if n_results == 1 else out[:n_results]
+
+
+def _typed(operands):
+    """Operands in a schema; `bias?` may be None."""
+    return [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
+
+
 def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). `bias?` may be None."""
-    typed = [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
-    tensors = ", ".join([*typed, *(f"Tensor? {v}" for v in states)])
+    their cotangents to one gradient for each operand and state (empty where there is none)."""
+    tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
@@ -1077,6 +1117,15 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
     torch.library.register_autograd(f"{NAMESPACE}::{name}_backward", double_backward, setup_context=save_backward, lib=lib)
 
 
+def _define_step(lib, name, operands, states, scalars, n_results, run, fake):
+    """`name_step`, one token: (operands, states, scalars, backend) -> results. The states are overwritten."""
+    tensors = ", ".join([*_typed(operands), *(f"Tensor(s{i}!) {v}" for i, v in enumerate(states))])
+    outs = "Tensor" if n_results == 1 else f"({', '.join(['Tensor'] * n_results)})"
+    lib.define(f"{name}_step({tensors}{scalars}, str backend) -> {outs}", tags=(torch.Tag.pt2_compliant_tag,))
+    lib.impl(f"{name}_step", run, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"{NAMESPACE}::{name}_step", fake, lib=lib)
+
+
 def _register():
     """The namespace of this file's operators; importing the file again finds it there."""
     ops = getattr(torch.ops, NAMESPACE)
@@ -1085,6 +1134,10 @@ def _register():
         _define(
             lib, "min_gru", ("hidden", "gate", ), ("h", ), "", 1, (True, True, ),
             _min_gru, _min_gru_fake, _min_gru_backward, _min_gru_adjoint,
+        )
+        _define_step(
+            lib, "min_gru", ("hidden", "gate", ), ("h", ), "", 1,
+            _min_gru_step, _min_gru_step_fake,
         )
         ops._ssmc_library = lib  # lives as long as the operators are reachable
     return ops
@@ -1197,6 +1250,11 @@ class MinGRU(nn.Module):
         u is [batch, time, d_model]. `state` continues earlier sequences. Packed: batch 1, sequence i is
         u[:, cu_seqlens[i]:cu_seqlens[i + 1]], states have one row a sequence.
         """
+        y, state = self._run(u, state, cu_seqlens, return_state, False)
+        return (y, state) if return_state else y
+
+    def _run(self, u, state, cu_seqlens, return_state, inplace):
+        """The equations: output and state. `inplace`, of one token: what ops and convolutions carry is overwritten."""
         _check_input("MinGRU", "u", u, (self.d_model,), "mingru.ssm")
         h_last, = (None,) * 1 if state is None else state
         hidden, gate = self.to_hidden_and_gate(u).split([self.E, self.E], -1)  # mingru.ssm:15
@@ -1206,17 +1264,23 @@ class MinGRU(nn.Module):
             initial_state=h_last,
             return_state=True,
             cu_seqlens=cu_seqlens,
+            inplace=inplace,
         )  # mingru.ssm:18
-        return (y, MinGRUState(h_last,)) if return_state else y
+        return y, MinGRUState(h_last,)
 
     def step(self, u, state, *, inplace=False):
-        """One token, u [batch, d_model]: (output, state). `inplace` overwrites `state` and is not differentiable."""
-        if inplace and torch.is_grad_enabled() and any(v.requires_grad for v in state):
-            raise RuntimeError("MinGRU.step: inplace=True overwrites a state that requires grad")
-        y, new = self.forward(u[:, None], state, return_state=True)
+        """One token, u [batch, d_model]: (output, state).
+
+        `inplace` overwrites `state`, by one kernel a recurrence, and returns it. As with torch's `out=`, that is refused
+        where a tensor requires grad and gradients are being recorded.
+        """
+        if inplace and torch.is_grad_enabled() and any(v.requires_grad for v in (u, *state, *self.parameters())):
+            raise RuntimeError(_NO_GRADIENT.format("MinGRU.step"))
+        y, new = self._run(u[:, None], state, None, True, inplace)
         if inplace:
             for old, v in zip(state, new):
-                old.copy_(v)
+                if v is not old:
+                    old.copy_(v)
             new = state
         return y[:, 0], new
 

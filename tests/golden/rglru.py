@@ -63,7 +63,7 @@ KERNELS = True
 # ======================================================================================================================
 
 
-def rglru_op(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto"):
+def rglru_op(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto", inplace=False):
     """The recurrence of rglru.ssm with what is fused around it: diagonal, varying.
 
         gate[E] = gelu_tanh(y_in)
@@ -85,10 +85,15 @@ def rglru_op(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, *, initial_st
     a_param [E]
     initial_state: h, each [batch, axes] or, with `cu_seqlens` (int [S + 1], batch 1), one row a sequence.
     Returns the result [batch, time, axes], or (result, last state) if `return_state`.
+    inplace: one token, whose state overwrites `initial_state`; not differentiable.
     """
     rows = y_in.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     h = initial_state
     _check("rglru_op", _RGLRU_AXES, (y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h), rows, cu_seqlens)
+    if inplace:
+        _check_in_place("rglru_op", (y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param,), (h,), y_in.shape[1], cu_seqlens)
+        result = _ops.rglru_step(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, backend)
+        return (result, initial_state) if return_state else result
     out = _ops.rglru(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, backend)
     result = out[0]
     return (result, out[1]) if return_state else result
@@ -160,6 +165,17 @@ def _check(op, axes_of, values, rows, cu_seqlens):
                 raise ValueError(f"{op}: {name} is [{shown}], but {axis}={known} in {owner[axis]}")
     if cu_seqlens is not None and values[0].shape[0] != 1:
         raise ValueError(f"{op}: packed sequences have batch 1, {axes_of[0][0]} has batch={values[0].shape[0]}")
+
+
+def _check_in_place(op, operands, states, tokens, cu_seqlens):
+    """A step in place has one token and a state to overwrite, and leaves autograd nothing to go back to."""
+    if tokens != 1 or cu_seqlens is not None or any(v is None for v in states):
+        raise ValueError(f"{op}: inplace=True takes one token, unpacked, and the state before it")
+    if torch.is_grad_enabled() and any(v.requires_grad for v in (*operands, *states)):
+        raise RuntimeError(_NO_GRADIENT.format(op))
+
+
+_NO_GRADIENT = "{}: inplace=True does not support automatic differentiation, but a tensor requires grad; use torch.no_grad()"
 
 
 def _compute_dtype(*values):
@@ -654,10 +670,10 @@ if triton is not None:
         b_r = tl_sigmoid(b_r_sum + b_a_b)  # rglru.ssm:36
         b_log_a = -8.0 * (b_r * b_c_1)  # rglru.ssm:40
         b_w_1 = tl_exp(b_log_a)  # rglru.ssm:41
-        b_a = tl.where(b_begins, 0.0, b_w_1)
+        b_a = tl.where(b_begins != 0, 0.0, b_w_1)
         b_w_2 = 2.0 * b_log_a  # rglru.ssm:42
         b_v_1 = tl_expm1(b_w_2)
-        b_scale = tl.where(b_begins, 1.0, tl.sqrt(-b_v_1))
+        b_scale = tl.where(b_begins != 0, 1.0, tl.sqrt(-b_v_1))
         b_w_3 = b_scale * b_i_  # rglru.ssm:44
         b_b_h = b_w_3 * b_x
         b_h = b_a * b_h_prev + b_b_h
@@ -676,7 +692,7 @@ if triton is not None:
         b_r = tl_sigmoid(b_r_sum + b_a_b)  # rglru.ssm:36
         b_log_a = -8.0 * (b_r * b_c_1)  # rglru.ssm:40
         b_w_1 = tl_exp(b_log_a)  # rglru.ssm:41
-        b_a = tl.where(b_begins, 0.0, b_w_1)
+        b_a = tl.where(b_begins != 0, 0.0, b_w_1)
         return b_a
 
     @triton.jit
@@ -694,10 +710,10 @@ if triton is not None:
         b_r = tl_sigmoid(b_r_sum + b_a_b)  # rglru.ssm:36
         b_log_a = -8.0 * (b_r * b_c_1)  # rglru.ssm:40
         b_w_1 = tl_exp(b_log_a)  # rglru.ssm:41
-        b_a = tl.where(b_begins, 0.0, b_w_1)
+        b_a = tl.where(b_begins != 0, 0.0, b_w_1)
         b_w_2 = 2.0 * b_log_a  # rglru.ssm:42
         b_v_1 = tl_expm1(b_w_2)
-        b_scale = tl.where(b_begins, 1.0, tl.sqrt(-b_v_1))
+        b_scale = tl.where(b_begins != 0, 1.0, tl.sqrt(-b_v_1))
         b_w_3 = b_scale * b_i_  # rglru.ssm:44
         b_d_h_read = b_g_linear_out_in * b_gate
         b_d_h = b_d_h + b_d_h_read
@@ -706,7 +722,7 @@ if triton is not None:
         b_w_4 = b_d_h * b_x
         b_d_scale = b_w_4 * b_i_
         b_d_a = b_d_h * b_h_prev
-        b_d_log_a = -2.0 * (tl.where(b_begins, 0.0, b_d_scale) * tl.rsqrt(tl.maximum(-4.0 * b_v_1, 1e-06)) * tl_exp(b_w_2)) + tl.where(b_begins, 0.0, b_d_a) * b_w_1
+        b_d_log_a = -2.0 * (tl.where(b_begins != 0, 0.0, b_d_scale) * tl.rsqrt(tl.maximum(-4.0 * b_v_1, 1e-06)) * tl_exp(b_w_2)) + tl.where(b_begins != 0, 0.0, b_d_a) * b_w_1
         b_w_5 = -8.0 * b_d_log_a
         b_d_r = b_w_5 * b_c_1
         b_d_i = b_w_4 * b_scale
@@ -1332,11 +1348,35 @@ def _rglru_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_sum, in
     return _rglru_adjoint(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens)
 
 
+def _rglru_step(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, backend):
+    if _use_triton(backend, y_in.device, _compute_dtype(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h)):
+        return _rglru_triton_step(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h)
+    out = _rglru_eager(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h)
+    return _in_place(out, (h,))
+
+
+def _rglru_step_fake(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, backend):
+    out = _rglru_fake(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, None, backend)
+    return out[0]
+
+
+def _in_place(out, states):
+    """The results of an op, its last states in the place of those before."""
+    n_results = len(out) - len(states)
+    for state, last in zip(states, out[n_results:]):
+        state.copy_(last)
+    return out[0] if n_results == 1 else out[:n_results]
+
+
+def _typed(operands):
+    """Operands in a schema; `bias?` may be None."""
+    return [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
+
+
 def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). `bias?` may be None."""
-    typed = [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
-    tensors = ", ".join([*typed, *(f"Tensor? {v}" for v in states)])
+    their cotangents to one gradient for each operand and state (empty where there is none)."""
+    tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
@@ -1402,6 +1442,15 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
     torch.library.register_autograd(f"{NAMESPACE}::{name}_backward", double_backward, setup_context=save_backward, lib=lib)
 
 
+def _define_step(lib, name, operands, states, scalars, n_results, run, fake):
+    """`name_step`, one token: (operands, states, scalars, backend) -> results. The states are overwritten."""
+    tensors = ", ".join([*_typed(operands), *(f"Tensor(s{i}!) {v}" for i, v in enumerate(states))])
+    outs = "Tensor" if n_results == 1 else f"({', '.join(['Tensor'] * n_results)})"
+    lib.define(f"{name}_step({tensors}{scalars}, str backend) -> {outs}", tags=(torch.Tag.pt2_compliant_tag,))
+    lib.impl(f"{name}_step", run, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"{NAMESPACE}::{name}_step", fake, lib=lib)
+
+
 def _register():
     """The namespace of this file's operators; importing the file again finds it there."""
     ops = getattr(torch.ops, NAMESPACE)
@@ -1410,6 +1459,10 @@ def _register():
         _define(
             lib, "rglru", ("y_in", "begins", "x", "i_sum", "r_sum", "input_b", "a_b", "a_param", ), ("h", ), "", 1, (True, False, True, True, True, True, True, True, ),
             _rglru, _rglru_fake, _rglru_backward, _rglru_adjoint,
+        )
+        _define_step(
+            lib, "rglru", ("y_in", "begins", "x", "i_sum", "r_sum", "input_b", "a_b", "a_param", ), ("h", ), "", 1,
+            _rglru_step, _rglru_step_fake,
         )
         ops._ssmc_library = lib  # lives as long as the operators are reachable
     return ops
@@ -1614,6 +1667,11 @@ class RGLRU(nn.Module):
         u is [batch, time, d_model]. `state` continues earlier sequences. Packed: batch 1, sequence i is
         u[:, cu_seqlens[i]:cu_seqlens[i + 1]], states have one row a sequence.
         """
+        linear_out, state = self._run(u, state, cu_seqlens, return_state, False, reset)
+        return (linear_out, state) if return_state else linear_out
+
+    def _run(self, u, state, cu_seqlens, return_state, inplace, reset):
+        """The equations: output and state. `inplace`, of one token: what ops and convolutions carry is overwritten."""
         _check_input("RGLRU", "u", u, (self.d_model,), "rglru.ssm")
         if reset is None:
             reset = u.new_full((*u.shape[:2], ), 0)
@@ -1649,18 +1707,24 @@ class RGLRU(nn.Module):
             initial_state=h_last,
             return_state=True,
             cu_seqlens=cu_seqlens,
+            inplace=inplace,
         )  # rglru.ssm:44
         linear_out = self.linear_out(linear_out_in)  # rglru.ssm:46
-        return (linear_out, RGLRUState(h_last, x_in_prev_last, x_1_prev_last, x_2_prev_last, position)) if return_state else linear_out
+        return linear_out, RGLRUState(h_last, x_in_prev_last, x_1_prev_last, x_2_prev_last, position)
 
     def step(self, u, state, *, reset=None, inplace=False):
-        """One token, u [batch, d_model]: (output, state). `inplace` overwrites `state` and is not differentiable."""
-        if inplace and torch.is_grad_enabled() and any(v.requires_grad for v in state):
-            raise RuntimeError("RGLRU.step: inplace=True overwrites a state that requires grad")
-        y, new = self.forward(u[:, None], state, return_state=True, reset=None if reset is None else reset[:, None])
+        """One token, u [batch, d_model]: (output, state).
+
+        `inplace` overwrites `state`, by one kernel a recurrence, and returns it. As with torch's `out=`, that is refused
+        where a tensor requires grad and gradients are being recorded.
+        """
+        if inplace and torch.is_grad_enabled() and any(v.requires_grad for v in (u, *state, *self.parameters())):
+            raise RuntimeError(_NO_GRADIENT.format("RGLRU.step"))
+        y, new = self._run(u[:, None], state, None, True, inplace, None if reset is None else reset[:, None])
         if inplace:
             for old, v in zip(state, new):
-                old.copy_(v)
+                if v is not old:
+                    old.copy_(v)
             new = state
         return y[:, 0], new
 

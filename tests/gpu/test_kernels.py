@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.harness import Call, capture, cast, check, compare, error, layer_of, modules, random_states, run
+from tests.tolerances import FORWARD, LAYER
 
 pytestmark = [
     pytest.mark.gpu,
@@ -40,8 +41,8 @@ def _rest(layer, d_model: int) -> tuple[int, ...]:
 def test_lengths(name: str, T: int, dtype: torch.dtype) -> None:
     for call in calls(name, 2, T):
         states = random_states(call, 2, torch.float32, "cuda")
-        check(compare(call, dtype, states, "triton"), dtype)
-        check(compare(call, dtype, None, "triton"), dtype)
+        check(call, compare(call, dtype, states, "triton"), dtype)
+        check(call, compare(call, dtype, None, "triton"), dtype)
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -68,7 +69,7 @@ def test_packed(name: str, dtype: torch.dtype) -> None:
     cu = torch.tensor([0, *itertools.accumulate(lengths)], device="cuda", dtype=torch.int32)
     for call in calls(name, 1, sum(lengths)):
         states = random_states(call, len(lengths), torch.float32, "cuda")
-        check(compare(call, dtype, states, "triton", cu), dtype)
+        check(call, compare(call, dtype, states, "triton", cu), dtype)
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -84,15 +85,15 @@ def test_splits(name: str) -> None:
                 parts.append(y)
             if isinstance(whole, tuple):
                 for i, w in enumerate(whole):
-                    assert error(torch.cat([p[i] for p in parts], 1), w, False) < 2e-5
+                    assert error(torch.cat([p[i] for p in parts], 1), w, False) <= FORWARD[torch.float32]
             else:
-                assert error(torch.cat(parts, 1), whole, False) < 2e-5
+                assert error(torch.cat(parts, 1), whole, False) <= FORWARD[torch.float32]
             for a, b in zip(
                 state if isinstance(state, tuple) else (state,),
                 last if isinstance(last, tuple) else (last,),
                 strict=True,
             ):
-                assert error(a, b, False) < 2e-5
+                assert error(a, b, False) <= FORWARD[torch.float32]
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -150,13 +151,13 @@ def test_views(name: str) -> None:
 @pytest.mark.parametrize("d_state", (1, 2, 8, 17, 64, 128, 256))
 def test_state_sizes(d_state: int, dtype: torch.dtype) -> None:
     for call in calls("mamba", 2, 70, d_model=12, d_state=d_state):
-        check(compare(call, dtype, random_states(call, 2, torch.float32, "cuda"), "triton"), dtype)
+        check(call, compare(call, dtype, random_states(call, 2, torch.float32, "cuda"), "triton"), dtype)
 
 
 @pytest.mark.parametrize("d_model", (1, 3, 65))
 def test_widths(d_model: int) -> None:
     for call in calls("mamba", 2, 40, d_model=d_model):
-        check(compare(call, torch.float32, random_states(call, 2, torch.float32, "cuda"), "triton"), torch.float32)
+        check(call, compare(call, torch.float32, random_states(call, 2, torch.float32, "cuda"), "triton"), torch.float32)
 
 
 @pytest.mark.parametrize("rate", (0.0, -1e-8, -5.0, -50.0, -1e4))
@@ -171,11 +172,11 @@ def test_extreme_decays(rate: float, dtype: torch.dtype) -> None:
         outs, grads = run(low, None, "triton")
         assert all(torch.isfinite(v).all() for v in (*outs, *(g for k, g in grads.items() if k != "A_log")))
         if rate != 0:
-            check(compare(call, dtype, None, "triton"), dtype)
+            check(call, compare(call, dtype, None, "triton"), dtype)
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_layer_trains_under_autocast(name: str) -> None:
+def test_layer_trains_under_autocast(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = MODULES[name]
     for dtype in (torch.bfloat16, torch.float16):
         torch.manual_seed(0)
@@ -193,38 +194,10 @@ def test_layer_trains_under_autocast(name: str) -> None:
             assert torch.isfinite(loss)
         with torch.autocast("cuda", dtype=dtype):
             got = layer(u)
-        want = layer.double()(u.double()) if False else layer(u)
-        assert error(got, want, True) < 2e-2
-
-
-@pytest.mark.parametrize("name", KERNELS)
-def test_step_and_graph(name: str) -> None:
-    module = MODULES[name]
-    layer = layer_of(module)(24, device="cuda")
-    u = torch.randn(4, 9, 24, device="cuda")
-    if not hasattr(layer, "step"):
-        pytest.skip("runs backward in time")
-    with torch.no_grad():
-        want, last = layer(u, return_state=True)
-        state = layer.init_state(4)
-        for t in range(9):
-            y, state = layer.step(u[:, t], state)
-            assert error(y, want[:, t], False) < 1e-4
-        for a, b in zip(state, last, strict=True):
-            assert error(a.double(), b.double(), False) < 1e-4
-        live = layer.init_state(4)
-        token = u[:, 0].clone()
-        layer.step(token, live, inplace=True)
-        live.reset(layer.init_state(1))
-        torch.cuda.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            y, _ = layer.step(token, live, inplace=True)
-        live.reset(layer.init_state(1))
-        for t in range(9):
-            token.copy_(u[:, t])
-            graph.replay()
-            assert error(y, want[:, t], False) < 1e-4
+        with monkeypatch.context() as patch, torch.autocast("cuda", dtype=dtype):
+            patch.setattr(module, "_why_eager", lambda device, dtype: "it is compared with")
+            want = layer(u)
+        assert error(got, want, True) <= LAYER[dtype]
 
 
 @pytest.mark.parametrize("name", KERNELS)

@@ -27,6 +27,7 @@ from ssmc.ir.run_partition import run_partition
 from ssmc.ir.run_program import run_adjoint, run_program
 from ssmc.options import Options
 from tests.ir.small_specs import SMALL
+from tests.tolerances import FP64_EAGER
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "specs").glob("*.ssm"))
@@ -40,7 +41,6 @@ ARGS: dict[str, dict[str, Argument]] = {
 SETTINGS: dict[str, dict[str, Argument]] = {"mingru-proj_out": {"proj_out": True}}
 BATCH, TIME = 2, 5
 NAMES = [*FILES, *SETTINGS, *SMALL]
-EXACT = 1e-10
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def settings_of(module: ModuleType, settings: dict[str, Argument]) -> dict[str, 
     return {k: v for k, v in settings.items() if k in taken}
 
 
-def same(found: Array, wanted: Array, what: str, tolerance: float = EXACT) -> None:
+def same(found: Array, wanted: Array, what: str, tolerance: float = FP64_EAGER) -> None:
     """Equal to within the tolerance, relative to the largest entry."""
     found, wanted = (x + 0.0 if x.dtype == bool else x for x in map(np.asarray, (found, wanted)))
     assert found.shape == wanted.shape, f"{what}: shape {found.shape}, not {wanted.shape}"
@@ -225,7 +225,7 @@ def call_op(
     return list(y) if isinstance(y, tuple) else [y], list(last) if isinstance(last, tuple) else [last]
 
 
-HOW = ("initial_state", "return_state", "cu_seqlens", "backend")
+HOW = ("initial_state", "return_state", "cu_seqlens", "backend", "inplace")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 import torch
 
+from ssmc.codegen.names import TAILS
 from ssmc.diagnostics.span import Source
 from ssmc.driver import compile_text
 from ssmc.options import Options
@@ -79,6 +80,23 @@ def test_names(shift: int, tmp_path: Path) -> None:
     expected = outputs(load(PLAIN, tmp_path))
     found = outputs(load(renamed(names), tmp_path))
     assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(found, expected, strict=True))
+
+
+CONVOLVED = """\
+layer Convolved(dim)
+  input x[dim]
+  conv taps(x, width = 3, bias)
+  mixed = silu(taps)
+  state h[dim]: h = 0.9 * prev(h) + mixed
+  return h
+"""
+
+
+@pytest.mark.parametrize("name", sorted(TAILS))
+def test_a_convolution_called_as_a_function_of_the_file(name: str, tmp_path: Path) -> None:
+    expected = outputs(load(CONVOLVED, tmp_path))
+    found = outputs(load(CONVOLVED.replace("taps", name), tmp_path))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 TEXTS = [

@@ -14,6 +14,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.tolerances import FP64_EAGER
+
 ORACLES = Path(__file__).parents[1] / "oracles"
 
 
@@ -273,7 +275,7 @@ class Case:
         self.row = row = TABLE[name]
         self.z = dict(np.load(ORACLES / f"{name}.npz"))
         meta = json.loads(str(self.z.pop("meta")))
-        self.tolerance = float(meta["tolerance"]) if "tolerance" in meta else 1e-9
+        self.tolerance = float(meta["tolerance"]) if "tolerance" in meta else FP64_EAGER
         self.module = load(row.spec, **row.settings)
         self.leaves = {}
         if not row.op:

@@ -19,9 +19,9 @@ from ssmc.ir.run import run_layer
 from tests.harness import capture, random_states, run
 from tests.specs.layers import close
 from tests.specs.random_specs import SIZES, specs
+from tests.tolerances import FP64_EAGER
 
 EXAMPLES = int(os.environ.get("SSMC_RANDOM_SPECS", "60"))
-TOLERANCE = 1e-9
 TIME = 5
 
 
@@ -52,27 +52,27 @@ def check(spec):
         want, _, _ = run_layer(
             done.layer, {n: v.numpy() for n, v in values.items()}, params, {"width": SIZES["E"], "order": SIZES["N"]}
         )
-    close(y, torch.tensor(want), TOLERANCE, "the layer and its interpreter")
+    close(y, torch.tensor(want), FP64_EAGER, "the layer and its interpreter")
 
     for call in capture(m, layer, u, **inputs):
         for states in (None, random_states(call, batch, torch.float64, "cpu")):
             got, got_grads = run(call, states, "eager")
             want, want_grads = run(call, states, None)
             for i, (a, b) in enumerate(zip(got, want, strict=True)):
-                close(a, b, TOLERANCE, f"{call.op} output {i}", floor=1e-3)
+                close(a, b, FP64_EAGER, f"{call.op} output {i}", floor=1e-3)
             for k in want_grads:
-                close(got_grads[k], want_grads[k], TOLERANCE, f"{call.op} gradient of {k}", floor=1e-3)
+                close(got_grads[k], want_grads[k], FP64_EAGER, f"{call.op} gradient of {k}", floor=1e-3)
 
     bounds = (0, 2, 2, TIME)
     whole = layer(u[:1], **{k: v[:1] for k, v in inputs.items()}, cu_seqlens=torch.tensor(bounds))
     cut = [layer(u[:1, a:z], **{k: v[:1, a:z] for k, v in inputs.items()}) for a, z in itertools.pairwise(bounds)]
-    close(whole, torch.cat(cut, 1), TOLERANCE, "packed")
+    close(whole, torch.cat(cut, 1), FP64_EAGER, "packed")
     if hasattr(layer, "step"):
         state, outs = layer.init_state(batch), []
         for i in range(TIME):
             out, state = layer.step(u[:, i], state, **{k: v[:, i] for k, v in inputs.items()})
             outs.append(out)
-        close(torch.stack(outs, 1), y, TOLERANCE, "steps")
+        close(torch.stack(outs, 1), y, FP64_EAGER, "steps")
     else:
         assert spec.ahead
 

@@ -76,6 +76,7 @@ class Equations:
                     inputs[key] = None
                     if key[1] != INDEX:
                         printer.dims[key] = self._dims[key]
+                        printer.given.add(key[0])
             text = printer(let.node)
             lines.append(self.o.line(self.name((let.name, 0)), text.code, let.span, said))
             printer.dims[let.name, 0] = text.dims

@@ -14,7 +14,7 @@ def pieces(k: Kernels) -> Pieces | None:
         return None
     port, c = k.p.ports[0], k.p.recurrence.carried[0]
     loc = Locals(k.tile)
-    k.hoist(loc)
+    k.hoist(loc), k.index(loc, q.update, q.decay)
     fields = k.fields(loc)
     leaves = k.used(q.update, q.decay)
     forward = k.kernel(loc, leaves, [k.state_name(c, "a"), k.state_name(c, "b")], ())
@@ -46,7 +46,7 @@ def pieces(k: Kernels) -> Pieces | None:
     pulled: list[Moved] = []
     if q.wants is not None:
         loc_b = Locals(k.tile)
-        k.hoist(loc_b), k.fields(loc_b)
+        k.hoist(loc_b), k.fields(loc_b), k.index(loc_b, q.decay, q.wants)
         read = {k[0] for k in q.wants.inputs}
         seen = [r for r in k.p.results if any(f"g:{part}" in read for part in r.parts)]
         k.seed_loads(seen, read, loc_b)

@@ -30,12 +30,14 @@ class Text:
 
 
 class TilePrinter:
-    """Prints nodes. `dims` gives the dimensions of names already bound. A sum over channel atoms is left to whoever
-    stores the value: what follows it is linear in it, so that every lane may carry its own part."""
+    """Prints nodes. `dims` gives the dimensions of names already bound, `given` are those bound elsewhere. A sum
+    over channel atoms is left to whoever stores the value: what follows it is linear in it, so that every lane may
+    carry its own part."""
 
     def __init__(self, tile: Tile, name: Callable[[Ref], str], constant: Callable[[Node], str]) -> None:
         self.tile, self.name, self.constant = tile, name, constant
         self.dims: dict[tuple[str, int], Dims] = {}
+        self.given: set[str] = set()
         self.helpers: set[str] = set()
 
     def __call__(self, node: Node) -> Text:
@@ -59,8 +61,8 @@ class TilePrinter:
                 return Text(str(node.value), (), 20)
             case Const():
                 return Text(literal(Fraction(node.value)), (), 20 if node.value >= 0 else 12)
-            case Size():
-                return Text(self.tile.name(node.axis), (), 20)
+            case Size() if node.axis in (*self.tile.channels, *self.tile.inner):
+                return Text(self.tile.size(node.axis), (), 20)
             case Pointwise(fn="pi"):
                 return Text(repr(math.pi), (), 20)
             case Pointwise(fn="inf"):
@@ -90,8 +92,8 @@ class TilePrinter:
             return self._exp(node.args[0])
         args = [self(a) for a in node.args]
         target = tuple(sorted({d for a in args for d in a.dims}))
-        if node.fn not in LOGICAL:
-            args = [_as_number(t, a) for t, a in zip(args, node.args, strict=True)]
+        as_needed = self._as_condition if node.fn in LOGICAL else _as_number
+        args = [as_needed(t, a) for t, a in zip(args, node.args, strict=True)]
         args = [_place(a, target) for a in args]
         codes = [a.code for a in args]
         match node.fn:
@@ -118,6 +120,12 @@ class TilePrinter:
                 op, level = INFIX[fn]
                 return Text(f"{_in(args[0], level)} {op} {_in(args[1], level + 1)}", target, level)
         return Text(self.call(CALLS[node.fn], codes), target, 20)
+
+    def _as_condition(self, text: Text, node: Node) -> Text:
+        """Loading and hoisting make numbers of truth values."""
+        if isinstance(node, Ref) and node.dtype == "bool" and node.name in self.given:
+            return Text(f"{text.code} != 0", text.dims, 6)
+        return text
 
     def call(self, form: str, codes: Sequence[str]) -> str:
         """A call of the table, its helper noted."""
@@ -188,7 +196,9 @@ class HostConstants:
         """The name of a number in kernels."""
         code = self.host(node)
         if code not in self._names:
-            wish = self.scalars[node.name] if isinstance(node, Arg) else f"c_{len(self.values) + 1}"
+            wish = f"c_{len(self.values) + 1}"
+            if isinstance(node, Arg | Size):
+                wish = self.scalars[node.name] if isinstance(node, Arg) else node.axis
             name = self.tile.name.fresh(wish)
             self._names[code], self.values[name] = name, code
         return self._names[code]

@@ -14,16 +14,16 @@ from ssmc.backends.triton.limits import registers
 from ssmc.backends.triton.pieces import pieces
 from ssmc.backends.triton.tiles import tile_of
 from ssmc.codegen.op_text import OpText
-from ssmc.ir.program import ConvProgram
+from ssmc.ir.plan import PlannedConv
 
 
 def triton_ops(
-    ops: Sequence[OpText], convs: Sequence[tuple[ConvProgram, str]]
+    ops: Sequence[OpText], convs: Sequence[tuple[PlannedConv, str]]
 ) -> tuple[tuple[TritonOp, ...], tuple[TritonConv, ...], TritonFile]:
-    """The contexts of the ops that have a kernel, of the convolutions (each with its stem), and of what they share."""
+    """The contexts of the ops that have a kernel, of such convolutions (each with its stem), and of what they share."""
     helpers: set[str] = set()
     made = tuple(_op(o, helpers) for o in ops if o.kernel)
-    made_convs = tuple(triton_conv(p, stem, helpers) for p, stem in convs)
+    made_convs = tuple(triton_conv(c.program, stem, helpers) for c, stem in convs if c.kernel)
     sums = sorted(h for h in helpers if h.startswith("tl_sum_"))
     lanes = sorted(h for h in helpers if h.startswith("tl_over_lanes_"))
     ranks = [tuple(map(int, h.removeprefix("tl_sum_").split("_of_"))) for h in sums]

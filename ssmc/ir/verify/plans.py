@@ -18,11 +18,12 @@ def verify_plan(plan: Plan) -> None:
     for planned in plan.programs:
         _planned(planned)
         verify_program(planned.program)
-    once((c.module for c in plan.convs), "among the convolutions")
+    convs = [c.program for c in plan.convs]
+    once((c.module for c in convs), "among the convolutions")
     demand(
-        {c.module for c in plan.convs} == set(plan.partition.layer.convs), "the plan", "every convolution has a program"
+        {c.module for c in convs} == set(plan.partition.layer.convs), "the plan", "every convolution has a program"
     )
-    for c in plan.convs:
+    for c in convs:
         _conv(c)
     for variant in plan.variants:
         demand(len(variant.values) == len(plan.flags), "a variant", "it gives every flag a value")
