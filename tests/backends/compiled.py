@@ -25,7 +25,7 @@ from tests.harness import Call, capture, cast
 BIN = os.path.join(os.path.dirname(triton.__file__), "backends/nvidia/bin")
 POINTER = {
     torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.int32: "*i32", torch.int64: "*i64",
-    torch.bool: "*i1", torch.uint8: "*u8", torch.int8: "*i8",
+    torch.float64: "*fp64", torch.bool: "*i1", torch.uint8: "*u8", torch.int8: "*i8",
 }  # fmt: skip
 
 
@@ -138,6 +138,10 @@ def _launch_op(call: Call, states: bool) -> None:
     getattr(m, f"_{stem}_triton_backward")(*results, *own, *values, *own, None, *numbers)
     one = [v[:, :1] if n in call.tokens() else v for n, v in call.operands.items()]
     getattr(m, f"_{stem}_triton")(*one, *own, None, *numbers)
+    if hasattr(m, f"_{stem}_filtered"):
+        filters = m._TRITON_FILTERS["convolution"]
+        getattr(m, f"_{stem}_filtered")(*values, *own, *numbers, True, filters)
+        getattr(m, f"_{stem}_filtered_backward")(*results, *own, *values, *own, *numbers, filters)
 
 
 def _conv_operands(conv: torch.nn.Conv1d, B: int, T: int, dtype: torch.dtype):

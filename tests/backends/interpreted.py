@@ -21,6 +21,7 @@ def main() -> None:
     import torch
 
     import ssmc
+    from ssmc.options import Options
     from tests import harness
 
     warnings.simplefilter("ignore")
@@ -29,7 +30,7 @@ def main() -> None:
     for name, spec in job["specs"].items():
         start = time.time()
         try:
-            module = ssmc.load(spec["text"])
+            module = ssmc.load(spec["text"], options=Options(mode=spec.get("mode", "auto")))
             out[name] = {}
             for case in spec["cases"]:
                 out[name].update(one(harness, torch, module, spec, case))

@@ -28,6 +28,16 @@ MAMBA = [
     {"T": 13, "states": True, "pieces": 3},
     {"cu_seqlens": [0, 5, 5, 12], "states": True, "conv": True, "poisoned": True},
 ]
+FILTERS = [
+    {"T": 5, "states": True},
+    {"T": 70, "rows": 1, "poisoned": True},
+    {"T": 33, "rows": 1, "states": True, "poisoned": True},
+]
+VARIANTS = ROOT / "tests/specs/variants"
+FILTERED = {
+    f"{n} filtered": {"text": (VARIANTS / f"{n}.ssm").read_text(), "cases": FILTERS, "mode": "convolution"}
+    for n in ("s4dr", "late", "driven", "ahead")
+}
 IDLE = [{"T": 5, "poisoned": True, "idle": True}]
 
 
@@ -35,10 +45,10 @@ IDLE = [{"T": 5, "poisoned": True, "idle": True}]
 def found() -> Found:
     mamba = (ROOT / "specs/mamba.ssm").read_text()
     more = {"mamba": {"text": mamba, "cases": MAMBA}, "idle": {"text": mamba, "cases": IDLE}}
-    return interpret(JOBS | more)
+    return interpret(JOBS | FILTERED | more)
 
 
-@pytest.mark.parametrize("name", [*JOBS, "mamba"])
+@pytest.mark.parametrize("name", [*JOBS, *FILTERED, "mamba"])
 def test_kernels(name: str, found: Found) -> None:
     judge(found[name])
 
