@@ -24,6 +24,7 @@ from ssmc.codegen.operator_op import operator_op
 from ssmc.codegen.reference_op import reference_op
 from ssmc.ir.plan import Plan
 from ssmc.resources import template_dir
+from ssmc.sema.words import SPECTRAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +111,19 @@ def emit(plan: Plan) -> str:
         "helpers": set(),
     }
     template = environment().get_template("module.py.jinja")
-    body = template.render(holes)
-    holes["helpers"] = {h for h in HELPERS if f"{h}(" in body}
-    return _tidy(template.render(holes))
+    while True:  # a helper may call another
+        body = template.render(holes)
+        called = {h for h in HELPERS if f"{h}(" in body}
+        if called == holes["helpers"]:
+            return _tidy(body)
+        holes["helpers"] = called
 
 
-HELPERS = ("_softplus", "_inv_softplus", "_phi1", "_phi1_slope", "_sqrt_clip", "_uniform", "_normal", "_hippo_legs")
+HELPERS = (
+    *("_softplus", "_inv_softplus", "_phi1", "_phi1_slope", "_sqrt_clip", "_uniform", "_normal", "_complex"),
+    *(f"_{name}" for name in SPECTRAL),
+    *("_hippo_spectrum", "_hippo_matrices"),
+)
 
 
 class _Layer:

@@ -64,7 +64,8 @@ def _write(n: Node, children: tuple[Text, ...]) -> Text:
         case Relabel():
             return f"{_within(children[0], _ATOM)}[{', '.join(f'{o} as {m}' for o, m in n.pairs)}]", _ATOM
         case Draw():
-            return f"{n.kind}({', '.join(t for t, _ in children)})", _ATOM
+            told = [n.word, *n.axes] if n.word else [t for t, _ in children]
+            return f"{n.kind}({', '.join(told)})", _ATOM
         case Pointwise():
             return _call(n.fn, children)
     return "?", _ATOM
