@@ -46,11 +46,25 @@ def holds(v: Verdict) -> bool:
 
 def judge(layer: Layer, state: State, facts: Facts | None = None) -> tuple[Verdict, ...]:
     """The verdicts on a state, `continuous` first if it came from an equation h' = ..."""
+    if any(r.name == state.name and r.offset > 0 for r in refs(state.update)):
+        layer = _mirrored(layer)
+        state, facts = layer.states[state.name], Facts(layer)
     facts = facts or Facts(layer)
     t = transition(facts, state)
     found = _Judgement(facts, state, t)
     verdicts = [*found.continuous(), found.contractive(), found.exponential(), found.bounded()]
     return tuple(replace(v, span=state.span) for v in verdicts)
+
+
+def _mirrored(layer: Layer) -> Layer:
+    """The layer with time running backwards: what reads `next` then reads `prev`."""
+
+    def turn(n: Node) -> Node | None:
+        return b.ref(n.name, n.axes, n.dtype, -n.offset, n.init) if isinstance(n, Ref) and n.offset else None
+
+    values = {k: replace(v, node=b.substitute(v.node, turn)) for k, v in layer.values.items()}
+    states = {k: replace(v, update=b.substitute(v.update, turn)) for k, v in layer.states.items()}
+    return replace(layer, values=values, states=states)
 
 
 class _Judgement:

@@ -88,7 +88,8 @@ def _call(fn: str, args: tuple[Text, ...]) -> Text:
         second = _within(right, tight)
         if fn in ("sub", "mul", "div") and second.startswith("-"):
             second = f"({second})"
-        return (f"{first}{sign}{second}" if fn in _TIGHT else f"{first} {sign} {second}"), level
+        binds = _LEVEL["add"] if fn in ("mod", "floordiv") else level  # a*(b % c) is not a*b % c
+        return (f"{first}{sign}{second}" if fn in _TIGHT else f"{first} {sign} {second}"), binds
     if not args:
         return fn, _ATOM
     name = {"sqrt_clip": "sqrt"}.get(fn, fn)
