@@ -120,7 +120,7 @@ def emit(plan: Plan) -> str:
 
 
 HELPERS = (
-    *("_softplus", "_inv_softplus", "_phi1", "_phi1_slope", "_sqrt_clip", "_uniform", "_normal", "_complex"),
+    *("_softplus", "_inv_softplus", "_phi1", "_phi1_slope", "_sqrt_clip", "_uniform", "_normal", "_cartesian"),
     *(f"_{name}" for name in SPECTRAL),
     *("_hippo_spectrum", "_hippo_matrices"),
 )

@@ -13,8 +13,7 @@ from ssmc.ir.regions import Delay, Region
 
 @dataclass(frozen=True, slots=True)
 class StateField:
-    """A field of the layer's state: its name, the variable that holds it in forward, the code of its start, its
-    meaning."""
+    """A field of the layer's state: its name, its variable in forward, the code of its start, its meaning."""
 
     name: str
     local: str
@@ -24,7 +23,7 @@ class StateField:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """An argument that was fixed when the file was generated."""
+    """An argument and what it was fixed to when the file was generated, or the words it may be."""
 
     name: str
     value: str
@@ -42,6 +41,7 @@ class LayerContext:
     defaults: tuple[tuple[str, str], ...]
     stored: tuple[tuple[str, str], ...]
     fixed: tuple[Check, ...]
+    words: tuple[Check, ...]
     sizes: tuple[str, ...]
     positive: tuple[tuple[str, str], ...]
     owned: tuple[str, ...]
@@ -92,6 +92,7 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
         fixed=tuple(
             Check(t.arg_names[a.name], repr(a.fixed)) for a in layer.args if a.fixed is not None and a not in flags
         ),
+        words=tuple(Check(t.arg_names[a.name], repr(a.choices)) for a in flags if a.kind == "choice"),
         sizes=t.sizes(),
         positive=tuple((a, t.size_attribute(a).removeprefix("self.")) for a in layer.axes.axes),
         owned=tuple(_owned(t)),
@@ -212,7 +213,7 @@ def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> li
         case "conv":
             return _conv(t, layer.convs[region.name], has_state)
         case "op":
-            return _op(t, region.name, has_state)
+            return _op(t, region.name, has_state, wide)
         case "delay":
             d = p.delays[region.name]
             field, value = t.locals(f"{d.name}:last"), t.locals(d.of)
@@ -269,7 +270,7 @@ def _conv(t: LayerText, c: Conv, has_state: bool) -> list[str]:
     return lines
 
 
-def _op(t: LayerText, name: str, has_state: bool) -> list[str]:
+def _op(t: LayerText, name: str, has_state: bool, wide: set[str]) -> list[str]:
     o = t.ops[name]
     layer = t.layer
     args = []
@@ -292,4 +293,8 @@ def _op(t: LayerText, name: str, has_state: bool) -> list[str]:
         "    cu_seqlens=cu_seqlens,",
         tail,
     ]
-    return ["\n".join(lines)]
+    out = ["\n".join(lines)]
+    if any(x.name in wide for x in o.r.operands):  # the results have the widest type that streams in
+        like = t.locals(next(iter(layer.inputs)))
+        out += [f"{r} = {r}.to({like}.dtype)" for r, d in zip(results, o.r.results, strict=True) if t.is_real(d)]
+    return out

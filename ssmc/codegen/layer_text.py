@@ -231,6 +231,10 @@ class LayerText:
         path = self.path(p.key)
         return f"torch.view_as_complex({path})" if p.dtype == "complex" else path
 
+    def is_real(self, name: str) -> bool:
+        """Whether a result of an op is real."""
+        return all(o.r.definitions[name].dtype == "real" for o in self.ops.values() if name in o.r.definitions)
+
     def streams(self, name: str) -> bool:
         """Whether a value has batch and time dimensions."""
         p = self.partition
@@ -259,7 +263,7 @@ class _InitPrinter(TorchPrinter):
             size = size if axes else self.draw_shape or size
             return Text(f"_{node.kind}({size}, {args}, {self.path})", axes, 20, False)
         if isinstance(node, Pointwise) and node.fn == "complex":
-            return Text(f"_complex({', '.join(self(a, axes) for a in node.args)}, {self.path})", axes, 20, False)
+            return Text(f"_cartesian({', '.join(self(a, axes) for a in node.args)}, {self.path})", axes, 20, False)
         if isinstance(node, Reduce) and node.dtype == "complex":
             return super()._print(_all_complex(node))
         return super()._print(node)

@@ -24,7 +24,7 @@ CLASSES = {
     "osc": {"v": "P"},
     "rwkv4": {"m": "P", "p": "D", "q": "D"},
     "s4dr": {"x": "Dc"},
-    "s5": {"x": "Dc"},
+    "mimo": {"x": "Dc"},
     "ssd": {"S": "D"},
 }
 pytestmark = pytest.mark.filterwarnings("ignore:.*runs on the eager backend")
