@@ -22,6 +22,9 @@ from ssmc.codegen.names import class_name, snake
 from ssmc.codegen.op_text import OpText, base_name
 from ssmc.codegen.operator_op import operator_op
 from ssmc.codegen.reference_op import reference_op
+from ssmc.ir.build import ZERO
+from ssmc.ir.expr import Draw, walk
+from ssmc.ir.layer import Layer
 from ssmc.ir.plan import Plan
 from ssmc.resources import template_dir
 from ssmc.sema.words import SPECTRAL
@@ -108,6 +111,7 @@ def emit(plan: Plan) -> str:
         "layer": _Layer(context, uses),
         "scan": any(p.program.linear for p in plan.programs),
         "walk": any(not p.program.linear for p in plan.programs),
+        "measures": _measures(layer),
         "helpers": set(),
     }
     template = environment().get_template("module.py.jinja")
@@ -124,6 +128,15 @@ HELPERS = (
     *(f"_{name}" for name in SPECTRAL),
     *("_hippo_spectrum", "_hippo_matrices"),
 )
+
+
+def _measures(layer: Layer) -> set[str]:
+    """The words of the HiPPO theory that the initial values use, or may use, where an argument decides."""
+    choices = {a.name: a.choices for a in layer.args}
+    starts = [*(p.init for p in layer.params.values()), *(m.weight_init or ZERO for m in layer.modules)]
+    starts += [m.bias_init or ZERO for m in layer.modules]
+    words = {n.word for n in walk(*starts) if isinstance(n, Draw) and n.word}
+    return {w for word in words for w in choices.get(word, (word,))}
 
 
 class _Layer:

@@ -1,14 +1,14 @@
 """Initial values from the HiPPO theory: the operators, and the eigenvalues and eigenvectors of their normal parts.
 
 An operator is x' = A x + B u, named by the measure under which its state approximates the past of u (Gu et al. 2020,
-arXiv:2008.07669). A plus a matrix of low rank P P^T is normal (Gu et al. 2022, arXiv:2111.00396), and the normal part alone
-starts diagonal layers (arXiv:2206.11893, section 4; there are also `lin` and `inv`, which approximate it). They are
-worked out in double precision when a layer is constructed; nothing of them is known when it is compiled.
+arXiv:2008.07669). A plus a matrix of low rank P P^T is normal (Gu et al. 2022, arXiv:2111.00396), and the normal part
+alone starts diagonal layers (arXiv:2206.11893, section 4; there are also `lin` and `inv`, which approximate it). They
+are worked out in double precision when a layer is constructed; nothing of them is known when it is compiled.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ssmc.diagnostics.sink import Label
 from ssmc.ir import build as b
@@ -67,22 +67,21 @@ def _word(r: Resolver, e: ast.Call, word: ast.Name, words: tuple[str, ...]) -> s
         if word.id not in words:
             _misused(r, e, words)
         return word.id
+    if not isinstance(arg, LayerArg) or arg.kind != "choice":
+        _misused(r, e, words)
     known = tuple(w for w in words if w != "real")  # which is not complex, as the others are
-    if isinstance(arg, LayerArg) and arg.kind == "choice":
-        strange = next((c for c in arg.choices if c not in known), None)
-        if strange is None:
-            return word.id
-        r.sink.report(
-            "SSM0204", f"`{e.func.id}` knows no `{strange}`", word.span, f"may be `{strange}`",
-            secondary=(Label(r.scope.spans[word.id], "declared here"),),
-            notes=("an argument may name " + ", ".join(f"`{w}`" for w in known),),
-        )  # fmt: skip
-        raise Refused
-    _misused(r, e, words)
-    raise AssertionError
+    strange = next((c for c in arg.choices if c not in known), None)
+    if strange is None:
+        return word.id
+    r.sink.report(
+        "SSM0204", f"`{e.func.id}` knows no `{strange}`", word.span, f"may be `{strange}`",
+        secondary=(Label(r.scope.spans[word.id], "declared here"),),
+        notes=("an argument may name " + ", ".join(f"`{w}`" for w in known),),
+    )  # fmt: skip
+    raise Refused
 
 
-def _misused(r: Resolver, e: ast.Call, words: tuple[str, ...]) -> None:
+def _misused(r: Resolver, e: ast.Call, words: tuple[str, ...]) -> NoReturn:
     name, several = e.func.id, len(e.args) > 2
     what = "spectrum" if name == "hippo_diagonal" else "measure"
     plural = {"spectrum": "spectra", "measure": "measures"}[what]

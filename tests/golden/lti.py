@@ -304,52 +304,12 @@ def _cartesian(re, im, like):
     return torch.complex(*torch.broadcast_tensors(*parts))
 
 
-def _hippo_matrices(measure, order):
-    """A, B and P of an operator x' = A x + B u with A + P P^T normal (Gu et al. 2020, HiPPO; 2022, S4, appendix C)."""
-    n = torch.arange(order, dtype=torch.float64)
-    row, column, one = n[:, None], n[None, :], torch.ones(order, order, dtype=torch.float64)
-    root = torch.sqrt(2 * n + 1)
-    if measure == "legs":  # Legendre polynomials, the whole past alike
-        A = -(root[:, None] * root).tril(-1) - torch.diag(n + 1)
-        return A, root, torch.sqrt(n + 0.5)[:, None]
-    if measure == "legt":  # Legendre polynomials, a window of length 2
-        sign = torch.where((row < column) & ((column - row) % 2 == 1), -one, one)
-        return -0.5 * root[:, None] * root * sign, 0.5 * root, torch.stack([n % 2, 1 - n % 2], 1) * torch.sqrt(n + 0.5)[:, None]
-    if measure == "lagt":  # Laguerre polynomials, an exponential fading
-        return -one.tril(-1) - torch.eye(order, dtype=torch.float64) / 2, one[0], torch.full_like(n, 0.5).sqrt()[:, None]
-    if measure == "fourier":  # the Fourier basis, a window of length 1
-        turns = torch.diag(math.pi * (n[:-1] // 2) * (1 - n[:-1] % 2), -1)
-        B = math.sqrt(2) * (1 - n % 2)
-        B[0] = 1
-        return turns - turns.T - torch.outer(B, B), B, B[:, None]
-    raise ValueError(f"there is no measure {measure!r}: it is legs, legt, lagt or fourier")
-
-
-def _hippo_spectrum(measure, order):
-    """The eigenvalues with positive imaginary part of the normal part A + P P^T, and their eigenvectors as columns."""
-    A, _, P = _hippo_matrices(measure, order)
-    normal = A + P @ P.T
-    real = normal.diagonal().mean()
-    skew = normal - real * torch.eye(order, dtype=torch.float64)
-    imaginary, vectors = torch.linalg.eigh(torch.complex(torch.zeros_like(skew), -skew))
-    half = order // 2  # the others are the conjugates
-    if abs(imaginary[half]) < 1e-8 * abs(imaginary[-1]):  # a plane of the eigenvalue 0: two conjugate halves of it
-        plane = torch.linalg.svd(skew).Vh[-2:]
-        vectors[:, half] = torch.complex(plane[0], plane[1]) / math.sqrt(2)
-        imaginary[half] = 0
-    return torch.complex(real.expand(half), imaginary[half:]), vectors[:, half:]
-
-
 def _hippo_diagonal(spectrum, half, like):
     """Half of a spectrum of order 2 * half, the imaginary parts not negative (Gu et al. 2022, S4D, section 4)."""
     n = torch.arange(half, dtype=torch.float64)
-    if spectrum == "lin":
-        values = torch.complex(torch.full_like(n, -0.5), math.pi * n)
-    elif spectrum == "inv":
-        values = torch.complex(torch.full_like(n, -0.5), 2 * half / math.pi * (2 * half / (2 * n + 1) - 1))
-    else:
-        values = _hippo_spectrum(spectrum, 2 * half)[0]
-    return values.to(like.device, _complex_of(like.dtype))
+    if spectrum == "inv":
+        return _cartesian(-0.5, 2 * half / math.pi * (2 * half / (2 * n + 1) - 1), like)
+    raise ValueError(f"there is no spectrum {spectrum!r}")
 
 
 # ======================================================================================================================

@@ -314,17 +314,7 @@ def _hippo_matrices(measure, order):
     if measure == "legs":  # Legendre polynomials, the whole past alike
         A = -(root[:, None] * root).tril(-1) - torch.diag(n + 1)
         return A, root, torch.sqrt(n + 0.5)[:, None]
-    if measure == "legt":  # Legendre polynomials, a window of length 2
-        sign = torch.where((row < column) & ((column - row) % 2 == 1), -one, one)
-        return -0.5 * root[:, None] * root * sign, 0.5 * root, torch.stack([n % 2, 1 - n % 2], 1) * torch.sqrt(n + 0.5)[:, None]
-    if measure == "lagt":  # Laguerre polynomials, an exponential fading
-        return -one.tril(-1) - torch.eye(order, dtype=torch.float64) / 2, one[0], torch.full_like(n, 0.5).sqrt()[:, None]
-    if measure == "fourier":  # the Fourier basis, a window of length 1
-        turns = torch.diag(math.pi * (n[:-1] // 2) * (1 - n[:-1] % 2), -1)
-        B = math.sqrt(2) * (1 - n % 2)
-        B[0] = 1
-        return turns - turns.T - torch.outer(B, B), B, B[:, None]
-    raise ValueError(f"there is no measure {measure!r}: it is legs, legt, lagt or fourier")
+    raise ValueError(f"there is no measure {measure!r}")
 
 
 def _hippo_spectrum(measure, order):
@@ -346,12 +336,10 @@ def _hippo_diagonal(spectrum, half, like):
     """Half of a spectrum of order 2 * half, the imaginary parts not negative (Gu et al. 2022, S4D, section 4)."""
     n = torch.arange(half, dtype=torch.float64)
     if spectrum == "lin":
-        values = torch.complex(torch.full_like(n, -0.5), math.pi * n)
-    elif spectrum == "inv":
-        values = torch.complex(torch.full_like(n, -0.5), 2 * half / math.pi * (2 * half / (2 * n + 1) - 1))
-    else:
-        values = _hippo_spectrum(spectrum, 2 * half)[0]
-    return values.to(like.device, _complex_of(like.dtype))
+        return _cartesian(-0.5, math.pi * n, like)
+    if spectrum == "inv":
+        return _cartesian(-0.5, 2 * half / math.pi * (2 * half / (2 * n + 1) - 1), like)
+    return _hippo_spectrum(spectrum, 2 * half)[0].to(like.device, _complex_of(like.dtype))
 
 
 # ======================================================================================================================
