@@ -91,7 +91,7 @@ def emit(plan: Plan) -> str:
     context = layer_context(text, plan.flags)
     if plan.flags:
         others = {v.values: layer_context(LayerText(v.partition, ops, stems), plan.flags) for v in plan.variants}
-        context = merge_variants(plan.flags, others)
+        context = merge_variants(plan.flags, others, text.arg_names)
     context = as_lines(context)
     uses = {
         "uses_conv": bool(layer.convs),

@@ -67,6 +67,7 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
     layer = t.layer
     first, *others = layer.inputs.values()
     title, *doc = (_in_quotes(line) for line in layer.doc.strip().split("\n"))
+    fixed = [a for a in layer.args if a.fixed is not None and a not in flags]
     fields = _fields(t)
     has_state = not any(o.r.reverse for o in t.ops.values()) and not any(
         d.offset > 0 for d in t.partition.delays.values()
@@ -89,10 +90,8 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
         arguments="".join(f"{t.argument(a)}, " for a in sorted(layer.args, key=lambda a: "=" in t.argument(a))),
         defaults=tuple(defaults),
         stored=tuple((f"self.{n}", n) for n in t.arg_names.values()),
-        fixed=tuple(
-            Check(t.arg_names[a.name], repr(a.fixed)) for a in layer.args if a.fixed is not None and a not in flags
-        ),
-        words=tuple(Check(t.arg_names[a.name], repr(a.choices)) for a in flags if a.kind == "choice"),
+        fixed=tuple(Check(t.arg_names[a.name], repr(a.fixed)) for a in fixed),
+        words=tuple(Check(t.arg_names[a.name], repr(a.choices)) for a in layer.args if a.choices and a not in fixed),
         sizes=t.sizes(),
         positive=tuple((a, t.size_attribute(a).removeprefix("self.")) for a in layer.axes.axes),
         owned=tuple(_owned(t)),

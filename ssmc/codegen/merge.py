@@ -14,8 +14,11 @@ MERGED = ("sizes", "owned", "children", "initial", "forward")
 Values = tuple[bool | str, ...]
 
 
-def merge_variants(flags: Sequence[LayerArg], variants: Mapping[Values, LayerContext]) -> LayerContext:
-    """The first variant's context with the statements of all of them."""
+def merge_variants(
+    flags: Sequence[LayerArg], variants: Mapping[Values, LayerContext], names: Mapping[str, str]
+) -> LayerContext:
+    """The first variant's context with the statements of all of them; `names` are the arguments' attributes."""
+    flags = [replace(f, name=names[f.name]) for f in flags]
     first = next(iter(variants.values()))
     merged: dict[str, Any] = {
         name: tuple(_merge(flags, {values: getattr(c, name) for values, c in variants.items()})) for name in MERGED

@@ -315,7 +315,7 @@ def _hippo_spectrum(measure, order):
     skew = normal - real * torch.eye(order, dtype=torch.float64)
     imaginary, vectors = torch.linalg.eigh(torch.complex(torch.zeros_like(skew), -skew))
     half = order // 2  # the others are the conjugates
-    if abs(imaginary[half]) < 1e-8 * abs(imaginary[-1]):  # a plane of the eigenvalue 0: two conjugate halves of it
+    if abs(imaginary[half]) <= 1e-8 * abs(imaginary[-1]):  # a plane of the eigenvalue 0: two conjugate halves of it
         plane = torch.linalg.svd(skew).Vh[-2:]
         vectors[:, half] = torch.complex(plane[0], plane[1]) / math.sqrt(2)
         imaginary[half] = 0

@@ -325,7 +325,7 @@ def _hippo_spectrum(measure, order):
     skew = normal - real * torch.eye(order, dtype=torch.float64)
     imaginary, vectors = torch.linalg.eigh(torch.complex(torch.zeros_like(skew), -skew))
     half = order // 2  # the others are the conjugates
-    if abs(imaginary[half]) < 1e-8 * abs(imaginary[-1]):  # a plane of the eigenvalue 0: two conjugate halves of it
+    if abs(imaginary[half]) <= 1e-8 * abs(imaginary[-1]):  # a plane of the eigenvalue 0: two conjugate halves of it
         plane = torch.linalg.svd(skew).Vh[-2:]
         vectors[:, half] = torch.complex(plane[0], plane[1]) / math.sqrt(2)
         imaginary[half] = 0
@@ -1576,6 +1576,8 @@ class S4D(nn.Module):
             raise ValueError(f"S4D: this file was compiled for disc='zoh', not {disc!r}; compile s4d.ssm with `--set disc=...`")
         if bidirectional != False:
             raise ValueError(f"S4D: this file was compiled for bidirectional=False, not {bidirectional!r}; compile s4d.ssm with `--set bidirectional=...`")
+        if init not in ('lin', 'inv', 'legs'):
+            raise ValueError(f"S4D: init is one of ('lin', 'inv', 'legs'), not {init!r}")
         self.d_model = d_model
         self.d_state = d_state
         self.dt_min = dt_min
