@@ -15,6 +15,7 @@ import ssmc
 from tests.harness import capture, compare, error, layer_of, random_states
 
 HERE = Path(__file__).parent / "variants"
+SPECS = Path(__file__).parents[2] / "specs"
 CLASSES = {
     "bidir": {"h": "D", "g": "D"},
     "elman": {"h": "X"},
@@ -26,15 +27,38 @@ CLASSES = {
     "s4dr": {"x": "Dc"},
     "mimo": {"x": "Dc"},
     "ssd": {"S": "D"},
+    "s4d_kernel": {"x": "Dc"},
+    "s4d_kernel tied=false bidirectional=true": {"x": "Dc", "z": "Dc"},
+    "dss_options hyper=true": {"x": "Dc"},
+    "dss_options bidirectional=true": {"x": "Dc", "b": "Dc"},
+    "ema_port bidirectional=true": {"h": "D", "g": "D"},
+    "ema_window": {"h": "D"},
+    "ema_window bidirectional=true": {"h": "D", "g": "D"},
+    # shipped specs in a form that is fixed when compiling
+    "s4d disc=bilinear": {"x": "Dc"},
+    "s4d bidirectional=true": {"x": "Dc", "z": "Dc"},
+    "s5 disc=bilinear clip_eigs=true": {"x": "Dc"},
+    "s5 bidirectional=true": {"x": "Dc", "z": "Dc"},
+    "mega_ema bidirectional=true": {"h": "D", "g": "D"},
+    "gss imag_exp=false": {"h": "Dc"},
+    "lti rule=bilinear": {"x": "Dc"},
+    "lti rule=backward_euler": {"x": "Dc"},
+    "lti rule=gbt": {"x": "Dc"},
+    "lti rule=euler": {"x": "Dc"},
 }
+SMALLER = {"s4d": {"d_state": 8}, "s5": {"d_state": 8}, "lti": {"d_state": 8}, "gss": {"d_state": 6}}
+WORDS = {"true": True, "false": False}
 pytestmark = pytest.mark.filterwarnings("ignore:.*runs on the eager backend")
 
 
 @pytest.fixture(scope="module", params=sorted(CLASSES))
 def variant(request):
     torch.manual_seed(0)
-    module = ssmc.load(HERE / f"{request.param}.ssm")
-    layer = layer_of(module)(8).double()
+    stem, *given = request.param.split()
+    settings = {k: WORDS.get(v, v) for k, v in (s.split("=") for s in given)}
+    path = HERE / f"{stem}.ssm"
+    module = ssmc.load(path if path.exists() else SPECS / path.name, **settings)
+    layer = layer_of(module)(8, **SMALLER.get(stem, {}), **settings).double()
     with torch.no_grad():
         for p in layer.parameters():
             p.add_(0.05 * torch.randn_like(p))
