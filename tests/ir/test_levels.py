@@ -80,7 +80,7 @@ def case(name: str) -> Case:
     text = SMALL[stem] if stem in SMALL else FILES[stem].read_text()
     done = run(Source(f"{stem}.ssm", text), Options(settings))
     assert done.text is not None and done.layer is not None, done.rendered()
-    given = ARGS.get(stem) or {a.name: 4 for a in done.layer.args if a.default is None}
+    given = ARGS.get(stem) or {a.name: 4 for a in done.layer.args if a.default is None and not a.choices}
     args, sizes = resolve(done.layer, given)
     rng = np.random.default_rng(len(name))
     inputs = {}

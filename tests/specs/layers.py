@@ -27,7 +27,7 @@ def _resets(batch, time, g):
 
 
 SMALL = {
-    "dss": Small({"d_model": 3, "d_state": 4, "channels": 2}),
+    "dss": Small({"d_model": 3, "d_state": 4}),
     "gated_rnn": Small({"d_model": 4, "expand": 2}),
     "gss": Small({"d_model": 4, "d_ssm": 3, "d_state": 5, "expand": 2}),
     "hgrn": Small({"d_model": 4}),

@@ -150,20 +150,21 @@ DSS = {
     "kernel.log_dt": ("log_dt", None),
     "kernel.Lambda_log_neg_re": ("Lambda_log_neg_re", None),
     "kernel.Lambda_imag": ("Lambda_imag", None),
-    "kernel.W": (("W_re", "W_im"), pairs),
-    "D": ("D", None),
+    "kernel.W": (("W_re", "W_im"), lambda re, im: pairs(re[0], im[0])),
+    "D": ("D", flat),
     "output_linear.weight": ("out_weight", None),
     "output_linear.bias": ("out_bias", flat),
 }
+DSS_ROWS = DSS | {"kernel.W": (("W_re", "W_im"), pairs), "D": ("D", None)}  # a row for each of several outputs
+DSS_2 = (SPECS / "dss.ssm").read_text().replace("param W[H", "param W[C, H").replace("D[H]", "D[C, H]")
 
 
-def dss(channels=1):
-    args = {"d_model": 4, "d_state": 8, "channels": channels}
-    return Row("dss", args, {"u": ("u", turned)}, DSS, y=turned)
+def dss(text="dss", params=DSS):
+    return Row(text, {"d_model": 4, "d_state": 8}, {"u": ("u", turned)}, params, y=turned)
 
 
 def dss_with(**options):
-    params = {k.removeprefix("kernel."): v for k, v in DSS.items()}
+    params = {k.removeprefix("kernel."): v for k, v in DSS_ROWS.items()}
     re, im = ("Lambda_re", "Lambda_im") if options.get("clip") else ("Lambda_log_neg_re", "Lambda_imag")
     del params["Lambda_log_neg_re"], params["Lambda_imag"]
     params |= {"Lambda_re": (re, None), "Lambda_im": (im, None)}
@@ -413,7 +414,7 @@ LTI = {
     "lti/s4d_diag-real_zoh_real_18_L17": REAL,
     "lti/dss_exp_8_L2": dss(),
     "lti/dss_exp_f32_19_L64": dss(),
-    "lti/dss_exp_ch2_7_L100": dss(2),
+    "lti/dss_exp_ch2_7_L100": dss(DSS_2.replace("S = 2", "S = 2, C = 2"), DSS_ROWS),
     "lti/dss_exp_bidir_14_L17": dss_with(bidirectional=True),
     "lti/dss_exp_hyper_17_L17": dss_with(hyper=True),
     "lti/dss_clip_12_L17": dss_with(clip=True),
