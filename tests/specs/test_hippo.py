@@ -119,6 +119,20 @@ layer Tilted(order, beta = 0.3)
     close(layer.B, files[f"B_tlagt_{order}"])
 
 
+@pytest.mark.parametrize(
+    ("start", "axes", "message"),
+    [
+        ("hippo(legs, N, M)", "[N, M]", "square, not 4 by 6"),
+        ("re(hippo_basis(legs, N, M))", "[N, M]", "half of 4 eigenvectors are not 6"),
+        ("hippo_low_rank(legt, N, O)", "[N, O]", "legt needs rank 2, not 1"),
+    ],
+)
+def test_sizes_that_do_not_fit(load, start, axes, message):
+    text = f"layer Wrong(d_model)\n  axis N = 4, M = 6, O = 1\n  input u\n  param p{axes} = {start}\n  return 2 * u\n"
+    with pytest.raises(ValueError, match=message):
+        load(text).Wrong(3)
+
+
 # --- the normal part ----------------------------------------------------------------------------------------------------
 
 
