@@ -27,6 +27,7 @@ class Check:
 
     name: str
     value: str
+    setting: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,11 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
     """The context of the module; `flags` are the structural arguments that `__init__` decides."""
     layer = t.layer
     first, *others = layer.inputs.values()
-    title, *doc = (_in_quotes(line) for line in layer.doc.strip().split("\n"))
+    title, *doc = map(_in_quotes, layer.doc.strip().split("\n"))
     fixed = [a for a in layer.args if a.fixed is not None and a not in flags]
+    chosen = [a for a in layer.args if a.choices and a not in fixed]
     fields = _fields(t)
-    has_state = not any(o.r.reverse for o in t.ops.values()) and not any(
-        d.offset > 0 for d in t.partition.delays.values()
-    )
+    has_state = not any(o.r.reverse for o in t.ops.values()) and all(d.offset <= 0 for d in t.partition.delays.values())
     defaults = [
         (t.arg_names[a.name], t.init_python(a.default))
         for a in layer.args
@@ -90,8 +90,8 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
         arguments="".join(f"{t.argument(a)}, " for a in sorted(layer.args, key=lambda a: "=" in t.argument(a))),
         defaults=tuple(defaults),
         stored=tuple((f"self.{n}", n) for n in t.arg_names.values()),
-        fixed=tuple(Check(t.arg_names[a.name], repr(a.fixed)) for a in fixed),
-        words=tuple(Check(t.arg_names[a.name], repr(a.choices)) for a in layer.args if a.choices and a not in fixed),
+        fixed=tuple(Check(t.arg_names[a.name], repr(a.fixed), a.name) for a in fixed),
+        words=tuple(Check(t.arg_names[a.name], repr(a.choices), a.name) for a in chosen),
         sizes=t.sizes(),
         positive=tuple((a, t.size_attribute(a).removeprefix("self.")) for a in layer.axes.axes),
         owned=tuple(_owned(t)),

@@ -60,3 +60,9 @@ def test_statements_of_all_words_stand_once(load):
         text = f.read()
     assert text.count("flags_op(\n") == 1
     assert text.count("= self.mix(") == 1
+
+
+def test_a_fixed_argument_is_called_by_the_name_it_is_set_by(load):
+    text = FLAGS.replace("0.5 * prev(h)", "(0.5 if step else 0.25) * prev(h)")
+    with pytest.raises(ValueError, match=r"--set step=\.\.\."):
+        load(text).Flags(3, True)
