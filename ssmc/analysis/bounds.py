@@ -15,7 +15,7 @@ from ssmc.analysis.interval import INF, NATURAL, ONE, POSITIVE, TOP, ZERO, Inter
 from ssmc.analysis.monotone import bounds_of, constant, power_of
 from ssmc.analysis.polynomial import Poly, range_of
 from ssmc.ir import build as b
-from ssmc.ir.expr import Const, Draw, Index, Node, Pointwise, Position, Reduce, Ref, Relabel, Size, walk
+from ssmc.ir.expr import Arg, Const, Draw, Index, Node, Pointwise, Position, Reduce, Ref, Relabel, Size, walk
 
 NOT_NEGATIVE = Interval(Fraction(0), INF)
 MAYBE = between(0, 1)
@@ -34,7 +34,7 @@ class Prover:
 
     def __init__(self, known: Mapping[Node, Interval]) -> None:
         self.known = known
-        self.expansion = Expansion()
+        self.expansion = Expansion({n: Fraction(i.lo) for n, i in known.items() if isinstance(n, Arg) and i.point})
         self._real: dict[Node, Interval] = {}
         self._square: dict[Node, Interval] = {}
 
@@ -74,10 +74,21 @@ class Prover:
         body = self.real(n.body)
         if n.op != "sum":
             return body
+        picked = self._picked(n)
+        if picked is not None:
+            return self.real(picked)
         for axis in n.over:
             body = body * self.known.get(b.size(axis), NATURAL)
         p = self.expansion.poly(n)
         return body if p.terms == self.expansion.atom(n).terms else body.meet(self.range(p))
+
+    def _picked(self, n: Reduce) -> Node | None:
+        """The v of sum[A](where(index(A) == k, v, 0)): of such a sum one term is not zero, if A is larger than k."""
+        match n.body:
+            case Pointwise(fn="where", args=(Pointwise(fn="eq", args=(Index(axis=axis), Const(value=k))), v, z)):
+                larger = self.known.get(b.size(axis), NATURAL).lo > k >= 0 and k == int(k)
+                return v if z is b.ZERO and larger and n.over == (axis,) else None
+        return None
 
     def _pointwise(self, n: Pointwise) -> Interval:
         if any(a.dtype == "complex" for a in n.args):
@@ -243,6 +254,9 @@ class Prover:
                 return self.modulus_squared(x).power(2)
             case "exp", (x,):
                 return self.real(b.apply("exp", b.apply("re", x))).power(2).meet(POSITIVE)
+            case "phi1", (x,):  # the mean of exp(s*z) over s in [0, 1]
+                largest = self.real(b.apply("phi1", b.apply("re", x)))
+                return Interval(Fraction(0), largest.power(2).hi)
             case "where", (_, x, y):
                 return self.modulus_squared(x).hull(self.modulus_squared(y))
             case "pow", (x, Const(value=k)) if isinstance(k, Fraction) and k.denominator == 1 and 0 <= k <= 64:

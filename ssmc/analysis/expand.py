@@ -6,6 +6,7 @@ questions; nothing of it goes back into the program.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 from ssmc.analysis import polynomial as pl
@@ -17,9 +18,10 @@ MAX_DEGREE = 8
 
 
 class Expansion:
-    """The atoms met so far and the polynomials worked out, once a node."""
+    """The atoms met so far and the polynomials worked out, once a node; `numbers` are leaves of a known value."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Mapping[Node, Fraction] | None = None) -> None:
+        self._numbers = numbers or {}
         self.atoms: list[Node] = []
         self._index: dict[Node, int] = {}
         self._sines: dict[int, int] = {}
@@ -53,6 +55,8 @@ class Expansion:
         return self._tidy(p * q)
 
     def _expanded(self, n: Node) -> Poly | None:
+        if n in self._numbers:
+            return number(self._numbers[n])
         if isinstance(n, Const) and not isinstance(n.value, bool):
             return number(n.value)
         if isinstance(n, Relabel):

@@ -23,7 +23,8 @@ from ssmc.ir.layer import Layer, State
 
 LIMIT = 8  # what an assumption takes inputs and free parameters to be at most
 BOXES = (1, 2, 16, 256)
-LEVELS = ("plain", "ranges", "defaults")
+LEVELS = ("plain", "ranges", "arguments", "defaults")  # what is taken for granted: the last takes both
+WITH_RANGES, WITH_ARGUMENTS = ("ranges", "defaults", "moderate"), ("arguments", "defaults", "moderate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,25 @@ def holds(v: Verdict) -> bool:
 
 def judge(layer: Layer, state: State, facts: Facts | None = None) -> tuple[Verdict, ...]:
     """The verdicts on a state, `continuous` first if it came from an equation h' = ..."""
+    if any(r.name == state.name and r.offset > 0 for r in refs(state.update)):
+        layer = _mirrored(layer)
+        state, facts = layer.states[state.name], Facts(layer)
     facts = facts or Facts(layer)
     t = transition(facts, state)
     found = _Judgement(facts, state, t)
     verdicts = [*found.continuous(), found.contractive(), found.exponential(), found.bounded()]
     return tuple(replace(v, span=state.span) for v in verdicts)
+
+
+def _mirrored(layer: Layer) -> Layer:
+    """The layer with time running backwards: what reads `next` then reads `prev`."""
+
+    def turn(n: Node) -> Node | None:
+        return b.ref(n.name, n.axes, n.dtype, -n.offset, n.init) if isinstance(n, Ref) and n.offset else None
+
+    values = {k: replace(v, node=b.substitute(v.node, turn)) for k, v in layer.values.items()}
+    states = {k: replace(v, update=b.substitute(v.update, turn)) for k, v in layer.states.items()}
+    return replace(layer, values=values, states=states)
 
 
 class _Judgement:
@@ -61,10 +76,11 @@ class _Judgement:
     # --- facts ---
 
     def prover(self, level: str, *roots: Node) -> Prover:
-        """What bounds rest on: nothing, `ranges` of trained parameters, `defaults` of arguments, `moderate` leaves."""
+        """What bounds rest on: nothing, `ranges` of trained parameters, `arguments` at their defaults, both
+        (`defaults`), and `moderate` leaves as well."""
         key = (level, roots)
         if key not in self._provers:
-            known = self.facts.known(roots, ranges=level != "plain", defaults=level in ("defaults", "moderate"))
+            known = self.facts.known(roots, ranges=level in WITH_RANGES, defaults=level in WITH_ARGUMENTS)
             for n in self.free(roots, known) if level == "moderate" else ():
                 known[n] = known.get(n, TOP).meet(between(-LIMIT, LIMIT))
             self._provers[key] = Prover(known)
@@ -86,13 +102,14 @@ class _Judgement:
             return ()
         for r in refs(*roots):
             p = self.facts.layer.params.get(r.name)
-            if p is not None and p.range is not None and p.trainable and r.dtype != "complex":
+            ranged = p is not None and p.range is not None and p.trainable and r.dtype != "complex"
+            if ranged and level in WITH_RANGES:
                 found.append(f"`{r.name}` in {self.prover(level, *roots).real(r)}")
         if level == "moderate":
             known = self.facts.known(roots, ranges=True, defaults=True)
             names = dict.fromkeys(_name(n) for n in self.free(roots, known))
             found += [f"|{n}| <= {LIMIT}" for n in names]
-        if level in ("defaults", "moderate"):
+        if level in WITH_ARGUMENTS:
             used = set(walk(*roots))
             sized = any(isinstance(n, Index | Size | Reduce) for n in used)
             for a in self.facts.layer.args:

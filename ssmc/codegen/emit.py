@@ -23,8 +23,12 @@ from ssmc.codegen.names import class_name, distinct, snake
 from ssmc.codegen.op_text import OpText, base_name
 from ssmc.codegen.operator_op import operator_op
 from ssmc.codegen.reference_op import reference_op
+from ssmc.ir.build import ZERO
+from ssmc.ir.expr import Draw, walk
+from ssmc.ir.layer import Layer
 from ssmc.ir.plan import Plan
 from ssmc.resources import template_dir
+from ssmc.sema.words import SPECTRAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def emit(plan: Plan) -> str:
     context = layer_context(text, plan.flags)
     if plan.flags:
         others = {v.values: layer_context(LayerText(v.partition, ops, stem_of), plan.flags) for v in plan.variants}
-        context = merge_variants(plan.flags, others)
+        context = merge_variants(plan.flags, others, text.arg_names)
     context = as_lines(context)
     uses = {
         "uses_conv": bool(layer.convs),
@@ -109,15 +113,32 @@ def emit(plan: Plan) -> str:
         "layer": _Layer(context, uses),
         "scan": any(p.program.linear for p in plan.programs),
         "walk": any(not p.program.linear for p in plan.programs),
+        "measures": _measures(layer),
         "helpers": set(),
     }
     template = environment().get_template("module.py.jinja")
-    body = template.render(holes)
-    holes["helpers"] = {h for h in HELPERS if f"{h}(" in body}
-    return _tidy(template.render(holes))
+    while True:  # a helper may call another
+        body = template.render(holes)
+        called = {h for h in HELPERS if f"{h}(" in body}
+        if called == holes["helpers"]:
+            return _tidy(body)
+        holes["helpers"] = called
 
 
-HELPERS = ("_softplus", "_inv_softplus", "_phi1", "_phi1_slope", "_sqrt_clip", "_uniform", "_normal", "_hippo_legs")
+HELPERS = (
+    *("_softplus", "_inv_softplus", "_phi1", "_phi1_slope", "_sqrt_clip", "_uniform", "_normal", "_cartesian"),
+    *(f"_{name}" for name in SPECTRAL),
+    *("_hippo_spectrum", "_hippo_matrices"),
+)
+
+
+def _measures(layer: Layer) -> set[str]:
+    """The words of the HiPPO theory that the initial values use, or may use, where an argument decides."""
+    choices = {a.name: a.choices for a in layer.args}
+    starts = [*(p.init for p in layer.params.values()), *(m.weight_init or ZERO for m in layer.modules)]
+    starts += [m.bias_init or ZERO for m in layer.modules]
+    words = {n.word for n in walk(*starts) if isinstance(n, Draw) and n.word}
+    return {w for word in words for w in choices.get(word, (word,))}
 
 
 class _Layer:

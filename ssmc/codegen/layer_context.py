@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ssmc.codegen.layer_forward import forward_lines
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.names import Names
-from ssmc.codegen.outside import expression, timeless
-from ssmc.ir.layer import Conv, LayerArg, Linear
-from ssmc.ir.regions import Delay, Region
+from ssmc.codegen.outside import timeless
+from ssmc.ir.layer import LayerArg
 
 
 @dataclass(frozen=True, slots=True)
 class StateField:
-    """A field of the layer's state: its name, the variable that holds it in forward, the code of its start, its
-    meaning."""
+    """A field of the layer's state: its name, its variable in forward, the code of its start, its meaning."""
 
     name: str
     local: str
@@ -24,10 +23,11 @@ class StateField:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """An argument that was fixed when the file was generated."""
+    """An argument and what it was fixed to when the file was generated, or the words it may be."""
 
     name: str
     value: str
+    setting: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class LayerContext:
     defaults: tuple[tuple[str, str], ...]
     stored: tuple[tuple[str, str], ...]
     fixed: tuple[Check, ...]
+    words: tuple[Check, ...]
     sizes: tuple[str, ...]
     positive: tuple[tuple[str, str], ...]
     owned: tuple[str, ...]
@@ -67,11 +68,11 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
     """The context of the module; `flags` are the structural arguments that `__init__` decides."""
     layer = t.layer
     first, *others = layer.inputs.values()
-    title, *doc = (_in_quotes(line) for line in layer.doc.strip().split("\n"))
+    title, *doc = map(_in_quotes, layer.doc.strip().split("\n"))
+    fixed = [a for a in layer.args if a.fixed is not None and a not in flags]
+    chosen = [a for a in layer.args if a.choices and a not in fixed]
     fields = _fields(t)
-    has_state = not any(o.r.reverse for o in t.ops.values()) and not any(
-        d.offset > 0 for d in t.partition.delays.values()
-    )
+    has_state = not any(o.r.reverse for o in t.ops.values()) and all(d.offset <= 0 for d in t.partition.delays.values())
     defaults = [
         (t.arg_names[a.name], t.init_python(a.default))
         for a in layer.args
@@ -90,9 +91,8 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
         arguments="".join(f"{t.argument(a)}, " for a in sorted(layer.args, key=lambda a: "=" in t.argument(a))),
         defaults=tuple(defaults),
         stored=tuple((f"self.{n}", n) for n in t.arg_names.values()),
-        fixed=tuple(
-            Check(t.arg_names[a.name], repr(a.fixed)) for a in layer.args if a.fixed is not None and a not in flags
-        ),
+        fixed=tuple(Check(t.arg_names[a.name], repr(a.fixed), a.name) for a in fixed),
+        words=tuple(Check(t.arg_names[a.name], repr(a.choices), a.name) for a in chosen),
         sizes=t.sizes(),
         positive=tuple((a, t.size_attribute(a).removeprefix("self.")) for a in layer.axes.axes),
         owned=tuple(_owned(t)),
@@ -110,7 +110,7 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
         fields=tuple(fields),
         n_fields=len(fields),
         field_locals=", ".join(f.local for f in fields) + ("," if len(fields) == 1 else ""),
-        forward=_forward(t, has_state and bool(fields)),
+        forward=forward_lines(t, has_state and bool(fields)),
         result=t.locals(layer.result),
     )
 
@@ -191,114 +191,3 @@ def _in_quotes(line: str) -> str:
 
 def _shown(what: str, axes: tuple[str, ...]) -> str:
     return f"{what} [{', '.join(('batch', *axes))}]"
-
-
-def _forward(t: LayerText, has_state: bool) -> tuple[str, ...]:
-    """The statements of forward, region by region."""
-    out: list[str] = []
-    wide: set[str] = set()
-    if t.partition.uses_position:
-        t_name, position, first = t.locals("t"), t.locals("position"), t.locals(next(iter(t.layer.inputs)))
-        seen = position if has_state else "None"
-        out.append(f"{t_name}, {position} = _positions({seen}, {first}, cu_seqlens)")
-    for region in t.partition.regions:
-        out += _region(t, region, wide, has_state)
-    return tuple(out)
-
-
-def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> list[str]:
-    layer, p = t.layer, t.partition
-    match region.kind:
-        case "linear":
-            return _linear(t, layer.linears[region.name])
-        case "conv":
-            return _conv(t, layer.convs[region.name], has_state)
-        case "op":
-            return _op(t, region.name, has_state)
-        case "delay":
-            d = p.delays[region.name]
-            field, value = t.locals(f"{d.name}:last"), t.locals(d.of)
-            if not t.streams(d.of):  # the same at every token, but not before the first
-                first, rest = t.locals(next(iter(layer.inputs))), "".join(", -1" for _ in d.axes)
-                value = f"{value}.expand(*{first}.shape[:2]{rest})"
-            if d.offset > 0:
-                return [
-                    f"{t.locals(d.name)} = _following({value}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
-                ]
-            start = field if has_state else "None"
-            call = f"_previous({value}, {start}, {_init_code(t, d)}, cu_seqlens)"
-            return [f"{t.locals(d.name)}, {field} = {call}  # {t.comment(d.span)}"]
-    own = p.definitions[region.name]
-    return [f"{t.locals(own.name)} = {expression(t, own, wide)}  # {t.comment(own.span)}"]
-
-
-def _init_code(t: LayerText, d: Delay) -> str:
-    """What a delay reads beyond the edge of a sequence."""
-    return "0" if d.init is None else timeless(t, d.init, d.axes, t.locals(next(iter(t.layer.inputs))))
-
-
-def _linear(t: LayerText, m: Linear) -> list[str]:
-    dims = t.dims_of(m.input)
-    value = t.locals(m.input) + (".flatten(2)" if len(dims) > 1 else "")
-    call = f"{t.path(m.key)}({value})"
-    names = [t.locals(o.name) for o in m.outputs]
-    where = f"  # {t.comment(m.span)}"
-    lines = []
-    if len(m.outputs) > 1:
-        sizes = ", ".join(" * ".join(t.size_attribute(a) for a in o.axes) or "1" for o in m.outputs)
-        lines.append(f"{', '.join(names)} = {call}.split([{sizes}], -1){where}")
-    else:
-        lines.append(f"{names[0]} = {call}{where}")
-    for o, n in zip(m.outputs, names, strict=True):
-        if len(o.axes) > 1:
-            lines.append(f"{n} = {n}.unflatten(-1, ({t.shape(o.axes)}))")
-        elif not o.axes:
-            lines.append(f"{n} = {n}.squeeze(-1)")
-    return lines
-
-
-def _conv(t: LayerText, c: Conv, has_state: bool) -> list[str]:
-    dims = t.dims_of(c.input)
-    value = t.locals(c.input) + (".flatten(2)" if len(dims) > 1 else "")
-    taps, name = t.locals(f"{c.name}:taps"), t.locals(t.partition.activations.get(c.name, c.output.name))
-    flat = f"None if {taps} is None else {taps}.flatten(2)" if len(dims) > 1 else taps
-    given = flat if has_state else "None"
-    op = t.convs[c.name]
-    step, place = (f"_ops.{op}_step, ", ", inplace") if has_state else ("", "")
-    child = f"{step}_{op}_activation, {t.path(c.key)}"
-    head = f"{name}, {taps} = _conv(_ops.{op}, {child}, {value}, {given}, cu_seqlens{place})"
-    lines = [f"{head}  # {t.comment(c.span)}"]
-    if len(dims) > 1:
-        lines += [f"{v} = {v}.unflatten(-1, ({t.shape(dims)}))" for v in (name, taps)]
-    return lines
-
-
-def _op(t: LayerText, name: str, has_state: bool) -> list[str]:
-    o = t.ops[name]
-    layer = t.layer
-    args = []
-    for x in o.r.operands:
-        value = t.parameter(layer.params[x.name]) if x.name in layer.params else t.locals(x.name)
-        args.append(f"{o.names(x.name)}={value}")
-    for s in o.scalars:
-        args.append(f"{s.name}={f'self.{t.arg_names[s.argument]}' if s.argument else t.size_attribute(s.axis)}")
-    states = [t.locals(f"{c.of}:last") for c in o.r.carried]
-    results = [t.locals(r) for r in o.r.results]
-    left = results[0] if len(results) == 1 else f"({', '.join(results)})"
-    last = states[0] if len(states) == 1 else f"({', '.join(states)})"
-    given = "None" if not has_state else last if len(states) == 1 else f"None if state is None else {last}"
-    head, wanted, after = f"{left}, {last} = {o.op}(", "True", []
-    if o.program.filter is not None:  # the last state is work of its own there: only if it is asked for
-        both = t.locals(f"{name}:both") if has_state else left
-        head, wanted = f"{both} = {o.op}(", "return_state" if has_state else "False"
-        after = [f"{left}, {last} = {both} if return_state else ({both}, {last})"] if has_state else []
-    lines = [
-        head,
-        *(f"    {a}," for a in args),
-        f"    initial_state={given},",
-        f"    return_state={wanted},",
-        "    cu_seqlens=cu_seqlens,",
-        *(["    inplace=inplace,"] if has_state else []),
-        f")  # {t.comment(o.r.span)}",
-    ]
-    return ["\n".join(lines), *after]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from ssmc.codegen.names import Names
 from ssmc.codegen.op_text import OpText, base_name
 from ssmc.codegen.python_printer import PythonPrinter
-from ssmc.codegen.torch_printer import Text, TorchPrinter
+from ssmc.codegen.torch_printer import Text, TorchPrinter, factors
 from ssmc.diagnostics.span import Span
-from ssmc.ir.expr import Arg, Const, Draw, Node, Pointwise, Ref, refs, walk
+from ssmc.ir import build as b
+from ssmc.ir.expr import Arg, Const, Draw, Node, Pointwise, Reduce, Ref, refs, walk
 from ssmc.ir.keys import MEMBERS
 from ssmc.ir.layer import Conv, LayerArg, Linear, Param, Time
 from ssmc.ir.regions import Partition
@@ -230,6 +231,10 @@ class LayerText:
         path = self.path(p.key)
         return f"torch.view_as_complex({path})" if p.dtype == "complex" else path
 
+    def is_real(self, name: str) -> bool:
+        """Whether a result of an op is real."""
+        return all(o.r.definitions[name].dtype == "real" for o in self.ops.values() if name in o.r.definitions)
+
     def streams(self, name: str) -> bool:
         """Whether a value has batch and time dimensions."""
         p = self.partition
@@ -246,16 +251,27 @@ class _InitPrinter(TorchPrinter):
         self.path, self.draw_shape = path, shape
 
     def _print(self, node: Node):  # type: ignore[no-untyped-def]
+        axes = self.sort(node.axes)
+        if isinstance(node, Draw) and node.word:
+            word = self.scalar.get(node.word, f'"{node.word}"')
+            sizes = ", ".join(self.size(a) for a in node.axes)
+            turn = "" if axes == node.axes else ".mT"
+            return Text(f"_{node.kind}({word}, {sizes}, {self.path}){turn}", axes, 16, False)
         if isinstance(node, Draw):
             args = ", ".join(self(a) for a in node.args)
-            size = self.draw_shape or "(" + "".join(f"{self.size(a)}, " for a in self.sort(node.axes)) + ")"
-            if node.kind == "hippo_legs":
-                return Text(f"_hippo_legs({args}, {self.path}.device)", node.axes, 20, False)
-            return Text(f"_{node.kind}({size}, {args}, {self.path})", self.sort(node.axes), 20, False)
+            size = "(" + "".join(f"{self.size(a)}, " for a in axes) + ")"
+            size = size if axes else self.draw_shape or size
+            return Text(f"_{node.kind}({size}, {args}, {self.path})", axes, 20, False)
         if isinstance(node, Pointwise) and node.fn == "complex":
-            parts = [
-                f"torch.as_tensor({self(a, node.axes)}, dtype={self.path}.dtype, device={self.path}.device)"
-                for a in node.args
-            ]
-            return Text(f"torch.complex(*torch.broadcast_tensors({', '.join(parts)}))", self.sort(node.axes), 20, False)
+            return Text(f"_cartesian({', '.join(self(a, axes) for a in node.args)}, {self.path})", axes, 20, False)
+        if isinstance(node, Reduce) and node.dtype == "complex":
+            return super()._print(_all_complex(node))
         return super()._print(node)
+
+
+def _all_complex(node: Reduce) -> Node:
+    """The sum of a product whose factors are all complex: an einsum takes one type."""
+    product: Node = b.ONE
+    for f in factors(node.body):
+        product = b.mul(product, f if f.dtype == "complex" else b.apply("complex", f, b.ZERO))
+    return b.reduce(node.op, node.over, product)

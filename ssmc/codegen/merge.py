@@ -14,8 +14,11 @@ MERGED = ("sizes", "owned", "children", "initial", "forward")
 Values = tuple[bool | str, ...]
 
 
-def merge_variants(flags: Sequence[LayerArg], variants: Mapping[Values, LayerContext]) -> LayerContext:
-    """The first variant's context with the statements of all of them."""
+def merge_variants(
+    flags: Sequence[LayerArg], variants: Mapping[Values, LayerContext], names: Mapping[str, str]
+) -> LayerContext:
+    """The first variant's context with the statements of all of them; `names` are the arguments' attributes."""
+    flags = [replace(f, name=names[f.name]) for f in flags]
     first = next(iter(variants.values()))
     merged: dict[str, Any] = {
         name: tuple(_merge(flags, {values: getattr(c, name) for values, c in variants.items()})) for name in MERGED
@@ -41,12 +44,7 @@ def _merge(flags: Sequence[LayerArg], variants: Mapping[Values, Sequence[str]]) 
     branches = {x: _merge(rest, {v[1:]: s for v, s in variants.items() if v[0] == x}) for x in order}
     if len(order) == 2:
         return _weave(flag, order[0], branches[order[0]], branches[order[1]])
-    if all(b == branches[order[0]] for b in branches.values()):
-        return branches[order[0]]
-    head = [
-        "\n".join(_block(f"{'if' if i == 0 else 'elif'} {_test(flag, x)}:", branches[x])) for i, x in enumerate(order)
-    ]
-    return ["\n".join(head)]
+    return _weave_words(flag, branches)
 
 
 def _weave(flag: LayerArg, value: bool | str, yes: Sequence[str], no: Sequence[str]) -> list[str]:
@@ -63,6 +61,36 @@ def _weave(flag: LayerArg, value: bool | str, yes: Sequence[str], no: Sequence[s
             lines += _block("else:" if j > i else f"if not {_test(flag, value, inner=True)}:", no[k:m])
         out.append("\n".join(lines))
     return out
+
+
+def _weave_words(flag: LayerArg, branches: Mapping[bool | str, Sequence[str]]) -> list[str]:
+    """Statements that all branches have once, what stands between them under the word it is for."""
+    shared: list[str] = list(next(iter(branches.values())))
+    for b in branches.values():
+        blocks = SequenceMatcher(None, shared, b, autojunk=False).get_matching_blocks()
+        shared = [s for m in blocks for s in shared[m.a : m.a + m.size]]
+    out: list[str] = []
+    left = {word: list(b) for word, b in branches.items()}
+    for statement in (*shared, None):
+        own: dict[tuple[str, ...], list[bool | str]] = {}
+        for word, rest in left.items():
+            end = len(rest) if statement is None else rest.index(statement)
+            own.setdefault(tuple(rest[:end]), []).append(word)
+            left[word] = rest[end + 1 :]
+        tests = [(words, statements) for statements, words in own.items() if statements]
+        lines: list[str] = []
+        for i, (words, statements) in enumerate(tests):
+            last = i and i == len(tests) - 1 and len(own) == len(tests)
+            lines += _block("else:" if last else f"{'elif' if i else 'if'} {_any(flag, words)}:", statements)
+        out += ["\n".join(lines)] if lines else []
+        out += [statement] if statement is not None else []
+    return out
+
+
+def _any(flag: LayerArg, words: Sequence[bool | str]) -> str:
+    if len(words) == 1:
+        return _test(flag, words[0])
+    return f"self.{flag.name} in ({', '.join(f'{chr(34)}{w}{chr(34)}' for w in words)})"
 
 
 def _block(head: str, statements: Sequence[str]) -> list[str]:

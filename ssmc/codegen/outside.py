@@ -28,7 +28,8 @@ def expression(t: LayerText, d: Definition, wide: set[str]) -> str:
         re, im = pair(d.node)
         assert im is not None
         printer = _printer(t, order, like, lambda code, r: f"_wide({code})" if t.streams(r.name) else code)
-        return _with(f"torch.complex({printer(re)}, {printer(im)})", back)
+        parts = (f"_wide({printer(part)})" for part in (re, im))  # autocast halves an einsum, and no complex value
+        return _with(f"torch.complex({', '.join(parts)})", back)
     if contraction and d.dtype == "real" and token is not None:
         dtype = f"{like if token == POSITION else t.locals(token)}.dtype"
         printer = _printer(t, order, like, lambda code, r: code if t.streams(r.name) else f"{code}.to({dtype})")

@@ -147,9 +147,9 @@ def position(span: Span = NOWHERE) -> Position:
     return intern(Position((), "real", span))
 
 
-def draw(kind: str, args: tuple[Node, ...], axes: tuple[str, ...], dtype: str, uid: int, span: Span = NOWHERE) -> Draw:
+def draw(kind: str, args: tuple[Node, ...], axes: tuple[str, ...], dtype: str, uid: int, word: str = "") -> Draw:
     """An initialiser that is no formula."""
-    return intern(Draw(axes, dtype, span, kind, args, uid))
+    return intern(Draw(axes, dtype, NOWHERE, kind, args, uid, word))
 
 
 def remake(node: Node, children: tuple[Node, ...]) -> Node:
@@ -164,7 +164,7 @@ def remake(node: Node, children: tuple[Node, ...]) -> Node:
         case Ref():
             return ref(node.name, node.axes, node.dtype, node.offset, children[0], node.span)
         case Draw():
-            return draw(node.kind, children, node.axes, node.dtype, node.uid, node.span)
+            return draw(node.kind, children, node.axes, node.dtype, node.uid, node.word)
         case _:
             return node
 

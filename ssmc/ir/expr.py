@@ -134,12 +134,13 @@ class Relabel(Node):
 
 @dataclass(frozen=True, eq=False)
 class Draw(Node):
-    """An initialiser that is not a formula: a random draw or a spectrum. Two draws written apart are two draws
-    (`uid`)."""
+    """An initialiser that is not a formula: a random draw, or a table of the HiPPO theory, whose measure is `word` (or
+    the layer argument of that name). Two draws written apart are two draws (`uid`)."""
 
     kind: str
     args: tuple[Node, ...]
     uid: int
+    word: str
 
     @property
     def children(self) -> tuple[Node, ...]:

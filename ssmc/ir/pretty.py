@@ -64,7 +64,8 @@ def _write(n: Node, children: tuple[Text, ...]) -> Text:
         case Relabel():
             return f"{_within(children[0], _ATOM)}[{', '.join(f'{o} as {m}' for o, m in n.pairs)}]", _ATOM
         case Draw():
-            return f"{n.kind}({', '.join(t for t, _ in children)})", _ATOM
+            told = [n.word, *n.axes] if n.word else [t for t, _ in children]
+            return f"{n.kind}({', '.join(told)})", _ATOM
         case Pointwise():
             return _call(n.fn, children)
     return "?", _ATOM
@@ -87,7 +88,8 @@ def _call(fn: str, args: tuple[Text, ...]) -> Text:
         second = _within(right, tight)
         if fn in ("sub", "mul", "div") and second.startswith("-"):
             second = f"({second})"
-        return (f"{first}{sign}{second}" if fn in _TIGHT else f"{first} {sign} {second}"), level
+        binds = _LEVEL["add"] if fn in ("mod", "floordiv") else level  # a*(b % c) is not a*b % c
+        return (f"{first}{sign}{second}" if fn in _TIGHT else f"{first} {sign} {second}"), binds
     if not args:
         return fn, _ATOM
     name = {"sqrt_clip": "sqrt"}.get(fn, fn)

@@ -16,6 +16,7 @@ from ssmc.sema.binding import binding_times
 from ssmc.sema.context import VALUE, Refused
 from ssmc.sema.scope import Scope, Setting, equation_order, nodes
 from ssmc.sema.values import Resolver
+from ssmc.sema.words import SPECTRAL
 from ssmc.syntax import ast
 
 D = TypeVar("D")
@@ -169,7 +170,7 @@ def _axes_in_expressions(r: Resolver, statements: tuple[ast.Statement, ...]) -> 
         match x:
             case ast.Call():
                 r.scope.axes_used.update(a.id for a in x.axes or ())
-                if x.func.id in ("index", "hippo_diagonal"):
+                if x.func.id == "index" or x.func.id in SPECTRAL:
                     r.scope.axes_used.update(a.id for a in x.args if isinstance(a, ast.Name))
             case ast.Rename():
                 r.scope.axes_used.update(n.id for pair in x.pairs for n in pair)

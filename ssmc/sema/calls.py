@@ -15,7 +15,7 @@ from ssmc.sema import initial, over_axes
 from ssmc.sema.checked import apply
 from ssmc.sema.context import Context, Refused
 from ssmc.sema.scope import OutputOf, TargetOf
-from ssmc.sema.words import CONSTANTS, FUNCTION_NAMES, INITIALISERS, REDUCTIONS, RESERVED
+from ssmc.sema.words import CONSTANTS, DRAWS, FUNCTION_NAMES, INITIALISERS, REDUCTIONS, RESERVED
 from ssmc.syntax import ast
 from ssmc.syntax.unparse import expression
 
@@ -29,7 +29,7 @@ ARGUMENTS = {"clip": "clip(x, lo, hi)", "where": "where(condition, a, b)", "comp
 def lower_call(r: Resolver, e: ast.Call, ctx: Context) -> Node:
     """The node of a call."""
     name = e.func.id
-    if e.axes is not None:
+    if e.axes is not None and name not in DRAWS:
         return over_axes.lower_reduction(r, e, ctx)
     decl = r.scope.names.get(name)
     if isinstance(decl, ast.Def):

@@ -1,21 +1,16 @@
-"""Functions that only initial values may use: random draws, and the spectra of the HiPPO theory.
-
-`hippo_diagonal` follows Gu et al. 2022, "On the parameterization and initialization of diagonal state space models",
-section 4: the axis holds the half of the spectrum with positive imaginary parts.
-"""
+"""Functions that only initial values may use: random draws here, the spectra of the HiPPO theory in `spectra.py`."""
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ssmc.diagnostics.sink import Edit, Label
 from ssmc.diagnostics.span import Span
 from ssmc.ir import build as b
-from ssmc.ir.expr import Const, Node, const
-from ssmc.sema import growth
+from ssmc.ir.expr import Const, Node
+from ssmc.sema import growth, spectra
 from ssmc.sema.context import INIT, Context, Refused
-from ssmc.sema.words import INITIALISERS
+from ssmc.sema.words import INITIALISERS, SPECTRAL
 from ssmc.syntax import ast
 from ssmc.syntax.unparse import expression
 
@@ -26,14 +21,12 @@ USAGE = {
     "uniform": "uniform(low, high)",
     "normal": "normal(mean, deviation)",
     "log_uniform": "log_uniform(low, high)",
-    "hippo_diagonal": "hippo_diagonal(lin, N)",
+    **spectra.USAGE,
 }
-SPECTRA = ("lin", "inv", "legs", "real")
-HALF = const(Fraction(1, 2))
 
 
 def lower_initialiser(r: Resolver, e: ast.Call, ctx: Context) -> Node:
-    """A draw, or the formula of a spectrum."""
+    """A draw, on the axes of the value it starts or on those in brackets; or a function of the HiPPO theory."""
     name = e.func.id
     if ctx.kind != "init":
         r.sink.report(
@@ -53,11 +46,11 @@ def lower_initialiser(r: Resolver, e: ast.Call, ctx: Context) -> Node:
             help=f"write `{USAGE[name]}`",
         )
         raise Refused
-    if name == "hippo_diagonal":
-        return _spectrum(r, e)
+    if name in SPECTRAL:
+        return spectra.lower_spectral(r, e)
     lo, hi = (r.lower(a, ctx) for a in e.args)
     _check_draw(r, e, lo, hi)
-    axes = r.table.atoms(r.draw_axes)
+    axes = r.table.atoms(r.draw_axes if e.axes is None else tuple(r.axis(a) for a in e.axes))
     if name == "log_uniform":
         low, high = b.apply("log", lo), b.apply("log", hi)
         return b.apply("exp", b.draw("uniform", (low, high), axes, "real", r.next_uid()))
@@ -97,33 +90,6 @@ def _check_draw(r: Resolver, e: ast.Call, lo: Node, hi: Node) -> None:
             edit=Edit(e.span, swapped) if place is e else None,
         )
         raise Refused
-
-
-def _spectrum(r: Resolver, e: ast.Call) -> Node:
-    kind, axis = e.args
-    if not isinstance(kind, ast.Name) or kind.id not in SPECTRA or not isinstance(axis, ast.Name):
-        r.sink.report(
-            "SSM0204",
-            "`hippo_diagonal` takes the name of a spectrum and an axis",
-            e.span,
-            "called here",
-            help="write `hippo_diagonal(lin, N)`; the spectra are " + ", ".join(f"`{s}`" for s in SPECTRA),
-        )
-        raise Refused
-    name = r.axis(axis)
-    n, size = b.index(name), b.size(name)
-    order = b.mul(const(2), size)
-    match kind.id:
-        case "real":
-            return b.neg(b.add(n, b.ONE))
-        case "lin":
-            return b.apply("complex", b.neg(HALF), b.mul(b.apply("pi"), n))
-        case "inv":
-            odd = b.add(b.mul(const(2), n), b.ONE)
-            imaginary = b.mul(b.div(order, b.apply("pi")), b.sub(b.div(order, odd), b.ONE))
-            return b.apply("complex", b.neg(HALF), imaginary)
-        case _:
-            return b.draw("hippo_legs", (order,), (name,), "complex", 0)
 
 
 def lower_init(

@@ -42,6 +42,17 @@ def test_smoke(script: str, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr and "Warning" not in done.stderr, done.stderr
 
 
+def test_digits_with_time_invariant_layers(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    layers = ("dss", "gss", "lru", "lti", "mega_ema", "s4d", "s5")
+    done = run(tmp_path, "digits.py", "--layer", *layers)
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if "%" in line}
+    for name in layers:
+        assert name in rows and 0 <= float(rows[name][2].rstrip("%")) <= 100
+    assert "Traceback" not in done.stderr and "Warning" not in done.stderr, done.stderr
+
+
 def test_resumed_is_uninterrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("safetensors")
     monkeypatch.syspath_prepend(str(EXAMPLES))

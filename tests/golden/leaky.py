@@ -964,11 +964,6 @@ if triton is not None:
         return scale * tl.where((q == 1) | (q == 2), -re, re), scale * tl.where(q >= 2, -im, im)
 
     @triton.jit
-    def tl_combine(ar, ai, hr, hi, br, bi, gr, gi):
-        """First h -> a h + ..., then b: the product of the coefficients, and the later state."""
-        return br * ar - bi * ai, br * ai + bi * ar, br * hr - bi * hi + gr, br * hi + bi * hr + gi
-
-    @triton.jit
     def tl_rates(z, i_c, o_s, S):
         """log a of a channel; of a state that is not there, a = 0."""
         zr = tl.load(z + (i_c * S + o_s) * 2, mask=o_s < S, other=-1e4)
@@ -1026,149 +1021,6 @@ if triton is not None:
         tl.store(d_w + p + 1, b_w_im, mask=o_s < S)
         tl.store(d_a + p, wr * b_a_re + wi * b_a_im, mask=o_s < S)
         tl.store(d_a + p + 1, wr * b_a_im - wi * b_a_re, mask=o_s < S)
-
-    @triton.jit(do_not_specialize=["T", "n_rows", "n_tiles", "pad"])
-    def _chunks_kernel(
-        x, r, z, b, c, K, entered, kept, last, T, pad, n_rows, n_groups, n_tiles, H, s_xc, s_xb, s_xt,
-        S: tl.constexpr, BS: tl.constexpr, C: tl.constexpr, R: tl.constexpr, LATE: tl.constexpr,
-    ):
-        """Reads of a channel's rows, R chunks of C tokens at a time; the first chunk begins with `pad` zeros. The state
-        before chunk q comes from the tokens before it, so tokens are loaded twice, a chunk apart."""
-        i_c, i_g = tl.program_id(0).to(tl.int64) // n_groups, tl.program_id(0) % n_groups
-        o_s, o_t, o_q = tl.arange(0, BS), tl.arange(0, C), tl.arange(0, R)
-        zr, zi = tl_rates(z, i_c, o_s, S)
-        br, bi = tl_weights(b, i_c, o_s, S)
-        cr, ci = tl_weights(c, i_c, o_s, S)
-        pr, pi = tl_power(zr[None, :], zi[None, :], (C - 1 - o_t)[:, None].to(tl.float64))
-        e_r, e_i = br[None, :] * pr - bi[None, :] * pi, br[None, :] * pi + bi[None, :] * pr
-        pr, pi = tl_power(zr[:, None], zi[:, None], (o_t + 1 - LATE)[None, :].to(tl.float64))
-        l_r, l_i = cr[:, None] * pr - ci[:, None] * pi, cr[:, None] * pi + ci[:, None] * pr
-        lag = o_t[None, :] - o_t[:, None]
-        inside = tl.load(K + i_c * C + lag, mask=lag >= 0, other=0.0)
-        ar, ai = tl_power(zr[None, :], zi[None, :], (o_q[:, None] * 0 + C).to(tl.float64))
-        gr, gi = tl_power(zr[None, :], zi[None, :], ((o_q[:, None] + 1) * C).to(tl.float64))
-        Q = tl.cdiv(T, C)
-        for i_b in range(i_g, n_rows, n_groups):
-            hr, hi = tl.zeros([BS], tl.float32), tl.zeros([BS], tl.float32)
-            row = i_c * n_rows + i_b
-            b_row = row - i_c * n_rows  # in 64 bits
-            p_x, p_r = x + i_c * s_xc + b_row * s_xb, r + row * T
-            for i_t in range(n_tiles):
-                if kept is not None:
-                    p = kept + ((row * n_tiles + i_t) * BS + o_s) * 2
-                    tl.store(p, hr)
-                    tl.store(p + 1, hi)
-                o = ((i_t * R + o_q) * C - pad)[:, None] + o_t[None, :]
-                b_x = tl.load(p_x + o * s_xt, mask=(o >= 0) & (o < T), other=0.0)
-                b_v = tl.load(p_x + (o - C) * s_xt, mask=(o >= C) & (o < T + C), other=0.0)
-                s_r = tl.dot(b_v, e_r, input_precision="tf32x3")
-                s_i = tl.dot(b_v, e_i, input_precision="tf32x3")
-                if entered is not None:
-                    first = (i_t * R + o_q[:, None] == 1) & (o_s < S)[None, :]
-                    s_r += tl.load(entered + (row * S + o_s[None, :]) * 2 + o_q[:, None] * 0, mask=first, other=0.0)
-                    s_i += tl.load(entered + (row * S + o_s[None, :]) * 2 + 1 + o_q[:, None] * 0, mask=first, other=0.0)
-                _, _, s_r, s_i = tl.associative_scan((ar, ai, s_r, s_i), 0, tl_combine)
-                b_r = s_r + gr * hr[None, :] - gi * hi[None, :]
-                b_i = s_i + gr * hi[None, :] + gi * hr[None, :]
-                y = tl.dot(b_x, inside, input_precision="tf32x3")
-                y += tl.dot(b_r, l_r, input_precision="tf32x3")
-                y -= tl.dot(b_i, l_i, input_precision="tf32x3")
-                tl.store(p_r + o, y, mask=(o >= 0) & (o < T))
-                if last is not None:
-                    end = (i_t * R + o_q[:, None] == Q) & (o_s < S)[None, :]
-                    tl.store(last + (row * S + o_s[None, :]) * 2 + o_q[:, None] * 0, b_r, mask=end)
-                    tl.store(last + (row * S + o_s[None, :]) * 2 + 1 + o_q[:, None] * 0, b_i, mask=end)
-                hr = tl.sum(tl.where(o_q[:, None] == R - 1, b_r, 0.0), 0)
-                hi = tl.sum(tl.where(o_q[:, None] == R - 1, b_i, 0.0), 0)
-
-    @triton.jit(do_not_specialize=["T", "n_rows", "n_tiles", "pad"])
-    def _chunks_back_kernel(
-        x, g, d_x, z, b, c, K, entered, kept, d_last, d_inside, d_enter, d_leave, d_whole, d_first,
-        T, pad, n_rows, n_groups, n_tiles, H, s_xc, s_xb, s_xt, s_gc, s_gb, s_gt,
-        S: tl.constexpr, BS: tl.constexpr, C: tl.constexpr, R: tl.constexpr, LATE: tl.constexpr,
-    ):
-        """The cotangents of a channel's inputs, and of the matrices of its chunks summed over rows and chunks. What is
-        wanted of the state after chunk q comes from the tokens after it, which are loaded a chunk ahead."""
-        i_c, i_g = tl.program_id(0).to(tl.int64) // n_groups, tl.program_id(0) % n_groups
-        o_s, o_t, o_q = tl.arange(0, BS), tl.arange(0, C), tl.arange(0, R)
-        zr, zi = tl_rates(z, i_c, o_s, S)
-        br, bi = tl_weights(b, i_c, o_s, S)
-        cr, ci = tl_weights(c, i_c, o_s, S)
-        pr, pi = tl_power(zr[None, :], zi[None, :], (C - 1 - o_t)[:, None].to(tl.float64))
-        e_r, e_i = br[None, :] * pr - bi[None, :] * pi, br[None, :] * pi + bi[None, :] * pr
-        pr, pi = tl_power(zr[:, None], zi[:, None], (C - 1 - o_t)[None, :].to(tl.float64))
-        et_r, et_i = br[:, None] * pr - bi[:, None] * pi, br[:, None] * pi + bi[:, None] * pr
-        pr, pi = tl_power(zr[None, :], zi[None, :], (o_t + 1 - LATE)[:, None].to(tl.float64))
-        lt_r, lt_i = cr[None, :] * pr - ci[None, :] * pi, cr[None, :] * pi + ci[None, :] * pr
-        lag = o_t[:, None] - o_t[None, :]
-        inside_t = tl.load(K + i_c * C + lag, mask=lag >= 0, other=0.0)  # [output, input]
-        ar, ai = tl_power(zr[None, :], zi[None, :], (o_q[:, None] * 0 + C).to(tl.float64))
-        gr, gi = tl_power(zr[None, :], zi[None, :], ((o_q[:, None] + 1) * C).to(tl.float64))
-        kr, ki = tl_power(zr[None, :], zi[None, :], ((R - o_q[:, None]) * C).to(tl.float64))
-        Q = tl.cdiv(T, C)
-        b_in = tl.zeros([C, C], tl.float32)
-        b_er, b_ei = tl.zeros([C, BS], tl.float32), tl.zeros([C, BS], tl.float32)
-        b_lr, b_li = tl.zeros([C, BS], tl.float32), tl.zeros([C, BS], tl.float32)
-        b_pr, b_pi = tl.zeros([R, BS], tl.float32), tl.zeros([R, BS], tl.float32)
-        for i_b in range(i_g, n_rows, n_groups):
-            dr, di = tl.zeros([BS], tl.float32), tl.zeros([BS], tl.float32)
-            row = i_c * n_rows + i_b
-            b_row = row - i_c * n_rows  # in 64 bits
-            p_x, p_g, p_d = x + i_c * s_xc + b_row * s_xb, g + i_c * s_gc + b_row * s_gb, d_x + row * T
-            for j_t in range(n_tiles):
-                i_t = n_tiles - 1 - j_t
-                p = kept + ((row * n_tiles + i_t) * BS + o_s) * 2
-                hr, hi = tl.load(p), tl.load(p + 1)
-                o = ((i_t * R + o_q) * C - pad)[:, None] + o_t[None, :]
-                b_x = tl.load(p_x + o * s_xt, mask=(o >= 0) & (o < T), other=0.0)
-                b_v = tl.load(p_x + (o - C) * s_xt, mask=(o >= C) & (o < T + C), other=0.0)
-                b_g = tl.load(p_g + o * s_gt, mask=(o >= 0) & (o < T), other=0.0)
-                b_u = tl.load(p_g + (o + C) * s_gt, mask=(o + C >= 0) & (o + C < T), other=0.0)
-                s_r = tl.dot(b_v, e_r, input_precision="tf32x3")
-                s_i = tl.dot(b_v, e_i, input_precision="tf32x3")
-                if entered is not None:
-                    first = (i_t * R + o_q[:, None] == 1) & (o_s < S)[None, :]
-                    s_r += tl.load(entered + (row * S + o_s[None, :]) * 2 + o_q[:, None] * 0, mask=first, other=0.0)
-                    s_i += tl.load(entered + (row * S + o_s[None, :]) * 2 + 1 + o_q[:, None] * 0, mask=first, other=0.0)
-                _, _, s_r, s_i = tl.associative_scan((ar, ai, s_r, s_i), 0, tl_combine)
-                h_r = s_r + gr * hr[None, :] - gi * hi[None, :]
-                h_i = s_i + gr * hi[None, :] + gi * hr[None, :]
-                w_r = tl.dot(b_u, lt_r, input_precision="tf32x3")
-                w_i = -tl.dot(b_u, lt_i, input_precision="tf32x3")
-                if d_last is not None:
-                    end = (i_t * R + o_q[:, None] == Q - 1) & (o_s < S)[None, :]
-                    w_r += tl.load(d_last + (row * S + o_s[None, :]) * 2 + o_q[:, None] * 0, mask=end, other=0.0)
-                    w_i += tl.load(d_last + (row * S + o_s[None, :]) * 2 + 1 + o_q[:, None] * 0, mask=end, other=0.0)
-                _, _, w_r, w_i = tl.associative_scan((ar, -ai, w_r, w_i), 0, tl_combine, reverse=True)
-                q_r = w_r + kr * dr[None, :] + ki * di[None, :]
-                q_i = w_i + kr * di[None, :] - ki * dr[None, :]
-                b_d = tl.dot(b_g, inside_t, input_precision="tf32x3")
-                b_d += tl.dot(q_r, et_r, input_precision="tf32x3")
-                b_d += tl.dot(q_i, et_i, input_precision="tf32x3")
-                tl.store(p_d + o, b_d, mask=(o >= 0) & (o < T))
-                x_t, g_t = tl.trans(b_x), tl.trans(b_g)
-                b_in += tl.dot(x_t, b_g, input_precision="tf32x3")
-                b_er += tl.dot(x_t, q_r, input_precision="tf32x3")
-                b_ei += tl.dot(x_t, q_i, input_precision="tf32x3")
-                b_lr += tl.dot(g_t, h_r, input_precision="tf32x3")
-                b_li -= tl.dot(g_t, h_i, input_precision="tf32x3")
-                b_pr += h_r * q_r + h_i * q_i
-                b_pi += h_r * q_i - h_i * q_r
-                dr = tl.sum(tl.where(o_q[:, None] == 0, q_r, 0.0), 0)
-                di = tl.sum(tl.where(o_q[:, None] == 0, q_i, 0.0), 0)
-            if d_first is not None:
-                tl.store(d_first + (row * S + o_s) * 2, dr, mask=o_s < S)
-                tl.store(d_first + (row * S + o_s) * 2 + 1, di, mask=o_s < S)
-        own = tl.program_id(0).to(tl.int64)
-        tl.store(d_inside + own * C * C + o_t[:, None] * C + o_t[None, :], b_in)
-        p = own * C * S + o_t[:, None] * S + o_s[None, :]
-        m = (o_s < S)[None, :] & (o_t >= 0)[:, None]
-        tl.store(d_enter + p * 2, b_er, mask=m)
-        tl.store(d_enter + p * 2 + 1, b_ei, mask=m)
-        tl.store(d_leave + p * 2, b_lr, mask=m)
-        tl.store(d_leave + p * 2 + 1, b_li, mask=m)
-        tl.store(d_whole + (own * S + o_s) * 2, tl.sum(b_pr, 0), mask=o_s < S)
-        tl.store(d_whole + (own * S + o_s) * 2 + 1, tl.sum(b_pi, 0), mask=o_s < S)
 
     @triton.jit
     def leaky_hoist(b_rate):
@@ -1662,7 +1514,7 @@ def _response_triton(a, w, n, dtype):
     grid = (triton.cdiv(n, 1024 if n > 256 else 256), K[..., 0].numel())
     with _on(w.device):
         _response_kernel[grid](
-            _log(a), _pairs(w), K, n, H, S=S, BS=min(64, max(16, _pow2(S))), BQ=16, BR=64 if n > 256 else 16, num_warps=4
+            _log(a), _pairs(w), K, n, H, S=S, BS=min(32, max(16, _pow2(S))), BQ=16, BR=64 if n > 256 else 16, num_warps=4
         )
     return K
 
@@ -1671,109 +1523,12 @@ def _response_back_triton(d_K, a, w):
     """`_response_back` in one kernel."""
     (H, S), n = a.shape, d_K.shape[-1]
     d_a, d_w = (torch.empty(*w.shape, 2, dtype=torch.float32, device=w.device) for _ in range(2))
-    BS = min(64, max(16, _pow2(S)))
+    BS = min(32, max(16, _pow2(S)))
     with _on(w.device):
         _response_back_kernel[(triton.cdiv(S, BS), w[..., 0].numel())](
-            _log(a), _pairs(w), d_K.contiguous(), d_a, d_w, n, H, S=S, BS=BS, BQ=16, BR=64, num_warps=4
+            _log(a), _pairs(w), d_K.contiguous(), d_a, d_w, n, H, S=S, BS=BS, BQ=16, BR=32, num_warps=4
         )
     return _of_pairs(d_a.flatten(0, -4).sum(0) if d_a.dim() > 3 else d_a, a), _of_pairs(d_w, a)
-
-
-class _Cut(NamedTuple):
-    """How a scan is cut: C tokens a chunk, R chunks a tile; groups of rows, each with its program."""
-
-    C: int
-    R: int
-    T: int
-    pad: int
-    rows: int
-    groups: int
-    tiles: int
-    warps: int
-    warps_back: int
-
-
-def _cut(x, last):
-    """The cut of streams [1, channels, rows, T]."""
-    _, H, rows, T = x.shape
-    C = R = 32
-    groups = max(1, min(rows, -(-4 * _sms(x.device) // max(H, 1))))
-    return _Cut(C, R, T, -T % C, rows, groups, triton.cdiv(triton.cdiv(T, C) + last, R), 4, 8)
-
-
-def _fits(system, x):
-    """Whether the chunk kernels take a system: one stream, one read, few states."""
-    return len(system.b) == len(system.c) == 1 and system.a.shape[-1] <= 64 and x.numel() > 0
-
-
-def _chunk_operands(system, cut):
-    """What both chunk kernels are given of a system: log a, weights, the first lags of the filter."""
-    K = _delayed(_response_triton(system.a, system.c[:, None] * system.b, cut.C, torch.float32), system.late)
-    return _log(system.a), _pairs(system.b[0]), _pairs(system.c[0]), K.contiguous()
-
-
-def _entered(system, h, m):
-    """What an initial state is after the first chunk's m tokens, [channels, rows, S] as pairs."""
-    return None if h is None else _pairs((_power(system.a, m)[None] * h).transpose(0, 1))
-
-
-def _scan_forward_triton(system, x, h, last):
-    """`_scan_forward` in one kernel."""
-    if not _fits(system, x):
-        return _scan_forward(system, x, h, last)
-    cut, (H, S) = _cut(x, last), system.a.shape
-    m = cut.C - cut.pad
-    r = torch.empty(H, cut.rows, cut.T, dtype=torch.float32, device=x.device)
-    end = torch.empty(H, cut.rows, S, 2, dtype=torch.float32, device=x.device) if last else None
-    with _on(x.device):
-        _chunks_kernel[(H * cut.groups,)](
-            x, r, *_chunk_operands(system, cut), _entered(system, h, m), None, end,
-            cut.T, cut.pad, cut.rows, cut.groups, cut.tiles, H, *x.stride()[1:],
-            S=S, BS=max(16, _pow2(S)), C=cut.C, R=cut.R, LATE=int(system.late[0]), num_warps=cut.warps,
-        )  # fmt: skip
-    if h is not None:
-        r[..., :m] += _response_triton(system.a, _first(system, h), m, torch.float32)[0].transpose(0, 1)[..., : cut.T]
-    return r[None], _of_pairs(end, _in(system.a, x.dtype)).transpose(0, 1) if last else None
-
-
-def _scan_adjoint_triton(system, x, h, d_r, d_last):
-    """`_scan_adjoint` in two kernels: the states before each tile, then all that goes backward."""
-    if not _fits(system, x):
-        return _scan_adjoint(system, x, h, d_r, d_last)
-    cut, (H, S) = _cut(x, False), system.a.shape
-    m, BS, n = cut.C - cut.pad, max(16, _pow2(S)), H * cut.groups
-    operands = _chunk_operands(system, cut)
-    entered = _entered(system, h, m)
-    sizes = (cut.T, cut.pad, cut.rows, cut.groups, cut.tiles, H)
-    new = dict(dtype=torch.float32, device=x.device)
-    d_x, kept = torch.empty(H, cut.rows, cut.T, **new), torch.empty(H, cut.rows, cut.tiles, BS, 2, **new)
-    d_inside, d_whole = torch.empty(n, cut.C, cut.C, **new), torch.empty(n, S, 2, **new)
-    d_enter, d_leave = torch.empty(n, cut.C, S, 2, **new), torch.empty(n, cut.C, S, 2, **new)
-    d_first = None if h is None else torch.empty(H, cut.rows, S, 2, **new)
-    fixed = dict(S=S, BS=BS, C=cut.C, R=cut.R, LATE=int(system.late[0]))
-    with _on(x.device):
-        _chunks_kernel[(n,)](
-            x, torch.empty_like(d_x), *operands, entered, kept, None, *sizes, *x.stride()[1:], **fixed, num_warps=cut.warps
-        )
-        _chunks_back_kernel[(n,)](
-            x, d_r, d_x, *operands, entered, kept, None if d_last is None else _pairs(d_last.transpose(0, 1)),
-            d_inside, d_enter, d_leave, d_whole, d_first, *sizes, *x.stride()[1:], *d_r.stride()[1:], **fixed, num_warps=cut.warps_back,
-        )  # fmt: skip
-    a = _in(system.a, x.dtype)
-    grouped = [v.unflatten(0, (H, cut.groups)).sum(1) for v in (d_inside, d_enter, d_leave, d_whole)]
-    d_inside, (d_enter, d_leave, d_whole) = grouped[0], (_of_pairs(v, a) for v in grouped[1:])
-    powers, d_h, d_part = _powers(system.a, cut.C + 1), None, None
-    d_leave = d_leave.transpose(-1, -2)
-    if h is not None:
-        first, start = _of_pairs(d_first, a).transpose(0, 1), h.transpose(0, 1)
-        g, leave = d_r[0, :, :, :m], _in(system.c[0] * powers[1 - system.late[0] : m + 1 - system.late[0]], x.dtype)
-        d_h = _in(powers[m], x.dtype).conj() * first + _matmul(g, leave.conj().transpose(0, 1)).transpose(0, 1)
-        d_leave = d_leave + F.pad(_matmul(g.transpose(-1, -2), start.conj()).transpose(-1, -2), (0, cut.C - m))
-        d_part = (h.conj() * first).sum(0).to(system.a.dtype)
-    d_a, d_b, d_c = _chunks_back(system, powers, d_inside, d_enter, d_leave, d_whole.to(system.a.dtype))
-    if d_part is not None:
-        d_a = d_a + m * _power(system.a, m - 1).conj() * d_part
-    return d_a, d_b, d_c, d_x[None], d_h
 
 
 _TRITON_FILTERS = {
@@ -1781,7 +1536,7 @@ _TRITON_FILTERS = {
         partial(_convolution_forward, response=_response_triton),
         partial(_convolution_adjoint, response=_response_triton, response_back=_response_back_triton),
     ),
-    "scan": _Filters(_scan_forward_triton, _scan_adjoint_triton),
+    "scan": _FILTERS["scan"],  # matrix products
 }
 
 

@@ -306,14 +306,42 @@ def _normal(size, mean, std, like):
     return torch.randn(size, dtype=like.dtype, device=like.device) * std + mean
 
 
-def _hippo_legs(order, device):
-    """The eigenvalues with positive imaginary part of the normal part of HiPPO-LegS (Gu et al. 2022, S4D, section 4.2)."""
-    root = torch.sqrt(2 * torch.arange(int(order), dtype=torch.float64) + 1)
-    normal = torch.tril(root[:, None] * root[None, :], -1)
-    skew = (normal.T - normal) / 2
-    imaginary = torch.linalg.eigvalsh(torch.complex(torch.zeros_like(skew), -skew))
-    half = imaginary.sort().values[int(order) // 2 :]
-    return torch.complex(torch.full_like(half, -0.5), half).to(device)
+def _cartesian(re, im, like):
+    """re + i*im, of tensors or numbers."""
+    parts = (torch.as_tensor(v, dtype=like.dtype, device=like.device) for v in (re, im))
+    return torch.complex(*torch.broadcast_tensors(*parts))
+
+
+def _hippo_matrices(measure, order):
+    """A, B and P of an operator x' = A x + B u with A + P P^T normal (Gu et al. 2020, HiPPO; 2022, S4, appendix C)."""
+    n = torch.arange(order, dtype=torch.float64)
+    row, column, one = n[:, None], n[None, :], torch.ones(order, order, dtype=torch.float64)
+    root = torch.sqrt(2 * n + 1)
+    if measure == "legs":  # Legendre polynomials, the whole past alike
+        A = -(root[:, None] * root).tril(-1) - torch.diag(n + 1)
+        return A, root, torch.sqrt(n + 0.5)[:, None]
+    raise ValueError(f"there is no measure {measure!r}")
+
+
+def _hippo_spectrum(measure, order):
+    """The eigenvalues with positive imaginary part of the normal part A + P P^T, and their eigenvectors as columns."""
+    A, _, P = _hippo_matrices(measure, order)
+    normal = A + P @ P.T
+    real = normal.diagonal().mean()
+    skew = normal - real * torch.eye(order, dtype=torch.float64)
+    imaginary, vectors = torch.linalg.eigh(torch.complex(torch.zeros_like(skew), -skew))
+    half = order // 2  # the others are the conjugates
+    if abs(imaginary[half]) <= 1e-8 * abs(imaginary[-1]):  # a plane of the eigenvalue 0: two conjugate halves of it
+        plane = torch.linalg.svd(skew).Vh[-2:]
+        vectors[:, half] = torch.complex(plane[0], plane[1]) / math.sqrt(2)
+        imaginary[half] = 0
+    return torch.complex(real.expand(half), imaginary[half:]), vectors[:, half:]
+
+
+def _hippo_diagonal(spectrum, half, like):
+    """Half of a spectrum of order 2 * half, the imaginary parts not negative (Gu et al. 2022, S4D, section 4)."""
+    n = torch.arange(half, dtype=torch.float64)
+    return _hippo_spectrum(spectrum, 2 * half)[0].to(like.device, _complex_of(like.dtype))
 
 
 # ======================================================================================================================
@@ -1588,10 +1616,10 @@ class LiquidS4(nn.Module):
         if any(v.is_meta for v in self.parameters()):
             return
         self.log_dt.copy_(torch.log(torch.exp(_uniform((self.H, ), torch.log(self.log_dt.new_tensor(self.dt_min, dtype=self.log_dt.dtype)), torch.log(self.log_dt.new_tensor(self.dt_max, dtype=self.log_dt.dtype)), self.log_dt))))  # liquid_s4.ssm:16
-        self.log_A_real.copy_(torch.log(-torch.real(_hippo_legs(2 * self.N, self.log_A_real.device))))  # liquid_s4.ssm:17
-        self.A_imag.copy_(torch.imag(_hippo_legs(2 * self.N, self.A_imag.device)))  # liquid_s4.ssm:18
+        self.log_A_real.copy_(torch.log(-torch.real(_hippo_diagonal("legs", self.N, self.log_A_real))))  # liquid_s4.ssm:17
+        self.A_imag.copy_(torch.imag(_hippo_diagonal("legs", self.N, self.A_imag)))  # liquid_s4.ssm:18
         self.B.copy_(torch.view_as_real(torch.as_tensor(1).to(_complex_of(self.B.dtype)).expand(self.H, self.N).resolve_conj().contiguous()))  # liquid_s4.ssm:19
-        self.C.copy_(torch.view_as_real(torch.as_tensor(torch.complex(*torch.broadcast_tensors(torch.as_tensor(_normal((self.H, self.N, ), 0, 0.5 ** 0.5, self.C), dtype=self.C.dtype, device=self.C.device), torch.as_tensor(_normal((self.H, self.N, ), 0, 0.5 ** 0.5, self.C), dtype=self.C.dtype, device=self.C.device)))).to(_complex_of(self.C.dtype)).expand(self.H, self.N).resolve_conj().contiguous()))  # liquid_s4.ssm:20
+        self.C.copy_(torch.view_as_real(torch.as_tensor(_cartesian(_normal((self.H, self.N, ), 0, 0.5 ** 0.5, self.C), _normal((self.H, self.N, ), 0, 0.5 ** 0.5, self.C), self.C)).to(_complex_of(self.C.dtype)).expand(self.H, self.N).resolve_conj().contiguous()))  # liquid_s4.ssm:20
         self.D.copy_(_normal((self.H, ), 0, 1, self.D))  # liquid_s4.ssm:21
 
     @property

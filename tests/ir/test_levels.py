@@ -36,9 +36,20 @@ ARGS: dict[str, dict[str, Argument]] = {
     "mamba": {"d_model": 2, "d_state": 3},
     "rglru": {"d_model": 3, "lru_width": 4, "num_heads": 2},
     "liquid_s4": {"d_model": 3, "d_state": 4},
+    "dss": {"d_model": 3, "d_state": 4},
+    "lti": {"d_model": 3, "d_state": 4},
+    "s4d": {"d_model": 3, "d_state": 4},
+    "s5": {"d_model": 3, "d_state": 4},
+    "gss": {"d_model": 4, "d_ssm": 3, "d_state": 4},
     "hgrn": {"d_model": 2, "expand_ratio": 2},
 }
-SETTINGS: dict[str, dict[str, Argument]] = {"mingru-proj_out": {"proj_out": True}}
+SETTINGS: dict[str, dict[str, Argument]] = {
+    "mingru-proj_out": {"proj_out": True},
+    "s4d-both_ways": {"bidirectional": True, "disc": "bilinear"},
+    "s5-both_ways": {"bidirectional": True, "clip_eigs": True},
+    "mega_ema-both_ways": {"bidirectional": True},
+    "lti-euler": {"rule": "euler"},
+}
 BATCH, TIME = 2, 5
 NAMES = [*FILES, *SETTINGS, *SMALL]
 
@@ -70,7 +81,7 @@ def case(name: str) -> Case:
     text = SMALL[stem] if stem in SMALL else FILES[stem].read_text()
     done = run(Source(f"{stem}.ssm", text), Options(settings))
     assert done.text is not None and done.layer is not None, done.rendered()
-    given = ARGS.get(stem) or {a.name: 4 for a in done.layer.args if a.default is None}
+    given = ARGS.get(stem) or {a.name: 4 for a in done.layer.args if a.default is None and not a.choices}
     args, sizes = resolve(done.layer, given)
     rng = np.random.default_rng(len(name))
     inputs = {}

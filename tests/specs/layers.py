@@ -27,13 +27,20 @@ def _resets(batch, time, g):
 
 
 SMALL = {
+    "dss": Small({"d_model": 3, "d_state": 4}),
     "gated_rnn": Small({"d_model": 4, "expand": 2}),
+    "gss": Small({"d_model": 4, "d_ssm": 3, "d_state": 5, "expand": 2}),
     "hgrn": Small({"d_model": 4}),
     "leaky": Small({"d_model": 5}),
     "liquid_s4": Small({"d_model": 3, "d_state": 4}),
+    "lru": Small({"d_model": 3, "d_state": 5}),
+    "lti": Small({"d_model": 3, "d_state": 4}),
     "mamba": Small({"d_model": 4, "d_state": 3, "dt_rank": 2}),
+    "mega_ema": Small({"d_model": 3, "ndim": 4}),
     "mingru": Small({"d_model": 5, "expansion_factor": 2}),
     "rglru": Small({"d_model": 4, "lru_width": 6, "num_heads": 2}, {"reset": _resets}),
+    "s4d": Small({"d_model": 3, "d_state": 4}),
+    "s5": Small({"d_model": 3, "d_state": 8, "blocks": 2}),
 }
 
 

@@ -1,4 +1,4 @@
-"""Five layers as token loops in numpy, written by hand from their equations: they share nothing with the compiler.
+"""Seven layers as token loops in numpy, written by hand from their equations: they share nothing with the compiler.
 
 Each function takes arrays `[time, channels]` (one sequence), parameters as in the spec, and the state before the first
 token, and returns the outputs and the state after the last.
@@ -64,3 +64,25 @@ def liquid(u, log_dt, log_A_real, A_imag, B, C, D, x):
             x[h] = (A_bar[h] + B_bar[h] * u[t, h]) * x[h] + B_bar[h] * u[t, h]
         out.append([2 * (C[h] * x[h]).real.sum() + D[h] * u[t, h] for h in range(u.shape[1])])
     return np.array(out).reshape(u.shape), x
+
+
+def diagonal(u, log_dt, log_A_real, A_imag, C, D, x):
+    """Before the layer's gelu."""
+    A, dt = -np.exp(log_A_real) + 1j * A_imag, np.exp(log_dt)[:, None]
+    A_bar, B_bar = np.exp(dt * A), (np.exp(dt * A) - 1) / A
+    out = []
+    for t in range(len(u)):
+        for h in range(u.shape[1]):
+            x[h] = A_bar[h] * x[h] + B_bar[h] * u[t, h]
+        out.append([2 * (C[h] * x[h]).real.sum() + D[h] * u[t, h] for h in range(u.shape[1])])
+    return np.array(out).reshape(u.shape), x
+
+
+def ring(x_sum, nu_log, theta_log, gamma_log, x):
+    out = []
+    for t in range(len(x_sum)):
+        for n in range(len(x)):
+            turned = np.exp(-np.exp(nu_log[n])) * (np.cos(np.exp(theta_log[n])) + 1j * np.sin(np.exp(theta_log[n])))
+            x[n] = turned * x[n] + np.exp(gamma_log[n]) * x_sum[t, n]
+        out.append(x.copy())
+    return np.array(out).reshape(x_sum.shape), x

@@ -17,6 +17,8 @@ LOOPS = {
     "mingru": reference_numpy.min_gru,
     "gated_rnn": reference_numpy.gated_rnn,
     "liquid_s4": reference_numpy.liquid,
+    "s4d": reference_numpy.diagonal,
+    "lru": reference_numpy.ring,
 }
 
 
@@ -35,7 +37,7 @@ def test_reference_is_the_hand_written_loop(spec):
     for row in range(2):
         arrays = [(v[row] if k in tokens else v).detach().numpy() for k, v in ((k, call.operands[k]) for k in order)]
         want, end = LOOPS[spec](*arrays, states[row].numpy().copy())
-        if spec == "liquid_s4":
+        if spec in ("liquid_s4", "s4d"):
             want = gelu(want)
         close(y[row], torch.tensor(want), 1e-12, "output")
         close(last[row], torch.tensor(end), 1e-12, "state")

@@ -16,6 +16,7 @@ from tests.harness import capture, compare, error, layer_of, random_states
 from tests.tolerances import FP64_EAGER
 
 HERE = Path(__file__).parent / "variants"
+SPECS = Path(__file__).parents[2] / "specs"
 CLASSES = {
     "ahead": {"h": "LTI", "f": "LTI"},
     "bidir": {"h": "D", "g": "D"},
@@ -29,17 +30,40 @@ CLASSES = {
     "osc": {"v": "P"},
     "rwkv4": {"m": "P", "p": "D", "q": "D"},
     "s4dr": {"x": "LTI"},
-    "s5": {"x": "LTI"},
+    "mimo": {"x": "LTI"},
     "ssd": {"S": "D"},
+    "s4d_kernel": {"x": "LTI"},
+    "s4d_kernel tied=false bidirectional=true": {"x": "LTI", "z": "LTI"},
+    "dss_options hyper=true": {"x": "LTI"},
+    "dss_options bidirectional=true": {"x": "LTI", "b": "LTI"},
+    "ema_port bidirectional=true": {"h": "LTI", "g": "LTI"},
+    "ema_window": {"h": "LTI"},
+    "ema_window bidirectional=true": {"h": "LTI", "g": "LTI"},
+    # shipped specs in a form that is fixed when compiling
+    "s4d disc=bilinear": {"x": "LTI"},
+    "s4d bidirectional=true": {"x": "LTI", "z": "LTI"},
+    "s5 disc=bilinear clip_eigs=true": {"x": "LTI"},
+    "s5 bidirectional=true": {"x": "LTI", "z": "LTI"},
+    "mega_ema bidirectional=true": {"h": "LTI", "g": "LTI"},
+    "gss imag_exp=false": {"h": "LTI"},
+    "lti rule=bilinear": {"x": "LTI"},
+    "lti rule=backward_euler": {"x": "LTI"},
+    "lti rule=gbt": {"x": "LTI"},
+    "lti rule=euler": {"x": "LTI"},
 }
+SMALLER = {"s4d": {"d_state": 8}, "s5": {"d_state": 8}, "lti": {"d_state": 8}, "gss": {"d_state": 6}}
+WORDS = {"true": True, "false": False}
 pytestmark = pytest.mark.filterwarnings("ignore:.*runs on the eager backend")
 
 
 @pytest.fixture(scope="module", params=sorted(CLASSES))
 def variant(request):
     torch.manual_seed(0)
-    module = ssmc.load(HERE / f"{request.param}.ssm")
-    layer = layer_of(module)(8).double()
+    stem, *given = request.param.split()
+    settings = {k: WORDS.get(v, v) for k, v in (s.split("=") for s in given)}
+    path = HERE / f"{stem}.ssm"
+    module = ssmc.load(path if path.exists() else SPECS / path.name, **settings)
+    layer = layer_of(module)(8, **SMALLER.get(stem, {}), **settings).double()
     with torch.no_grad():
         for p in layer.parameters():
             p.add_(0.05 * torch.randn_like(p))
