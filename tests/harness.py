@@ -37,6 +37,11 @@ class Call:
         return [n for n, (role, _) in self.module.OPS[self.op].items() if role == "token"]
 
 
+def given_last(op) -> tuple[bool, ...]:
+    """What an operator is told beside its numbers: ops with a filter are asked for the last state, others give it."""
+    return (True,) if any(a.name == "last" for a in op._schema.arguments) else ()
+
+
 def modules() -> dict[str, ModuleType]:
     return {p.stem: ssmc.load(p) for p in sorted(SPECS.glob("*.ssm"))}
 
