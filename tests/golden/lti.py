@@ -1782,7 +1782,11 @@ if triton is not None:
         b_C_re = tl.load(C + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
         b_C_im = tl.load(C + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_h, mask=m_h, other=0.0).to(tl.float32)
-        b_a_x_re, b_a_x_im, b_c_1, b_c_2 = lti_hoist(b_log_dt, b_log_decay, b_frequency, b_B_re, b_B_im)
+        b_a_x_re, b_a_x_im, b_c_1, b_c_2 = lti_hoist(b_log_dt.to(tl.float64), b_log_decay.to(tl.float64), b_frequency.to(tl.float64), b_B_re.to(tl.float64), b_B_im.to(tl.float64))
+        b_a_x_re = b_a_x_re.to(tl.float32)
+        b_a_x_im = b_a_x_im.to(tl.float32)
+        b_c_1 = b_c_1.to(tl.float32)
+        b_c_2 = b_c_2.to(tl.float32)
         if x0 is not None:
             b_x_re = tl.load(x0 + i_b * (2 * H * N) + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
         else:
@@ -2235,6 +2239,16 @@ def _typed(operands):
     return [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
 
 
+def _exact(formula):
+    """The formula without autocast: what it computes in is for its operands to say."""
+
+    def run(*args):
+        with torch.autocast(args[0].device.type, enabled=False):
+            return formula(*args)
+
+    return run
+
+
 def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
     their cotangents to one gradient for each operand and state (empty where there is none)."""
@@ -2246,8 +2260,9 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
     outs = ", ".join(["Tensor"] * (n_results + len(states)))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
     lib.define(f"{name}_backward({given}, {takes}) -> ({gives})", tags=(torch.Tag.pt2_compliant_tag,))
-    lib.impl(name, run, "CompositeExplicitAutograd")
-    lib.impl(f"{name}_backward", run_backward, "CompositeExplicitAutograd")
+    adjoint = _exact(adjoint)
+    lib.impl(name, _exact(run), "CompositeExplicitAutograd")
+    lib.impl(f"{name}_backward", _exact(run_backward), "CompositeExplicitAutograd")
     backward_op = getattr(getattr(torch.ops, NAMESPACE), f"{name}_backward")
     n_given = n_results + len(states)
 
@@ -2309,7 +2324,7 @@ def _define_step(lib, name, operands, states, scalars, n_results, run, fake):
     tensors = ", ".join([*_typed(operands), *(f"Tensor(s{i}!) {v}" for i, v in enumerate(states))])
     outs = "Tensor" if n_results == 1 else f"({', '.join(['Tensor'] * n_results)})"
     lib.define(f"{name}_step({tensors}{scalars}, str backend) -> {outs}", tags=(torch.Tag.pt2_compliant_tag,))
-    lib.impl(f"{name}_step", run, "CompositeExplicitAutograd")
+    lib.impl(f"{name}_step", _exact(run), "CompositeExplicitAutograd")
     torch.library.register_fake(f"{NAMESPACE}::{name}_step", fake, lib=lib)
 
 

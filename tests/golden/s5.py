@@ -1667,7 +1667,11 @@ if triton is not None:
         b_Lambda_re = tl.load(Lambda_re + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_Lambda_im = tl.load(Lambda_im + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_log_step = tl.load(log_step + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_L_bar_re, b_L_bar_im, b_B_scale_re, b_B_scale_im = s5_hoist(b_Lambda_re, b_Lambda_im, b_log_step, step_rescale)
+        b_L_bar_re, b_L_bar_im, b_B_scale_re, b_B_scale_im = s5_hoist(b_Lambda_re.to(tl.float64), b_Lambda_im.to(tl.float64), b_log_step.to(tl.float64), step_rescale)
+        b_L_bar_re = b_L_bar_re.to(tl.float32)
+        b_L_bar_im = b_L_bar_im.to(tl.float32)
+        b_B_scale_re = b_B_scale_re.to(tl.float32)
+        b_B_scale_im = b_B_scale_im.to(tl.float32)
         if x0 is not None:
             b_x_re = tl.load(x0 + i_b * (2 * C) + 2 * o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
@@ -2156,6 +2160,16 @@ def _typed(operands):
     return [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
 
 
+def _exact(formula):
+    """The formula without autocast: what it computes in is for its operands to say."""
+
+    def run(*args):
+        with torch.autocast(args[0].device.type, enabled=False):
+            return formula(*args)
+
+    return run
+
+
 def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
     their cotangents to one gradient for each operand and state (empty where there is none)."""
@@ -2167,8 +2181,9 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
     outs = ", ".join(["Tensor"] * (n_results + len(states)))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
     lib.define(f"{name}_backward({given}, {takes}) -> ({gives})", tags=(torch.Tag.pt2_compliant_tag,))
-    lib.impl(name, run, "CompositeExplicitAutograd")
-    lib.impl(f"{name}_backward", run_backward, "CompositeExplicitAutograd")
+    adjoint = _exact(adjoint)
+    lib.impl(name, _exact(run), "CompositeExplicitAutograd")
+    lib.impl(f"{name}_backward", _exact(run_backward), "CompositeExplicitAutograd")
     backward_op = getattr(getattr(torch.ops, NAMESPACE), f"{name}_backward")
     n_given = n_results + len(states)
 
@@ -2230,7 +2245,7 @@ def _define_step(lib, name, operands, states, scalars, n_results, run, fake):
     tensors = ", ".join([*_typed(operands), *(f"Tensor(s{i}!) {v}" for i, v in enumerate(states))])
     outs = "Tensor" if n_results == 1 else f"({', '.join(['Tensor'] * n_results)})"
     lib.define(f"{name}_step({tensors}{scalars}, str backend) -> {outs}", tags=(torch.Tag.pt2_compliant_tag,))
-    lib.impl(f"{name}_step", run, "CompositeExplicitAutograd")
+    lib.impl(f"{name}_step", _exact(run), "CompositeExplicitAutograd")
     torch.library.register_fake(f"{NAMESPACE}::{name}_step", fake, lib=lib)
 
 

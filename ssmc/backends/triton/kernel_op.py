@@ -138,8 +138,7 @@ class Kernels:
 
     def hoist(self, loc: Locals, fine: bool = True) -> tuple[str, ...]:
         """The lines that load parameters and work out what depends on them alone: in float64 before a walk, since a
-        rate's
-        rounding grows with the length, else in float32."""
+        rate's rounding grows with the length, else in float32."""
         held = set(self.q.held)
         lines = [self.memory.parameter(x, loc) for x in self.parameters if x.name in held]
         if self.q.hoist.lines:

@@ -14,7 +14,9 @@ from ssmc.backends.triton.limits import registers
 from ssmc.backends.triton.pieces import pieces
 from ssmc.backends.triton.tiles import tile_of
 from ssmc.codegen.op_text import OpText
+from ssmc.ir.expr import Pointwise, walk
 from ssmc.ir.plan import PlannedConv
+from ssmc.ir.program import Program
 
 
 def triton_ops(
@@ -45,6 +47,11 @@ def _unit(at: int, rank: int) -> str:
     return "" if rank == 1 else "[" + ", ".join(":" if d == at else "None" for d in range(rank)) + "]"
 
 
+def _turns(p: Program) -> bool:
+    """Whether a phase depends on parameters alone: its digits go with its size, at one token, too."""
+    return any(isinstance(n, Pointwise) and n.fn in ("sin", "cos") for x in p.hoisted for n in walk(x.node))
+
+
 def _op(o: OpText, helpers: set[str]) -> TritonOp:
     tile = tile_of(o.r.channels, o.r.inner, ())
     e = Equations(o, tile)
@@ -70,7 +77,7 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
         step=k.step,
         back=k.back,
         hoist=k.hoist(loc),
-        hoist_once=k.hoist(loc, fine=False),
+        hoist_once=k.hoist(loc, fine=_turns(k.p)),
         fields=fields,
         states=k.states(),
         keeps_before=k.reads_before(),
