@@ -144,3 +144,17 @@ def test_counts_of_what_is_no_polynomial() -> None:
     assert str(sizes.axis("E")) == "(d_model // n_heads)*n_heads"
     assert sizes.value(sizes.axis("E"), args) == 8
     assert sizes.value(sizes.axis("E"), {}) is None
+
+
+@pytest.mark.parametrize("name", ("s4d", "mamba"))
+def test_plot(name: str, tmp_path: Path) -> None:
+    """A picture is written, whole; a layer without a filter has one, too."""
+    out = tmp_path / "plot.png"
+    assert main(["explain", str(ROOT / "specs" / f"{name}.ssm"), "--plot", str(out), "--set", "d_model=8"]) == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
+    assert [p.name for p in tmp_path.iterdir()] == ["plot.png"]
+
+
+def test_plot_where_it_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", str(ROOT / "specs/leaky.ssm"), "--plot", "/nowhere/plot.png"]) == 2
+    assert "cannot be written" in capsys.readouterr().err

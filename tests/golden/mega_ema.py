@@ -581,7 +581,45 @@ def _advanced(K, late):
     return torch.stack([F.pad(k[..., 1:], (0, 1)) if d else k for k, d in zip(K, late)])
 
 
-# --- convolution: the filters over the whole length, and FFTs -------------------------------------------------------
+# --- convolution: the filters over the whole length, applied by FFT or, to few tokens, directly -----------------------
+
+
+def _toeplitz(K):
+    """Filters [..., n] as matrices [..., n, n] from inputs to outputs."""
+    n = K.shape[-1]
+    return F.pad(K, (n - 1, 0)).unfold(-1, n, 1).flip(-2)
+
+
+def _toeplitz_back(d_matrix):
+    """The adjoint of `_toeplitz`: sums along diagonals."""
+    n = d_matrix.shape[-1]
+    shifted = F.pad(d_matrix.flip(-2), (0, n)).flatten(-2)[..., :-n].unflatten(-1, (n, 2 * n - 1))
+    return shifted.sum(-2)[..., n - 1 :]
+
+
+def _applied(K, x):
+    """Filters [reads, streams, channels, T] on streams [streams, channels, rows, T]."""
+    T = x.shape[-1]
+    if T <= DIRECT:
+        return torch.einsum("ijcst,jcbs->icbt", _toeplitz(K), x)
+    n = _fft_length(2 * T)
+    products = torch.einsum("ijcf,jcbf->icbf", torch.fft.rfft(K, n), torch.fft.rfft(x, n))
+    return torch.fft.irfft(products, n)[..., :T]
+
+
+def _applied_back(K, x, d_r):
+    """The cotangents of the filters and of the streams."""
+    T = x.shape[-1]
+    if T <= DIRECT:
+        d_K = _toeplitz_back(torch.einsum("jcbs,icbt->ijcst", x, d_r))
+        return d_K, torch.einsum("ijcst,icbt->jcbs", _toeplitz(K), d_r)
+    n = _fft_length(2 * T)
+    K_f, x_f, d_f = (torch.fft.rfft(v, n) for v in (K, x, d_r))
+    d_K = torch.fft.irfft(torch.einsum("icbf,jcbf->ijcf", d_f, x_f.conj()), n)[..., :T]
+    return d_K, torch.fft.irfft(torch.einsum("ijcf,icbf->jcbf", K_f.conj(), d_f), n)[..., :T]
+
+
+DIRECT = 32  # tokens
 
 
 def _fft_length(n):
@@ -598,10 +636,7 @@ def _first(system, h):
 def _convolution_forward(system, x, h, last, response=_response):
     """Reads [reads, channels, rows, T] of streams [streams, channels, rows, T], and the last state if it is wanted."""
     T, dtype = x.shape[-1], x.dtype
-    n = _fft_length(2 * T)
-    K = _delayed(response(system.a, system.c[:, None] * system.b, T, dtype), system.late)
-    products = torch.einsum("ijcf,jcbf->icbf", torch.fft.rfft(K, n), torch.fft.rfft(x, n))
-    r = torch.fft.irfft(products, n)[..., :T]
+    r = _applied(_delayed(response(system.a, system.c[:, None] * system.b, T, dtype), system.late), x)
     if h is not None:
         r = r + response(system.a, _first(system, h), T, dtype).transpose(1, 2)
     return r, _last_state(system, x, h) if last else None
@@ -630,11 +665,8 @@ def _power(a, n):
 def _convolution_adjoint(system, x, h, d_r, d_last, response=_response, response_back=_response_back):
     """The cotangents of the system's a, b, c, of the streams and of the initial state."""
     T, dtype, a = x.shape[-1], x.dtype, system.a
-    n, w = _fft_length(2 * T), system.c[:, None] * system.b
-    K = _delayed(response(a, w, T, dtype), system.late)
-    K_f, x_f, d_f = (torch.fft.rfft(v, n) for v in (K, x, d_r))
-    d_x = torch.fft.irfft(torch.einsum("ijcf,icbf->jcbf", K_f.conj(), d_f), n)[..., :T]
-    d_K = torch.fft.irfft(torch.einsum("icbf,jcbf->ijcf", d_f, x_f.conj()), n)[..., :T]
+    w = system.c[:, None] * system.b
+    d_K, d_x = _applied_back(_delayed(response(a, w, T, dtype), system.late), x, d_r)
     d_a, d_w = response_back(_advanced(d_K, system.late), a, w)
     d_b, d_c, d_h = (d_w * system.c.conj()[:, None]).sum(0), (d_w * system.b.conj()).sum(1), None
     if h is not None:
@@ -676,7 +708,7 @@ def _chunks_of(system, C, dtype):
     powers = _powers(system.a, C + 1)
     w = system.c[:, None] * system.b
     K = _delayed((w[..., None] * powers[:C].permute(1, 2, 0)).real.sum(-2), system.late)  # [reads, streams, channels, C]
-    inside = F.pad(K, (C - 1, 0)).unfold(-1, C, 1).flip(-2)  # [reads, streams, channels, input, output]
+    inside = _toeplitz(K)  # [reads, streams, channels, input, output]
     enter = system.b[:, None] * powers[:C].flip(0)  # [streams, C, channels, S]
     leave = torch.stack([c * powers[1 - d : C + 1 - d] for c, d in zip(system.c, system.late)])  # [reads, C, channels, S]
     return _Chunks(
@@ -690,8 +722,7 @@ def _chunks_of(system, C, dtype):
 def _chunks_back(system, powers, d_inside, d_enter, d_leave, d_whole):
     """The cotangents of the system's a, b and c from those of a chunk's matrices and of a**C."""
     C, I, J, kind = powers.shape[0] - 1, len(system.c), len(system.b), system.a.dtype
-    d_inside = d_inside.unflatten(2, (I, C)).unflatten(1, (J, C)).permute(3, 1, 0, 2, 4).flip(-2)
-    d_K = F.pad(d_inside, (0, C)).flatten(-2)[..., :-C].unflatten(-1, (C, 2 * C - 1)).sum(-2)[..., C - 1 :]
+    d_K = _toeplitz_back(d_inside.unflatten(2, (I, C)).unflatten(1, (J, C)).permute(3, 1, 0, 2, 4))
     d_K = _advanced(d_K, system.late).to(powers.real.dtype)
     d_enter = d_enter.transpose(0, 1).unflatten(0, (J, C)).flip(1).to(kind)  # [streams, C, channels, S]
     d_leave = d_leave.permute(2, 0, 1).unflatten(0, (I, C)).to(kind)  # [reads, C, channels, S]

@@ -133,6 +133,20 @@ def test_long_sequences_in_float32(name: str, mode: str) -> None:
 
 
 @every_mode
+@pytest.mark.parametrize("T", (9, 60))
+def test_autocast_changes_nothing(mode: str, T: int) -> None:
+    """Matrix products inside an op are its own business."""
+    for call in calls("late", mode, T):
+        narrow = {k: v.float().requires_grad_() for k, v in call.operands.items()}
+        found = []
+        for enabled in (False, True):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+                y = getattr(call.module, call.op)(**narrow, **call.numbers)
+                found.append([y, *torch.autograd.grad(y.square().sum(), list(narrow.values()))])
+        assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@every_mode
 @pytest.mark.parametrize("name", ("s4dr", "late"))
 def test_what_torch_asks_of_an_operator(name: str, mode: str) -> None:
     m, layer = made(name, mode, 3)
