@@ -411,6 +411,12 @@ def _scan_back(a, reads, d_h):
     return torch.stack(cotangents[::-1], 1), d_h
 
 
+def _plane(value, lead, n_channels):
+    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
+    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
+    return value.reshape(*front, math.prod(channels), math.prod(inner))
+
+
 def _gss_eager(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, norm_eps):
     """The results and the last states."""
     dtype = _compute_dtype(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h)
@@ -640,12 +646,6 @@ class _Gradients(NamedTuple):
     c: torch.Tensor
     x: torch.Tensor
     h: torch.Tensor
-
-
-def _plane(value, lead, n_channels):
-    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
-    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
-    return value.reshape(*front, math.prod(channels), math.prod(inner))
 
 
 def _by_channel(values):

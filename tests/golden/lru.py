@@ -375,6 +375,12 @@ def _scan_back(a, reads, d_h):
     return torch.stack(cotangents[::-1], 1), d_h
 
 
+def _plane(value, lead, n_channels):
+    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
+    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
+    return value.reshape(*front, math.prod(channels), math.prod(inner))
+
+
 def _lru_eager(x_sum, nu_log, theta_log, gamma_log, x):
     """The results and the last states."""
     dtype = _compute_dtype(x_sum, nu_log, theta_log, gamma_log, x)
@@ -514,12 +520,6 @@ class _Gradients(NamedTuple):
     c: torch.Tensor
     x: torch.Tensor
     h: torch.Tensor
-
-
-def _plane(value, lead, n_channels):
-    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
-    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
-    return value.reshape(*front, math.prod(channels), math.prod(inner))
 
 
 def _by_channel(values):

@@ -418,6 +418,12 @@ def _scan_back(a, reads, d_h):
     return torch.stack(cotangents[::-1], 1), d_h
 
 
+def _plane(value, lead, n_channels):
+    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
+    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
+    return value.reshape(*front, math.prod(channels), math.prod(inner))
+
+
 def _lti_eager(u, log_dt, log_decay, frequency, B, C, D, x):
     """The results and the last states."""
     dtype = _compute_dtype(u, log_dt, log_decay, frequency, B, C, D, x)
@@ -667,12 +673,6 @@ class _Gradients(NamedTuple):
     c: torch.Tensor
     x: torch.Tensor
     h: torch.Tensor
-
-
-def _plane(value, lead, n_channels):
-    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
-    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
-    return value.reshape(*front, math.prod(channels), math.prod(inner))
 
 
 def _by_channel(values):
