@@ -30,8 +30,7 @@ MAMBA = [
 ]
 FILTERS = [
     {"T": 5, "states": True},
-    {"T": 70, "rows": 1, "poisoned": True},
-    {"T": 33, "rows": 1, "states": True, "poisoned": True},
+    {"T": 70, "rows": 1, "states": True, "poisoned": True},
 ]
 VARIANTS = ROOT / "tests/specs/variants"
 FILTERED = {
