@@ -25,8 +25,7 @@ class Facts:
         self.layer = layer
         self._inlined: dict[str, Node] = {}
         self._reach: dict[str, frozenset[str]] = {}
-        self._modules = {o.name: m.input for m in layer.linears.values() for o in m.outputs}
-        self._modules |= {m.output.name: m.input for m in layer.convs.values()}
+        self._modules = {o.name: m.input for m in layer.modules for o in m.outputs}
 
     # --- equations ---
 

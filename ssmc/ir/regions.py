@@ -108,8 +108,8 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One step of forward: kind `linear`, `conv`, `op`, `delay`, `contraction`, `row`, `relabel`, `pointwise` or
-    `parameter`; `name` is that of the module, op, delay or value."""
+    """One step of forward: kind `linear`, `conv`, `split`, `op`, `delay`, `contraction`, `row`, `relabel`, `pointwise`
+    or `parameter`; `name` is that of the module, op, delay or value."""
 
     kind: str
     name: str

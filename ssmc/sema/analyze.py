@@ -86,6 +86,7 @@ def _attempt(
         params,
         linears,
         convs,
+        r.splits,
         values,
         r.states,
         result,

@@ -36,6 +36,7 @@ SMALL = {
     "lru": Small({"d_model": 3, "d_state": 5}),
     "lti": Small({"d_model": 3, "d_state": 4}),
     "mamba": Small({"d_model": 4, "d_state": 3, "dt_rank": 2}),
+    "mamba2": Small({"d_model": 6, "d_state": 5, "headdim": 3, "ngroups": 2}),
     "mega_ema": Small({"d_model": 3, "ndim": 4}),
     "mingru": Small({"d_model": 5, "expansion_factor": 2}),
     "rglru": Small({"d_model": 4, "lru_width": 6, "num_heads": 2}, {"reset": _resets}),
