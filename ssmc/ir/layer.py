@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from ssmc.diagnostics.span import Source, Span
@@ -164,12 +164,12 @@ class Layer:
     params: dict[str, Param]
     linears: dict[str, Linear]
     convs: dict[str, Conv]
-    splits: dict[str, Split]
     values: dict[str, Value]
     states: dict[str, State]
     result: str
     times: dict[str, Time]
     span: Span
+    splits: dict[str, Split] = field(default_factory=dict)
 
     @property
     def children(self) -> tuple[Linear | Conv, ...]:

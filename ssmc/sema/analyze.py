@@ -86,12 +86,12 @@ def _attempt(
         params,
         linears,
         convs,
-        r.splits,
         values,
         r.states,
         result,
         {},
         spec.span,
+        r.splits,
     )
     growth.check_layer(sink, layer, r.scope.spans)
     if sink.failed:
