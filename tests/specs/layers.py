@@ -29,6 +29,7 @@ def _resets(batch, time, g):
 SMALL = {
     "dss": Small({"d_model": 3, "d_state": 4}),
     "gated_rnn": Small({"d_model": 4, "expand": 2}),
+    "gla": Small({"d_model": 6, "num_heads": 2, "expand_k": 2 / 3, "gate_low_rank_dim": 4, "gate_logit_normalizer": 2}),
     "gss": Small({"d_model": 4, "d_ssm": 3, "d_state": 5, "expand": 2}),
     "hgrn": Small({"d_model": 4}),
     "leaky": Small({"d_model": 5}),
@@ -39,9 +40,11 @@ SMALL = {
     "mamba2": Small({"d_model": 6, "d_state": 5, "headdim": 3, "ngroups": 2}),
     "mega_ema": Small({"d_model": 3, "ndim": 4}),
     "mingru": Small({"d_model": 5, "expansion_factor": 2}),
+    "retnet": Small({"d_model": 4, "num_heads": 2}),
     "rglru": Small({"d_model": 4, "lru_width": 6, "num_heads": 2}, {"reset": _resets}),
     "s4d": Small({"d_model": 3, "d_state": 4}),
     "s5": Small({"d_model": 3, "d_state": 8, "blocks": 2}),
+    "simple_gla": Small({"d_model": 6, "num_heads": 2, "expand_k": 2 / 3, "conv_size": 3, "norm_eps": 1e-2}),
 }
 
 

@@ -81,6 +81,55 @@ def mamba2(ngroups, d_state=8, **more):
     return Row("mamba2", args, {"u": ("x", None)}, weights(*MAMBA2_KEYS))
 
 
+# --- keys and values --------------------------------------------------------------------------------------------------
+
+GATED = """
+layer Gated(heads, keys, values, decay = vector | scalar | fixed | none, bound = false)
+  axis H = heads, K = keys, V = values
+  input q[H, K]
+  input v[H, V]
+  if decay == vector:
+    input g[H, K]
+    a = exp(g)
+  elif decay == scalar:
+    input g[H]
+    a = exp(g)
+  elif decay == fixed:
+    a = 1 - 2 ** (-5 - index(H))
+  else:
+    a = 1
+  if bound:
+    k = -expm1(g)
+  else:
+    input k[H, K]
+  state S[H, K, V]: S = a * prev(S) + k * v
+  return sum[K](q * K ** -0.5 * S)
+"""
+
+
+def time_first(v):
+    """[batch, heads, time, ...] -> [batch, time, heads, ...]."""
+    return v.movedim(2, 1)
+
+
+def gated(decay, values=8, keys=8, start=False, final=True, bound=False, turn=None, heads=2):
+    settings = {"decay": decay, "bound": bound}
+    names = ["q", "v", *["g"] * (decay in ("vector", "scalar")), *["k"] * (not bound)]
+    return Row(
+        GATED,
+        {"heads": heads, "keys": keys, "values": values, **settings},
+        {n: (n, turn) for n in names},
+        settings=settings,
+        state={"S": ("h0", None)} if start else {},
+        last={"S": ("hT", None)} if final else {},
+        y=turn or (lambda v: v),
+    )
+
+
+def retention(values=8, heads=2):
+    return gated("fixed", values, final=False, turn=time_first, heads=heads)
+
+
 MATRIX = {
     "selective/ssd_minimal_T1": ssd_minimal(True),
     "selective/ssd_minimal_T17": ssd_minimal(False),
@@ -93,4 +142,15 @@ MATRIX = {
     "selective/hf_mamba2_mixer_groups_T2": mamba2(4),
     "selective/hf_bamba_mixer_T17": mamba2(2),
     "selective/hf_nemotronh_mixer_T17": mamba2(2, d_state=4),
+    "selective/gla_T1": gated("vector", 16, start=True),
+    "selective/gla_T64": gated("vector", 6),
+    "selective/gla_h0_T17": gated("vector", start=True),
+    "selective/simple_gla_T2": gated("scalar", 16, start=True),
+    "selective/simple_gla_T64": gated("scalar"),
+    "selective/simple_gla_h0_T17": gated("scalar", start=True),
+    "selective/retnet_T1": retention(),
+    "selective/retnet_T64": retention(),
+    "selective/retnet_V16_T17": retention(16, heads=3),
+    "selective/hgrn2_T2": gated("vector", keys=16, start=True, bound=True),
+    "selective/hgrn2_h0_T17": gated("vector", start=True, bound=True),
 }
