@@ -91,7 +91,7 @@ class Facts:
                 known[node] = exactly(Fraction(a.fixed))
             elif defaults and a.default is not None:
                 known[node] = Prover(known).real(a.default)
-            elif a.kind == "int":
+            elif a.name in self.layer.axes.axes:  # a size, which the layer checks when it is made
                 known[node] = NATURAL
         for axis in self.layer.axes.axes.values():
             known[b.size(axis.name)] = Prover(known).real(self._spelled(axis.size)).meet(NATURAL)

@@ -39,7 +39,7 @@ PLAN = {'spec': 'gla.ssm',
        'title': 'diagonal, varying',
        'modes': ('recurrent', 'scan'),
        'refused': {'convolution': 'the coefficient depends on the token, through `log_a`'},
-       'stability': ('contractive: proven', 'exponentially stable: assumed', 'bounded: assumed')}}
+       'stability': ('contractive: assumed', 'exponentially stable: assumed', 'bounded: assumed')}}
 OPS = {'gla_op': {'q': ('token', ('H', 'K')),
             'k': ('token', ('H', 'K')),
             'v': ('token', ('H', 'V')),

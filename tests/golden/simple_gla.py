@@ -42,7 +42,7 @@ PLAN = {'spec': 'simple_gla.ssm',
        'title': 'diagonal, varying',
        'modes': ('recurrent', 'scan'),
        'refused': {'convolution': 'the coefficient depends on the token, through `log_a`'},
-       'stability': ('contractive: proven', 'exponentially stable: assumed', 'bounded: assumed')}}
+       'stability': ('contractive: assumed', 'exponentially stable: assumed', 'bounded: assumed')}}
 OPS = {'simple_gla_op': {'gk': ('token', ('H',)),
                    'q_conv1d': ('token', ('H', 'K')),
                    'k_conv1d': ('token', ('H', 'K')),
