@@ -130,6 +130,34 @@ def retention(values=8, heads=2):
     return gated("fixed", values, final=False, turn=time_first, heads=heads)
 
 
+NORMALISED = """
+layer Normalised(heads, keys)
+  axis H = heads, K = keys, V = keys
+  input q[H, K]
+  input k[H, K]
+  input v[H, V]
+  state S[H, K, V] allow unstable: S = prev(S) + k * v
+  state z[H, K] allow unstable: z = prev(z) + k
+  return sum[K](q * K ** -0.5 * S) / (sum[K](q * K ** -0.5 * z) + 1e-10)
+"""
+
+
+def normalised(start):
+    last = {"S": ("hT", None), "z": ("zT", lambda v: v[:, 0])}
+    state = {"S": ("h0", None), "z": ("z0", lambda v: v[:, 0])} if start else {}
+    cancels = () if start else ("grad_q", "grad_k", "gradS_q")  # one key: its weight is 1 whatever q and k are
+    return Row(NORMALISED, {"heads": 2, "keys": 8}, same("q", "k", "v"), state=state, last=last, cancels=cancels)
+
+
+LIGHTNING_KEYS = ("slope_rate", "norm.weight", "qkv_proj.weight", "out_proj.weight", "output_gate.weight")
+LIGHTNING = Row(
+    "lightning",
+    {"d_model": 16, "num_heads": 2, "layer_idx": 0, "num_layers": 4},
+    {"u": ("x", None)},
+    weights(*LIGHTNING_KEYS),
+)
+
+
 MATRIX = {
     "selective/ssd_minimal_T1": ssd_minimal(True),
     "selective/ssd_minimal_T17": ssd_minimal(False),
@@ -151,6 +179,11 @@ MATRIX = {
     "selective/retnet_T1": retention(),
     "selective/retnet_T64": retention(),
     "selective/retnet_V16_T17": retention(16, heads=3),
+    "selective/linattn_T64": gated("none"),
+    "selective/linattn_h0_T17": gated("none", start=True),
+    "selective/linattn_norm_T1": normalised(False),
+    "selective/linattn_norm_h0_T17": normalised(True),
+    "selective/hf_minimax_lightning_T17": LIGHTNING,
     "selective/hgrn2_T2": gated("vector", keys=16, start=True, bound=True),
     "selective/hgrn2_h0_T17": gated("vector", start=True, bound=True),
 }
