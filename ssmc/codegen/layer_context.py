@@ -174,7 +174,7 @@ def _fields(t: LayerText) -> list[StateField]:
                 _shown(f"the last inputs of `{conv.name}`", ("width - 1", *conv.output.axes)),
             )
         )
-    for d in t.partition.delays.values():
+    for d in t.partition.kept.values():
         shape = t.shape(d.axes)
         kind = "_complex_of(wide)" if d.dtype == "complex" else "dtype"
         start = f"torch.zeros(batch, {shape}{', ' if shape else ''}device=device, dtype={kind})"

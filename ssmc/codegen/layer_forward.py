@@ -43,9 +43,11 @@ def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> li
                 return [
                     f"{t.locals(d.name)} = _following({value}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
                 ]
-            start = field if has_state else "None"
+            own = d.name in p.kept  # else it begins where the op of the state began
+            start = "None" if not has_state else field if own else t.locals(f"{d.of}:before")
             call = f"_previous({value}, {start}, {_init_code(t, d)}, cu_seqlens)"
-            return [f"{t.locals(d.name)}, {field} = {call}  # {t.comment(d.span)}"]
+            left = f"{t.locals(d.name)}, {field} = {call}" if own else f"{t.locals(d.name)} = {call}[0]"
+            return [f"{left}  # {t.comment(d.span)}"]
     own = p.definitions[region.name]
     return [f"{t.locals(own.name)} = {expression(t, own, wide)}  # {t.comment(own.span)}"]
 
@@ -128,7 +130,10 @@ def _op(t: LayerText, name: str, has_state: bool, wide: set[str]) -> list[str]:
         *(["    inplace=inplace,"] if has_state else []),
         f")  # {t.comment(o.r.span)}",
     ]
-    out = ["\n".join(lines), *after]
+    late = {d.of for n, d in t.partition.delays.items() if n not in t.partition.kept}
+    before = [(t.locals(f"{c.of}:before"), t.locals(f"{c.of}:last")) for c in o.r.carried if c.of in late and has_state]
+    saved = [f"{b} = {v}.clone() if inplace else {v}  # the state that a later line reads too" for b, v in before]
+    out = [*saved, "\n".join(lines), *after]
     if any(x.name in wide for x in o.r.operands):  # the results have the widest type that streams in
         like = t.locals(next(iter(layer.inputs)))
         out += [f"{r} = {r}.to({like}.dtype)" for r, d in zip(results, o.r.results, strict=True) if t.is_real(d)]

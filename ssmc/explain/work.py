@@ -149,7 +149,7 @@ def fields(partition: Partition, sizes: Sizes) -> tuple[Field, ...]:
         taps = sizes.of(conv.width) + number(-1)
         what = f"the last inputs of `{conv.name}`"
         out.append(Field(conv.name, what, ("width - 1", *conv.output.axes), taps * sizes.axes(conv.output.axes)))
-    for d in partition.delays.values():
+    for d in partition.kept.values():
         out.append(Field(d.name, f"`{d.of}` at the last token", d.axes, sizes.axes(d.axes)))
     if partition.uses_position:
         out.append(Field("position", "tokens seen so far", (), number(1)))

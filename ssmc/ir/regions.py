@@ -129,3 +129,9 @@ class Partition:
     delays: dict[str, Delay]
     uses_position: bool
     activations: dict[str, str]
+
+    @property
+    def kept(self) -> dict[str, Delay]:
+        """The delays that carry something of their own: not those of a state, which its op carries already."""
+        states = {c.of for r in self.recurrences.values() if not r.reverse for c in r.carried}
+        return {n: d for n, d in self.delays.items() if d.offset > 0 or d.of not in states}

@@ -125,8 +125,6 @@ UNUSED_SELECTIVE = {
     "hf_recurrentgemma_model_": "a whole model",
     "hf_zamba_model_": "a whole model",
     "hf_zamba2_model_": "a whole model",
-    "rwkv4_": "no spec yet",
-    "hf_rwkv4_": "no spec yet",
     "rwkv5_": "no spec yet",
     "rwkv6_": "no spec yet",
     "mlstm_": "no spec yet",
