@@ -43,10 +43,10 @@ def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> li
                 return [
                     f"{t.locals(d.name)} = _following({value}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
                 ]
-            own = d.name in p.kept  # else it begins where the op of the state began
-            start = "None" if not has_state else field if own else t.locals(f"{d.of}:before")
+            kept = d.name in p.kept  # else it begins where the op of the state began
+            start = "None" if not has_state else field if kept else t.locals(f"{d.of}:before")
             call = f"_previous({value}, {start}, {_init_code(t, d)}, cu_seqlens)"
-            left = f"{t.locals(d.name)}, {field} = {call}" if own else f"{t.locals(d.name)} = {call}[0]"
+            left = f"{t.locals(d.name)}, {field} = {call}" if kept else f"{t.locals(d.name)} = {call}[0]"
             return [f"{left}  # {t.comment(d.span)}"]
     own = p.definitions[region.name]
     return [f"{t.locals(own.name)} = {expression(t, own, wide)}  # {t.comment(own.span)}"]
