@@ -44,9 +44,13 @@ SMALL = {
     "mega_ema": Small({"d_model": 3, "ndim": 4}),
     "mingru": Small({"d_model": 5, "expansion_factor": 2}),
     "retnet": Small({"d_model": 4, "num_heads": 2}),
+    # with input gates near the initial e^-10, or a small eps, gradients leave the range of fp16
+    "mlstm": Small({"d_model": 6, "num_heads": 2, "qk_dim_factor": 2 / 3, "gate_soft_cap": 4.0, "norm_eps": 1e-2}),
     "rglru": Small({"d_model": 4, "lru_width": 6, "num_heads": 2}, {"reset": _resets}),
     "rwkv4": Small({"d_model": 4, "attention_size": 3, "layer_idx": 1, "num_layers": 3}),
     "rwkv4_channel": Small({"d_model": 4, "intermediate_size": 5, "layer_idx": 1, "num_layers": 3}),
+    "rwkv5": Small({"d_model": 4, "head_size": 2, "layer_idx": 1, "num_layers": 3}),
+    "rwkv6": Small({"d_model": 4, "head_size": 2, "mix_rank": 2, "decay_rank": 3, "layer_idx": 1, "num_layers": 3}),
     "s4d": Small({"d_model": 3, "d_state": 4}),
     "s5": Small({"d_model": 3, "d_state": 8, "blocks": 2}),
     "simple_gla": Small({"d_model": 6, "num_heads": 2, "expand_k": 2 / 3, "conv_size": 3, "norm_eps": 1e-2}),

@@ -5,15 +5,6 @@ recurrence; the whole layers are asked of the shipped specs.
 """
 
 from tests.specs.oracle_table import Row, weights
-from tests.specs.oracle_table_lti import SPECS
-
-
-def cut(spec, first, last):
-    """The lines of a shipped spec from the one that begins with `first` to the one that begins with `last`."""
-    lines = (SPECS / f"{spec}.ssm").read_text().splitlines()
-    start = next(i for i, line in enumerate(lines) if line.strip().startswith(first))
-    end = next(i for i, line in enumerate(lines) if line.strip().startswith(last))
-    return "\n".join(lines[start : end + 1])
 
 
 def same(*names):
@@ -167,60 +158,6 @@ LIGHTNING = Row(
 )
 
 
-# --- RWKV -------------------------------------------------------------------------------------------------------------
-
-WKV4 = f"""
-layer WKV(channels)
-  axis A = channels
-  input k[A]
-  input v[A]
-  param time_decay[A] = -5
-  param time_first[A] = 0
-{cut("rwkv4", "w =", "y =")}
-  return y
-"""
-
-
-def wkv4(channels, start):
-    names = {"p": "num", "q": "den", "m": "max"}
-    return Row(
-        WKV4,
-        {"channels": channels},
-        {"k": ("key", None), "v": ("value", None)},
-        same("time_decay", "time_first"),
-        state={k: (f"{v}0", None) for k, v in names.items()} if start else {},
-        last={k: (f"{v}T", None) for k, v in names.items()},
-    )
-
-
-HF_RWKV4 = Row(
-    "rwkv4",
-    {"d_model": 16},
-    {"u": ("x", None)},
-    weights(
-        "time_decay",
-        "time_first",
-        "time_mix_key",
-        "time_mix_value",
-        "time_mix_receptance",
-        "key.weight",
-        "value.weight",
-        "receptance.weight",
-        "output.weight",
-    ),
-)
-RWKV4 = Row(
-    "rwkv4",
-    {"d_model": 16},
-    {"u": ("x", None)},
-    {"time_decay": ("time_decay_raw", None), "time_first": ("time_first", None)}
-    | {f"time_mix_{n}": (f"time_mix_{n[0]}", lambda v: v[None, None]) for n in ("key", "value", "receptance")}
-    | {f"{n}.weight": (n, None) for n in ("key", "value", "receptance", "output")},
-)
-CHANNEL_KEYS = ("time_mix_key", "time_mix_receptance", "key.weight", "value.weight", "receptance.weight")
-CHANNEL = Row("rwkv4_channel", {"d_model": 8, "intermediate_size": 20}, {"u": ("x", None)}, weights(*CHANNEL_KEYS))
-
-
 MATRIX = {
     "selective/ssd_minimal_T1": ssd_minimal(True),
     "selective/ssd_minimal_T17": ssd_minimal(False),
@@ -242,13 +179,6 @@ MATRIX = {
     "selective/retnet_T1": retention(),
     "selective/retnet_T64": retention(),
     "selective/retnet_V16_T17": retention(16, heads=3),
-    "selective/rwkv4_T2": wkv4(16, False),
-    "selective/rwkv4_T64": wkv4(8, False),
-    "selective/rwkv4_state_T17": wkv4(16, True),
-    "selective/rwkv4_timemix_T17": RWKV4,
-    "selective/hf_rwkv4_attention_T17": HF_RWKV4,
-    "selective/hf_rwkv4_attention_decode_T17": HF_RWKV4,
-    "more/hf_rwkv4_feedforward_T17": CHANNEL,
     "selective/linattn_T64": gated("none"),
     "selective/linattn_h0_T17": gated("none", start=True),
     "selective/linattn_norm_T1": normalised(False),
