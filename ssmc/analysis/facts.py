@@ -25,8 +25,7 @@ class Facts:
         self.layer = layer
         self._inlined: dict[str, Node] = {}
         self._reach: dict[str, frozenset[str]] = {}
-        self._modules = {o.name: m.input for m in layer.linears.values() for o in m.outputs}
-        self._modules |= {m.output.name: m.input for m in layer.convs.values()}
+        self._modules = {o.name: m.input for m in layer.modules for o in m.outputs}
 
     # --- equations ---
 
@@ -92,7 +91,7 @@ class Facts:
                 known[node] = exactly(Fraction(a.fixed))
             elif defaults and a.default is not None:
                 known[node] = Prover(known).real(a.default)
-            elif a.kind == "int":
+            elif a.name in self.layer.axes.axes:  # a size, which the layer checks when it is made
                 known[node] = NATURAL
         for axis in self.layer.axes.axes.values():
             known[b.size(axis.name)] = Prover(known).real(self._spelled(axis.size)).meet(NATURAL)

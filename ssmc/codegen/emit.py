@@ -139,8 +139,8 @@ HELPERS = (
 def _measures(layer: Layer) -> set[str]:
     """The words of the HiPPO theory that the initial values use, or may use, where an argument decides."""
     choices = {a.name: a.choices for a in layer.args}
-    starts = [*(p.init for p in layer.params.values()), *(m.weight_init or ZERO for m in layer.modules)]
-    starts += [m.bias_init or ZERO for m in layer.modules]
+    starts = [*(p.init for p in layer.params.values()), *(m.weight_init or ZERO for m in layer.children)]
+    starts += [m.bias_init or ZERO for m in layer.children]
     words = {n.word for n in walk(*starts) if isinstance(n, Draw) and n.word}
     return {w for word in words for w in choices.get(word, (word,))}
 

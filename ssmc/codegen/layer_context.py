@@ -45,6 +45,7 @@ class LayerContext:
     words: tuple[Check, ...]
     sizes: tuple[str, ...]
     positive: tuple[tuple[str, str], ...]
+    splits: tuple[tuple[str, str, str], ...]
     owned: tuple[str, ...]
     children: tuple[str, ...]
     probe: str
@@ -95,8 +96,9 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
         words=tuple(Check(t.arg_names[a.name], repr(a.choices), a.name) for a in chosen),
         sizes=t.sizes(),
         positive=tuple((a, t.size_attribute(a).removeprefix("self.")) for a in layer.axes.axes),
+        splits=tuple(_splits(t)),
         owned=tuple(_owned(t)),
-        children=tuple(f"{t.path(m.key)}.reset_parameters()" for m in layer.modules),
+        children=tuple(f"{t.path(m.key)}.reset_parameters()" for m in layer.children),
         probe=_probe(t),
         initial=t.initial(),
         first=t.locals(first.name),
@@ -113,6 +115,16 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
         forward=forward_lines(t, has_state and bool(fields)),
         result=t.locals(layer.result),
     )
+
+
+def _splits(t: LayerText) -> list[tuple[str, str, str]]:
+    """For each split the axis, the size of what is split and the size of the parts together."""
+    out = []
+    for m in t.layer.splits.values():
+        *lead, axis = t.dims_of(m.input)
+        parts = " + ".join(t.count(o.axes[len(lead) :]) for o in m.outputs)
+        out.append((axis, t.size_attribute(axis), parts))
+    return out
 
 
 def _owned(t: LayerText) -> list[str]:
@@ -135,7 +147,7 @@ def _probe(t: LayerText) -> str:
     """A tensor of the layer whose device and dtype tell where it lives."""
     for p in t.layer.params.values():
         return t.path(p.key)
-    for m in t.layer.modules:
+    for m in t.layer.children:
         return f"{t.path(m.key)}.weight"
     return "torch.empty(0)"
 
@@ -162,7 +174,7 @@ def _fields(t: LayerText) -> list[StateField]:
                 _shown(f"the last inputs of `{conv.name}`", ("width - 1", *conv.output.axes)),
             )
         )
-    for d in t.partition.delays.values():
+    for d in t.partition.kept.values():
         shape = t.shape(d.axes)
         kind = "_complex_of(wide)" if d.dtype == "complex" else "dtype"
         start = f"torch.zeros(batch, {shape}{', ' if shape else ''}device=device, dtype={kind})"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.outside import expression, timeless
-from ssmc.ir.layer import Conv, Linear
+from ssmc.diagnostics.span import Span
+from ssmc.ir.layer import Conv, Linear, Output, Split
 from ssmc.ir.regions import Delay, Region
 
 
@@ -28,6 +29,8 @@ def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> li
             return _linear(t, layer.linears[region.name])
         case "conv":
             return _conv(t, layer.convs[region.name], has_state)
+        case "split":
+            return _split(t, layer.splits[region.name])
         case "op":
             return _op(t, region.name, has_state, wide)
         case "delay":
@@ -40,9 +43,11 @@ def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> li
                 return [
                     f"{t.locals(d.name)} = _following({value}, {_init_code(t, d)}, cu_seqlens)  # {t.comment(d.span)}"
                 ]
-            start = field if has_state else "None"
+            kept = d.name in p.kept  # else it begins where the op of the state began
+            start = "None" if not has_state else field if kept else t.locals(f"{d.of}:before")
             call = f"_previous({value}, {start}, {_init_code(t, d)}, cu_seqlens)"
-            return [f"{t.locals(d.name)}, {field} = {call}  # {t.comment(d.span)}"]
+            left = f"{t.locals(d.name)}, {field} = {call}" if kept else f"{t.locals(d.name)} = {call}[0]"
+            return [f"{left}  # {t.comment(d.span)}"]
     own = p.definitions[region.name]
     return [f"{t.locals(own.name)} = {expression(t, own, wide)}  # {t.comment(own.span)}"]
 
@@ -56,18 +61,27 @@ def _linear(t: LayerText, m: Linear) -> list[str]:
     dims = t.dims_of(m.input)
     value = t.locals(m.input) + (".flatten(2)" if len(dims) > 1 else "")
     call = f"{t.path(m.key)}({value})"
-    names = [t.locals(o.name) for o in m.outputs]
-    where = f"  # {t.comment(m.span)}"
+    return _parts(t, call, m.outputs, 0, m.span)
+
+
+def _split(t: LayerText, m: Split) -> list[str]:
+    return _parts(t, t.locals(m.input), m.outputs, len(t.dims_of(m.input)) - 1, m.span)
+
+
+def _parts(t: LayerText, code: str, outputs: tuple[Output, ...], lead: int, span: Span) -> list[str]:
+    """The outputs stand one after the other along the last dimension; the first `lead` dimensions are theirs too."""
+    names = [t.locals(o.name) for o in outputs]
+    where = f"  # {t.comment(span)}"
     lines = []
-    if len(m.outputs) > 1:
-        sizes = ", ".join(" * ".join(t.size_attribute(a) for a in o.axes) or "1" for o in m.outputs)
-        lines.append(f"{', '.join(names)} = {call}.split([{sizes}], -1){where}")
+    if len(outputs) > 1:
+        sizes = ", ".join(" * ".join(t.size_attribute(a) for a in o.axes[lead:]) or "1" for o in outputs)
+        lines.append(f"{', '.join(names)} = {code}.split([{sizes}], -1){where}")
     else:
-        lines.append(f"{names[0]} = {call}{where}")
-    for o, n in zip(m.outputs, names, strict=True):
-        if len(o.axes) > 1:
-            lines.append(f"{n} = {n}.unflatten(-1, ({t.shape(o.axes)}))")
-        elif not o.axes:
+        lines.append(f"{names[0]} = {code}{where}")
+    for o, n in zip(outputs, names, strict=True):
+        if len(o.axes) > lead + 1:
+            lines.append(f"{n} = {n}.unflatten(-1, ({t.shape(o.axes[lead:])}))")
+        elif len(o.axes) == lead:
             lines.append(f"{n} = {n}.squeeze(-1)")
     return lines
 
@@ -116,7 +130,10 @@ def _op(t: LayerText, name: str, has_state: bool, wide: set[str]) -> list[str]:
         *(["    inplace=inplace,"] if has_state else []),
         f")  # {t.comment(o.r.span)}",
     ]
-    out = ["\n".join(lines), *after]
+    late = {d.of for n, d in t.partition.delays.items() if n not in t.partition.kept}
+    before = [(t.locals(f"{c.of}:before"), t.locals(f"{c.of}:last")) for c in o.r.carried if c.of in late and has_state]
+    saved = [f"{b} = {v}.clone() if inplace else {v}  # the state that a later line reads too" for b, v in before]
+    out = [*saved, "\n".join(lines), *after]
     if any(x.name in wide for x in o.r.operands):  # the results have the widest type that streams in
         like = t.locals(next(iter(layer.inputs)))
         out += [f"{r} = {r}.to({like}.dtype)" for r, d in zip(results, o.r.results, strict=True) if t.is_real(d)]

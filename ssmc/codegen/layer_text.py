@@ -35,7 +35,7 @@ class LayerText:
         self.partition, self.layer, self.ops = partition, partition.layer, {o.r.name: o for o in ops}
         layer = self.layer
         self.spec = base_name(layer.source)
-        owned = (*layer.params.values(), *layer.modules)
+        owned = layer.owned
         self.attributes = Names((*MEMBERS, *(x.key.split(".")[0] for x in owned)))
         self.locals = Names(("T", "dtype", "of", "of_param", *(o.op for o in ops)))
         self.arg_names = {a.name: self.attributes(a.name) for a in layer.args}
@@ -120,25 +120,22 @@ class LayerText:
         for o in self.ops.values():
             if name in o.r.definitions:
                 return o.r.definitions[name].axes
-        for m in layer.linears.values():
-            for out in m.outputs:
-                if out.name == name:
-                    return out.axes
-        return next((c.output.axes for c in layer.convs.values() if c.output.name == name), ())
+        return next((out.axes for m in layer.modules for out in m.outputs if out.name == name), ())
 
-    def _count(self, axes: Sequence[str]) -> str:
+    def count(self, axes: Sequence[str]) -> str:
+        """The number of entries on axes, as code."""
         return " * ".join(self.size_attribute(a) for a in axes) or "1"
 
     def _linear(self, m: Linear) -> str:
         groups: dict[str, int] = {}
         for out in m.outputs:
-            count = self._count(out.axes)
+            count = self.count(out.axes)
             groups[count] = groups.get(count, 0) + 1
         width = " + ".join(c if n == 1 else f"{n} * {c}" for c, n in groups.items())
-        return f"nn.Linear({self._count(self.dims_of(m.input))}, {width}, bias={self._bias(m.bias)}, **of)"
+        return f"nn.Linear({self.count(self.dims_of(m.input))}, {width}, bias={self._bias(m.bias)}, **of)"
 
     def _conv(self, c: Conv) -> str:
-        width, channels = self.python(c.width), self._count(c.output.axes)
+        width, channels = self.python(c.width), self.count(c.output.axes)
         shape = f"{channels}, {channels}, {width}, groups={channels}, padding={width} - 1"
         return f"nn.Conv1d({shape}, bias={self._bias(c.bias)}, **of)"
 
@@ -155,7 +152,7 @@ class LayerText:
         layer = self.layer
         for p in self._by_dependency():
             out.append(self._copy(self.path(p.key), p.init, p.axes, p.dtype, p.span))
-        for m in layer.modules:
+        for m in layer.children:
             path = self.path(m.key)
             if m.weight_init is not None:
                 out.append(self._fill(f"{path}.weight", m.weight_init, m.span))

@@ -69,11 +69,12 @@ def _values(partition: Partition) -> list[dict[str, Any]]:
     layer = partition.layer
     linears = [(o.name, o.axes, f"linear {m.name}", m.span) for m in layer.linears.values() for o in m.outputs]
     convs = [(c.output.name, c.output.axes, f"conv {c.name}", c.span) for c in layer.convs.values()]
+    splits = [(o.name, o.axes, f"part of {m.input}", m.span) for m in layer.splits.values() for o in m.outputs]
     equations = [(v.name, v.axes, "equation", v.span) for v in layer.values.values() if not v.anonymous]
     found = [
         *((i.name, i.axes, "input", i.span) for i in layer.inputs.values()),
         *((p.name, p.axes, "parameter", p.span) for p in layer.params.values()),
-        *linears, *convs, *equations,
+        *linears, *convs, *splits, *equations,
         *((s.name, s.axes, "state", s.span) for s in layer.states.values()),
     ]  # fmt: skip
     found.sort(key=lambda x: x[3].start)
@@ -89,7 +90,7 @@ def _known(name: str, kind: str, layer: Layer) -> str:
 def _region(r: Region, plan: Plan, sizes: Sizes, args: Mapping[str, Value]) -> dict[str, Any]:
     partition = plan.partition
     name = partition.activations.get(r.name, "") if r.kind == "conv" else r.name
-    found = partition.definitions.get(name) if r.kind not in ("linear", "op", "delay") else None
+    found = partition.definitions.get(name) if r.kind not in ("linear", "split", "op", "delay") else None
     work = _region_work(r, plan, sizes)
     return {
         "kind": r.kind,
@@ -115,7 +116,7 @@ def _region_work(r: Region, plan: Plan, sizes: Sizes) -> Work:
     if r.kind == "op":
         p = next(p.program for p in plan.programs if p.program.recurrence.name == r.name)
         return lets_work([*p.prologue, *p.update, *p.epilogue], sizes)
-    return Work() if r.kind in ("delay", "parameter") else region_work(partition, r.name, sizes)
+    return Work() if r.kind in ("split", "delay", "parameter") else region_work(partition, r.name, sizes)
 
 
 def _total_work(plan: Plan, sizes: Sizes, args: Mapping[str, Value]) -> dict[str, Any]:

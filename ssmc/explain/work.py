@@ -78,9 +78,8 @@ def has_bias(m: Linear | Conv, layer: Layer) -> bool:
 
 
 def _rows(m: Linear | Conv, sizes: Sizes) -> Count:
-    outputs = m.outputs if isinstance(m, Linear) else (m.output,)
     total = number(0)
-    for o in outputs:
+    for o in m.outputs:
         total += sizes.axes(o.axes)
     return total
 
@@ -89,8 +88,7 @@ def _inputs(m: Linear, layer: Layer, sizes: Sizes) -> Count:
     for table in (layer.inputs, layer.params, layer.values, layer.states):
         if m.input in table:
             return sizes.axes(table[m.input].axes)  # type: ignore[attr-defined]
-    outputs = [o for x in layer.linears.values() for o in x.outputs] + [x.output for x in layer.convs.values()]
-    return sizes.axes(next(o.axes for o in outputs if o.name == m.input))
+    return sizes.axes(next(o.axes for x in layer.modules for o in x.outputs if o.name == m.input))
 
 
 def module_work(m: Linear | Conv, layer: Layer, sizes: Sizes) -> Work:
@@ -151,7 +149,7 @@ def fields(partition: Partition, sizes: Sizes) -> tuple[Field, ...]:
         taps = sizes.of(conv.width) + number(-1)
         what = f"the last inputs of `{conv.name}`"
         out.append(Field(conv.name, what, ("width - 1", *conv.output.axes), taps * sizes.axes(conv.output.axes)))
-    for d in partition.delays.values():
+    for d in partition.kept.values():
         out.append(Field(d.name, f"`{d.of}` at the last token", d.axes, sizes.axes(d.axes)))
     if partition.uses_position:
         out.append(Field("position", "tokens seen so far", (), number(1)))

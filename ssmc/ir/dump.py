@@ -103,7 +103,7 @@ def _regions(done: Compilation) -> Iterator[str]:
             yield f"{IN}{equation(x.definitions[x.activations[r.name]])}"
         if r.kind == "op":
             yield from (f"{IN}{line}" for line in _recurrence(x.recurrences[r.name]))
-        elif r.name in x.definitions and r.kind not in ("linear", "conv"):
+        elif r.name in x.definitions and r.kind not in ("linear", "conv", "split"):
             yield f"{IN}{equation(x.definitions[r.name])}"
 
 

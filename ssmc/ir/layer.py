@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from ssmc.diagnostics.span import Source, Span
@@ -98,6 +98,21 @@ class Conv:
     key: str
     span: Span
 
+    @property
+    def outputs(self) -> tuple[Output]:
+        """The one output, as the other modules have several."""
+        return (self.output,)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The value `input` cut along its last axis: the outputs are views of it, one after the other. It owns nothing."""
+
+    name: str
+    input: str
+    outputs: tuple[Output, ...]
+    span: Span
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
@@ -154,13 +169,19 @@ class Layer:
     result: str
     times: dict[str, Time]
     span: Span
+    splits: dict[str, Split] = field(default_factory=dict)
 
     @property
-    def modules(self) -> tuple[Linear | Conv, ...]:
+    def children(self) -> tuple[Linear | Conv, ...]:
         """Linears and convolutions."""
         return (*self.linears.values(), *self.convs.values())
 
     @property
+    def modules(self) -> tuple[Linear | Conv | Split, ...]:
+        """Whatever takes a whole value and gives others."""
+        return (*self.children, *self.splits.values())
+
+    @property
     def owned(self) -> tuple[Linear | Conv | Param, ...]:
         """Whatever has a key in the state_dict."""
-        return (*self.modules, *self.params.values())
+        return (*self.children, *self.params.values())

@@ -108,8 +108,8 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One step of forward: kind `linear`, `conv`, `op`, `delay`, `contraction`, `row`, `relabel`, `pointwise` or
-    `parameter`; `name` is that of the module, op, delay or value."""
+    """One step of forward: kind `linear`, `conv`, `split`, `op`, `delay`, `contraction`, `row`, `relabel`, `pointwise`
+    or `parameter`; `name` is that of the module, op, delay or value."""
 
     kind: str
     name: str
@@ -129,3 +129,9 @@ class Partition:
     delays: dict[str, Delay]
     uses_position: bool
     activations: dict[str, str]
+
+    @property
+    def kept(self) -> dict[str, Delay]:
+        """The delays that carry something of their own: not those of a state, which its op carries already."""
+        states = {c.of for r in self.recurrences.values() if not r.reverse for c in r.carried}
+        return {n: d for n, d in self.delays.items() if d.offset > 0 or d.of not in states}

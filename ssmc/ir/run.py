@@ -13,7 +13,7 @@ import numpy as np
 
 from ssmc.ir.expr import Node, Ref, Size, refs, walk
 from ssmc.ir.interpret import Argument, Array, align, evaluate
-from ssmc.ir.layer import Conv, Layer, Linear
+from ssmc.ir.layer import Conv, Layer, Linear, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,7 @@ class _Run:
         first = next(iter(inputs.values()))
         self.batch, self.time = first.shape[:2]
         self.at: dict[tuple[str, int], Array] = {}
-        self.modules: dict[str, Linear | Conv] = {o.name: m for m in layer.linears.values() for o in m.outputs}
-        self.modules |= {m.output.name: m for m in layer.convs.values()}
+        self.modules = {o.name: m for m in layer.modules for o in m.outputs}
         for name, spec in layer.inputs.items():
             if name not in inputs:
                 assert spec.default is not None, f"input `{name}` is required"
@@ -114,8 +113,7 @@ class _Run:
             if name in table:
                 return table[name].axes  # type: ignore[attr-defined,no-any-return]
         module = self.modules[name]
-        outputs = module.outputs if isinstance(module, Linear) else (module.output,)
-        return next(o.axes for o in outputs if o.name == name)
+        return next(o.axes for o in module.outputs if o.name == name)
 
     def parameter(self, name: str) -> Array:
         spec = self.layer.params[name]
@@ -129,7 +127,7 @@ class _Run:
     def needs(self, name: str, t: int) -> list[tuple[str, int]]:
         """What the value at token t is computed from, within the sequence."""
         module = self.modules.get(name)
-        if isinstance(module, Linear):
+        if isinstance(module, Linear | Split):
             found = [(module.input, t)]
         elif isinstance(module, Conv):
             found = [(module.input, t - j) for j in range(self.width(module))]
@@ -150,6 +148,8 @@ class _Run:
             return self.linear(module, name, self.at[module.input, t])
         if isinstance(module, Conv):
             return self.conv(module, t)
+        if isinstance(module, Split):
+            return self.part(module, name, self.at[module.input, t])
         node = self.node(name)
         env = {r: x for r in refs(node) for x in [self.read(r, t)] if x is not None}
         result = evaluate(node, env, self.sizes, self.args, self.state.position + t)
@@ -167,11 +167,19 @@ class _Run:
         flat: Array = x.reshape(x.shape[0], -1) @ np.asarray(self.params[f"{module.key}.weight"]).T
         if self.has_bias(module):
             flat = flat + np.asarray(self.params[f"{module.key}.bias"])
+        return self.part(module, name, flat)
+
+    def part(self, module: Linear | Split, name: str, x: Array) -> Array:
+        """One of the outputs that stand one after the other along the last axes of `x`."""
+        own = self.axes(module.input) if isinstance(module, Split) else ()
+        lead = self.dims(own[:-1])
+        flat = x.reshape(x.shape[0], *lead, -1)
         start = 0
         for output in module.outputs:
-            rows = int(np.prod(self.dims(output.axes)))
+            dims = self.dims(output.axes)
+            rows = int(np.prod(dims[len(lead) :]))
             if output.name == name:
-                return flat[:, start : start + rows].reshape(x.shape[0], *self.dims(output.axes))
+                return flat[..., start : start + rows].reshape(x.shape[0], *dims)
             start += rows
         raise KeyError(name)
 

@@ -98,6 +98,8 @@ class _Run:
                 self.linear(region.name)
             case "conv":
                 self.conv(region.name)
+            case "split":
+                self.split(region.name)
             case "op":
                 self.op(self.partition.recurrences[region.name])
             case "delay":
@@ -135,6 +137,13 @@ class _Run:
         self.taps[name] = x[:, self.time :]
         if name in self.partition.activations:
             self.define(self.partition.definitions[self.partition.activations[name]])
+
+    def split(self, name: str) -> None:
+        m = self.layer.splits[name]
+        lead = len(self.axes[m.input]) - 1
+        rows = [int(np.prod(self.atoms(o.axes[lead:]))) for o in m.outputs]
+        for o, part in zip(m.outputs, np.split(self.whole(m.input), np.cumsum(rows)[:-1], axis=-1), strict=True):
+            self.give(o.name, o.axes, part)
 
     def flat(self, name: str) -> Array:
         """`[batch, time, all axes]`."""

@@ -5,11 +5,17 @@ from __future__ import annotations
 from ssmc.diagnostics.sink import Label, Sink
 from ssmc.ir.components import components
 from ssmc.ir.expr import Const, Node, Pointwise, Reduce, Ref, Relabel, refs, walk
-from ssmc.ir.layer import Conv, Layer, Linear, Time
+from ssmc.ir.layer import Conv, Layer, Linear, Split, Time
 from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
 from ssmc.partition.delays import is_delay, offsets, split_delays
 from ssmc.partition.fuse import Fused, Graph, fuse
 from ssmc.partition.normal import POSITION, normalise, uses_position
+
+CYCLIC = {
+    Linear: "declare its weight with `param` and write the product: `sum[N](W * prev(h))`",
+    Conv: "write its taps out: `w * prev(x) + v * prev(prev(x))`",
+    Split: "keep the parts as values, and states, of their own",
+}
 
 
 def partition(layer: Layer, sink: Sink) -> Partition | None:
@@ -23,9 +29,8 @@ class _Partitioner:
     def __init__(self, layer: Layer, sink: Sink) -> None:
         self.layer, self.sink = layer, sink
         self.definitions = normalise(layer)
-        self.module_of = {o.name: m.name for m in layer.linears.values() for o in m.outputs}
-        self.module_of.update({c.output.name: c.name for c in layer.convs.values()})
-        self.modules: dict[str, Linear | Conv] = {**layer.linears, **layer.convs}
+        self.modules = {m.name: m for m in layer.modules}
+        self.module_of = {o.name: m.name for m in layer.modules for o in m.outputs}
         self.module_input = {m.name: m.input for m in self.modules.values()}
         self.taken = {*self.definitions, *self.module_of, *layer.inputs, *layer.params, *layer.axes.axes, POSITION}
 
@@ -48,11 +53,7 @@ class _Partitioner:
             return layer.inputs[name].axes
         if name in layer.params:
             return layer.params[name].axes
-        for m in layer.linears.values():
-            for o in m.outputs:
-                if o.name == name:
-                    return o.axes
-        return next((c.output.axes for c in layer.convs.values() if c.output.name == name), ())
+        return next((o.axes for m in layer.modules for o in m.outputs if o.name == name), ())
 
     def dtype(self, name: str) -> str:
         """`real` or `complex`."""
@@ -121,9 +122,7 @@ class _Partitioner:
                     "needs its own earlier output",
                     secondary=tuple(Label(self.definitions[n].span, "in the same circle") for n in named),
                     notes=("a module is evaluated for all tokens at once, a recurrence token by token",),
-                    help="declare its weight with `param` and write the product: `sum[N](W * prev(h))`"
-                    if isinstance(module, Linear)
-                    else "write its taps out: `w * prev(x) + v * prev(prev(x))`",
+                    help=CYCLIC[type(module)],
                 )
                 return False
         back = [(m, r) for m in c for r in offsets(self.definitions[m]) if r.name in c]
@@ -254,7 +253,7 @@ class _Partitioner:
         layer = self.layer
         if key.startswith("module "):
             name = key.removeprefix("module ")
-            kind = "linear" if name in layer.linears else "conv"
+            kind = "linear" if name in layer.linears else "conv" if name in layer.convs else "split"
             writes = tuple(n for n, m in self.module_of.items() if m == name)
             return Region(
                 kind, name, (self.module_input[name],), (activations[name],) if name in activations else writes

@@ -91,6 +91,7 @@ def _attempt(
         result,
         {},
         spec.span,
+        r.splits,
     )
     growth.check_layer(sink, layer, r.scope.spans)
     if sink.failed:

@@ -12,7 +12,7 @@ from ssmc.ir.layer import LayerArg
 from ssmc.sema.context import SIZE, Refused
 from ssmc.sema.scope import Setting, nodes
 from ssmc.sema.values import Resolver
-from ssmc.sema.words import FUNCTION_NAMES
+from ssmc.sema.words import CONSTANTS, FUNCTION_NAMES
 from ssmc.syntax import ast
 
 KINDS = ("int", "float", "bool")
@@ -38,8 +38,9 @@ def _earlier_only(r: Resolver, a: ast.Argument, later: list[str]) -> None:
     """A default names earlier arguments, nothing else."""
     if a.default is None or isinstance(a.default, ast.Choices):
         return
+    known = {*FUNCTION_NAMES, *CONSTANTS, *r.scope.names, *r.scope.refused}
     for n in nodes(a.default):
-        if not isinstance(n, ast.Name) or n.id in r.scope.names or n.id in r.scope.refused or n.id in FUNCTION_NAMES:
+        if not isinstance(n, ast.Name) or n.id in known:
             continue
         if n.id in later:
             message = f"the default of `{a.name.id}` names " + (

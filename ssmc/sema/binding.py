@@ -33,8 +33,7 @@ def binding_times(layer: Layer) -> dict[str, Time]:
     times.update(dict.fromkeys(layer.params, Time.PARAMETER))
     times.update(dict.fromkeys(layer.values, Time.LITERAL))
     times.update(dict.fromkeys(layer.states, Time.STATE))
-    outputs = {o.name: m.input for m in layer.linears.values() for o in m.outputs}
-    outputs.update({c.output.name: c.input for c in layer.convs.values()})
+    outputs = {o.name: m.input for m in layer.modules for o in m.outputs}
     times.update(dict.fromkeys(outputs, Time.TOKEN))
     edges = {name: [r.name for r in refs(v.node)] for name, v in layer.values.items()}
     edges.update({name: [source] for name, source in outputs.items()})

@@ -126,8 +126,7 @@ def _edges(layer: Layer) -> dict[str, list[Ref]]:
 
 def _sources(layer: Layer) -> dict[str, str]:
     """The value each module's output is computed from."""
-    out = {o.name: m.input for m in layer.linears.values() for o in m.outputs}
-    return out | {c.output.name: c.input for c in layer.convs.values()}
+    return {o.name: m.input for m in layer.modules for o in m.outputs}
 
 
 def check_circles(sink: Sink, layer: Layer, r: Resolver) -> None:
@@ -237,6 +236,9 @@ def _reached(layer: Layer, roots: list[str]) -> set[str]:
 def check_use(sink: Sink, layer: Layer, r: Resolver, spec: ast.Spec) -> None:
     """What is declared and never used: values, arguments, axes and definitions."""
     used = _reached(layer, [layer.result])
+    for s in layer.splits.values():  # a part that nobody reads is still in the way
+        names = {o.name for o in s.outputs}
+        used |= names if names & used else set()
     inits = [p.init for p in layer.params.values()]
     used |= {x.name for i in inits for x in refs(i)}
     spelled = [n.id for n in nodes((spec.body, tuple(a.default for a in spec.args))) if isinstance(n, ast.Name)]

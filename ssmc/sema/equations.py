@@ -10,6 +10,7 @@ from ssmc.ir.expr import Node
 from ssmc.ir.layer import Value
 from ssmc.sema import continuous, growth
 from ssmc.sema.context import VALUE, Refused
+from ssmc.sema.splits import declare_split, is_split
 from ssmc.syntax import ast
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 def lower_equation(r: Resolver, e: ast.Equation) -> None:
     """The values of an equation: one for each name on its left."""
+    if is_split(e.value):
+        declare_split(r, e)
+        return
     if len(e.targets) == 1:
         found: tuple[Node, ...] = (r.lower(e.value, VALUE),)
     else:
@@ -43,7 +47,7 @@ def _pair(r: Resolver, e: ast.Equation) -> tuple[Node, ...]:
             e.targets[0].span.to(e.targets[-1].span),
             "several names",
             secondary=(Label(call.span, "two values" if rule else "one value"),),
-            notes=("several values come only from a discretization: the decay and the scaled input",),
+            notes=("several values come from a discretization, the decay and the scaled input, or from a split",),
             help=f"write `{names} = zoh(A, B, dt)`",
         )
         raise Refused

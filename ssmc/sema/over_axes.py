@@ -25,6 +25,15 @@ def lower_reduction(r: Resolver, e: ast.Call, ctx: Context) -> Node:
     """`sum[N](x)` and its kin."""
     name = e.func.id
     assert e.axes is not None
+    if name == "split":
+        r.sink.report(
+            "SSM0204",
+            "`split` gives several values",
+            e.span,
+            "used as one",
+            help="write `x[I], z[J] = split[F](value)` as an equation of its own",
+        )
+        raise Refused
     if name not in REDUCTIONS:
         near = did_you_mean(name, REDUCTIONS)
         r.sink.report(

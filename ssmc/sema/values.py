@@ -8,7 +8,7 @@ from ssmc.diagnostics.sink import Edit, Label
 from ssmc.diagnostics.span import Span
 from ssmc.ir import build as b
 from ssmc.ir.expr import Node, Position, Ref, walk
-from ssmc.ir.layer import State, Value
+from ssmc.ir.layer import Split, State, Value
 from ssmc.sema import equations
 from ssmc.sema.axes import Axes
 from ssmc.sema.context import VALUE, Context, Refused
@@ -34,6 +34,7 @@ class Resolver(Axes):
 
     values: dict[str, Value] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
+    splits: dict[str, Split] = field(default_factory=dict)
     complex_states: set[str] = field(default_factory=set)
     draw_axes: tuple[str, ...] = ()
     failed: set[str] = field(default_factory=set)
@@ -250,7 +251,7 @@ class Resolver(Axes):
     # --- equations ---------------------------------------------------------------------------------------------------
 
     def _equation_signature(self, name: str, decl: TargetOf, span: Span) -> tuple[tuple[str, ...], str]:
-        if name not in self.values:
+        if name not in self.values and not any(o.name == name for s in self.splits.values() for o in s.outputs):
             if decl.target.axes is not None and any(n == name for n, _ in self._active):
                 return self.remember(name, self.axes_of(decl.target)), self._guess(name)
             behind = self._enter(name, span)
@@ -261,6 +262,8 @@ class Resolver(Axes):
                 raise
             finally:
                 self._leave(behind)
+        if name not in self.values:
+            return self._axes[name], "real"
         v = self.values[name]
         return v.axes, v.node.dtype
 

@@ -21,4 +21,4 @@ INITIALISERS = {**dict.fromkeys(DRAWS, 2), "hippo": 3, "hippo_input": 2, "hippo_
 REDUCTIONS = ("sum", "mean", "max", "min", "softmax", "rms", "layernorm", "l2norm")
 CONSTANTS = ("pi", "inf")
 POINTWISE = tuple(sorted(n for n, f in FUNCTIONS.items() if f.public and n not in CONSTANTS))
-FUNCTION_NAMES = frozenset((*POINTWISE, *REDUCTIONS, *INITIALISERS, *rules(), "prev", "next", "index"))
+FUNCTION_NAMES = frozenset((*POINTWISE, *REDUCTIONS, *INITIALISERS, *rules(), "prev", "next", "index", "split"))

@@ -93,7 +93,19 @@ def _fits(layer: Layer, sizes: Sizes, given: Args) -> bool:
     found_sizes = [sizes.compute(axis.size, args) for axis in layer.axes.axes.values()]
     whole = all(not isinstance(v, str | None) and v == int(v) and 1 <= v <= 64 for v in found_sizes)
     widths = [sizes.compute(c.width, args) for c in layer.convs.values()]
-    return whole and all(not isinstance(w, str | None) and w >= 1 for w in widths)
+    return whole and all(not isinstance(w, str | None) and w >= 1 for w in widths) and _filled(layer, sizes, args)
+
+
+def _filled(layer: Layer, sizes: Sizes, args: Mapping[str, Value]) -> bool:
+    """Whether the parts of every split make up what is split."""
+    outputs = {o.name: o.axes for m in layer.modules for o in m.outputs}
+    for s in layer.splits.values():
+        own = outputs[s.input] if s.input in outputs else (layer.inputs | layer.values | layer.states)[s.input].axes
+        parts = [sizes.axes(o.axes[len(own) - 1 :]) for o in s.outputs]
+        total = sum(float(v) for v in (sizes.value(p, args) for p in parts) if v is not None)
+        if sizes.compute(layer.axes.axes[own[-1]].size, args) != total:
+            return False
+    return True
 
 
 def smaller(case: Case) -> Iterator[Case]:

@@ -10,7 +10,7 @@ from ssmc.ir.layer import Layer
 from ssmc.sema.analyze import analyze
 from ssmc.syntax.parse import parse
 
-HEAD = "edition 1\nlayer Test(d_model, N = 4, rate: float = 0.5)\n  input u[d_model]\n"
+HEAD = "edition 1\nlayer Test(d_model, N = 4, rate: float = 0.5, whole = 2)\n  input u[d_model]\n"
 
 
 def layer_of(body: str, name: str = "test.ssm") -> Layer:

@@ -283,6 +283,12 @@ def test_arguments_are_taken_at_their_defaults() -> None:
     assert verdicts(discrete("3*rate"))["contractive"].verdict == REFUTED
 
 
+def test_a_whole_number_that_is_no_size_may_be_negative() -> None:
+    v = verdicts(discrete("exp(log_sigmoid(a)/whole)"))
+    assert (v["contractive"].verdict, v["contractive"].assumptions) == (ASSUMED, ("whole at its default",))
+    assert verdicts(discrete("exp(log_sigmoid(a)/N)"))["contractive"].verdict == PROVEN
+
+
 def test_half_open_ranges() -> None:
     v = verdicts(discrete("exp(-g)", "param g[N] = 1 in [0, inf]"))
     assert (v["contractive"].verdict, v["contractive"].assumptions) == (ASSUMED, ("`g` in [0, inf)",))

@@ -28,6 +28,7 @@ from ssmc.ir.run_partition import run_partition
 from ssmc.ir.run_program import run_adjoint, run_program
 from ssmc.options import Options
 from tests.ir.small_specs import SMALL
+from tests.specs.layers import SMALL as SIZES
 from tests.tolerances import FP64_EAGER
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +83,8 @@ def case(name: str) -> Case:
     text = SMALL[stem] if stem in SMALL else FILES[stem].read_text()
     done = run(Source(f"{stem}.ssm", text), Options(settings))
     assert done.text is not None and done.layer is not None, done.rendered()
-    given = ARGS.get(stem) or {a.name: 4 for a in done.layer.args if a.default is None and not a.choices}
+    small = SIZES[stem].args if stem in SIZES else {}
+    given = ARGS.get(stem) or small or {a.name: 4 for a in done.layer.args if a.default is None and not a.choices}
     args, sizes = resolve(done.layer, given)
     rng = np.random.default_rng(len(name))
     inputs = {}

@@ -37,6 +37,38 @@ def test_it_runs(name: str) -> None:
         assert torch.allclose(torch.cat([a, b, c[:, None]], 1), y)
 
 
+SPLIT = """
+layer Split(d_model, heads = 2)
+  axis H = heads, K = 3, V = d_model / heads, W = 2 * K + V, D = H * V
+  input u[d_model]
+  linear qkv(u -> all[H, W])
+  q[H, K], k[H, K], v[H, V] = split[W](silu(all))
+  state S[H, K, V]: S = 0.5 * prev(S) + prev(k) * v
+  y[D] = sum[K](q * S)
+  return y
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*eager backend")
+def test_a_split_is_the_slices() -> None:
+    layer = ssmc.load(SPLIT).Split(4).double()
+    u = torch.randn(2, 5, 4, dtype=torch.float64)
+    q, k, v = torch.nn.functional.silu(layer.qkv(u)).unflatten(-1, (2, 8)).split([3, 3, 2], -1)
+    S, before, out = torch.zeros(2, 2, 3, 2, dtype=torch.float64), torch.zeros_like(k[:, 0]), []
+    for t in range(5):
+        S = 0.5 * S + before[..., None] * v[:, t, :, None]
+        before = k[:, t]
+        out.append((q[:, t, ..., None] * S).sum(-2).flatten(1))
+    assert torch.allclose(layer(u), torch.stack(out, 1))
+
+
+def test_the_parts_of_a_split_fill_it() -> None:
+    text = SPLIT.replace("2 * K + V,", "2 * K + V + heads - 2,")
+    ssmc.load(text).Split(4)
+    with pytest.raises(ValueError, match="the parts of axis W have size 8, it has 10"):
+        ssmc.load(text).Split(8, heads=4)
+
+
 def test_keys_are_the_ones_asked_for() -> None:
     layer = ssmc.load(LAYERS["keys of arguments"][0]).M(4)
     assert list(layer.state_dict()) == ["bias", "d_model.l.weight", "d_model.l.bias"]

@@ -29,18 +29,31 @@ def _resets(batch, time, g):
 SMALL = {
     "dss": Small({"d_model": 3, "d_state": 4}),
     "gated_rnn": Small({"d_model": 4, "expand": 2}),
+    "gla": Small({"d_model": 6, "num_heads": 2, "expand_k": 2 / 3, "gate_low_rank_dim": 4, "gate_logit_normalizer": 2}),
     "gss": Small({"d_model": 4, "d_ssm": 3, "d_state": 5, "expand": 2}),
     "hgrn": Small({"d_model": 4}),
     "leaky": Small({"d_model": 5}),
+    "hgrn2": Small({"d_model": 6, "expand_ratio": 2}),
+    "lightning": Small({"d_model": 6, "num_heads": 2}),
+    "linear_attention": Small({"d_model": 6, "num_heads": 2, "expand_k": 2 / 3}),
     "liquid_s4": Small({"d_model": 3, "d_state": 4}),
     "lru": Small({"d_model": 3, "d_state": 5}),
     "lti": Small({"d_model": 3, "d_state": 4}),
     "mamba": Small({"d_model": 4, "d_state": 3, "dt_rank": 2}),
+    "mamba2": Small({"d_model": 6, "d_state": 5, "headdim": 3, "ngroups": 2}),
     "mega_ema": Small({"d_model": 3, "ndim": 4}),
     "mingru": Small({"d_model": 5, "expansion_factor": 2}),
+    "retnet": Small({"d_model": 4, "num_heads": 2}),
+    # with input gates near the initial e^-10, or a small eps, gradients leave the range of fp16
+    "mlstm": Small({"d_model": 6, "num_heads": 2, "qk_dim_factor": 2 / 3, "gate_soft_cap": 4.0, "norm_eps": 1e-2}),
     "rglru": Small({"d_model": 4, "lru_width": 6, "num_heads": 2}, {"reset": _resets}),
+    "rwkv4": Small({"d_model": 4, "attention_size": 3, "layer_idx": 1, "num_layers": 3}),
+    "rwkv4_channel": Small({"d_model": 4, "intermediate_size": 5, "layer_idx": 1, "num_layers": 3}),
+    "rwkv5": Small({"d_model": 4, "head_size": 2, "layer_idx": 1, "num_layers": 3}),
+    "rwkv6": Small({"d_model": 4, "head_size": 2, "mix_rank": 2, "decay_rank": 3, "layer_idx": 1, "num_layers": 3}),
     "s4d": Small({"d_model": 3, "d_state": 4}),
     "s5": Small({"d_model": 3, "d_state": 8, "blocks": 2}),
+    "simple_gla": Small({"d_model": 6, "num_heads": 2, "expand_k": 2 / 3, "conv_size": 3, "norm_eps": 1e-2}),
 }
 
 

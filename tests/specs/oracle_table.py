@@ -87,7 +87,8 @@ layer GatedUnit(width, heads)
 
 @dataclass(frozen=True)
 class Row:
-    """How one file reaches the layer: names of the layer to (key, transposition) of the file."""
+    """How one file reaches the layer: names of the layer to (key, transposition) of the file. `cancels` are the arrays
+    whose gradient is 0 but for an eps: what rounding leaves of it is compared with the size of the other gradients."""
 
     spec: str
     args: dict
@@ -98,6 +99,7 @@ class Row:
     last: dict = field(default_factory=dict)
     y: Callable = lambda v: v
     op: str = ""
+    cancels: tuple = ()
     more: tuple = ()
 
 

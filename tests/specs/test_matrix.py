@@ -409,6 +409,9 @@ def test_strict(spec, monkeypatch):
     m, layer = make(spec)
     u, inputs = given(spec, 1, 2)
     monkeypatch.setenv("SSMC_STRICT", "1")
+    if not m.OPS:  # nothing in it has a kernel
+        layer(u, **inputs)
+        return
     assert layer.backend == "eager"
     with pytest.raises(RuntimeError, match="SSMC_STRICT"):
         layer(u, **inputs)
@@ -438,7 +441,7 @@ def test_no_weight_decay(spec):
     text = (SPECS / f"{spec}.ssm").read_text()
     _, layer = make(spec)
     marked = [k for k, p in layer.named_parameters() if getattr(p, "_no_weight_decay", False)]
-    assert len(marked) == len(re.findall(r"^  param .* no_decay\b", text, re.MULTILINE))
+    assert len(marked) == len(set(re.findall(r"^ +param (\w+).* no_decay\b", text, re.MULTILINE)))
 
 
 @every_spec

@@ -47,12 +47,23 @@ CLASSES = {
     "s5 bidirectional=true": {"x": "LTI", "z": "LTI"},
     "mega_ema bidirectional=true": {"h": "LTI", "g": "LTI"},
     "gss imag_exp=false": {"h": "LTI"},
+    "mamba2 D_has_hdim=true": {"S": "D"},
+    "linear_attention feature_map=relu": {"S": "LTI", "z": "LTI"},
+    "linear_attention feature_map=identity normalize=false": {"S": "LTI"},
+    "linear_attention feature_map=learned normalize=false": {"S": "LTI"},
     "lti rule=bilinear": {"x": "LTI"},
     "lti rule=backward_euler": {"x": "LTI"},
     "lti rule=gbt": {"x": "LTI"},
     "lti rule=euler": {"x": "LTI"},
 }
-SMALLER = {"s4d": {"d_state": 8}, "s5": {"d_state": 8}, "lti": {"d_state": 8}, "gss": {"d_state": 6}}
+SMALLER = {
+    "mamba2": {"headdim": 4, "d_state": 3},
+    "linear_attention": {"num_heads": 2},
+    "s4d": {"d_state": 8},
+    "s5": {"d_state": 8},
+    "lti": {"d_state": 8},
+    "gss": {"d_state": 6},
+}
 WORDS = {"true": True, "false": False}
 pytestmark = pytest.mark.filterwarnings("ignore:.*runs on the eager backend")
 

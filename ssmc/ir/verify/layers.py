@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssmc.ir.expr import Draw, Position, Ref, Size, refs, walk
-from ssmc.ir.layer import Layer, Linear, Time
+from ssmc.ir.layer import Layer, Time
 from ssmc.ir.verify.nodes import Signature, check_node, check_refs, demand, once, time_of
 
 
@@ -12,8 +12,7 @@ def signatures(layer: Layer) -> dict[str, Signature]:
     atoms = layer.axes.atoms
     out: dict[str, Signature] = {n: (atoms(i.axes), "real") for n, i in layer.inputs.items()}
     out |= {n: (atoms(p.axes), p.dtype) for n, p in layer.params.items()}
-    out |= {o.name: (atoms(o.axes), "real") for m in layer.linears.values() for o in m.outputs}
-    out |= {c.output.name: (atoms(c.output.axes), "real") for c in layer.convs.values()}
+    out |= {o.name: (atoms(o.axes), "real") for m in layer.modules for o in m.outputs}
     out |= {n: (atoms(v.axes), v.node.dtype) for n, v in layer.values.items()}
     out |= {n: (atoms(s.axes), s.dtype) for n, s in layer.states.items()}
     return out
@@ -21,7 +20,7 @@ def signatures(layer: Layer) -> dict[str, Signature]:
 
 def verify_layer(layer: Layer) -> None:
     """A checked layer: everything is bound once, has the axes and type it says, and is known when it says."""
-    outputs = [o.name for m in layer.modules for o in (m.outputs if isinstance(m, Linear) else (m.output,))]
+    outputs = [o.name for m in layer.modules for o in m.outputs]
     once((*layer.inputs, *layer.params, *outputs, *layer.values, *layer.states), "in a layer")
     once((x.key for x in layer.owned), "in the state_dict")
     _axes(layer)
@@ -96,7 +95,7 @@ def _times(layer: Layer) -> None:
             f"it is known at {wanted.name}, with what it reads, not at {times[name].name}",
         )
     for m in layer.modules:
-        for o in m.outputs if isinstance(m, Linear) else (m.output,):
+        for o in m.outputs:
             wanted = max(Time.TOKEN, times[m.input])
             demand(times[o.name] == wanted, f"`{o.name}`", f"an output is known with its input, at {wanted.name}")
 
@@ -105,8 +104,7 @@ def _no_cycle(layer: Layer) -> None:
     """No value depends on itself at the same token."""
     edges = {n: [r.name for r in refs(v.node) if not r.offset] for n, v in layer.values.items()}
     edges |= {n: [r.name for r in refs(s.update) if not r.offset] for n, s in layer.states.items()}
-    edges |= {o.name: [m.input] for m in layer.linears.values() for o in m.outputs}
-    edges |= {c.output.name: [c.input] for c in layer.convs.values()}
+    edges |= {o.name: [m.input] for m in layer.modules for o in m.outputs}
     done: set[str] = set()
     for root in edges:
         stack: list[tuple[str, bool]] = [(root, False)]

@@ -84,11 +84,10 @@ def _regions(p: Partition) -> None:
             demand(name not in there, what, f"`{name}` is written by one region")
         there.update(region.writes)
         match region.kind:
-            case "linear":
-                m = layer.linears[region.name]
-                demand(
-                    region.writes == tuple(o.name for o in m.outputs), what, "a linear map writes its outputs, in order"
-                )
+            case "linear" | "split":
+                m = (layer.linears | layer.splits)[region.name]
+                law = "a linear map writes its outputs, in order, and so does a split"
+                demand(region.writes == tuple(o.name for o in m.outputs), what, law)
             case "conv":
                 c = layer.convs[region.name]
                 wanted = fused.get(c.output.name, c.output.name)
