@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.gpu.test_kernels import DTYPES, KERNELS, MODULES, calls
+from tests.gpu.test_kernels import DTYPES, KERNELS, MODULES, SMALLER, calls
 from tests.harness import cast, error, layer_of, random_states
 from tests.tolerances import FORWARD
 
@@ -19,7 +19,7 @@ pytestmark = [
 @pytest.mark.parametrize("name", KERNELS)
 def test_step_and_graph(name: str) -> None:
     module = MODULES[name]
-    layer = layer_of(module)(24, device="cuda")
+    layer = layer_of(module)(24, **SMALLER.get(name, {}), device="cuda")
     u = torch.randn(4, 9, 24, device="cuda")
     if not hasattr(layer, "step"):
         pytest.skip("runs backward in time")

@@ -17,6 +17,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 MODULES = modules()
+SMALLER: dict[str, dict[str, int]] = {  # heads that fit 24 and 40 channels
+    "mamba2": {"headdim": 8, "d_state": 24},
+    "retnet": {"num_heads": 2},
+    "rwkv5": {"head_size": 8},
+    "rwkv6": {"head_size": 8, "mix_rank": 4, "decay_rank": 8},
+    "hgrn2": {"expand_ratio": 8},
+}
 KERNELS = sorted(n for n, m in MODULES.items() if m.KERNELS)
 DTYPES = (torch.float32, torch.bfloat16)
 
@@ -24,7 +31,7 @@ DTYPES = (torch.float32, torch.bfloat16)
 def calls(name: str, B: int, T: int, d_model: int = 24, **arguments) -> list[Call]:
     torch.manual_seed(0)
     module = MODULES[name]
-    layer = layer_of(module)(d_model, **arguments, device="cuda")
+    layer = layer_of(module)(d_model, **SMALLER.get(name, {}), **arguments, device="cuda")
     u = torch.randn(B, T, *_rest(layer, d_model), device="cuda")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -180,7 +187,7 @@ def test_layer_trains_under_autocast(name: str, monkeypatch: pytest.MonkeyPatch)
     module = MODULES[name]
     for dtype in (torch.bfloat16, torch.float16):
         torch.manual_seed(0)
-        layer = layer_of(module)(24, device="cuda")
+        layer = layer_of(module)(24, **SMALLER.get(name, {}), device="cuda")
         u = torch.randn(2, 60, 24, device="cuda")
         scaler = torch.amp.GradScaler(enabled=dtype == torch.float16)
         optimizer = torch.optim.AdamW(layer.parameters(), lr=1e-3)
@@ -203,7 +210,7 @@ def test_layer_trains_under_autocast(name: str, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("name", KERNELS)
 def test_compile_fullgraph(name: str) -> None:
     module = MODULES[name]
-    layer = layer_of(module)(24, device="cuda")
+    layer = layer_of(module)(24, **SMALLER.get(name, {}), device="cuda")
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager", dynamic=True)
     for T in (33, 64, 127):
         u = torch.randn(2, T, 24, device="cuda", requires_grad=True)
