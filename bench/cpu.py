@@ -4,7 +4,7 @@ forward, and forward with backward, in float32.
     pip install transformers mambapy
     python bench/cpu.py --out bench/results/cpu.json
 
-Both are first compared with each other; then they run in turns, and the figures are medians and the ratio of the medians.
+Both are first compared with each other; then they run in turns, and the figures are medians and their ratio.
 A peer that is not installed is named and left out.
 """
 

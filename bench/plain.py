@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def convolution_layer(layer: nn.Module, u: Tensor) -> Tensor:
-    """S4D: the filter as a product with a Vandermonde matrix, applied by FFT (Gu et al. 2022, arXiv:2206.11893, 3.2)."""
+    """S4D: the filter as a product with a Vandermonde matrix, applied by FFT (Gu et al. 2022, arXiv:2206.11893)."""
     p = dict(layer.named_parameters())
     T, dt = u.shape[1], p["kernel.log_dt"].exp()
     A = torch.complex(-p["kernel.log_A_real"].exp(), p["kernel.A_imag"])
@@ -25,7 +25,7 @@ def convolution_layer(layer: nn.Module, u: Tensor) -> Tensor:
 
 
 def scan_layer(layer: nn.Module, u: Tensor) -> Tensor:
-    """LRU: the linear recurrence by a scan of logarithmic depth over time (Orvieto et al. 2023, arXiv:2303.06349, A)."""
+    """LRU: the linear recurrence by a scan of logarithmic depth over time (Orvieto et al. 2023, arXiv:2303.06349)."""
     p = dict(layer.named_parameters())
     B, C = torch.view_as_complex(p["seq.B"]), torch.view_as_complex(p["seq.C"])
     v = F.layer_norm(u, u.shape[-1:], p["normalization.scale"], p["normalization.bias"], 1e-6)
@@ -37,7 +37,7 @@ def scan_layer(layer: nn.Module, u: Tensor) -> Tensor:
 
 
 def prefix(a: Tensor, b: Tensor) -> Tensor:
-    """All states of h_t = a_t h_(t-1) + b_t along axis 1: pairs of steps are one step of half as many (Blelloch 1990)."""
+    """All states of h_t = a_t h_(t-1) + b_t along axis 1: pairs of steps are steps, half as many (Blelloch 1990)."""
     T = b.shape[1]
     if T == 1:
         return b

@@ -1,1 +1,1 @@
-"""Measuring generated code on this machine: what is timed, against whom, how fast it could be, and first whether it is right."""
+"""Measuring generated code on this machine: first whether it is right, then how fast, against whom and what limit."""

@@ -7,7 +7,6 @@ again when they are), and the cotangent is zero for the others, so that gradient
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -48,10 +47,7 @@ def truth(call: Call) -> Truth:
     leaves = {n: _wide(v).requires_grad_(n in call.moving) for n, v in call.rows(rows).items()}
     results = _walk(call, leaves)
     noise = torch.Generator().manual_seed(1)
-    full = [(call.shape.batch, *r.shape[1:]) for r in results]
-    cotangents = tuple(
-        torch.randn(s[1:], generator=noise).to(r.device, r.dtype).expand(r.shape) for s, r in zip(full, results, strict=True)
-    )
+    cotangents = tuple(torch.randn(r.shape, generator=noise).to(r.device, r.dtype) for r in results)
     moving = [n for n in call.moving if leaves[n].requires_grad]
     found = torch.autograd.grad(results, [leaves[n] for n in moving], cotangents, allow_unused=True)
     grads = {n: torch.zeros_like(leaves[n]) if d is None else d for n, d in zip(moving, found, strict=True)}
@@ -98,7 +94,9 @@ def spread(t: Truth, result: Tensor, i: int) -> Tensor:
 
 def wrong(call: Call, t: Truth, results: Results, gradients: dict[str, Tensor], dtype: torch.dtype) -> dict[str, float]:
     """The errors of a sequence's results and gradients over what is allowed, by name; above one is wrong."""
-    out = {f"result {i}": _error(r[t.rows], w, dtype, 0) for i, (r, w) in enumerate(zip(results, t.results, strict=True))}
+    out = {
+        f"result {i}": _error(r[t.rows], w, dtype, 0) for i, (r, w) in enumerate(zip(results, t.results, strict=True))
+    }
     for n, d in gradients.items():
         got = d[t.rows] if n in call.op.tokens else d
         out[f"gradient of `{n}`"] = _error(got, t.gradients[n], dtype, 1)
@@ -129,6 +127,3 @@ def _wide(v: Tensor) -> Tensor:
     if v.is_complex():
         return v.to(torch.complex128)
     return v.to(torch.float64) if v.is_floating_point() else v
-
-
-Run = Callable[[], Any]
