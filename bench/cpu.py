@@ -95,15 +95,16 @@ def compare(ours: nn.Module, module: nn.Module, peer: Layer, u: Tensor, g: Tenso
 
 
 def in_turns(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Medians in ms of runs that take turns, so that what disturbs the machine disturbs all alike."""
+    """Medians in ms of runs that take turns, so that what disturbs the machine disturbs all alike. The first of several
+    warms up; what has taken a minute is not run again."""
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for i in range(repeats + 2):
+    for _ in range(repeats + 1):
         for name, run in runs.items():
-            began = time.perf_counter()
-            run()
-            if i >= 2:
+            if sum(times[name]) < 60e3:
+                began = time.perf_counter()
+                run()
                 times[name].append((time.perf_counter() - began) * 1e3)
-    return {name: statistics.median(found) for name, found in times.items()}
+    return {name: statistics.median(found[1:] or found) for name, found in times.items()}
 
 
 def measure(ours: nn.Module, module: nn.Module, peer: Layer, shape: tuple[int, ...], repeats: int) -> dict[str, float]:

@@ -37,7 +37,7 @@ LAYERS = (
     (f"{VARIANTS}/mimo.ssm", {"d_model": 64}),
     ("specs/lru.ssm", {"d_model": 64, "d_state": 64}),
 )
-BATCHES, LENGTHS = (1, 2, 8), (16, 64, 256, 1024, 4096)
+BATCHES, LENGTHS = (1, 4, 8), (16, 64, 256, 1024, 4096)
 
 
 def file_of(spec: str, mode: str) -> Generated:

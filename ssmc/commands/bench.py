@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from ssmc.commands.console import FAILED, OK, Parser, UsageError, emit_json, exit_code, say, show
@@ -51,6 +52,7 @@ def run(argv: list[str]) -> int:
         return code or FAILED
     if args.threads:
         torch.set_num_threads(args.threads)
+    warnings.filterwarnings("ignore", message=".* runs on the eager backend")
 
     from ssmc.measuring.bench import Where
     from ssmc.measuring.clock import machine

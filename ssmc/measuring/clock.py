@@ -63,12 +63,12 @@ def _once(run: Run, device: str) -> float:
 
 
 def machine(device: str) -> Machine:
-    """The rates of this machine: a large copy; 16 special functions a clock and multiprocessor on a GPU, exponentials of
+    """This machine: a large copy; 16 special functions a clock and multiprocessor on a GPU, exponentials of
     numbers that stay in the cache on a CPU."""
-    size = 2**30 if device == "cuda" else 2**27
+    size = 2**30 if device == "cuda" else 2**26
     a = torch.zeros(size, dtype=torch.uint8, device=device)
     b = torch.zeros_like(a)
-    copied = 2 * size / in_turns({"copy": lambda: b.copy_(a)}, 0.3, device)["copy"].median * 1e3
+    copied = 2 * size / in_turns({"copy": lambda: b.copy_(a)}, 0.1, device)["copy"].median * 1e3
     if device == "cuda":
         p = torch.cuda.get_device_properties(0)
         return Machine(copied, 16 * p.multi_processor_count * getattr(p, "clock_rate", 1.7e6) * 1e3)
