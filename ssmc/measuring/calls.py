@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
 
-from ssmc.explain.counts import Sizes, Value
+from ssmc.explain.counts import Sizes, Value, arguments
 from ssmc.ir.plan import Planned
 from ssmc.testing.data import recorded
 from ssmc.testing.generated import Generated, Op
@@ -66,6 +66,7 @@ class Call:
 
 def calls(g: Generated, shape: Shape, dtype: torch.dtype, device: str) -> list[Call]:
     """What the ops of a layer, as it is first initialised, are given for random inputs."""
+    shape = replace(shape, args={**arguments(g.plan.partition.layer)[0], **shape.args})
     torch.manual_seed(0)
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     layer = g.layer(**shape.args, device=device, dtype=wide)
