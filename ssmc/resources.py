@@ -1,6 +1,7 @@
 """Finds the data files of the compiler, so that no other module knows where they lie.
 
-In a source checkout `grammar/` and `templates/` stand at the top, beside the package; in a wheel they are inside it.
+In a source checkout `grammar/`, `templates/` and `bench/` stand at the top, beside the package; in a wheel they are
+inside it.
 """
 
 from __future__ import annotations
@@ -24,3 +25,8 @@ def grammar_text() -> str:
 def template_dir() -> Path:
     """The folder that holds one folder of templates a backend."""
     return _folder("templates")
+
+
+def peer_dir() -> Path:
+    """The folder that describes what generated code is compared with, a file a peer."""
+    return _folder("bench") / "peers"

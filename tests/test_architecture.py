@@ -42,6 +42,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("driver",),
     ("explain",),
     ("testing",),
+    ("measuring",),
     ("api",),
     ("commands",),
     ("cli",),
@@ -50,7 +51,13 @@ ROOMS: tuple[tuple[str, ...], ...] = (
 PLACE = {room: i for i, stage in enumerate(ROOMS) for room in stage}
 LONGEST = 300
 TOO_LONG: set[str] = set()  # files to be split; none is added
-MAY_IMPORT_TORCH = ("testing/", "commands/test.py", "commands/explain.py")  # what runs the output
+MAY_IMPORT_TORCH = (
+    "testing/",
+    "measuring/",
+    "commands/test.py",
+    "commands/explain.py",
+    "commands/bench.py",
+)  # what runs the output
 BANNED_CALLS = {"simplify", "solve", "nsimplify", "jacobian", "eval", "exec", "sympify"}
 PUBLISHED = [
     "mamba",

@@ -190,9 +190,7 @@ class _Translation:
         return fold(node, step)
 
 
-def _compose(
-    inner: tuple[tuple[str, str], ...], outer: tuple[tuple[str, str], ...]
-) -> tuple[tuple[str, str], ...]:
+def _compose(inner: tuple[tuple[str, str], ...], outer: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     later = dict(outer)
     return tuple(sorted({**later, **{old: later.get(new, new) for old, new in inner}}.items()))
 

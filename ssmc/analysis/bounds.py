@@ -246,7 +246,7 @@ class Prover:
         if not isinstance(n, Pointwise):
             return NOT_NEGATIVE
         match n.fn, n.args:
-            case ("neg" | "conj"), (x,):
+            case (("neg" | "conj"), (x,)):
                 return self.modulus_squared(x)
             case "mul", (x, y):
                 return self.modulus_squared(x) * self.modulus_squared(y)
@@ -261,7 +261,7 @@ class Prover:
                 return self.modulus_squared(x).hull(self.modulus_squared(y))
             case "pow", (x, Const(value=k)) if isinstance(k, Fraction) and k.denominator == 1 and 0 <= k <= 64:
                 return self.modulus_squared(x).power(int(k))
-            case ("add" | "sub"), (x, y):
+            case (("add" | "sub"), (x, y)):
                 reach = [bounds_of("sqrt", self.modulus_squared(v)) or NOT_NEGATIVE for v in (x, y)]
                 return Interval(Fraction(0), (reach[0] + reach[1]).power(2).hi)
             case "div", (x, y):

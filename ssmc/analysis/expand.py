@@ -165,7 +165,7 @@ class Expansion:
         match n.fn, n.args:
             case "complex", (x, y):
                 return self.poly(x), self.poly(y)
-            case ("add" | "sub"), (x, y):
+            case (("add" | "sub"), (x, y)):
                 (a, c), (d, e) = self.pair(x), self.pair(y)
                 return (a + d, c + e) if n.fn == "add" else (a - d, c - e)
             case "neg", (x,):
@@ -182,7 +182,7 @@ class Expansion:
                 by = self.poly(y).constant if y.dtype == "real" else None
                 a, c = self.pair(x)
                 return (a.scaled(1 / by), c.scaled(1 / by)) if by else None
-            case ("exp" | "expm1"), (x,):
+            case (("exp" | "expm1"), (x,)):
                 radius, angle = self.poly(b.apply("exp", b.apply("re", x))), b.apply("im", x)
                 turned = [self._product(radius, self._turn(f, angle)) for f in ("cos", "sin")]
                 if turned[0] is None or turned[1] is None:

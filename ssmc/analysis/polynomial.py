@@ -155,5 +155,3 @@ def _reached(corners: set[tuple[int, ...]], sides: list[Interval]) -> bool:
         return all(any(c[: i + 1] == f for c in corners) for f in both) and face((*prefix, 2), both)
 
     return face((), [()])
-
-

@@ -172,5 +172,3 @@ def _candidates(variables: list[_Variable]) -> Iterator[tuple[Fraction, ...]]:
     random = Random(len(variables))
     for _ in range(TRIES):
         yield tuple(v.choices[random.randrange(len(v.choices))] for v in variables)
-
-

@@ -6,4 +6,4 @@ top of these files, so that a command pays only for the phases it runs.
 
 from __future__ import annotations
 
-COMMANDS = ("compile", "check", "explain", "fmt", "test", "new")
+COMMANDS = ("compile", "check", "explain", "fmt", "test", "bench", "new")

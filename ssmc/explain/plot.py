@@ -47,9 +47,7 @@ def pictures(plan: Plan, params: Mapping[str, Array], batch: int = 1) -> list[Pi
     return [_picture(p, plan, values, sizes, args, batch) for p in plan.programs]
 
 
-def _picture(
-    p: Planned, plan: Plan, values: dict[str, Array], sizes: dict[str, int], args: Any, batch: int
-) -> Picture:
+def _picture(p: Planned, plan: Plan, values: dict[str, Array], sizes: dict[str, int], args: Any, batch: int) -> Picture:
     c, r = p.classified, p.program.recurrence
     poles = filters = None
     if p.program.filter is not None:
@@ -64,9 +62,7 @@ def _picture(
     lengths = tuple(2**i for i in range(4, LONGEST))
     allowed = {m.name for m in p.modes if m.allowed}
     jobs = [job_of(p, Sizes(plan.partition.layer), args, batch, n) for n in lengths]
-    costs = {
-        m.name: tuple(m.seconds(c, j) * 1e6 for j in jobs if j is not None) for m in modes() if m.name in allowed
-    }
+    costs = {m.name: tuple(m.seconds(c, j) * 1e6 for j in jobs if j is not None) for m in modes() if m.name in allowed}
     return Picture(r.name, f"{r.name}: {c.title}", poles, filters, lengths, costs)
 
 

@@ -150,8 +150,7 @@ def _narrow(lines: Iterable[str]) -> Iterator[str]:
 def table(rows: Sequence[tuple[str, ...]], indent: str = "  ", widest: int = 48) -> Iterator[str]:
     """Rows in columns; a cell that is wider than `widest` pushes the rest of its row."""
     widths = [
-        max((len(r[i]) for r in rows if len(r[i]) <= widest), default=0)
-        for i in range(max(map(len, rows), default=0))
+        max((len(r[i]) for r in rows if len(r[i]) <= widest), default=0) for i in range(max(map(len, rows), default=0))
     ]
     for r in rows:
         yield (indent + "  ".join(f"{c:{w}}" for c, w in zip(r, widths, strict=True) if w or c)).rstrip()

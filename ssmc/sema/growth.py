@@ -49,9 +49,7 @@ def check(sink: Sink, size: Size, place: Span, what: str) -> None:
             "an expression grows too large",
             place,
             f"{what} it {limit}",
-            notes=(
-                "the size is that of the expression with nothing shared: doubled ten times is a thousand times",
-            ),
+            notes=("the size is that of the expression with nothing shared: doubled ten times is a thousand times",),
         )
         raise Refused
 

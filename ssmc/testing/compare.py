@@ -29,9 +29,7 @@ class Outcome:
         return not self.error <= self.tolerance
 
 
-def compare(
-    names: Sequence[str], got: Tensors, wanted: Tensors, tolerance: float, floor: float = _FLOOR
-) -> Outcome:
+def compare(names: Sequence[str], got: Tensors, wanted: Tensors, tolerance: float, floor: float = _FLOOR) -> Outcome:
     """Compare tensors where the wanted ones are finite. A missing gradient is zero. One that is smaller than `floor`
     times the largest of all is compared relative to that."""
     finite = [w.abs()[torch.isfinite(w)] for w in wanted if w is not None and w.numel()]

@@ -71,7 +71,7 @@ def make_inputs(g: Generated, case: Case, layer: Any, rng: torch.Generator) -> d
 
 
 @contextmanager
-def _recorded(g: Generated, calls: dict[str, dict[str, Any]]) -> Iterator[None]:
+def recorded(g: Generated, calls: dict[str, dict[str, Any]]) -> Iterator[None]:
     """Within this, the ops note what they are called with."""
     originals = {op.name: getattr(g.module, op.name) for op in g.ops}
 
@@ -99,7 +99,7 @@ def calls(g: Generated, case: Case) -> list[Call]:
     first = next(iter(layer_ir(g, case).inputs))
     noted: dict[str, dict[str, Any]] = {}
     finals: dict[str, Any] = {}
-    with _recorded(g, noted), torch.no_grad():
+    with recorded(g, noted), torch.no_grad():
         layer(inputs[first], **{k: v for k, v in inputs.items() if k != first})
     out = []
     for op in g.ops:

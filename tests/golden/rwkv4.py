@@ -433,7 +433,7 @@ def _packed_reference(reference, tokens, parameters, initial_state, return_state
 
 def _chunks(T, width):
     """Chunks of time whose tensors, `width` numbers a token, stay in the cache."""
-    n = max(8, min(64, 2**18 // max(width, 1)))
+    n = max(8, min(1024, 2**18 // max(width, 1)))
     return [(i_t, min(i_t + n, T)) for i_t in range(0, T, n)]
 
 
@@ -494,8 +494,19 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
+def _pieces(n, width):
+    """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
+    return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
+
+
+NARROW = 512  # numbers a step
+
+
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
+    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    if pieces > 1:
+        return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
     for a_t, b_t in zip(a.unbind(1), b.unbind(1)):
         h = torch.addcmul(b_t, a_t, h)
@@ -503,16 +514,37 @@ def _scan(a, b, h):
     return torch.stack(states, 1)
 
 
+def _scan_pieces(a, b, h, pieces):
+    """The same, a step of all pieces at a time, each from zero; what enters a piece is added at the end."""
+    more = (0, 0) * (b.dim() - 2) + (0, -b.shape[1] % pieces)
+    a, b = (F.pad(v, more).unflatten(1, (pieces, -1)).unbind(2) for v in (a, b))
+    products, states = [a[0]], [b[0]]
+    for a_t, b_t in zip(a[1:], b[1:]):
+        products.append(a_t * products[-1])
+        states.append(torch.addcmul(b_t, a_t, states[-1]))
+    enter = [h]
+    for a_p, b_p in zip(products[-1].unbind(1), states[-1].unbind(1)):
+        enter.append(torch.addcmul(b_p, a_p, enter[-1]))
+    enter = torch.stack(enter[:-1], 1)[:, :, None]
+    return torch.addcmul(torch.stack(states, 2), torch.stack(products, 2), enter).flatten(1, 2)
+
+
 def _scan_back(a, reads, d_h):
     """The cotangents of the states after each token from what their reads want and from that of the last state; and that
     of the state before the chunk."""
-    cotangents = []
-    for i in reversed(range(a.shape[1])):
-        if reads is not None:
-            d_h = d_h + reads[:, i]
+    if reads is None:
+        reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
+    if _pieces(a.shape[1], d_h.numel()) > 1:
+        late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
+        cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
+        return cotangents, a[:, 0].conj() * cotangents[:, 0]
+    cotangents, late = [], a.conj().resolve_conj().unbind(1)
+    d_h = d_h + reads[:, -1]
+    for a_t, read in zip(late[:0:-1], reads.unbind(1)[-2::-1]):
         cotangents.append(d_h)
-        d_h = a[:, i].conj() * d_h
-    return torch.stack(cotangents[::-1], 1), d_h
+        d_h = torch.addcmul(read, a_t, d_h)
+    cotangents.append(d_h)
+    return torch.stack(cotangents[::-1], 1), late[0] * d_h
 
 
 def _walk(update, tokens, state, n):

@@ -207,7 +207,7 @@ def _packed_reference(reference, tokens, parameters, initial_state, return_state
 
 def _chunks(T, width):
     """Chunks of time whose tensors, `width` numbers a token, stay in the cache."""
-    n = max(8, min(64, 2**18 // max(width, 1)))
+    n = max(8, min(1024, 2**18 // max(width, 1)))
     return [(i_t, min(i_t + n, T)) for i_t in range(0, T, n)]
 
 

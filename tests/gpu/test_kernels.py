@@ -164,7 +164,9 @@ def test_state_sizes(d_state: int, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("d_model", (1, 3, 65))
 def test_widths(d_model: int) -> None:
     for call in calls("mamba", 2, 40, d_model=d_model):
-        check(call, compare(call, torch.float32, random_states(call, 2, torch.float32, "cuda"), "triton"), torch.float32)
+        check(
+            call, compare(call, torch.float32, random_states(call, 2, torch.float32, "cuda"), "triton"), torch.float32
+        )
 
 
 @pytest.mark.parametrize("rate", (0.0, -1e-8, -5.0, -50.0, -1e4))

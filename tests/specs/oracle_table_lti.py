@@ -204,7 +204,7 @@ GSS_DSS = Row(
     inside(
         "gss",
         ("  linear to_u(x -> u_raw[F])\n  linear to_v(x -> v_raw[G])\n", ""),
-        ("  param norm_weight[E] = 1 as \"norm.weight\"\n  param norm_bias[E] = 0 as \"norm.bias\"\n", ""),
+        ('  param norm_weight[E] = 1 as "norm.weight"\n  param norm_bias[E] = 0 as "norm.bias"\n', ""),
         ("  x = layernorm[E](u, eps = norm_eps) * norm_weight + norm_bias\n", ""),
         ("layernorm[G](gelu(v_raw), eps", "layernorm[G](u, eps"),
         ("input u[E]", "input u[G]"),
@@ -299,7 +299,6 @@ def mega(width, dimensions, both=False):
     fixed = {"bidirectional": both}
     runs = () if both else (chunk, steps)
     return Row("mega_ema", args, {"u": ("u", time_first)}, params, fixed, y=time_first, more=runs)
-
 
 
 def port(width, dimensions, channels, both):

@@ -104,7 +104,9 @@ layer Edge(d_model)
 
 
 @every_mode
-@pytest.mark.parametrize("a", ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1e-30, 0.0), (-0.5, 0.5), (1 - 1e-9, 0.0)))
+@pytest.mark.parametrize(
+    "a", ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1e-30, 0.0), (-0.5, 0.5), (1 - 1e-9, 0.0))
+)
 def test_coefficients_on_the_edge(mode: str, a: tuple[float, float]) -> None:
     """Zero, on the circle, tiny, almost one: the powers of a are taken without a logarithm or a division."""
     m = ssmc.load(EDGE, options=Options(mode=mode))
@@ -124,7 +126,10 @@ def test_long_sequences_in_float32(name: str, mode: str) -> None:
     """16,384 tokens in float32 against float64, relative to the largest value."""
     m, layer = made(name, mode)
     call = capture(m, layer, torch.randn(1, 4, 8, dtype=torch.float64))[0]
-    long = {k: torch.randn(1, 16384, *v.shape[2:], dtype=v.dtype) if k in call.tokens() else v for k, v in call.operands.items()}
+    long = {
+        k: torch.randn(1, 16384, *v.shape[2:], dtype=v.dtype) if k in call.tokens() else v
+        for k, v in call.operands.items()
+    }
     op = getattr(m, call.op)
     want = op(**long, **call.numbers)
     narrow = {k: v.to(torch.complex64 if v.is_complex() else torch.float32) for k, v in long.items()}
@@ -161,6 +166,9 @@ def test_what_torch_asks_of_an_operator(name: str, mode: str) -> None:
     def short(*values):
         return getattr(m, call.op)(*values, **call.numbers)
 
-    few = [v.detach()[:, :5].requires_grad_() if k in call.tokens() else v for k, v in zip(call.operands, operands, strict=True)]
+    few = [
+        v.detach()[:, :5].requires_grad_() if k in call.tokens() else v
+        for k, v in zip(call.operands, operands, strict=True)
+    ]
     assert torch.autograd.gradcheck(short, few, atol=1e-6)
     assert torch.autograd.gradgradcheck(short, few, atol=1e-5)

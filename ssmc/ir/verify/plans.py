@@ -20,9 +20,7 @@ def verify_plan(plan: Plan) -> None:
         verify_program(planned.program)
     convs = [c.program for c in plan.convs]
     once((c.module for c in convs), "among the convolutions")
-    demand(
-        {c.module for c in convs} == set(plan.partition.layer.convs), "the plan", "every convolution has a program"
-    )
+    demand({c.module for c in convs} == set(plan.partition.layer.convs), "the plan", "every convolution has a program")
     for c in convs:
         _conv(c)
     for variant in plan.variants:

@@ -1,0 +1,48 @@
+"""The least time a call can take here: every byte moved once, or every special function evaluated once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ssmc.explain.counts import Sizes
+from ssmc.explain.work import lets_work
+from ssmc.measuring.calls import Call, Tensor
+from ssmc.measuring.clock import Machine
+
+FORWARD, BOTH, STEP = "forward", "forward and backward", "step"
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Milliseconds, and what they are bound by."""
+
+    ms: float
+    bound: str
+
+
+def floor(call: Call, results: tuple[Tensor, ...], what: str, machine: Machine) -> Floor:
+    """Forward reads operands and writes results; backward reads them again with the results' cotangents, and writes
+    those of the operands; a step reads and writes the state, too."""
+    p, sizes = call.planned.program, Sizes(call.generated.plan.partition.layer)
+    operands = call.token() if what == STEP else call.operands
+    moved, out = _bytes(*operands.values()), _bytes(*results)
+    if what == STEP:
+        moved += 2 * _bytes(*call.state)
+    lets = [*p.prologue, *p.update, *p.epilogue]
+    special = _value(call, sizes, lets)
+    total = moved + out
+    if what == BOTH:
+        total += 2 * moved + out
+        special += _value(call, sizes, [*p.adjoint.epilogue, *p.adjoint.update, *p.adjoint.prologue])
+    tokens = call.shape.batch * (1 if what == STEP else call.shape.length)
+    by_bytes, by_special = total / machine.bandwidth * 1e3, special * tokens / machine.special * 1e3
+    return Floor(by_bytes, "bytes") if by_bytes >= by_special else Floor(by_special, "exponentials")
+
+
+def _bytes(*values: Tensor) -> int:
+    return sum(v.numel() * v.element_size() for v in values)
+
+
+def _value(call: Call, sizes: Sizes, lets: list) -> int:  # type: ignore[type-arg]
+    """Special functions a token."""
+    return sizes.value(lets_work(lets, sizes).special, call.shape.args) or 0

@@ -1,0 +1,154 @@
+"""Peers as data: a TOML file says which function computes what one of our ops computes, and how its arguments are made.
+
+    name      what it is called in tables
+    module, function                     where it is imported from
+    install, cites                       what to type to have it; the paper
+    devices   ["cuda"], ["cpu", "cuda"]  where it runs
+    what      "sequence" or "step"
+    [[argument]]                         one a keyword of the function, in any order:
+      name                               the keyword
+      of, axes, apply, dtype, optional   an operand (or, of a step, a state) of the op by name; its axes by name in the
+                                         order the function wants ("batch", "time" and the spec's; 1 is a new axis; a
+                                         step may leave "time" out); functions applied first; a dtype if not its own;
+                                         optional: left out if the op has no such operand
+      value                              or a constant
+    [result]  axes, index                the result's axes, and which of several results it is
+    [state]   argument                   of a step: the argument that holds the state after the call
+
+A peer belongs to the ops that have its operands and no others. Arguments are laid out before time is taken.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+import torch.nn.functional as F
+
+from ssmc.measuring.calls import Call
+from ssmc.measuring.toml import read_toml
+
+Tensor: TypeAlias = torch.Tensor
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "neg": torch.neg, "exp": torch.exp, "log": torch.log, "sigmoid": torch.sigmoid, "tanh": torch.tanh,
+    "silu": F.silu, "softplus": F.softplus, "logsigmoid": F.logsigmoid, "square": torch.square, "sqrt": torch.sqrt,
+}  # fmt: skip
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+
+
+class BadPeer(Exception):
+    """A file that does not describe a peer; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One keyword of a peer's function."""
+
+    name: str
+    of: str | None = None
+    value: Any = None
+    axes: tuple[str | int, ...] | None = None
+    apply: tuple[str, ...] = ()
+    dtype: str | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A function that computes what an op computes."""
+
+    name: str
+    module: str
+    function: str
+    arguments: tuple[Argument, ...]
+    result_axes: tuple[str | int, ...]
+    result_index: int | None = None
+    state_argument: str | None = None
+    what: str = "sequence"
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    install: str = ""
+    cites: str = ""
+
+    def fits(self, call: Call) -> bool:
+        """Whether an op has this peer's operands and no others."""
+        names = {a.of for a in self.arguments if a.of is not None} - self._states(call)
+        wanted = {a.of for a in self.arguments if a.of is not None and not a.optional} - self._states(call)
+        return wanted <= set(call.op.operands) <= names
+
+    def _states(self, call: Call) -> set[str]:
+        return {n for n, role in call.op.roles.items() if role == "state"} if self.what == "step" else set()
+
+    def load(self) -> Callable[..., Any]:
+        """The function; raises ImportError where it is not installed."""
+        found: Any = importlib.import_module(self.module)
+        for part in self.function.split("."):
+            found = getattr(found, part)
+        function: Callable[..., Any] = found
+        return function
+
+    def arrange(self, call: Call, values: dict[str, Tensor]) -> dict[str, Any]:
+        """The arguments for operands and states by name."""
+        out: dict[str, Any] = {}
+        for a in self.arguments:
+            if a.of is None:
+                out[a.name] = a.value
+            elif a.of in values:
+                out[a.name] = _laid_out(a, values[a.of], call.axes(a.of))
+        return out
+
+    def result(self, call: Call, found: Any) -> Tensor:
+        """The result as the op would give it."""
+        y: Tensor = found if self.result_index is None else found[self.result_index]
+        planned = call.planned.program.recurrence
+        axes = ("batch", "time", *planned.definitions[planned.results[0]].axes)
+        return _ordered(y, self.result_axes, axes)
+
+
+def _laid_out(a: Argument, v: Tensor, axes: tuple[str, ...]) -> Tensor:
+    for name in a.apply:
+        v = _FUNCTIONS[name](v)
+    v = _ordered(v, axes, axes if a.axes is None else a.axes)
+    return (v if a.dtype is None else v.to(_DTYPES[a.dtype])).contiguous()
+
+
+def _ordered(v: Tensor, have: tuple[str | int, ...], want: tuple[str | int, ...]) -> Tensor:
+    """A tensor with named axes in another order; axes of one token come and go."""
+    for i in reversed(range(len(have))):
+        if have[i] == 1 or have[i] not in want:
+            v = v.squeeze(i)
+    have = tuple(a for a in have if a != 1 and a in want)
+    v = v.permute([have.index(a) for a in want if a in have])
+    for i, a in enumerate(want):
+        if a == 1 or a not in have:
+            v = v.unsqueeze(i)
+    return v
+
+
+def read_peer(path: Path) -> Peer:
+    """One file; raises BadPeer."""
+    try:
+        data = read_toml(path)
+        given = [
+            Argument(**{**a, **{k: tuple(a[k]) for k in ("axes", "apply") if k in a}}) for a in data.pop("argument")
+        ]
+        result, state = data.pop("result"), data.pop("state", {})
+        data["devices"] = tuple(data.get("devices", ("cpu", "cuda")))
+        peer = Peer(
+            arguments=tuple(given), result_axes=tuple(result["axes"]), result_index=result.get("index"),
+            state_argument=state.get("argument"), **data,
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadPeer(f"{path}: describes no peer: {error}") from None
+    unknown = [f for a in peer.arguments for f in a.apply if f not in _FUNCTIONS]
+    if unknown or peer.what not in ("sequence", "step"):
+        raise BadPeer(f"{path}: `{unknown[0] if unknown else peer.what}` is not known here")
+    return peer
+
+
+def read_peers(folder: Path, more: list[str]) -> list[Peer]:
+    """The shipped peers and those of further files."""
+    return [read_peer(p) for p in [*sorted(folder.glob("*.toml")), *map(Path, more)]]
