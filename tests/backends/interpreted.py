@@ -172,7 +172,7 @@ def cut(module, pieces):
     found = {
         n: f
         for n, f in vars(module).items()
-        if n.startswith("choose_") and hasattr(module, f"_{n.removeprefix('choose_')}_starts")
+        if n.startswith("choose_") and hasattr(module, f"{n.removeprefix('choose_')}_piece_kernel")
     }
     for name, original in found.items():
         setattr(module, name, partial(_pieces, original, pieces))
