@@ -1,4 +1,4 @@
-"""The way back of one op as text: a block's states made again from those kept, then one token after another in reverse."""
+"""The way back of one op as text: a block's states made again from those kept, then token after token in reverse."""
 
 from __future__ import annotations
 

@@ -165,10 +165,12 @@ class Backward:
 class Registers:
     """An estimate of what the way back holds: numbers, and tiles of the state, once and for each token of a block; of
     the latter `shared` are exponentials that can be worked out again. `program` is how many numbers of a field a warp
-    owns, `tokens` a block forward, `keep` the tiles of the walk that keeps states."""
+    owns, `tokens` a block forward, fewer if each has `inner` values of a tile's inner size, `keep` the tiles of the
+    walk that keeps states."""
 
     program: str
     tokens: str
+    inner: str
     fixed: str
     fixed_tiles: str
     numbers: str

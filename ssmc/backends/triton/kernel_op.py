@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ssmc.backends.triton.contexts import FieldText, Kernel, Load, StateText, Store, Stream, Token
 from ssmc.backends.triton.equations import Equation, Equations, Key, LayerEquations
@@ -10,7 +11,6 @@ from ssmc.backends.triton.memory import Memory, parts_of, scaled
 from ssmc.backends.triton.tiles import Locals
 from ssmc.ir.program import Field, Leaf, Result
 from ssmc.ir.regions import Carried, Operand
-
 
 WIDE = ".to(tl.float32)"  # what is loaded in blocks stays as narrow as it came until it is used
 
@@ -269,7 +269,7 @@ class Kernels:
             width = m.numel(r.atoms, len(r.parts) > 1)
             step = f" * ({width})" if "*" in width else "" if width == "1" else f" * {width}"
             outputs.append(Stream(m.pointer(f"y:{r.name}"), f"{self.name(f'y:{r.name}')} + i_b{step}", "0"))
-        return Kernel(k.tensors, k.strides, k.unaligned, k.constants, k.locals, streams, k.loads, k.stores, tuple(outputs))
+        return replace(k, streams=streams, outputs=tuple(outputs))
 
     def gradient_tensors(self) -> list[str]:
         """The buffers of the operands' cotangents, in the order of the operands."""

@@ -42,7 +42,7 @@ class Host:
         return [self.wide(o) if wide else self.operand(o) for o in self.k.streamed(leaves)]
 
     def wide(self, o: Operand) -> str:
-        """An operand that walks forward in time read in float32 if no channel has its own: all blocks of channels do."""
+        """An operand as walks forward in time read it: in float32 if all blocks of channels read the same."""
         return self.names(f"wide:{o.name}") if self.widened(o) else self.operand(o)
 
     def widened(self, o: Operand) -> bool:
@@ -209,13 +209,14 @@ class Host:
         out = []
         for c, s in zip(self.carried, states, strict=True):
             if self.k.tile.inner or c.dtype == "complex":
-                out.append(f"{s} = None if {s} is None else {self._turned(s, c.atoms, ('rows',), c.dtype == 'complex')}")
+                code = self._turned(s, c.atoms, ("rows",), c.dtype == "complex")
+                out.append(f"{s} = None if {s} is None else {code}")
         return out
 
     def _kept(self, c: Carried, inner: str) -> str:
         """The numbers kept of a state for each block."""
-        sizes = [*(["2"] if c.dtype == "complex" else []), self.product(self.k.tile.channels), *([inner] if inner else [])]
-        return " * ".join(sizes)
+        parts = ["2"] if c.dtype == "complex" else []
+        return " * ".join([*parts, self.product(self.k.tile.channels), *([inner] if inner else [])])
 
     def _prepared(self, streamed: Iterable[Operand]) -> list[str]:
         out = []

@@ -28,9 +28,11 @@ def registers(e: Equations, q: LayerEquations) -> Registers:
     program, wide = PROGRAM, len(t.full) > 1 and any(e.dims(n) == t.full for n in q.tokens)
     while program > 32 and program * n_fields > PROGRAM:
         program //= 2
+    fixed_tiles += 3 * (n_fields - 1)  # of products of complex numbers
+    inner = 0 if q.again else sum(d != t.full and any(d) for d in map(e.dims, q.tokens))
     keep = (3 if q.wants else 1) * n_fields + sum(d == t.full for d in held)
-    counts = (fixed_tiles, numbers, tiles + shared, shared if q.again else 0, LIMIT, keep)
-    return Registers(str(program), str(2 if wide else BLOCK), str(FIXED + fixed_numbers), *map(str, counts))
+    counts = (FIXED + fixed_numbers, fixed_tiles, numbers, tiles + shared, shared if q.again else 0, LIMIT, keep)
+    return Registers(str(program), str(2 if wide else BLOCK), str(inner), *map(str, counts))
 
 
 def _exponentials(e: Equations) -> int:

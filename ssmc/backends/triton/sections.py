@@ -91,9 +91,9 @@ def _reuse(lets: Iterable[Let]) -> tuple[Let, ...]:
                     let = Let(let.name, let.atoms, b.mul(b.ref(name, pair[0].axes, "real"), rest[0]), let.span)
                     break
         made = {n: pair for n, pair in made.items() if n != let.name and not _names(pair, let.name)}
-        if len(parts) == 2 and all(isinstance(x, Ref) and x.axes == let.node.axes for x in parts):
-            if not _names(parts, let.name):
-                made[let.name] = parts
+        alike = all(isinstance(x, Ref) and x.axes == let.node.axes for x in parts)
+        if len(parts) == 2 and alike and not _names(parts, let.name):
+            made[let.name] = parts
         out.append(let)
     return tuple(out)
 
