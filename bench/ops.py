@@ -26,6 +26,9 @@ CASES = (
     ("bench/selective_scan.ssm", {"d_inner": 5120, "d_state": 16}, 8, 2048),
     ("bench/selective_scan.ssm", {"d_inner": 5120, "d_state": 16}, 1, 16384),
     ("bench/selective_scan.ssm", {"d_inner": 1536, "d_state": 16}, 64, 512),
+    ("bench/selective_scan.ssm", {"d_inner": 2048, "d_state": 16}, 1, 131072),
+    ("specs/hgrn.ssm", {"d_model": 2048}, 4, 4096),
+    ("specs/gated_rnn.ssm", {"d_model": 2048}, 8, 2048),
 )
 
 

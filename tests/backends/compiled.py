@@ -38,6 +38,7 @@ class Launch:
     constants: tuple[tuple[str, object], ...]
     divisible: tuple[int, ...]
     num_warps: int
+    maxnreg: int | None = None
 
 
 class Recorder:
@@ -47,7 +48,7 @@ class Recorder:
         self.kernel, self.launches = kernel, launches
 
     def __getitem__(self, grid):
-        def launch(*args, num_warps=4, **named):
+        def launch(*args, num_warps=4, maxnreg=None, **named):
             kernel = self.kernel
             values = dict(zip(kernel.arg_names, args, strict=False)) | named
             fixed = set(kernel.do_not_specialize)
@@ -59,12 +60,15 @@ class Recorder:
                     constants.append((p.name, v))
                 elif isinstance(v, torch.Tensor):
                     signature.append((p.name, POINTER[v.dtype]))
-                    divisible.append(i)
+                    if p.name not in fixed:
+                        divisible.append(i)
+                elif isinstance(v, float):
+                    signature.append((p.name, "fp32"))
                 else:
                     signature.append((p.name, "i32" if -(2**31) <= v < 2**31 else "i64"))
                     if v % 16 == 0 and p.name not in fixed:
                         divisible.append(i)
-            found = Launch(kernel.__name__, tuple(signature), tuple(constants), tuple(divisible), num_warps)
+            found = Launch(kernel.__name__, tuple(signature), tuple(constants), tuple(divisible), num_warps, maxnreg)
             self.launches.append((kernel, found))
 
         return launch
@@ -172,7 +176,8 @@ def compile_launch(kernel, launch: Launch, arch: int = 90) -> dict[str, int]:
     """Registers, spilled bytes, shared memory and instructions of a launch."""
     attrs = {(i,): [["tt.divisibility", 16]] for i in launch.divisible}
     source = ASTSource(fn=kernel, signature=dict(launch.signature), constexprs=dict(launch.constants), attrs=attrs)
-    done = triton.compile(source, target=GPUTarget("cuda", arch, 32), options={"num_warps": launch.num_warps})
+    options = {"num_warps": launch.num_warps} | ({"maxnreg": launch.maxnreg} if launch.maxnreg else {})
+    done = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
     with tempfile.NamedTemporaryFile(suffix=".cubin") as f:
         f.write(done.asm["cubin"])
         f.flush()

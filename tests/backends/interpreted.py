@@ -53,7 +53,7 @@ def one(harness, torch, module, spec, case):
     rows, T = (1, packed[-1]) if packed else (case.get("rows", 2), case["T"])
     u = torch.randn(rows, T, *spec.get("inner", [spec.get("arguments", [6])[0]]))
     cu = torch.tensor(packed, dtype=torch.int32) if packed else None
-    before = cut(module, case["pieces"]) if case.get("pieces") else {}
+    before = cut(module, case["pieces"], case.get("parts", 1)) if case.get("pieces") else {}
     errors = {}
     more = {k: torch.randn(rows, T, *v) for k, v in spec.get("inputs", {}).items()}
     for call in harness.capture(module, layer, u, **({"cu_seqlens": cu} if packed else {}), **more):
@@ -163,19 +163,19 @@ def conv_passes(torch, module, stem, operands, cotangents, cu, backend="triton",
     return [*(v.detach() for v in out), *torch.autograd.grad(loss, [v for v in leaves if v is not None])]
 
 
-def _pieces(choose, pieces, *sizes, **more):
-    return choose(*sizes, **more)._replace(pieces=pieces, tokens=2)
+def _pieces(choose, pieces, parts, *sizes, **more):
+    return choose(*sizes, **more)._replace(pieces=pieces, parts=parts, tokens=2)
 
 
-def cut(module, pieces):
+def cut(module, pieces, parts):
     """Make the configuration of every op that can cut time; gives back what was there."""
     found = {
         n: f
         for n, f in vars(module).items()
-        if n.startswith("choose_") and hasattr(module, f"_{n.removeprefix('choose_')}_starts")
+        if n.startswith("choose_") and hasattr(module, f"{n.removeprefix('choose_')}_piece_kernel")
     }
     for name, original in found.items():
-        setattr(module, name, partial(_pieces, original, pieces))
+        setattr(module, name, partial(_pieces, original, pieces, parts))
     return found
 
 

@@ -476,8 +476,9 @@ def _gated_rnn_eager_backward(g_h, g_last_h, x, z_raw, r_raw, a, h):
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -505,9 +506,64 @@ if triton is not None:
         return tl.where(tl.abs(x) < 0.3, p, tl.where(x < 0, -y, y))
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -518,10 +574,11 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
@@ -570,80 +627,98 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def gated_rnn_walk_kernel(
-        x, z_raw, r_raw, a, h0, y_h, hT, hs, cu_seqlens, T, NP,
+        x, z_raw, r_raw, a, h0, y_h, hT, cu_seqlens, T, NP,
         s_xb, s_xt, s_z_rawb, s_z_rawt, s_r_rawb, s_r_rawt,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        m_e = o_e < E
+        m_e = tl_inside(o_e, E, BE)
+        o_t = tl.arange(0, BT)
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         p_z_raw = z_raw + i_b * s_z_rawb + (bos + i_t) * s_z_rawt
         p_r_raw = r_raw + i_b * s_r_rawb + (bos + i_t) * s_r_rawt
+        p_y_h = y_h + (i_b * T + bos + i_t) * E
         b_a = tl.load(a + o_e, mask=m_e, other=0.0).to(tl.float32)
         if h0 is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BE], tl.float32)
-        if KEEP:
-            p_hs = hs + i_k * E
-        if not KEEP:
-            p_y_h = y_h + (i_b * T + bos + i_t) * E
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        xs = ()
-        z_raws = ()
-        r_raws = ()
-        for j in tl.static_range(BT):
-            xs += (tl.load(p_x + j * s_xt + o_e, mask=m_e & (0 < n_block), other=0.0),)
-            z_raws += (tl.load(p_z_raw + j * s_z_rawt + o_e, mask=m_e & (0 < n_block), other=0.0),)
-            r_raws += (tl.load(p_r_raw + j * s_r_rawt + o_e, mask=m_e & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_hs + o_e, b_h, mask=m_e)
-                p_hs += E
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            z_raws = tl_rows_1(tl.load(p_z_raw + o_t[:, None] * s_z_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            r_raws = tl_rows_1(tl.load(p_r_raw + o_t[:, None] * s_r_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_h = gated_rnn_update(b_h, xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
+                b_h = b_h
+                tl.store(p_y_h + j * E + o_e, b_h, mask=m_e)
             p_x += BT * s_xt
             p_z_raw += BT * s_z_rawt
             p_r_raw += BT * s_r_rawt
-            xs_ahead = ()
-            z_raws_ahead = ()
-            r_raws_ahead = ()
-            for j in tl.static_range(BT):
-                xs_ahead += (tl.load(p_x + j * s_xt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
-                z_raws_ahead += (tl.load(p_z_raw + j * s_z_rawt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
-                r_raws_ahead += (tl.load(p_r_raw + j * s_r_rawt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
-            for j in tl.static_range(BT):
-                b_h = gated_rnn_update(b_h, xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
-                if not KEEP:
-                    b_h = b_h
-                    tl.store(p_y_h + j * E + o_e, b_h, mask=m_e)
-            xs = xs_ahead
-            z_raws = z_raws_ahead
-            r_raws = r_raws_ahead
-            if not KEEP:
-                p_y_h += BT * E
+            p_y_h += BT * E
+        for _ in range(n_t % BT):
+            b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_z_raw = tl.load(p_z_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_r_raw = tl.load(p_r_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_h = gated_rnn_update(b_h, b_x, b_z_raw, b_r_raw, b_a)
+            b_h = b_h
+            tl.store(p_y_h + o_e, b_h, mask=m_e)
+            p_x += s_xt
+            p_z_raw += s_z_rawt
+            p_r_raw += s_r_rawt
+            p_y_h += E
+        if i_p == NP - 1:
+            tl.store(hT + i_s * E + o_e, b_h, mask=m_e)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_hs + o_e, b_h, mask=m_e)
+    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
+    def gated_rnn_keep_kernel(
+        x, z_raw, r_raw, a, h0, hs, cu_seqlens, T, NP, NQ,
+        s_xb, s_xt, s_z_rawb, s_z_rawt, s_r_rawb, s_r_rawt,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back."""
+        i = tl.program_id(0).to(tl.int64)
+        i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
+        i_s = i // tl.cdiv(E, BE) // NP
+        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
+        m_e = tl_inside(o_e, E, BE)
+        o_t = tl.arange(0, BT)
+        b_a = tl.load(a + o_e, mask=m_e, other=0.0).to(tl.float32)
+        if h0 is not None:
+            b_h = tl.load(h0 + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
-            for _ in range(n_t % BT):
-                b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
-                b_z_raw = tl.load(p_z_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
-                b_r_raw = tl.load(p_r_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
-                b_h = gated_rnn_update(b_h, b_x, b_z_raw, b_r_raw, b_a)
-                b_h = b_h
-                tl.store(p_y_h + o_e, b_h, mask=m_e)
-                p_x += s_xt
-                p_z_raw += s_z_rawt
-                p_r_raw += s_r_rawt
-                p_y_h += E
-            if i_p == NP - 1:
-                tl.store(hT + i_s * E + o_e, b_h, mask=m_e)
+            b_h = tl.zeros([BE], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_x = x + i_b * s_xb + (bos + i_t) * s_xt
+            p_z_raw = z_raw + i_b * s_z_rawb + (bos + i_t) * s_z_rawt
+            p_r_raw = r_raw + i_b * s_r_rawb + (bos + i_t) * s_r_rawt
+            p_hs = hs + i_k * E
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_hs, b_h, i_e, E, BE, 1)
+                p_hs += E
+                xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                z_raws = tl_rows_1(tl.load(p_z_raw + o_t[:, None] * s_z_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                r_raws = tl_rows_1(tl.load(p_r_raw + o_t[:, None] * s_r_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                p_x += BT * s_xt
+                p_z_raw += BT * s_z_rawt
+                p_r_raw += BT * s_r_rawt
+                for j in tl.static_range(BT):
+                    b_h = gated_rnn_update(b_h, xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_hs, b_h, i_e, E, BE, 1)
+                for _ in range(n_t % BT):
+                    b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
+                    b_z_raw = tl.load(p_z_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
+                    b_r_raw = tl.load(p_r_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
+                    b_h = gated_rnn_update(b_h, b_x, b_z_raw, b_r_raw, b_a)
+                    p_x += s_xt
+                    p_z_raw += s_z_rawt
+                    p_r_raw += s_r_rawt
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def gated_rnn_backward_kernel(
@@ -652,16 +727,16 @@ if triton is not None:
         E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        m_e = o_e < E
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        m_e = tl_inside(o_e, E, BE)
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         p_z_raw = z_raw + i_b * s_z_rawb + (bos + i_t) * s_z_rawt
         p_r_raw = r_raw + i_b * s_r_rawb + (bos + i_t) * s_r_rawt
@@ -676,31 +751,27 @@ if triton is not None:
             b_d_h = tl.load(d_hT + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BE], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            xs = ()
-            z_raws = ()
-            r_raws = ()
-            g_hs = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                xs += (tl.load(p_x + k * s_xt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                z_raws += (tl.load(p_z_raw + k * s_z_rawt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                r_raws += (tl.load(p_r_raw + k * s_r_rawt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                g_hs += (tl.load(p_g_h + k * s_g_ht + o_e, mask=m_e & (j < n_j), other=0.0).to(tl.float32),)
-            b_hs = (tl.load(p_hs + o_e, mask=m_e, other=0.0),)
-            for j in tl.static_range(BT):
-                b_h_j = gated_rnn_update(b_hs[j], xs[j], z_raws[j], r_raws[j], b_a)
-                b_hs += (b_h_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_h, b_d_x, b_d_z_raw, b_d_r_raw, b_d_a_j = gated_rnn_vjp(g_hs[j], tl.where(j < n_j, b_d_h, 0.0), b_hs[j], xs[j], z_raws[j], r_raws[j], b_a)
-                b_d_h = tl.where(j < n_j, b_back_h, b_d_h)
-                b_d_a += b_d_a_j
-                tl.store(p_d_x + j * E + o_e, b_d_x, mask=m_e & (j < n_j))
-                tl.store(p_d_z_raw + j * E + o_e, b_d_z_raw, mask=m_e & (j < n_j))
-                tl.store(p_d_r_raw + j * E + o_e, b_d_r_raw, mask=m_e & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
+            for j in range(k):
+                b_x = tl.load(p_x + j * s_xt + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_z_raw = tl.load(p_z_raw + j * s_z_rawt + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_r_raw = tl.load(p_r_raw + j * s_r_rawt + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_h = gated_rnn_update(b_h, b_x, b_z_raw, b_r_raw, b_a)
+            b_x = tl.load(p_x + k * s_xt + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_z_raw = tl.load(p_z_raw + k * s_z_rawt + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_r_raw = tl.load(p_r_raw + k * s_r_rawt + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_g_h = tl.load(p_g_h + k * s_g_ht + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_h_prev = b_h
+            b_h = gated_rnn_update(b_h, b_x, b_z_raw, b_r_raw, b_a)
+            b_back_h, b_d_x, b_d_z_raw, b_d_r_raw, b_d_a_j = gated_rnn_vjp(b_g_h, b_d_h, b_h_prev, b_x, b_z_raw, b_r_raw, b_a)
+            b_d_h = b_back_h
+            b_d_a += b_d_a_j
+            tl.store(p_d_x + k * E + o_e, b_d_x, mask=m_e)
+            tl.store(p_d_z_raw + k * E + o_e, b_d_z_raw, mask=m_e)
+            tl.store(p_d_r_raw + k * E + o_e, b_d_r_raw, mask=m_e)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_x -= BT * s_xt
             p_z_raw -= BT * s_z_rawt
             p_r_raw -= BT * s_r_rawt
@@ -709,7 +780,21 @@ if triton is not None:
             p_d_z_raw -= BT * E
             p_d_r_raw -= BT * E
             p_hs -= E
-
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            z_raws = tl_rows_1(tl.load(p_z_raw + o_t[:, None] * s_z_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            r_raws = tl_rows_1(tl.load(p_r_raw + o_t[:, None] * s_r_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_e[None, :], mask=m_e[None, :], other=0.0))
+            b_hs = (tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE]),)
+            for j in tl.static_range(BT):
+                b_h_j = gated_rnn_update(b_hs[j], xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
+                b_hs += (b_h_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_h, b_d_x, b_d_z_raw, b_d_r_raw, b_d_a_j = gated_rnn_vjp(g_hs[j].to(tl.float32), b_d_h, b_hs[j], xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
+                b_d_h = b_back_h
+                b_d_a += b_d_a_j
+                tl.store(p_d_x + j * E + o_e, b_d_x, mask=m_e)
+                tl.store(p_d_z_raw + j * E + o_e, b_d_z_raw, mask=m_e)
+                tl.store(p_d_r_raw + j * E + o_e, b_d_r_raw, mask=m_e)
         tl.store(d_a + (i_s * NP + i_p) * E + o_e, b_d_a, mask=m_e)
         if d_h0 is not None:
             if i_p == 0:
@@ -725,7 +810,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_e, i_b = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        m_e = o_e < E
+        m_e = tl_inside(o_e, E, BE)
         p_x = x + i_b * s_xb
         p_z_raw = z_raw + i_b * s_z_rawb
         p_r_raw = r_raw + i_b * s_r_rawb
@@ -756,10 +841,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -787,6 +887,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -795,6 +900,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -818,16 +928,21 @@ def _no_gradients(inputs, wanted):
 
 
 def choose_gated_rnn(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = 1
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 44 + 4 * held + tokens * (0 + 8 * held) > 236:
+    if forward:
+        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = 1
+    tokens = 8
+    while tokens > 1 and 30 + 3 * held + tokens * (0 + 8 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, 1)
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _gated_rnn_triton(x, z_raw, r_raw, a, h, cu_seqlens):
@@ -853,8 +968,8 @@ def _gated_rnn_triton(x, z_raw, r_raw, a, h, cu_seqlens):
             )  # fmt: skip
             return y_h, last_h
         gated_rnn_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-            x, z_raw, r_raw, a, h, _reals(y_h), _reals(last_h), None, cu_seqlens, T, config.pieces, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            x, z_raw, r_raw, a, h, _reals(y_h), _reals(last_h), cu_seqlens, T, config.pieces, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_h, last_h
 
@@ -901,23 +1016,24 @@ def _gated_rnn_triton_backward(g_h, g_last_h, x, z_raw, r_raw, a, h, cu_seqlens)
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_gated_rnn(rows, T, E, 1, _sms(x.device))
-    config = config._replace(pieces=1)
+    config = config._replace(pieces=1, parts=1)
+    pieces = config.pieces * config.parts
     fixed = dict(E=E, BE=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(E, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     d_x = _like(inputs[0])
     d_z_raw = _like(inputs[1])
     d_r_raw = _like(inputs[2])
-    d_a = _parts(rows * config.pieces, inputs[3])
+    d_a = _parts(rows * pieces, inputs[3])
     first_d_h = None if h is None else _like(inputs[4])
     kept_h = torch.empty(slots, E, dtype=torch.float32, device=x.device)
     with _on(x.device):
-        gated_rnn_walk_kernel[(n_blocks * config.pieces * rows,)](
-            x, z_raw, r_raw, a, h, None, None, kept_h, cu_seqlens, T, config.pieces, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+        gated_rnn_keep_kernel[(n_blocks * config.pieces * rows,)](
+            x, z_raw, r_raw, a, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2],
+            BT=config.tokens, **fixed, **_within(config.registers),
         )  # fmt: skip
-        gated_rnn_backward_kernel[(n_blocks * config.pieces * rows,)](
-            x, z_raw, r_raw, a, g_h, kept_h, g_last_h, _reals(d_x), _reals(d_z_raw), _reals(d_r_raw), d_a, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, config.pieces, x.shape[0] * T, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2], *g_h.stride()[:2],
+        gated_rnn_backward_kernel[(n_blocks * pieces * rows,)](
+            x, z_raw, r_raw, a, g_h, kept_h, g_last_h, _reals(d_x), _reals(d_z_raw), _reals(d_r_raw), d_a, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, x.shape[0] * T, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2], *g_h.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_a = _summed(d_a, inputs[3])

@@ -390,7 +390,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -400,7 +400,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -430,7 +430,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -1250,8 +1250,9 @@ def _gss_eager_by_mode_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_w
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -1304,6 +1305,89 @@ if triton is not None:
         return tl.sum(b_v, 1)
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_scalars(p, stride, BT: tl.constexpr):
+        """BT numbers."""
+        many = ()
+        for j in tl.static_range(BT):
+            many += (tl.load(p + j * stride),)
+        return many
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
+    def tl_halve(v):
+        """[Q, R, M, L] -> [Q, R / 2, 2 M, L / 2]"""
+        Q: tl.constexpr = v.shape[0]
+        R: tl.constexpr = v.shape[1] // 2
+        M: tl.constexpr = v.shape[2]
+        L: tl.constexpr = v.shape[3] // 2
+        low, high = tl.split(tl.permute(tl.reshape(v, [Q, 2, R, M, 2, L]), (0, 2, 3, 1, 5, 4)))
+        return tl.reshape(low + high, [Q, R, 2 * M, L])
+
+    @triton.jit
+    def tl_fold(v):
+        """[L, R, Q] -> [Q, R], the sum over lanes L. Each halving adds pairs of lanes and gives each of them half of the
+        registers: one exchange of all values, where a sum of each has log2(L) shuffles."""
+        w = tl.reshape(tl.permute(v, (2, 1, 0)), [v.shape[2], v.shape[1], 1, v.shape[0]])
+        for _ in tl.static_range(5):
+            if w.shape[1] > 1 and w.shape[3] > 1:
+                w = tl_halve(w)
+        return tl.reshape(tl.permute(tl.sum(w, 3), (0, 2, 1)), [v.shape[2], v.shape[1]])
+
+    @triton.jit
     def tl_over_lanes_1(b_v, m, PADDED: tl.constexpr):
         """The sum over the lanes of a program, without the padding."""
         if PADDED:
@@ -1315,12 +1399,12 @@ if triton is not None:
         """The sum over the lanes of a program, without the padding."""
         if PADDED:
             b_v = tl.where(m[:, None], b_v, 0.0)
-        return tl.sum(b_v, 0)
+        return tl.reshape(tl_fold(tl.reshape(b_v, [b_v.shape[0], b_v.numel // b_v.shape[0], 1])), [b_v.shape[1]])
 
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -1331,34 +1415,35 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_complex_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The same for M complex numbers; in reverse with the conjugate of a."""
+        """The same for M complex numbers, real parts before imaginary ones; in reverse with the conjugate of a."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
         m_m = o_m < M
         if first is not None:
-            b_re = tl.load(first + i_s * 2 * M + 2 * o_m, mask=m_m, other=0.0).to(tl.float32)
-            b_im = tl.load(first + i_s * 2 * M + 2 * o_m + 1, mask=m_m, other=0.0).to(tl.float32)
+            b_re = tl.load(first + i_s * 2 * M + o_m, mask=m_m, other=0.0).to(tl.float32)
+            b_im = tl.load(first + (i_s * 2 + 1) * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_re = tl.zeros([BM], tl.float32)
             b_im = tl.zeros([BM], tl.float32)
         for i_j in range(NP):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * 2 * M
-            tl.store(starts + p + 2 * o_m, b_re, mask=m_m)
-            tl.store(starts + p + 2 * o_m + 1, b_im, mask=m_m)
-            a_re = tl.load(a + p + 2 * o_m, mask=m_m, other=0.0)
-            a_im = tl.load(a + p + 2 * o_m + 1, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * 2 * M + o_m
+            tl.store(starts + p, b_re, mask=m_m)
+            tl.store(starts + p + M, b_im, mask=m_m)
+            a_re = tl.load(a + p, mask=m_m, other=0.0)
+            a_im = tl.load(a + p + M, mask=m_m, other=0.0)
             a_im = -a_im if REVERSE else a_im
-            re = a_re * b_re - a_im * b_im + tl.load(b + p + 2 * o_m, mask=m_m, other=0.0)
-            im = a_re * b_im + a_im * b_re + tl.load(b + p + 2 * o_m + 1, mask=m_m, other=0.0)
+            re = a_re * b_re - a_im * b_im + tl.load(b + p, mask=m_m, other=0.0)
+            im = a_re * b_im + a_im * b_re + tl.load(b + p + M, mask=m_m, other=0.0)
             b_re, b_im = re, im
 
     @triton.jit(do_not_specialize=["n", "M"])
@@ -1601,12 +1686,17 @@ if triton is not None:
         return b_a_h_re, b_a_h_im, b_c_1, b_c_2
 
     @triton.jit
-    def gss_update(b_h_re_prev, b_h_im_prev, b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, b_a_h_im, b_a_h_re, b_c_1, b_c_2, G: tl.constexpr, norm_eps: tl.constexpr):
-        """The state after a token."""
+    def gss_prepare(b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, G: tl.constexpr, norm_eps: tl.constexpr):
+        """What a token brings before it meets the state."""
         b_w_16 = tl_gelu(b_v_raw) - b_v_sum / G  # gss.ssm:24
         b_w_17 = tl.rsqrt(b_v_sum_2 / G + norm_eps)
         b_w_18 = b_w_17 * b_w_16
         b_v = b_w_18 * b_ssm_norm_weight + b_ssm_norm_bias
+        return b_v
+
+    @triton.jit
+    def gss_update(b_h_re_prev, b_h_im_prev, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v):
+        """The state after a token."""
         b_b_h_re = b_v[:, None] * b_c_1[None, :]  # gss.ssm:32
         b_b_h_im = b_v[:, None] * b_c_2[None, :]
         b_h_re = b_a_h_re[None, :] * b_h_re_prev - b_a_h_im[None, :] * b_h_im_prev + b_b_h_re
@@ -1614,12 +1704,8 @@ if triton is not None:
         return b_h_re, b_h_im
 
     @triton.jit
-    def gss_read(b_h_re, b_h_im, b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, b_C_re, b_C_im, b_D, G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr):
+    def gss_read(b_h_re, b_h_im, b_C_re, b_C_im, b_D, b_v, N: tl.constexpr):
         """The results of a token."""
-        b_w_16 = tl_gelu(b_v_raw) - b_v_sum / G  # gss.ssm:24
-        b_w_17 = tl.rsqrt(b_v_sum_2 / G + norm_eps)
-        b_w_18 = b_w_17 * b_w_16
-        b_v = b_w_18 * b_ssm_norm_weight + b_ssm_norm_bias
         b_y_sum_re = tl_sum_1_of_2(b_C_re * b_h_re - b_C_im * b_h_im, N)  # gss.ssm:33
         b_y = b_y_sum_re + b_D * b_v
         return b_y
@@ -1632,12 +1718,11 @@ if triton is not None:
         return b_d_h_re_read, b_d_h_im_read
 
     @triton.jit
-    def gss_vjp(b_g_y, b_d_h_re, b_d_h_im, b_h_re, b_h_re_prev, b_h_im, b_h_im_prev, b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, b_C_re, b_C_im, b_D, b_a_h_im, b_a_h_re, b_c_1, b_c_2, G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr):
+    def gss_vjp(b_g_y, b_d_h_re, b_d_h_im, b_h_re, b_h_re_prev, b_h_im, b_h_im_prev, b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_C_re, b_C_im, b_D, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v, G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr):
         """One token in reverse: from the cotangents of its results and states to those of all it was made of."""
         b_w_16 = tl_gelu(b_v_raw) - b_v_sum / G  # gss.ssm:24
         b_w_17 = tl.rsqrt(b_v_sum_2 / G + norm_eps)
         b_w_18 = b_w_17 * b_w_16
-        b_v = b_w_18 * b_ssm_norm_weight + b_ssm_norm_bias
         b_d_h_re_read = b_g_y[:, None] * b_C_re  # gss.ssm:32
         b_d_h_im_read = (-b_g_y)[:, None] * b_C_im
         b_d_h_re = b_d_h_re + b_d_h_re_read
@@ -1709,32 +1794,35 @@ if triton is not None:
         b_d_Lambda_imag = b_d_Lambda_im * b_Lambda_im[None, :]  # gss.ssm:27
         return b_d_ssm_norm_weight, b_d_ssm_norm_bias, b_d_Lambda_real, b_d_Lambda_imag, b_d_C_re, b_d_C_im, b_d_D
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "C", "h0"])
     def gss_walk_kernel(
-        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h0, y_y, hT, hs, cu_seqlens, T, NP,
+        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h0, y_y, hT, cu_seqlens, T, NP,
         s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t,
-        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_g, i_p = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NP
         i_s = i // tl.cdiv(G, BG) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
-        m_g = o_g < G
+        m_g = tl_inside(o_g, G, BG)
         o_n = tl.arange(0, BN)
-        m_n = o_n < N
-        o_gn = o_g[:, None] * N + o_n[None, :]
+        m_n = tl_inside(o_n, N, BN)
+        o_ng = o_n[None, :] * G + o_g[:, None]
         m_gn = m_g[:, None] & m_n[None, :]
+        o_gn = o_g[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
         p_v_raw = v_raw + i_b * s_v_rawb + (bos + i_t) * s_v_rawt
         p_v_sum = v_sum + i_b * s_v_sumb + (bos + i_t) * s_v_sumt
         p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b + (bos + i_t) * s_v_sum_2t
+        p_y_y = y_y + (i_b * T + bos + i_t) * G
         b_ssm_norm_weight = tl.load(ssm_norm_weight + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_ssm_norm_bias = tl.load(ssm_norm_bias + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_Lambda_real = tl.load(Lambda_real + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_Lambda_imag = tl.load(Lambda_imag + o_n, mask=m_n, other=0.0).to(tl.float32)
-        b_C_re = tl.load(C + 2 * o_gn, mask=m_gn, other=0.0).to(tl.float32)
-        b_C_im = tl.load(C + 2 * o_gn + 1, mask=m_gn, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + o_ng, mask=m_gn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_a_h_re, b_a_h_im, b_c_1, b_c_2 = gss_hoist(b_Lambda_real.to(tl.float64), b_Lambda_imag.to(tl.float64))
         b_a_h_re = b_a_h_re.to(tl.float32)
@@ -1742,93 +1830,155 @@ if triton is not None:
         b_c_1 = b_c_1.to(tl.float32)
         b_c_2 = b_c_2.to(tl.float32)
         if h0 is not None:
-            b_h_re = tl.load(h0 + (i_s * NP + i_p) * (2 * G * N) + 2 * o_gn, mask=m_gn, other=0.0).to(tl.float32)
+            b_h_re = tl.load(h0 + (i_s * NP + i_p) * (2 * G * N) + o_ng, mask=m_gn, other=0.0).to(tl.float32)
         else:
             b_h_re = tl.zeros([BG, BN], tl.float32)
         if h0 is not None:
-            b_h_im = tl.load(h0 + (i_s * NP + i_p) * (2 * G * N) + 2 * o_gn + 1, mask=m_gn, other=0.0).to(tl.float32)
+            b_h_im = tl.load(h0 + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
         else:
             b_h_im = tl.zeros([BG, BN], tl.float32)
-        if KEEP:
-            p_hs = hs + i_k * (2 * G * N)
-        if not KEEP:
-            p_y_y = y_y + (i_b * T + bos + i_t) * G
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        v_raws = ()
-        v_sums = ()
-        v_sum_2s = ()
-        for j in tl.static_range(BT):
-            v_raws += (tl.load(p_v_raw + j * s_v_rawt + o_g, mask=m_g & (0 < n_block), other=0.0),)
-            v_sums += (tl.load(p_v_sum + j * s_v_sumt, mask=(0 < n_block), other=0.0),)
-            v_sum_2s += (tl.load(p_v_sum_2 + j * s_v_sum_2t, mask=(0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_hs + 2 * o_gn, b_h_re, mask=m_gn)
-                tl.store(p_hs + 2 * o_gn + 1, b_h_im, mask=m_gn)
-                p_hs += (2 * G * N)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
+            v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
+            v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
+            for j in tl.static_range(BT):
+                b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+                b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+                b_y = gss_read(b_h_re, b_h_im, b_C_re, b_C_im, b_D, b_v, N)
+                tl.store(p_y_y + j * G + o_g, b_y, mask=m_g)
             p_v_raw += BT * s_v_rawt
             p_v_sum += BT * s_v_sumt
             p_v_sum_2 += BT * s_v_sum_2t
-            v_raws_ahead = ()
-            v_sums_ahead = ()
-            v_sum_2s_ahead = ()
-            for j in tl.static_range(BT):
-                v_raws_ahead += (tl.load(p_v_raw + j * s_v_rawt + o_g, mask=m_g & (i_j + 1 < n_block), other=0.0),)
-                v_sums_ahead += (tl.load(p_v_sum + j * s_v_sumt, mask=(i_j + 1 < n_block), other=0.0),)
-                v_sum_2s_ahead += (tl.load(p_v_sum_2 + j * s_v_sum_2t, mask=(i_j + 1 < n_block), other=0.0),)
-            for j in tl.static_range(BT):
-                b_h_re, b_h_im = gss_update(b_h_re, b_h_im, v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, b_a_h_im, b_a_h_re, b_c_1, b_c_2, G, norm_eps)
-                if not KEEP:
-                    b_y = gss_read(b_h_re, b_h_im, v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, b_C_re, b_C_im, b_D, G, N, norm_eps)
-                    tl.store(p_y_y + j * G + o_g, b_y, mask=m_g)
-            v_raws = v_raws_ahead
-            v_sums = v_sums_ahead
-            v_sum_2s = v_sum_2s_ahead
-            if not KEEP:
-                p_y_y += BT * G
+            p_y_y += BT * G
+        for _ in range(n_t % BT):
+            b_v_raw = tl.load(p_v_raw + o_g, mask=m_g, other=0.0).to(tl.float32)
+            b_v_sum = tl.load(p_v_sum).to(tl.float32)
+            b_v_sum_2 = tl.load(p_v_sum_2).to(tl.float32)
+            b_v = gss_prepare(b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+            b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+            b_y = gss_read(b_h_re, b_h_im, b_C_re, b_C_im, b_D, b_v, N)
+            tl.store(p_y_y + o_g, b_y, mask=m_g)
+            p_v_raw += s_v_rawt
+            p_v_sum += s_v_sumt
+            p_v_sum_2 += s_v_sum_2t
+            p_y_y += G
+        if i_p == NP - 1:
+            tl.store(hT + i_s * (2 * G * N) + 2 * o_gn, b_h_re, mask=m_gn)
+            tl.store(hT + i_s * (2 * G * N) + 2 * o_gn + 1, b_h_im, mask=m_gn)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_hs + 2 * o_gn, b_h_re, mask=m_gn)
-                tl.store(p_hs + 2 * o_gn + 1, b_h_im, mask=m_gn)
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "C", "h0", "h_decay", "h_piece"])
+    def gss_keep_kernel(
+        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h0, hs, g_y, h_decay, h_piece, cu_seqlens, T, NP, NQ,
+        s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t, s_g_yb, s_g_yt,
+        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_g, i_p = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NP
+        i_s = i // tl.cdiv(G, BG) // NP
+        o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
+        m_g = tl_inside(o_g, G, BG)
+        o_n = tl.arange(0, BN)
+        m_n = tl_inside(o_n, N, BN)
+        o_ng = o_n[None, :] * G + o_g[:, None]
+        m_gn = m_g[:, None] & m_n[None, :]
+        o_gn = o_g[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
+        b_ssm_norm_weight = tl.load(ssm_norm_weight + o_g, mask=m_g, other=0.0).to(tl.float32)
+        b_ssm_norm_bias = tl.load(ssm_norm_bias + o_g, mask=m_g, other=0.0).to(tl.float32)
+        b_Lambda_real = tl.load(Lambda_real + o_n, mask=m_n, other=0.0).to(tl.float32)
+        b_Lambda_imag = tl.load(Lambda_imag + o_n, mask=m_n, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + o_ng, mask=m_gn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
+        b_D = tl.load(D + o_g, mask=m_g, other=0.0).to(tl.float32)
+        b_a_h_re, b_a_h_im, b_c_1, b_c_2 = gss_hoist(b_Lambda_real.to(tl.float64), b_Lambda_imag.to(tl.float64))
+        b_a_h_re = b_a_h_re.to(tl.float32)
+        b_a_h_im = b_a_h_im.to(tl.float32)
+        b_c_1 = b_c_1.to(tl.float32)
+        b_c_2 = b_c_2.to(tl.float32)
+        if h0 is not None:
+            b_h_re = tl.load(h0 + (i_s * NP + i_p) * (2 * G * N) + o_ng, mask=m_gn, other=0.0).to(tl.float32)
         else:
-            for _ in range(n_t % BT):
-                b_v_raw = tl.load(p_v_raw + o_g, mask=m_g, other=0.0).to(tl.float32)
-                b_v_sum = tl.load(p_v_sum).to(tl.float32)
-                b_v_sum_2 = tl.load(p_v_sum_2).to(tl.float32)
-                b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, b_a_h_im, b_a_h_re, b_c_1, b_c_2, G, norm_eps)
-                b_y = gss_read(b_h_re, b_h_im, b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, b_C_re, b_C_im, b_D, G, N, norm_eps)
-                tl.store(p_y_y + o_g, b_y, mask=m_g)
-                p_v_raw += s_v_rawt
-                p_v_sum += s_v_sumt
-                p_v_sum_2 += s_v_sum_2t
-                p_y_y += G
-            if i_p == NP - 1:
-                tl.store(hT + i_s * (2 * G * N) + 2 * o_gn, b_h_re, mask=m_gn)
-                tl.store(hT + i_s * (2 * G * N) + 2 * o_gn + 1, b_h_im, mask=m_gn)
+            b_h_re = tl.zeros([BG, BN], tl.float32)
+        if h0 is not None:
+            b_h_im = tl.load(h0 + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
+        else:
+            b_h_im = tl.zeros([BG, BN], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_v_raw = v_raw + i_b * s_v_rawb + (bos + i_t) * s_v_rawt
+            p_v_sum = v_sum + i_b * s_v_sumb + (bos + i_t) * s_v_sumt
+            p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b + (bos + i_t) * s_v_sum_2t
+            p_hs = hs + i_k * (2 * G * BN)
+            if CUT:
+                p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
+                b_h_re_product = tl.full([BG, BN], 1.0, tl.float32)
+                b_h_im_product = tl.full([BG, BN], 0.0, tl.float32)
+                b_h_re_wanted = tl.zeros([BG, BN], tl.float32)
+                b_h_im_wanted = tl.zeros([BG, BN], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_hs, b_h_re, i_g, G, BG, BN)
+                tl_keep(p_hs + G * BN, b_h_im, i_g, G, BG, BN)
+                p_hs += (2 * G * BN)
+                v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
+                v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
+                v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
+                p_v_raw += BT * s_v_rawt
+                p_v_sum += BT * s_v_sumt
+                p_v_sum_2 += BT * s_v_sum_2t
+                if CUT:
+                    g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_g[None, :], mask=m_g[None, :], other=0.0))
+                    p_g_y += BT * s_g_yt
+                for j in tl.static_range(BT):
+                    b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+                    b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+                    if CUT:
+                        b_a_h_re, b_a_h_im = b_a_h_re, b_a_h_im
+                        b_h_re_product, b_h_im_product = b_a_h_re[None, :] * b_h_re_product - b_a_h_im[None, :] * b_h_im_product, b_a_h_re[None, :] * b_h_im_product + b_a_h_im[None, :] * b_h_re_product
+                        b_d_h_re_read, b_d_h_im_read = gss_wants(g_ys[j].to(tl.float32), b_C_re, b_C_im)
+                        b_h_re_wanted += b_h_re_product * b_d_h_re_read + b_h_im_product * b_d_h_im_read
+                        b_h_im_wanted += b_h_re_product * b_d_h_im_read - b_h_im_product * b_d_h_re_read
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_hs, b_h_re, i_g, G, BG, BN)
+                tl_keep(p_hs + G * BN, b_h_im, i_g, G, BG, BN)
+                for _ in range(n_t % BT):
+                    b_v_raw = tl.load(p_v_raw + o_g, mask=m_g, other=0.0).to(tl.float32)
+                    b_v_sum = tl.load(p_v_sum).to(tl.float32)
+                    b_v_sum_2 = tl.load(p_v_sum_2).to(tl.float32)
+                    b_v = gss_prepare(b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+                    b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+                    p_v_raw += s_v_rawt
+                    p_v_sum += s_v_sumt
+                    p_v_sum_2 += s_v_sum_2t
+            if CUT:
+                tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * G * N) + o_ng, b_h_re_product, mask=m_gn)
+                tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * G * N) + o_ng, b_h_re_wanted, mask=m_gn)
+                tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * G * N) + o_ng + N * G, b_h_im_product, mask=m_gn)
+                tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * G * N) + o_ng + N * G, b_h_im_wanted, mask=m_gn)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "C", "d_hT"])
     def gss_backward_kernel(
         v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, g_y, hs, d_hT, d_v_raw, d_v_sum, d_v_sum_2, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, d_h0, cu_seqlens, T, NP, n_tokens,
         s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t, s_g_yb, s_g_yt,
         G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_g, i_p = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NP
         i_s = i // tl.cdiv(G, BG) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
-        m_g = o_g < G
+        m_g = tl_inside(o_g, G, BG)
         o_n = tl.arange(0, BN)
-        m_n = o_n < N
-        o_gn = o_g[:, None] * N + o_n[None, :]
+        m_n = tl_inside(o_n, N, BN)
+        o_ng = o_n[None, :] * G + o_g[:, None]
         m_gn = m_g[:, None] & m_n[None, :]
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        o_gn = o_g[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_v_raw = v_raw + i_b * s_v_rawb + (bos + i_t) * s_v_rawt
         p_v_sum = v_sum + i_b * s_v_sumb + (bos + i_t) * s_v_sumt
         p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b + (bos + i_t) * s_v_sum_2t
@@ -1836,13 +1986,13 @@ if triton is not None:
         p_d_v_raw = d_v_raw + (i_b * T + bos + i_t) * G
         p_d_v_sum = d_v_sum + (i_g * n_tokens + i_b * T + bos + i_t)
         p_d_v_sum_2 = d_v_sum_2 + (i_g * n_tokens + i_b * T + bos + i_t)
-        p_hs = hs + i_k * (2 * G * N)
+        p_hs = hs + i_k * (2 * G * BN)
         b_ssm_norm_weight = tl.load(ssm_norm_weight + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_ssm_norm_bias = tl.load(ssm_norm_bias + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_Lambda_real = tl.load(Lambda_real + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_Lambda_imag = tl.load(Lambda_imag + o_n, mask=m_n, other=0.0).to(tl.float32)
-        b_C_re = tl.load(C + 2 * o_gn, mask=m_gn, other=0.0).to(tl.float32)
-        b_C_im = tl.load(C + 2 * o_gn + 1, mask=m_gn, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + o_ng, mask=m_gn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_a_h_re, b_a_h_im, b_c_1, b_c_2 = gss_hoist(b_Lambda_real.to(tl.float64), b_Lambda_imag.to(tl.float64))
         b_a_h_re = b_a_h_re.to(tl.float32)
@@ -1859,36 +2009,76 @@ if triton is not None:
         b_d_C_im = tl.zeros([BG, BN], tl.float32)
         b_d_D = tl.zeros([BG], tl.float32)
         if d_hT is not None:
-            b_d_h_re = tl.load(d_hT + (i_s * NP + i_p) * (2 * G * N) + 2 * o_gn, mask=m_gn, other=0.0).to(tl.float32)
+            b_d_h_re = tl.load(d_hT + (i_s * NP + i_p) * (2 * G * N) + o_ng, mask=m_gn, other=0.0).to(tl.float32)
         else:
             b_d_h_re = tl.zeros([BG, BN], tl.float32)
         if d_hT is not None:
-            b_d_h_im = tl.load(d_hT + (i_s * NP + i_p) * (2 * G * N) + 2 * o_gn + 1, mask=m_gn, other=0.0).to(tl.float32)
+            b_d_h_im = tl.load(d_hT + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
         else:
             b_d_h_im = tl.zeros([BG, BN], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            v_raws = ()
-            v_sums = ()
-            v_sum_2s = ()
-            g_ys = ()
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_h_re = tl_kept(p_hs, i_g, G, BG, BN)
+            b_h_im = tl_kept(p_hs + G * BN, i_g, G, BG, BN)
+            for j in range(k):
+                b_v_raw = tl.load(p_v_raw + j * s_v_rawt + o_g, mask=m_g, other=0.0).to(tl.float32)
+                b_v_sum = tl.load(p_v_sum + j * s_v_sumt).to(tl.float32)
+                b_v_sum_2 = tl.load(p_v_sum_2 + j * s_v_sum_2t).to(tl.float32)
+                b_v = gss_prepare(b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+                b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+            b_v_raw = tl.load(p_v_raw + k * s_v_rawt + o_g, mask=m_g, other=0.0).to(tl.float32)
+            b_v_sum = tl.load(p_v_sum + k * s_v_sumt).to(tl.float32)
+            b_v_sum_2 = tl.load(p_v_sum_2 + k * s_v_sum_2t).to(tl.float32)
+            b_g_y = tl.load(p_g_y + k * s_g_yt + o_g, mask=m_g, other=0.0).to(tl.float32)
+            b_h_re_prev = b_h_re
+            b_h_im_prev = b_h_im
+            b_v = gss_prepare(b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+            b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+            b_back_h_re, b_back_h_im, b_d_v_raw, b_d_v_sum, b_d_v_sum_2, b_d_a_h_re_j, b_d_a_h_im_j, b_d_c_1_j, b_d_c_2_j, b_d_ssm_norm_weight_j, b_d_ssm_norm_bias_j, b_d_C_re_j, b_d_C_im_j, b_d_D_j = gss_vjp(b_g_y, b_d_h_re, b_d_h_im, b_h_re, b_h_re_prev, b_h_im, b_h_im_prev, b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_C_re, b_C_im, b_D, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v, G, N, norm_eps)
+            b_d_v_sum = tl_over_lanes_1(b_d_v_sum, m_g, G % BG != 0)
+            b_d_v_sum_2 = tl_over_lanes_1(b_d_v_sum_2, m_g, G % BG != 0)
+            b_d_h_re = b_back_h_re
+            b_d_h_im = b_back_h_im
+            b_d_a_h_re += b_d_a_h_re_j
+            b_d_a_h_im += b_d_a_h_im_j
+            b_d_c_1 += b_d_c_1_j
+            b_d_c_2 += b_d_c_2_j
+            b_d_ssm_norm_weight += b_d_ssm_norm_weight_j
+            b_d_ssm_norm_bias += b_d_ssm_norm_bias_j
+            b_d_C_re += b_d_C_re_j
+            b_d_C_im += b_d_C_im_j
+            b_d_D += b_d_D_j
+            tl.store(p_d_v_raw + k * G + o_g, b_d_v_raw, mask=m_g)
+            tl.store(p_d_v_sum + k * 1, b_d_v_sum)
+            tl.store(p_d_v_sum_2 + k * 1, b_d_v_sum_2)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            p_v_raw -= BT * s_v_rawt
+            p_v_sum -= BT * s_v_sumt
+            p_v_sum_2 -= BT * s_v_sum_2t
+            p_g_y -= BT * s_g_yt
+            p_d_v_raw -= BT * G
+            p_d_v_sum -= BT * 1
+            p_d_v_sum_2 -= BT * 1
+            p_hs -= (2 * G * BN)
+            v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
+            v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
+            v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
+            g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_g[None, :], mask=m_g[None, :], other=0.0))
+            b_h_res = (tl_kept(p_hs, i_g, G, BG, BN),)
+            b_h_ims = (tl_kept(p_hs + G * BN, i_g, G, BG, BN),)
+            b_vs = ()
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                v_raws += (tl.load(p_v_raw + k * s_v_rawt + o_g, mask=m_g, other=0.0).to(tl.float32),)
-                v_sums += (tl.load(p_v_sum + k * s_v_sumt).to(tl.float32),)
-                v_sum_2s += (tl.load(p_v_sum_2 + k * s_v_sum_2t).to(tl.float32),)
-                g_ys += (tl.load(p_g_y + k * s_g_yt + o_g, mask=m_g & (j < n_j), other=0.0).to(tl.float32),)
-            b_h_res = (tl.load(p_hs + 2 * o_gn, mask=m_gn, other=0.0),)
-            b_h_ims = (tl.load(p_hs + 2 * o_gn + 1, mask=m_gn, other=0.0),)
-            for j in tl.static_range(BT):
-                b_h_re_j, b_h_im_j = gss_update(b_h_res[j], b_h_ims[j], v_raws[j], v_sums[j], v_sum_2s[j], b_ssm_norm_weight, b_ssm_norm_bias, b_a_h_im, b_a_h_re, b_c_1, b_c_2, G, norm_eps)
+                b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+                b_h_re_j, b_h_im_j = gss_update(b_h_res[j], b_h_ims[j], b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
                 b_h_res += (b_h_re_j,)
                 b_h_ims += (b_h_im_j,)
+                b_vs += (b_v,)
             for j in tl.static_range(BT - 1, -1, -1):
-                b_back_h_re, b_back_h_im, b_d_v_raw, b_d_v_sum, b_d_v_sum_2, b_d_a_h_re_j, b_d_a_h_im_j, b_d_c_1_j, b_d_c_2_j, b_d_ssm_norm_weight_j, b_d_ssm_norm_bias_j, b_d_C_re_j, b_d_C_im_j, b_d_D_j = gss_vjp(g_ys[j], tl.where(j < n_j, b_d_h_re, 0.0), tl.where(j < n_j, b_d_h_im, 0.0), b_h_res[j + 1], b_h_res[j], b_h_ims[j + 1], b_h_ims[j], v_raws[j], v_sums[j], v_sum_2s[j], b_ssm_norm_weight, b_ssm_norm_bias, b_C_re, b_C_im, b_D, b_a_h_im, b_a_h_re, b_c_1, b_c_2, G, N, norm_eps)
-                b_d_h_re = tl.where(j < n_j, b_back_h_re, b_d_h_re)
-                b_d_h_im = tl.where(j < n_j, b_back_h_im, b_d_h_im)
+                b_back_h_re, b_back_h_im, b_d_v_raw, b_d_v_sum, b_d_v_sum_2, b_d_a_h_re_j, b_d_a_h_im_j, b_d_c_1_j, b_d_c_2_j, b_d_ssm_norm_weight_j, b_d_ssm_norm_bias_j, b_d_C_re_j, b_d_C_im_j, b_d_D_j = gss_vjp(g_ys[j].to(tl.float32), b_d_h_re, b_d_h_im, b_h_res[j + 1], b_h_res[j], b_h_ims[j + 1], b_h_ims[j], v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_C_re, b_C_im, b_D, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_vs[j], G, N, norm_eps)
+                b_d_v_sum = tl_over_lanes_1(b_d_v_sum, m_g, G % BG != 0)
+                b_d_v_sum_2 = tl_over_lanes_1(b_d_v_sum_2, m_g, G % BG != 0)
+                b_d_h_re = b_back_h_re
+                b_d_h_im = b_back_h_im
                 b_d_a_h_re += b_d_a_h_re_j
                 b_d_a_h_im += b_d_a_h_im_j
                 b_d_c_1 += b_d_c_1_j
@@ -1898,19 +2088,9 @@ if triton is not None:
                 b_d_C_re += b_d_C_re_j
                 b_d_C_im += b_d_C_im_j
                 b_d_D += b_d_D_j
-                tl.store(p_d_v_raw + j * G + o_g, b_d_v_raw, mask=m_g & (j < n_j))
-                tl.store(p_d_v_sum + j * 1, tl_over_lanes_1(b_d_v_sum, m_g, G % BG != 0), mask=(j < n_j))
-                tl.store(p_d_v_sum_2 + j * 1, tl_over_lanes_1(b_d_v_sum_2, m_g, G % BG != 0), mask=(j < n_j))
-            n_j = BT
-            p_v_raw -= BT * s_v_rawt
-            p_v_sum -= BT * s_v_sumt
-            p_v_sum_2 -= BT * s_v_sum_2t
-            p_g_y -= BT * s_g_yt
-            p_d_v_raw -= BT * G
-            p_d_v_sum -= BT * 1
-            p_d_v_sum_2 -= BT * 1
-            p_hs -= (2 * G * N)
-
+                tl.store(p_d_v_raw + j * G + o_g, b_d_v_raw, mask=m_g)
+                tl.store(p_d_v_sum + j * 1, b_d_v_sum)
+                tl.store(p_d_v_sum_2 + j * 1, b_d_v_sum_2)
         b_Lambda_real = tl.load(Lambda_real + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_Lambda_imag = tl.load(Lambda_imag + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_d_ssm_norm_weight, b_d_ssm_norm_bias, b_d_Lambda_real, b_d_Lambda_imag, b_d_C_re, b_d_C_im, b_d_D = gss_hoist_vjp(b_Lambda_real, b_Lambda_imag, b_d_C_im, b_d_C_re, b_d_D, b_d_a_h_im, b_d_a_h_re, b_d_c_1, b_d_c_2, b_d_ssm_norm_bias, b_d_ssm_norm_weight)
@@ -1938,9 +2118,9 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_g, i_b = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG)
         o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
-        m_g = o_g < G
+        m_g = tl_inside(o_g, G, BG)
         o_n = tl.arange(0, BN)
-        m_n = o_n < N
+        m_n = tl_inside(o_n, N, BN)
         o_gn = o_g[:, None] * N + o_n[None, :]
         m_gn = m_g[:, None] & m_n[None, :]
         p_v_raw = v_raw + i_b * s_v_rawb
@@ -1951,8 +2131,8 @@ if triton is not None:
         b_ssm_norm_bias = tl.load(ssm_norm_bias + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_Lambda_real = tl.load(Lambda_real + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_Lambda_imag = tl.load(Lambda_imag + o_n, mask=m_n, other=0.0).to(tl.float32)
-        b_C_re = tl.load(C + 2 * o_gn, mask=m_gn, other=0.0).to(tl.float32)
-        b_C_im = tl.load(C + 2 * o_gn + 1, mask=m_gn, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + o_ng, mask=m_gn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_a_h_re, b_a_h_im, b_c_1, b_c_2 = gss_hoist(b_Lambda_real.to(tl.float64), b_Lambda_imag.to(tl.float64))
         b_a_h_re = b_a_h_re.to(tl.float32)
@@ -1970,13 +2150,14 @@ if triton is not None:
         b_v_raw = tl.load(p_v_raw + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_v_sum = tl.load(p_v_sum).to(tl.float32)
         b_v_sum_2 = tl.load(p_v_sum_2).to(tl.float32)
-        b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, b_a_h_im, b_a_h_re, b_c_1, b_c_2, G, norm_eps)
-        b_y = gss_read(b_h_re, b_h_im, b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, b_C_re, b_C_im, b_D, G, N, norm_eps)
+        b_v = gss_prepare(b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+        b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+        b_y = gss_read(b_h_re, b_h_im, b_C_re, b_C_im, b_D, b_v, N)
         tl.store(p_y_y + o_g, b_y, mask=m_g)
         tl.store(hT + i_b * (2 * G * N) + 2 * o_gn, b_h_re, mask=m_gn)
         tl.store(hT + i_b * (2 * G * N) + 2 * o_gn + 1, b_h_im, mask=m_gn)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "C", "h_decay", "h_piece"])
     def gss_piece_kernel(
         v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h_decay, h_piece, cu_seqlens, T, NP,
         s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t,
@@ -1986,13 +2167,15 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_g, i_p = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NP
         i_s = i // tl.cdiv(G, BG) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
-        m_g = o_g < G
+        m_g = tl_inside(o_g, G, BG)
         o_n = tl.arange(0, BN)
-        m_n = o_n < N
-        o_gn = o_g[:, None] * N + o_n[None, :]
+        m_n = tl_inside(o_n, N, BN)
+        o_ng = o_n[None, :] * G + o_g[:, None]
         m_gn = m_g[:, None] & m_n[None, :]
+        o_gn = o_g[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
         p_v_raw = v_raw + i_b * s_v_rawb + (bos + i_t) * s_v_rawt
         p_v_sum = v_sum + i_b * s_v_sumb + (bos + i_t) * s_v_sumt
         p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b + (bos + i_t) * s_v_sum_2t
@@ -2000,8 +2183,8 @@ if triton is not None:
         b_ssm_norm_bias = tl.load(ssm_norm_bias + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_Lambda_real = tl.load(Lambda_real + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_Lambda_imag = tl.load(Lambda_imag + o_n, mask=m_n, other=0.0).to(tl.float32)
-        b_C_re = tl.load(C + 2 * o_gn, mask=m_gn, other=0.0).to(tl.float32)
-        b_C_im = tl.load(C + 2 * o_gn + 1, mask=m_gn, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + o_ng, mask=m_gn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_a_h_re, b_a_h_im, b_c_1, b_c_2 = gss_hoist(b_Lambda_real.to(tl.float64), b_Lambda_imag.to(tl.float64))
         b_a_h_re = b_a_h_re.to(tl.float32)
@@ -2012,82 +2195,33 @@ if triton is not None:
         b_h_im_product = tl.full([BG, BN], 0.0, tl.float32)
         b_h_re = tl.zeros([BG, BN], tl.float32)
         b_h_im = tl.zeros([BG, BN], tl.float32)
-        for i_j in range(0, n_t, BT):
-            v_raws = ()
-            v_sums = ()
-            v_sum_2s = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                v_raws += (tl.load(p_v_raw + k * s_v_rawt + o_g, mask=m_g, other=0.0).to(tl.float32),)
-                v_sums += (tl.load(p_v_sum + k * s_v_sumt).to(tl.float32),)
-                v_sum_2s += (tl.load(p_v_sum_2 + k * s_v_sum_2t).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_h_re, b_a_h_im = b_a_h_re, b_a_h_im
-                b_h_re_j, b_h_im_j = gss_update(b_h_re, b_h_im, v_raws[j], v_sums[j], v_sum_2s[j], b_ssm_norm_weight, b_ssm_norm_bias, b_a_h_im, b_a_h_re, b_c_1, b_c_2, G, norm_eps)
-                b_h_re_next = b_a_h_re[None, :] * b_h_re_product - b_a_h_im[None, :] * b_h_im_product
-                b_h_im_next = b_a_h_re[None, :] * b_h_im_product + b_a_h_im[None, :] * b_h_re_product
-                b_h_re_product = tl.where(m_j, b_h_re_next, b_h_re_product)
-                b_h_im_product = tl.where(m_j, b_h_im_next, b_h_im_product)
-                b_h_re = tl.where(m_j, b_h_re_j, b_h_re)
-                b_h_im = tl.where(m_j, b_h_im_j, b_h_im)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
+            v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
+            v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
             p_v_raw += BT * s_v_rawt
             p_v_sum += BT * s_v_sumt
             p_v_sum_2 += BT * s_v_sum_2t
-        tl.store(h_decay + (i_s * NP + i_p) * (2 * G * N) + 2 * o_gn, b_h_re_product, mask=m_gn)
-        tl.store(h_piece + (i_s * NP + i_p) * (2 * G * N) + 2 * o_gn, b_h_re, mask=m_gn)
-        tl.store(h_decay + (i_s * NP + i_p) * (2 * G * N) + 2 * o_gn + 1, b_h_im_product, mask=m_gn)
-        tl.store(h_piece + (i_s * NP + i_p) * (2 * G * N) + 2 * o_gn + 1, b_h_im, mask=m_gn)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def gss_piece_adjoint_kernel(
-        ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, g_y, h_piece, cu_seqlens, T, NP,
-        s_g_yb, s_g_yt,
-        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `gss_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_g, i_p = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NP
-        i_s = i // tl.cdiv(G, BG) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
-        m_g = o_g < G
-        o_n = tl.arange(0, BN)
-        m_n = o_n < N
-        o_gn = o_g[:, None] * N + o_n[None, :]
-        m_gn = m_g[:, None] & m_n[None, :]
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
-        b_ssm_norm_weight = tl.load(ssm_norm_weight + o_g, mask=m_g, other=0.0).to(tl.float32)
-        b_ssm_norm_bias = tl.load(ssm_norm_bias + o_g, mask=m_g, other=0.0).to(tl.float32)
-        b_Lambda_real = tl.load(Lambda_real + o_n, mask=m_n, other=0.0).to(tl.float32)
-        b_Lambda_imag = tl.load(Lambda_imag + o_n, mask=m_n, other=0.0).to(tl.float32)
-        b_C_re = tl.load(C + 2 * o_gn, mask=m_gn, other=0.0).to(tl.float32)
-        b_C_im = tl.load(C + 2 * o_gn + 1, mask=m_gn, other=0.0).to(tl.float32)
-        b_D = tl.load(D + o_g, mask=m_g, other=0.0).to(tl.float32)
-        b_a_h_re, b_a_h_im, b_c_1, b_c_2 = gss_hoist(b_Lambda_real.to(tl.float64), b_Lambda_imag.to(tl.float64))
-        b_a_h_re = b_a_h_re.to(tl.float32)
-        b_a_h_im = b_a_h_im.to(tl.float32)
-        b_c_1 = b_c_1.to(tl.float32)
-        b_c_2 = b_c_2.to(tl.float32)
-        b_d_h_re = tl.zeros([BG, BN], tl.float32)
-        b_d_h_im = tl.zeros([BG, BN], tl.float32)
-        for i_j in range(0, n_t, BT):
-            g_ys = ()
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                g_ys += (tl.load(p_g_y - k * s_g_yt + o_g, mask=m_g, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
+                b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+                b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
                 b_a_h_re, b_a_h_im = b_a_h_re, b_a_h_im
-                b_d_h_re_read, b_d_h_im_read = gss_wants(g_ys[j], b_C_re, b_C_im)
-                b_d_h_re_j = b_a_h_re[None, :] * (b_d_h_re + b_d_h_re_read) + b_a_h_im[None, :] * (b_d_h_im + b_d_h_im_read)
-                b_d_h_im_j = b_a_h_re[None, :] * (b_d_h_im + b_d_h_im_read) - b_a_h_im[None, :] * (b_d_h_re + b_d_h_re_read)
-                b_d_h_re = tl.where(m_j, b_d_h_re_j, b_d_h_re)
-                b_d_h_im = tl.where(m_j, b_d_h_im_j, b_d_h_im)
-            p_g_y -= BT * s_g_yt
-        tl.store(h_piece + (i_s * NP + i_p) * (2 * G * N) + 2 * o_gn, b_d_h_re, mask=m_gn)
-        tl.store(h_piece + (i_s * NP + i_p) * (2 * G * N) + 2 * o_gn + 1, b_d_h_im, mask=m_gn)
+                b_h_re_product, b_h_im_product = b_a_h_re[None, :] * b_h_re_product - b_a_h_im[None, :] * b_h_im_product, b_a_h_re[None, :] * b_h_im_product + b_a_h_im[None, :] * b_h_re_product
+        for _ in range(n_t % BT):
+            b_v_raw = tl.load(p_v_raw + o_g, mask=m_g, other=0.0).to(tl.float32)
+            b_v_sum = tl.load(p_v_sum).to(tl.float32)
+            b_v_sum_2 = tl.load(p_v_sum_2).to(tl.float32)
+            b_v = gss_prepare(b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+            b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+            b_a_h_re, b_a_h_im = b_a_h_re, b_a_h_im
+            b_h_re_product, b_h_im_product = b_a_h_re[None, :] * b_h_re_product - b_a_h_im[None, :] * b_h_im_product, b_a_h_re[None, :] * b_h_im_product + b_a_h_im[None, :] * b_h_re_product
+            p_v_raw += s_v_rawt
+            p_v_sum += s_v_sumt
+            p_v_sum_2 += s_v_sum_2t
+        tl.store(h_decay + (i_s * NP + i_p) * (2 * G * N) + o_ng, b_h_re_product, mask=m_gn)
+        tl.store(h_piece + (i_s * NP + i_p) * (2 * G * N) + o_ng, b_h_re, mask=m_gn)
+        tl.store(h_decay + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, b_h_im_product, mask=m_gn)
+        tl.store(h_piece + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, b_h_im, mask=m_gn)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -2102,10 +2236,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -2133,6 +2282,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -2141,6 +2295,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -2173,35 +2332,21 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_gss(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 128 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 256 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 256 // inner))
+    num_warps = min(16, max(1, block * inner // 256))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 80 + 11 * held + tokens * (6 + 2 * held) > 236:
+    if forward:
+        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    tokens = 8
+    while tokens > 1 and 36 + 15 * held + tokens * (5 + 2 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _gss_starts(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = v_raw.shape[1]
-    G = v_raw.shape[2]
-    N = Lambda_real.shape[0]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * 2 * G * N, dtype=torch.float32, device=v_raw.device) for _ in range(3)
-    )
-    gss_piece_kernel[(triton.cdiv(G, config.lanes) * config.pieces * rows,)](
-        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, products, ends, cu_seqlens, T, config.pieces, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, h, starts, rows, config.pieces, G * N, False, True)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _gss_triton(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps):
@@ -2232,11 +2377,19 @@ def _gss_triton(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_re
                 v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, _reals(y_y), _reals(last_h), v_raw.stride(0), v_sum.stride(0), v_sum_2.stride(0), **fixed,
             )  # fmt: skip
             return y_y, last_h
-        if config.pieces > 1:
-            _, h = _gss_starts(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps, rows, config, fixed)
+        turned_C = C.reshape(G, N, 2).permute(2, 1, 0).contiguous()
+        h = None if h is None else h.reshape(rows, G, N, 2).permute(0, 3, 2, 1).contiguous()
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * 2 * G * N, v_raw)
+            gss_piece_kernel[(triton.cdiv(G, config.lanes) * config.pieces * rows,)](
+                v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, products, ends, cu_seqlens, T, config.pieces, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, h, starts, rows, config.pieces, G * N, False, True)
+            h = starts
         gss_walk_kernel[(triton.cdiv(G, config.lanes) * config.pieces * rows,)](
-            v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, _reals(y_y), _reals(last_h), None, cu_seqlens, T, config.pieces, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, h, _reals(y_y), _reals(last_h), cu_seqlens, T, config.pieces, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_y, last_h
 
@@ -2294,37 +2447,46 @@ def _gss_triton_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, 
     g_y = _reals(_rows_of(g_y))
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
+    turned_C = C.reshape(G, N, 2).permute(2, 1, 0).contiguous()
+    h = None if h is None else h.reshape(rows, G, N, 2).permute(0, 3, 2, 1).contiguous()
+    g_last_h = None if g_last_h is None else g_last_h.reshape(rows, G, N, 2).permute(0, 3, 2, 1).contiguous()
     config = choose_gss(rows, T, G, _pow2(N), _sms(v_raw.device))
+    pieces = config.pieces * config.parts
     fixed = dict(G=G, N=N, norm_eps=norm_eps, BG=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     n_blocks = triton.cdiv(G, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     d_v_raw = _like(inputs[0])
     d_v_sum = _parts(n_blocks, inputs[1])
     d_v_sum_2 = _parts(n_blocks, inputs[2])
-    d_ssm_norm_weight = _parts(rows * config.pieces, inputs[3])
-    d_ssm_norm_bias = _parts(rows * config.pieces, inputs[4])
-    d_Lambda_real = _parts(rows * config.pieces * n_blocks, inputs[5])
-    d_Lambda_imag = _parts(rows * config.pieces * n_blocks, inputs[6])
-    d_C = _parts(rows * config.pieces, inputs[7])
-    d_D = _parts(rows * config.pieces, inputs[8])
+    d_ssm_norm_weight = _parts(rows * pieces, inputs[3])
+    d_ssm_norm_bias = _parts(rows * pieces, inputs[4])
+    d_Lambda_real = _parts(rows * pieces * n_blocks, inputs[5])
+    d_Lambda_imag = _parts(rows * pieces * n_blocks, inputs[6])
+    d_C = _parts(rows * pieces, inputs[7])
+    d_D = _parts(rows * pieces, inputs[8])
     first_d_h = None if h is None else _like(inputs[9])
-    kept_h = torch.empty(slots, 2 * G * N, dtype=torch.float32, device=v_raw.device)
+    kept_h = torch.empty(slots, 2 * G * _pow2(N), dtype=torch.float32, device=v_raw.device)
     with _on(v_raw.device):
-        if config.pieces > 1:
-            products, h = _gss_starts(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            gss_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, g_y, ends, cu_seqlens, T, config.pieces, *g_y.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * 2 * G * N, v_raw)
+            gss_piece_kernel[(triton.cdiv(G, config.lanes) * config.pieces * rows,)](
+                v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, products, ends, cu_seqlens, T, config.pieces, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_h, starts, rows, config.pieces, G * N, True, True)
-            g_last_h = starts
-        gss_walk_kernel[(n_blocks * config.pieces * rows,)](
-            v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, None, None, kept_h, cu_seqlens, T, config.pieces, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, h, starts, rows, config.pieces, G * N, False, True)
+            h = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * 2 * G * N, v_raw)
+        gss_keep_kernel[(n_blocks * config.pieces * rows,)](
+            v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, h, kept_h, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], *g_y.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        gss_backward_kernel[(n_blocks * config.pieces * rows,)](
-            v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, g_y, kept_h, g_last_h, _reals(d_v_raw), d_v_sum, d_v_sum_2, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, config.pieces, v_raw.shape[0] * T, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], *g_y.stride()[:2],
+        if pieces > 1:
+            _pass(products, ends, g_last_h, starts, rows, pieces, G * N, True, True)
+            g_last_h = starts
+        gss_backward_kernel[(n_blocks * pieces * rows,)](
+            v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, g_y, kept_h, g_last_h, _reals(d_v_raw), d_v_sum, d_v_sum_2, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, v_raw.shape[0] * T, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], *g_y.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_v_sum = _summed(d_v_sum, inputs[1])

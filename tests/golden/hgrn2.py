@@ -348,7 +348,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -358,7 +358,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -388,7 +388,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -510,8 +510,9 @@ def _hgrn2_eager_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S):
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -543,9 +544,80 @@ if triton is not None:
         return tl.sum(b_v, 1)
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_rows_2(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1], v.shape[2]]),)
+        return rows
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -556,10 +628,11 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -660,116 +733,160 @@ if triton is not None:
         b_d_lower_bound_total = b_d_lower_bound + -b_d_c_1  # hgrn2.ssm:18
         return b_d_lower_bound_total
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "lower_bound", "S0"])
     def hgrn2_walk_kernel(
-        q, f_raw, i_, lower_bound, S0, y_o, ST, Ss, cu_seqlens, T, NP,
+        q, f_raw, i_, lower_bound, S0, y_o, ST, cu_seqlens, T, NP,
         s_qb, s_qt, s_f_rawb, s_f_rawt, s_i_b, s_i_t,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1_: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1_: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        o_h = o_c // V
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_k_ = tl.arange(0, BK)
-        o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
+        o_h = o_c // V
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
+        o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_t = tl.arange(0, BT)
         p_q = q + i_b * s_qb + (bos + i_t) * s_qt
         p_f_raw = f_raw + i_b * s_f_rawb + (bos + i_t) * s_f_rawt
         p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
-        b_lower_bound = tl.load(lower_bound + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+        p_y_o = y_o + (i_b * T + bos + i_t) * C
+        b_lower_bound = tl.load(lower_bound + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         b_c_1 = hgrn2_hoist(b_lower_bound.to(tl.float64)).to(tl.float32)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_hk_v, mask=m_ck_, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
-        if KEEP:
-            p_Ss = Ss + i_k * (H * K * V)
-        if not KEEP:
-            p_y_o = y_o + (i_b * T + bos + i_t) * C
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        qs = ()
-        f_raws = ()
-        i_s_ = ()
-        for j in tl.static_range(BT):
-            qs += (tl.load(p_q + j * s_qt + o_hk_, mask=m_ck_ & (0 < n_block), other=0.0),)
-            f_raws += (tl.load(p_f_raw + j * s_f_rawt + o_hk_, mask=m_ck_ & (0 < n_block), other=0.0),)
-            i_s_ += (tl.load(p_i_ + j * s_i_t + o_c, mask=m_c & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_Ss + o_hk_v, b_S, mask=m_ck_)
-                p_Ss += (H * K * V)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            f_raws = tl_rows_2(tl.load(p_f_raw + o_t[:, None, None] * s_f_rawt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_c[None, :], mask=m_c[None, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_S = hgrn2_update(b_S, f_raws[j].to(tl.float32), i_s_[j].to(tl.float32), b_lower_bound, b_c_1)
+                b_o = hgrn2_read(b_S, qs[j].to(tl.float32), K, c_1_)
+                tl.store(p_y_o + j * C + o_c, b_o, mask=m_c)
             p_q += BT * s_qt
             p_f_raw += BT * s_f_rawt
             p_i_ += BT * s_i_t
-            qs_ahead = ()
-            f_raws_ahead = ()
-            i_s__ahead = ()
-            for j in tl.static_range(BT):
-                qs_ahead += (tl.load(p_q + j * s_qt + o_hk_, mask=m_ck_ & (i_j + 1 < n_block), other=0.0),)
-                f_raws_ahead += (tl.load(p_f_raw + j * s_f_rawt + o_hk_, mask=m_ck_ & (i_j + 1 < n_block), other=0.0),)
-                i_s__ahead += (tl.load(p_i_ + j * s_i_t + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-            for j in tl.static_range(BT):
-                b_S = hgrn2_update(b_S, f_raws[j].to(tl.float32), i_s_[j].to(tl.float32), b_lower_bound, b_c_1)
-                if not KEEP:
-                    b_o = hgrn2_read(b_S, qs[j].to(tl.float32), K, c_1_)
-                    tl.store(p_y_o + j * C + o_c, b_o, mask=m_c)
-            qs = qs_ahead
-            f_raws = f_raws_ahead
-            i_s_ = i_s__ahead
-            if not KEEP:
-                p_y_o += BT * C
+            p_y_o += BT * C
+        for _ in range(n_t % BT):
+            b_q = tl.load(p_q + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_f_raw = tl.load(p_f_raw + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_i_ = tl.load(p_i_ + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_S = hgrn2_update(b_S, b_f_raw, b_i_, b_lower_bound, b_c_1)
+            b_o = hgrn2_read(b_S, b_q, K, c_1_)
+            tl.store(p_y_o + o_c, b_o, mask=m_c)
+            p_q += s_qt
+            p_f_raw += s_f_rawt
+            p_i_ += s_i_t
+            p_y_o += C
+        if i_p == NP - 1:
+            tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_Ss + o_hk_v, b_S, mask=m_ck_)
-        else:
-            for _ in range(n_t % BT):
-                b_q = tl.load(p_q + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-                b_f_raw = tl.load(p_f_raw + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-                b_i_ = tl.load(p_i_ + o_c, mask=m_c, other=0.0).to(tl.float32)
-                b_S = hgrn2_update(b_S, b_f_raw, b_i_, b_lower_bound, b_c_1)
-                b_o = hgrn2_read(b_S, b_q, K, c_1_)
-                tl.store(p_y_o + o_c, b_o, mask=m_c)
-                p_q += s_qt
-                p_f_raw += s_f_rawt
-                p_i_ += s_i_t
-                p_y_o += C
-            if i_p == NP - 1:
-                tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def hgrn2_backward_kernel(
-        q, f_raw, i_, lower_bound, g_o, Ss, d_ST, d_q, d_f_raw, d_i, d_lower_bound, d_S0, cu_seqlens, T, NP, n_tokens,
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "lower_bound", "S0", "S_decay", "S_piece"])
+    def hgrn2_keep_kernel(
+        q, f_raw, i_, lower_bound, S0, Ss, g_o, S_decay, S_piece, cu_seqlens, T, NP, NQ,
         s_qb, s_qt, s_f_rawb, s_f_rawt, s_i_b, s_i_t, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1_: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1_: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
+        i_s = i // tl.cdiv(C, BC) // NP
+        o_k_ = tl.arange(0, BK)
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
+        m_ck_ = m_c[:, None] & m_k_[None, :]
+        o_h = o_c // V
+        o_v = o_c % V
+        o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
+        o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_t = tl.arange(0, BT)
+        b_lower_bound = tl.load(lower_bound + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+        b_c_1 = hgrn2_hoist(b_lower_bound.to(tl.float64)).to(tl.float32)
+        if S0 is not None:
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+        else:
+            b_S = tl.zeros([BC, BK], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_f_raw = f_raw + i_b * s_f_rawb + (bos + i_t) * s_f_rawt
+            p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
+            p_Ss = Ss + i_k * (C * BK)
+            if CUT:
+                p_q = q + i_b * s_qb + (bos + i_t) * s_qt
+                p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
+                b_S_product = tl.full([BC, BK], 1.0, tl.float32)
+                b_S_wanted = tl.zeros([BC, BK], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_Ss, b_S, i_c, C, BC, BK)
+                p_Ss += (C * BK)
+                f_raws = tl_rows_2(tl.load(p_f_raw + o_t[:, None, None] * s_f_rawt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_f_raw += BT * s_f_rawt
+                p_i_ += BT * s_i_t
+                if CUT:
+                    qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                    g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    p_q += BT * s_qt
+                    p_g_o += BT * s_g_ot
+                for j in tl.static_range(BT):
+                    b_S = hgrn2_update(b_S, f_raws[j].to(tl.float32), i_s_[j].to(tl.float32), b_lower_bound, b_c_1)
+                    if CUT:
+                        b_f = hgrn2_decay(f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
+                        b_S_product = b_f * b_S_product
+                        b_d_S_read = hgrn2_wants(g_os[j].to(tl.float32), qs[j].to(tl.float32), c_1_)
+                        b_S_wanted += b_S_product * b_d_S_read
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_Ss, b_S, i_c, C, BC, BK)
+                for _ in range(n_t % BT):
+                    b_f_raw = tl.load(p_f_raw + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+                    b_i_ = tl.load(p_i_ + o_c, mask=m_c, other=0.0).to(tl.float32)
+                    b_S = hgrn2_update(b_S, b_f_raw, b_i_, b_lower_bound, b_c_1)
+                    p_f_raw += s_f_rawt
+                    p_i_ += s_i_t
+            if CUT:
+                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
+                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
+
+    @triton.jit(do_not_specialize=["T", "NP", "zero", "lower_bound", "d_ST"])
+    def hgrn2_backward_kernel(
+        q, f_raw, i_, lower_bound, g_o, Ss, d_ST, d_q, d_f_raw, d_i, d_lower_bound, d_S0, cu_seqlens, T, NP, n_tokens, zero,
+        s_qb, s_qt, s_f_rawb, s_f_rawt, s_i_b, s_i_t, s_g_ob, s_g_ot,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1_: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, AGAIN: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse. With AGAIN the exponentials of the first pass are not held in registers: the second works them out from
+        arguments to which it adds a zero, known at run time only, or the compiler would hold them all the same."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        o_h = o_c // V
         o_k_ = tl.arange(0, BK)
-        o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
+        o_h = o_c // V
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
         o_v_part = o_v.to(tl.int64) * (n_tokens * (H * K))
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_q = q + i_b * s_qb + (bos + i_t) * s_qt
         p_f_raw = f_raw + i_b * s_f_rawb + (bos + i_t) * s_f_rawt
         p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
@@ -777,41 +894,36 @@ if triton is not None:
         p_d_q = d_q + (i_b * T + bos + i_t) * (H * K)
         p_d_f_raw = d_f_raw + (i_b * T + bos + i_t) * (H * K)
         p_d_i = d_i + (i_b * T + bos + i_t) * C
-        p_Ss = Ss + i_k * (H * K * V)
-        b_lower_bound = tl.load(lower_bound + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+        p_Ss = Ss + i_k * (C * BK)
+        b_lower_bound = tl.load(lower_bound + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         b_c_1 = hgrn2_hoist(b_lower_bound.to(tl.float64)).to(tl.float32)
         b_d_c_1 = tl.zeros([BC, BK], tl.float32)
         b_d_lower_bound = tl.zeros([BC, BK], tl.float32)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_hk_v, mask=m_ck_, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            qs = ()
-            f_raws = ()
-            i_s_ = ()
-            g_os = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                qs += (tl.load(p_q + k * s_qt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                f_raws += (tl.load(p_f_raw + k * s_f_rawt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                i_s_ += (tl.load(p_i_ + k * s_i_t + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                g_os += (tl.load(p_g_o + k * s_g_ot + o_c, mask=m_c & (j < n_j), other=0.0).to(tl.float32),)
-            b_Ss = (tl.load(p_Ss + o_hk_v, mask=m_ck_, other=0.0),)
-            for j in tl.static_range(BT):
-                b_S_j = hgrn2_update(b_Ss[j], f_raws[j], i_s_[j], b_lower_bound, b_c_1)
-                b_Ss += (b_S_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_S, b_d_q, b_d_f_raw, b_d_i, b_d_c_1_j, b_d_lower_bound_j = hgrn2_vjp(g_os[j], tl.where(j < n_j, b_d_S, 0.0), b_Ss[j + 1], b_Ss[j], qs[j], f_raws[j], i_s_[j], b_lower_bound, b_c_1, K, c_1_)
-                b_d_S = tl.where(j < n_j, b_back_S, b_d_S)
-                b_d_c_1 += b_d_c_1_j
-                b_d_lower_bound += b_d_lower_bound_j
-                tl.store(p_d_q + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_q, mask=m_ck_ & (j < n_j))
-                tl.store(p_d_f_raw + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_f_raw, mask=m_ck_ & (j < n_j))
-                tl.store(p_d_i + j * C + o_c, b_d_i, mask=m_c & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+            for j in range(k):
+                b_f_raw = tl.load(p_f_raw + j * s_f_rawt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+                b_i_ = tl.load(p_i_ + j * s_i_t + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_S = hgrn2_update(b_S, b_f_raw, b_i_, b_lower_bound, b_c_1)
+            b_q = tl.load(p_q + k * s_qt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_f_raw = tl.load(p_f_raw + k * s_f_rawt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_i_ = tl.load(p_i_ + k * s_i_t + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_g_o = tl.load(p_g_o + k * s_g_ot + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_S_prev = b_S
+            b_S = hgrn2_update(b_S, b_f_raw, b_i_, b_lower_bound, b_c_1)
+            b_back_S, b_d_q, b_d_f_raw, b_d_i, b_d_c_1_j, b_d_lower_bound_j = hgrn2_vjp(b_g_o, b_d_S, b_S, b_S_prev, b_q, b_f_raw, b_i_, b_lower_bound, b_c_1, K, c_1_)
+            b_d_S = b_back_S
+            b_d_c_1 += b_d_c_1_j
+            b_d_lower_bound += b_d_lower_bound_j
+            tl.store(p_d_q + k * (H * K) + o_v_part[:, None] + o_hk_, b_d_q, mask=m_ck_)
+            tl.store(p_d_f_raw + k * (H * K) + o_v_part[:, None] + o_hk_, b_d_f_raw, mask=m_ck_)
+            tl.store(p_d_i + k * C + o_c, b_d_i, mask=m_c)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_q -= BT * s_qt
             p_f_raw -= BT * s_f_rawt
             p_i_ -= BT * s_i_t
@@ -819,8 +931,24 @@ if triton is not None:
             p_d_q -= BT * (H * K)
             p_d_f_raw -= BT * (H * K)
             p_d_i -= BT * C
-            p_Ss -= (H * K * V)
-
+            p_Ss -= (C * BK)
+            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            f_raws = tl_rows_2(tl.load(p_f_raw + o_t[:, None, None] * s_f_rawt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_c[None, :], mask=m_c[None, :], other=0.0))
+            g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (tl_kept(p_Ss, i_c, C, BC, BK),)
+            for j in tl.static_range(BT):
+                b_S_j = hgrn2_update(b_Ss[j], f_raws[j].to(tl.float32), i_s_[j].to(tl.float32), b_lower_bound, b_c_1)
+                b_Ss += (b_S_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_f_raw = f_raws[j].to(tl.float32) + zero if AGAIN else f_raws[j].to(tl.float32)
+                b_back_S, b_d_q, b_d_f_raw, b_d_i, b_d_c_1_j, b_d_lower_bound_j = hgrn2_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), b_f_raw, i_s_[j].to(tl.float32), b_lower_bound, b_c_1, K, c_1_)
+                b_d_S = b_back_S
+                b_d_c_1 += b_d_c_1_j
+                b_d_lower_bound += b_d_lower_bound_j
+                tl.store(p_d_q + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_q, mask=m_ck_)
+                tl.store(p_d_f_raw + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_f_raw, mask=m_ck_)
+                tl.store(p_d_i + j * C + o_c, b_d_i, mask=m_c)
         b_d_lower_bound = hgrn2_hoist_vjp(b_d_c_1, b_d_lower_bound)
         tl.store(d_lower_bound + (i_s * NP + i_p) * V * (H * K) + (o_v * (H * K))[:, None] + o_hk_, b_d_lower_bound, mask=m_ck_)
         if d_S0 is not None:
@@ -840,8 +968,8 @@ if triton is not None:
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
@@ -863,7 +991,7 @@ if triton is not None:
         tl.store(p_y_o + o_c, b_o, mask=m_c)
         tl.store(ST + i_b * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "lower_bound", "S_decay", "S_piece"])
     def hgrn2_piece_kernel(
         f_raw, i_, lower_bound, S_decay, S_piece, cu_seqlens, T, NP,
         s_f_rawb, s_f_rawt, s_i_b, s_i_t,
@@ -873,87 +1001,43 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        o_h = o_c // V
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_k_ = tl.arange(0, BK)
-        o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
+        o_h = o_c // V
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
+        o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_t = tl.arange(0, BT)
         p_f_raw = f_raw + i_b * s_f_rawb + (bos + i_t) * s_f_rawt
         p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
-        b_lower_bound = tl.load(lower_bound + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+        b_lower_bound = tl.load(lower_bound + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         b_c_1 = hgrn2_hoist(b_lower_bound.to(tl.float64)).to(tl.float32)
         b_S_product = tl.full([BC, BK], 1.0, tl.float32)
         b_S = tl.zeros([BC, BK], tl.float32)
-        for i_j in range(0, n_t, BT):
-            f_raws = ()
-            i_s_ = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                f_raws += (tl.load(p_f_raw + k * s_f_rawt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                i_s_ += (tl.load(p_i_ + k * s_i_t + o_c, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_f = hgrn2_decay(f_raws[j], b_lower_bound, b_c_1)
-                b_S_j = hgrn2_update(b_S, f_raws[j], i_s_[j], b_lower_bound, b_c_1)
-                b_S_next = b_f * b_S_product
-                b_S_product = tl.where(m_j, b_S_next, b_S_product)
-                b_S = tl.where(m_j, b_S_j, b_S)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            f_raws = tl_rows_2(tl.load(p_f_raw + o_t[:, None, None] * s_f_rawt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_c[None, :], mask=m_c[None, :], other=0.0))
             p_f_raw += BT * s_f_rawt
             p_i_ += BT * s_i_t
-        tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_hk_v, b_S_product, mask=m_ck_)
-        tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def hgrn2_piece_adjoint_kernel(
-        q, f_raw, lower_bound, g_o, S_piece, cu_seqlens, T, NP,
-        s_qb, s_qt, s_f_rawb, s_f_rawt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1_: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `hgrn2_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        o_h = o_c // V
-        o_k_ = tl.arange(0, BK)
-        o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
-        m_ck_ = m_c[:, None] & m_k_[None, :]
-        o_v = o_c % V
-        o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_q = q + i_b * s_qb + (bos + i_t) * s_qt
-        p_f_raw = f_raw + i_b * s_f_rawb + (bos + i_t) * s_f_rawt
-        p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
-        b_lower_bound = tl.load(lower_bound + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-        b_c_1 = hgrn2_hoist(b_lower_bound.to(tl.float64)).to(tl.float32)
-        b_d_S = tl.zeros([BC, BK], tl.float32)
-        for i_j in range(0, n_t, BT):
-            qs = ()
-            f_raws = ()
-            g_os = ()
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                qs += (tl.load(p_q - k * s_qt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                f_raws += (tl.load(p_f_raw - k * s_f_rawt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                g_os += (tl.load(p_g_o - k * s_g_ot + o_c, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_f = hgrn2_decay(f_raws[j], b_lower_bound, b_c_1)
-                b_d_S_read = hgrn2_wants(g_os[j], qs[j], c_1_)
-                b_d_S_j = b_f * (b_d_S + b_d_S_read)
-                b_d_S = tl.where(m_j, b_d_S_j, b_d_S)
-            p_q -= BT * s_qt
-            p_f_raw -= BT * s_f_rawt
-            p_g_o -= BT * s_g_ot
-        tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
+                b_S = hgrn2_update(b_S, f_raws[j].to(tl.float32), i_s_[j].to(tl.float32), b_lower_bound, b_c_1)
+                b_f = hgrn2_decay(f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
+                b_S_product = b_f * b_S_product
+        for _ in range(n_t % BT):
+            b_f_raw = tl.load(p_f_raw + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_i_ = tl.load(p_i_ + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_S = hgrn2_update(b_S, b_f_raw, b_i_, b_lower_bound, b_c_1)
+            b_f = hgrn2_decay(b_f_raw, b_lower_bound, b_c_1)
+            b_S_product = b_f * b_S_product
+            p_f_raw += s_f_rawt
+            p_i_ += s_i_t
+        tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
+        tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -968,10 +1052,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -999,6 +1098,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -1007,6 +1111,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -1035,37 +1144,22 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_hgrn2(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 44 + 6 * held + tokens * (4 + 5 * held) > 236:
-        tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _hgrn2_starts(q, f_raw, i_, lower_bound, S, cu_seqlens, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = q.shape[1]
-    H = q.shape[2]
-    K = q.shape[3]
-    V = i_.shape[3]
-    E = H * V
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * H * K * V, dtype=torch.float32, device=q.device) for _ in range(3)
-    )
-    hgrn2_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-        f_raw, i_, lower_bound, products, ends, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
-    return products, starts
+    if forward:
+        return _Config(block, 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    for tokens, again in ((8, False), (4, False), (8, True), (4, True), (2, False), (2, True), (1, True)):
+        tiles = 5 - 2 * again
+        if 30 + 5 * held + tokens * (2 + tiles * held) <= 236:
+            break
+    return _Config(block, tokens, num_warps, pieces, parts, again, 168 if 5 * held <= 80 else 255)
 
 
 def _hgrn2_triton(q, f_raw, i_, lower_bound, S, cu_seqlens):
@@ -1093,11 +1187,19 @@ def _hgrn2_triton(q, f_raw, i_, lower_bound, S, cu_seqlens):
                 q, f_raw, i_, lower_bound, S, _reals(y_o), _reals(last_S), q.stride(0), f_raw.stride(0), i_.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
-        if config.pieces > 1:
-            _, S = _hgrn2_starts(q, f_raw, i_, lower_bound, S, cu_seqlens, rows, config, fixed)
+        turned_lower_bound = lower_bound.reshape(H, K).permute(1, 0)[:, :, None].expand(K, H, V).contiguous()
+        S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * K * V, q)
+            hgrn2_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
+                f_raw, i_, turned_lower_bound, products, ends, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
+            S = starts
         hgrn2_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-            q, f_raw, i_, lower_bound, S, _reals(y_o), _reals(last_S), None, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            q, f_raw, i_, turned_lower_bound, S, _reals(y_o), _reals(last_S), cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_o, last_S
 
@@ -1149,33 +1251,42 @@ def _hgrn2_triton_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
+    turned_lower_bound = lower_bound.reshape(H, K).permute(1, 0)[:, :, None].expand(K, H, V).contiguous()
+    S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
+    g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_hgrn2(rows, T, H * V, _pow2(K), _sms(q.device))
+    pieces = config.pieces * config.parts
     fixed = dict(H=H, V=V, K=K, C=H * V, c_1_=K ** (-0.5), BC=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H * V, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     d_q = _parts(V, inputs[0])
     d_f_raw = _parts(V, inputs[1])
     d_i = _like(inputs[2])
-    d_lower_bound = _parts(rows * config.pieces * V, inputs[3])
+    d_lower_bound = _parts(rows * pieces * V, inputs[3])
     first_d_S = None if S is None else _like(inputs[4])
-    kept_S = torch.empty(slots, H * K * V, dtype=torch.float32, device=q.device)
+    kept_S = torch.empty(slots, H * V * _pow2(K), dtype=torch.float32, device=q.device)
     with _on(q.device):
-        if config.pieces > 1:
-            products, S = _hgrn2_starts(q, f_raw, i_, lower_bound, S, cu_seqlens, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            hgrn2_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                q, f_raw, lower_bound, g_o, ends, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *g_o.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * K * V, q)
+            hgrn2_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
+                f_raw, i_, turned_lower_bound, products, ends, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_S, starts, rows, config.pieces, H * K * V, True)
-            g_last_S = starts
-        hgrn2_walk_kernel[(n_blocks * config.pieces * rows,)](
-            q, f_raw, i_, lower_bound, S, None, None, kept_S, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
+            S = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * H * K * V, q)
+        hgrn2_keep_kernel[(n_blocks * config.pieces * rows,)](
+            q, f_raw, i_, turned_lower_bound, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        hgrn2_backward_kernel[(n_blocks * config.pieces * rows,)](
-            q, f_raw, i_, lower_bound, g_o, kept_S, g_last_S, d_q, d_f_raw, _reals(d_i), d_lower_bound, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, config.pieces, q.shape[0] * T, *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
-            BT=config.tokens, **fixed,
+        if pieces > 1:
+            _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
+            g_last_S = starts
+        hgrn2_backward_kernel[(n_blocks * pieces * rows,)](
+            q, f_raw, i_, turned_lower_bound, g_o, kept_S, g_last_S, d_q, d_f_raw, _reals(d_i), d_lower_bound, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, 0.0, *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
+            BT=config.tokens, AGAIN=config.again, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])
         d_f_raw = _summed(d_f_raw, inputs[1])

@@ -342,7 +342,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -352,7 +352,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -382,7 +382,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -720,8 +720,9 @@ def _lightning_attention_eager_by_mode_backward(g_o, g_last_S, q, k, v, slope, S
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -734,9 +735,80 @@ if triton is not None:
         return tl.sum(b_v, 1)
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_rows_2(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1], v.shape[2]]),)
+        return rows
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -747,10 +819,11 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -827,116 +900,159 @@ if triton is not None:
         b_d_slope = -(b_d_a_S * b_a_S)  # lightning.ssm:20
         return b_d_slope
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "S0"])
     def lightning_attention_walk_kernel(
-        q, k_, v, slope, S0, y_o, ST, Ss, cu_seqlens, T, NP,
+        q, k_, v, slope, S0, y_o, ST, cu_seqlens, T, NP,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt,
-        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
-        m_c = o_c < C
+        m_c = tl_inside(o_c, C, BC)
         o_d = tl.arange(0, BD)
         o_v = o_c % V
         o_hdv = (o_h[:, None] * D + o_d[None, :]) * V + o_v[:, None]
-        m_d = o_d < D
+        o_dc = o_d[None, :] * C + o_c[:, None]
+        m_d = tl_inside(o_d, D, BD)
         m_cd = m_c[:, None] & m_d[None, :]
         o_hd = o_h[:, None] * D + o_d[None, :]
+        o_t = tl.arange(0, BT)
         p_q = q + i_b * s_qb + (bos + i_t) * s_qt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+        p_y_o = y_o + (i_b * T + bos + i_t) * C
         b_slope = tl.load(slope + o_h, mask=m_c, other=0.0).to(tl.float32)
         b_a_S = lightning_attention_hoist(b_slope.to(tl.float64)).to(tl.float32)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * D * V) + o_hdv, mask=m_cd, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * D * V) + o_dc, mask=m_cd, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BD], tl.float32)
-        if KEEP:
-            p_Ss = Ss + i_k * (H * D * V)
-        if not KEEP:
-            p_y_o = y_o + (i_b * T + bos + i_t) * C
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        qs = ()
-        k_s = ()
-        vs = ()
-        for j in tl.static_range(BT):
-            qs += (tl.load(p_q + j * s_qt + o_hd, mask=m_cd & (0 < n_block), other=0.0),)
-            k_s += (tl.load(p_k_ + j * s_k_t + o_hd, mask=m_cd & (0 < n_block), other=0.0),)
-            vs += (tl.load(p_v + j * s_vt + o_c, mask=m_c & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_Ss + o_hdv, b_S, mask=m_cd)
-                p_Ss += (H * D * V)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_S = lightning_attention_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
+                b_o = lightning_attention_read(b_S, qs[j].to(tl.float32), D)
+                tl.store(p_y_o + j * C + o_c, b_o, mask=m_c)
             p_q += BT * s_qt
             p_k_ += BT * s_k_t
             p_v += BT * s_vt
-            qs_ahead = ()
-            k_s_ahead = ()
-            vs_ahead = ()
-            for j in tl.static_range(BT):
-                qs_ahead += (tl.load(p_q + j * s_qt + o_hd, mask=m_cd & (i_j + 1 < n_block), other=0.0),)
-                k_s_ahead += (tl.load(p_k_ + j * s_k_t + o_hd, mask=m_cd & (i_j + 1 < n_block), other=0.0),)
-                vs_ahead += (tl.load(p_v + j * s_vt + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-            for j in tl.static_range(BT):
-                b_S = lightning_attention_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
-                if not KEEP:
-                    b_o = lightning_attention_read(b_S, qs[j].to(tl.float32), D)
-                    tl.store(p_y_o + j * C + o_c, b_o, mask=m_c)
-            qs = qs_ahead
-            k_s = k_s_ahead
-            vs = vs_ahead
-            if not KEEP:
-                p_y_o += BT * C
+            p_y_o += BT * C
+        for _ in range(n_t % BT):
+            b_q = tl.load(p_q + o_hd, mask=m_cd, other=0.0).to(tl.float32)
+            b_k_ = tl.load(p_k_ + o_hd, mask=m_cd, other=0.0).to(tl.float32)
+            b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_S = lightning_attention_update(b_S, b_k_, b_v, b_a_S)
+            b_o = lightning_attention_read(b_S, b_q, D)
+            tl.store(p_y_o + o_c, b_o, mask=m_c)
+            p_q += s_qt
+            p_k_ += s_k_t
+            p_v += s_vt
+            p_y_o += C
+        if i_p == NP - 1:
+            tl.store(ST + i_s * (H * D * V) + o_hdv, b_S, mask=m_cd)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_Ss + o_hdv, b_S, mask=m_cd)
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0", "S_decay", "S_piece"])
+    def lightning_attention_keep_kernel(
+        q, k_, v, slope, S0, Ss, g_o, S_decay, S_piece, cu_seqlens, T, NP, NQ,
+        s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_g_ob, s_g_ot,
+        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
+        i_s = i // tl.cdiv(C, BC) // NP
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        o_h = o_c // V
+        m_c = tl_inside(o_c, C, BC)
+        o_d = tl.arange(0, BD)
+        o_v = o_c % V
+        o_hdv = (o_h[:, None] * D + o_d[None, :]) * V + o_v[:, None]
+        o_dc = o_d[None, :] * C + o_c[:, None]
+        m_d = tl_inside(o_d, D, BD)
+        m_cd = m_c[:, None] & m_d[None, :]
+        o_hd = o_h[:, None] * D + o_d[None, :]
+        o_t = tl.arange(0, BT)
+        b_slope = tl.load(slope + o_h, mask=m_c, other=0.0).to(tl.float32)
+        b_a_S = lightning_attention_hoist(b_slope.to(tl.float64)).to(tl.float32)
+        if S0 is not None:
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * D * V) + o_dc, mask=m_cd, other=0.0).to(tl.float32)
         else:
-            for _ in range(n_t % BT):
-                b_q = tl.load(p_q + o_hd, mask=m_cd, other=0.0).to(tl.float32)
-                b_k_ = tl.load(p_k_ + o_hd, mask=m_cd, other=0.0).to(tl.float32)
-                b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
-                b_S = lightning_attention_update(b_S, b_k_, b_v, b_a_S)
-                b_o = lightning_attention_read(b_S, b_q, D)
-                tl.store(p_y_o + o_c, b_o, mask=m_c)
-                p_q += s_qt
-                p_k_ += s_k_t
-                p_v += s_vt
-                p_y_o += C
-            if i_p == NP - 1:
-                tl.store(ST + i_s * (H * D * V) + o_hdv, b_S, mask=m_cd)
+            b_S = tl.zeros([BC, BD], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+            p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+            p_Ss = Ss + i_k * (C * BD)
+            if CUT:
+                p_q = q + i_b * s_qb + (bos + i_t) * s_qt
+                p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
+                b_S_product = tl.full([BC, BD], 1.0, tl.float32)
+                b_S_wanted = tl.zeros([BC, BD], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_Ss, b_S, i_c, C, BC, BD)
+                p_Ss += (C * BD)
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_k_ += BT * s_k_t
+                p_v += BT * s_vt
+                if CUT:
+                    qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+                    g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    p_q += BT * s_qt
+                    p_g_o += BT * s_g_ot
+                for j in tl.static_range(BT):
+                    b_S = lightning_attention_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
+                    if CUT:
+                        b_a_S = b_a_S
+                        b_S_product = b_a_S[:, None] * b_S_product
+                        b_d_S_read = lightning_attention_wants(g_os[j].to(tl.float32), qs[j].to(tl.float32))
+                        b_S_wanted += b_S_product * b_d_S_read
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_Ss, b_S, i_c, C, BC, BD)
+                for _ in range(n_t % BT):
+                    b_k_ = tl.load(p_k_ + o_hd, mask=m_cd, other=0.0).to(tl.float32)
+                    b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+                    b_S = lightning_attention_update(b_S, b_k_, b_v, b_a_S)
+                    p_k_ += s_k_t
+                    p_v += s_vt
+            if CUT:
+                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * D * V) + o_dc, b_S_product, mask=m_cd)
+                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * D * V) + o_dc, b_S_wanted, mask=m_cd)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "d_ST"])
     def lightning_attention_backward_kernel(
         q, k_, v, slope, g_o, Ss, d_ST, d_q, d_k, d_v, d_slope, d_S0, cu_seqlens, T, NP, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_g_ob, s_g_ot,
         H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
-        m_c = o_c < C
+        m_c = tl_inside(o_c, C, BC)
         o_d = tl.arange(0, BD)
         o_v = o_c % V
         o_hdv = (o_h[:, None] * D + o_d[None, :]) * V + o_v[:, None]
-        m_d = o_d < D
+        o_dc = o_d[None, :] * C + o_c[:, None]
+        m_d = tl_inside(o_d, D, BD)
         m_cd = m_c[:, None] & m_d[None, :]
         o_v_part = o_v.to(tl.int64) * (n_tokens * (H * D))
         o_hd = o_h[:, None] * D + o_d[None, :]
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_q = q + i_b * s_qb + (bos + i_t) * s_qt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
@@ -944,39 +1060,34 @@ if triton is not None:
         p_d_q = d_q + (i_b * T + bos + i_t) * (H * D)
         p_d_k = d_k + (i_b * T + bos + i_t) * (H * D)
         p_d_v = d_v + (i_b * T + bos + i_t) * C
-        p_Ss = Ss + i_k * (H * D * V)
+        p_Ss = Ss + i_k * (C * BD)
         b_slope = tl.load(slope + o_h, mask=m_c, other=0.0).to(tl.float32)
         b_a_S = lightning_attention_hoist(b_slope.to(tl.float64)).to(tl.float32)
         b_d_a_S = tl.zeros([BC], tl.float32)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * D * V) + o_hdv, mask=m_cd, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * D * V) + o_dc, mask=m_cd, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BD], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            qs = ()
-            k_s = ()
-            vs = ()
-            g_os = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                qs += (tl.load(p_q + k * s_qt + o_hd, mask=m_cd, other=0.0).to(tl.float32),)
-                k_s += (tl.load(p_k_ + k * s_k_t + o_hd, mask=m_cd, other=0.0).to(tl.float32),)
-                vs += (tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                g_os += (tl.load(p_g_o + k * s_g_ot + o_c, mask=m_c & (j < n_j), other=0.0).to(tl.float32),)
-            b_Ss = (tl.load(p_Ss + o_hdv, mask=m_cd, other=0.0),)
-            for j in tl.static_range(BT):
-                b_S_j = lightning_attention_update(b_Ss[j], k_s[j], vs[j], b_a_S)
-                b_Ss += (b_S_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_S, b_d_q, b_d_k, b_d_v, b_d_a_S_j = lightning_attention_vjp(g_os[j], tl.where(j < n_j, b_d_S, 0.0), b_Ss[j + 1], b_Ss[j], qs[j], k_s[j], vs[j], b_a_S, D)
-                b_d_S = tl.where(j < n_j, b_back_S, b_d_S)
-                b_d_a_S += b_d_a_S_j
-                tl.store(p_d_q + j * (H * D) + o_v_part[:, None] + o_hd, b_d_q, mask=m_cd & (j < n_j))
-                tl.store(p_d_k + j * (H * D) + o_v_part[:, None] + o_hd, b_d_k, mask=m_cd & (j < n_j))
-                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_S = tl_kept(p_Ss, i_c, C, BC, BD)
+            for j in range(k):
+                b_k_ = tl.load(p_k_ + j * s_k_t + o_hd, mask=m_cd, other=0.0).to(tl.float32)
+                b_v = tl.load(p_v + j * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_S = lightning_attention_update(b_S, b_k_, b_v, b_a_S)
+            b_q = tl.load(p_q + k * s_qt + o_hd, mask=m_cd, other=0.0).to(tl.float32)
+            b_k_ = tl.load(p_k_ + k * s_k_t + o_hd, mask=m_cd, other=0.0).to(tl.float32)
+            b_v = tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_g_o = tl.load(p_g_o + k * s_g_ot + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_S_prev = b_S
+            b_S = lightning_attention_update(b_S, b_k_, b_v, b_a_S)
+            b_back_S, b_d_q, b_d_k, b_d_v, b_d_a_S_j = lightning_attention_vjp(b_g_o, b_d_S, b_S, b_S_prev, b_q, b_k_, b_v, b_a_S, D)
+            b_d_S = b_back_S
+            b_d_a_S += b_d_a_S_j
+            tl.store(p_d_q + k * (H * D) + o_v_part[:, None] + o_hd, b_d_q, mask=m_cd)
+            tl.store(p_d_k + k * (H * D) + o_v_part[:, None] + o_hd, b_d_k, mask=m_cd)
+            tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_q -= BT * s_qt
             p_k_ -= BT * s_k_t
             p_v -= BT * s_vt
@@ -984,8 +1095,22 @@ if triton is not None:
             p_d_q -= BT * (H * D)
             p_d_k -= BT * (H * D)
             p_d_v -= BT * C
-            p_Ss -= (H * D * V)
-
+            p_Ss -= (C * BD)
+            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (tl_kept(p_Ss, i_c, C, BC, BD),)
+            for j in tl.static_range(BT):
+                b_S_j = lightning_attention_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
+                b_Ss += (b_S_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_S, b_d_q, b_d_k, b_d_v, b_d_a_S_j = lightning_attention_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S, D)
+                b_d_S = b_back_S
+                b_d_a_S += b_d_a_S_j
+                tl.store(p_d_q + j * (H * D) + o_v_part[:, None] + o_hd, b_d_q, mask=m_cd)
+                tl.store(p_d_k + j * (H * D) + o_v_part[:, None] + o_hd, b_d_k, mask=m_cd)
+                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
         b_slope = tl.load(slope + o_h, mask=m_c, other=0.0).to(tl.float32)
         b_d_slope = lightning_attention_hoist_vjp(b_slope, b_d_a_S)
         tl.store(d_slope + (i_s * NP + i_p) * V * H + o_v * H + o_h, b_d_slope, mask=m_c)
@@ -1004,11 +1129,11 @@ if triton is not None:
         i_c, i_b = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
-        m_c = o_c < C
+        m_c = tl_inside(o_c, C, BC)
         o_d = tl.arange(0, BD)
         o_v = o_c % V
         o_hdv = (o_h[:, None] * D + o_d[None, :]) * V + o_v[:, None]
-        m_d = o_d < D
+        m_d = tl_inside(o_d, D, BD)
         m_cd = m_c[:, None] & m_d[None, :]
         o_hd = o_h[:, None] * D + o_d[None, :]
         p_q = q + i_b * s_qb
@@ -1029,7 +1154,7 @@ if triton is not None:
         tl.store(p_y_o + o_c, b_o, mask=m_c)
         tl.store(ST + i_b * (H * D * V) + o_hdv, b_S, mask=m_cd)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece"])
     def lightning_attention_piece_kernel(
         k_, v, slope, S_decay, S_piece, cu_seqlens, T, NP,
         s_k_b, s_k_t, s_vb, s_vt,
@@ -1039,83 +1164,43 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
-        m_c = o_c < C
+        m_c = tl_inside(o_c, C, BC)
         o_d = tl.arange(0, BD)
         o_v = o_c % V
         o_hdv = (o_h[:, None] * D + o_d[None, :]) * V + o_v[:, None]
-        m_d = o_d < D
+        o_dc = o_d[None, :] * C + o_c[:, None]
+        m_d = tl_inside(o_d, D, BD)
         m_cd = m_c[:, None] & m_d[None, :]
         o_hd = o_h[:, None] * D + o_d[None, :]
+        o_t = tl.arange(0, BT)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         b_slope = tl.load(slope + o_h, mask=m_c, other=0.0).to(tl.float32)
         b_a_S = lightning_attention_hoist(b_slope.to(tl.float64)).to(tl.float32)
         b_S_product = tl.full([BC, BD], 1.0, tl.float32)
         b_S = tl.zeros([BC, BD], tl.float32)
-        for i_j in range(0, n_t, BT):
-            k_s = ()
-            vs = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                k_s += (tl.load(p_k_ + k * s_k_t + o_hd, mask=m_cd, other=0.0).to(tl.float32),)
-                vs += (tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_S = b_a_S
-                b_S_j = lightning_attention_update(b_S, k_s[j], vs[j], b_a_S)
-                b_S_next = b_a_S[:, None] * b_S_product
-                b_S_product = tl.where(m_j, b_S_next, b_S_product)
-                b_S = tl.where(m_j, b_S_j, b_S)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
             p_k_ += BT * s_k_t
             p_v += BT * s_vt
-        tl.store(S_decay + (i_s * NP + i_p) * (H * D * V) + o_hdv, b_S_product, mask=m_cd)
-        tl.store(S_piece + (i_s * NP + i_p) * (H * D * V) + o_hdv, b_S, mask=m_cd)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def lightning_attention_piece_adjoint_kernel(
-        q, slope, g_o, S_piece, cu_seqlens, T, NP,
-        s_qb, s_qt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `lightning_attention_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        o_h = o_c // V
-        m_c = o_c < C
-        o_d = tl.arange(0, BD)
-        o_v = o_c % V
-        o_hdv = (o_h[:, None] * D + o_d[None, :]) * V + o_v[:, None]
-        m_d = o_d < D
-        m_cd = m_c[:, None] & m_d[None, :]
-        o_hd = o_h[:, None] * D + o_d[None, :]
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_q = q + i_b * s_qb + (bos + i_t) * s_qt
-        p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
-        b_slope = tl.load(slope + o_h, mask=m_c, other=0.0).to(tl.float32)
-        b_a_S = lightning_attention_hoist(b_slope.to(tl.float64)).to(tl.float32)
-        b_d_S = tl.zeros([BC, BD], tl.float32)
-        for i_j in range(0, n_t, BT):
-            qs = ()
-            g_os = ()
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                qs += (tl.load(p_q - k * s_qt + o_hd, mask=m_cd, other=0.0).to(tl.float32),)
-                g_os += (tl.load(p_g_o - k * s_g_ot + o_c, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
+                b_S = lightning_attention_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
                 b_a_S = b_a_S
-                b_d_S_read = lightning_attention_wants(g_os[j], qs[j])
-                b_d_S_j = b_a_S[:, None] * (b_d_S + b_d_S_read)
-                b_d_S = tl.where(m_j, b_d_S_j, b_d_S)
-            p_q -= BT * s_qt
-            p_g_o -= BT * s_g_ot
-        tl.store(S_piece + (i_s * NP + i_p) * (H * D * V) + o_hdv, b_d_S, mask=m_cd)
+                b_S_product = b_a_S[:, None] * b_S_product
+        for _ in range(n_t % BT):
+            b_k_ = tl.load(p_k_ + o_hd, mask=m_cd, other=0.0).to(tl.float32)
+            b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_S = lightning_attention_update(b_S, b_k_, b_v, b_a_S)
+            b_a_S = b_a_S
+            b_S_product = b_a_S[:, None] * b_S_product
+            p_k_ += s_k_t
+            p_v += s_vt
+        tl.store(S_decay + (i_s * NP + i_p) * (H * D * V) + o_dc, b_S_product, mask=m_cd)
+        tl.store(S_piece + (i_s * NP + i_p) * (H * D * V) + o_dc, b_S, mask=m_cd)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1130,10 +1215,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -1161,6 +1261,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -1169,6 +1274,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -1197,37 +1307,21 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_lightning_attention(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 50 + 2 * held + tokens * (4 + 3 * held) > 236:
+    if forward:
+        return _Config(block, 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    tokens = 8
+    while tokens > 1 and 32 + 1 * held + tokens * (2 + 3 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _lightning_attention_starts(q, k, v, slope, S, cu_seqlens, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = q.shape[1]
-    H = q.shape[2]
-    D = q.shape[3]
-    V = v.shape[3]
-    E = H * V
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * H * D * V, dtype=torch.float32, device=q.device) for _ in range(3)
-    )
-    lightning_attention_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-        k, v, slope, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, S, starts, rows, config.pieces, H * D * V, False)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _lightning_attention_triton(q, k, v, slope, S, cu_seqlens):
@@ -1255,11 +1349,18 @@ def _lightning_attention_triton(q, k, v, slope, S, cu_seqlens):
                 q, k, v, slope, S, _reals(y_o), _reals(last_S), q.stride(0), k.stride(0), v.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
-        if config.pieces > 1:
-            _, S = _lightning_attention_starts(q, k, v, slope, S, cu_seqlens, rows, config, fixed)
+        S = None if S is None else S.reshape(rows, H, D, V).permute(0, 2, 1, 3).contiguous()
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * D * V, q)
+            lightning_attention_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
+                k, v, slope, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, S, starts, rows, config.pieces, H * D * V, False)
+            S = starts
         lightning_attention_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-            q, k, v, slope, S, _reals(y_o), _reals(last_S), None, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            q, k, v, slope, S, _reals(y_o), _reals(last_S), cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_o, last_S
 
@@ -1311,32 +1412,40 @@ def _lightning_attention_triton_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
+    S = None if S is None else S.reshape(rows, H, D, V).permute(0, 2, 1, 3).contiguous()
+    g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, D, V).permute(0, 2, 1, 3).contiguous()
     config = choose_lightning_attention(rows, T, H * V, _pow2(D), _sms(q.device))
+    pieces = config.pieces * config.parts
     fixed = dict(H=H, V=V, D=D, C=H * V, BC=config.lanes, BD=_pow2(D), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H * V, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     d_q = _parts(V, inputs[0])
     d_k = _parts(V, inputs[1])
     d_v = _like(inputs[2])
-    d_slope = _parts(rows * config.pieces * V, inputs[3])
+    d_slope = _parts(rows * pieces * V, inputs[3])
     first_d_S = None if S is None else _like(inputs[4])
-    kept_S = torch.empty(slots, H * D * V, dtype=torch.float32, device=q.device)
+    kept_S = torch.empty(slots, H * V * _pow2(D), dtype=torch.float32, device=q.device)
     with _on(q.device):
-        if config.pieces > 1:
-            products, S = _lightning_attention_starts(q, k, v, slope, S, cu_seqlens, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            lightning_attention_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                q, slope, g_o, ends, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * D * V, q)
+            lightning_attention_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
+                k, v, slope, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_S, starts, rows, config.pieces, H * D * V, True)
-            g_last_S = starts
-        lightning_attention_walk_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, v, slope, S, None, None, kept_S, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, S, starts, rows, config.pieces, H * D * V, False)
+            S = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * H * D * V, q)
+        lightning_attention_keep_kernel[(n_blocks * config.pieces * rows,)](
+            q, k, v, slope, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        lightning_attention_backward_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, v, slope, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_slope, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, config.pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
+        if pieces > 1:
+            _pass(products, ends, g_last_S, starts, rows, pieces, H * D * V, True)
+            g_last_S = starts
+        lightning_attention_backward_kernel[(n_blocks * pieces * rows,)](
+            q, k, v, slope, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_slope, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])

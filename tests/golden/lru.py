@@ -354,7 +354,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -364,7 +364,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -394,7 +394,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -1040,8 +1040,9 @@ def _lru_eager_by_mode_backward(g_x, g_last_x, x_sum, nu_log, theta_log, gamma_l
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -1075,9 +1076,64 @@ if triton is not None:
         return tl.where((k == 1) | (k == 2), -y, y)
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -1088,34 +1144,35 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_complex_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The same for M complex numbers; in reverse with the conjugate of a."""
+        """The same for M complex numbers, real parts before imaginary ones; in reverse with the conjugate of a."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
         m_m = o_m < M
         if first is not None:
-            b_re = tl.load(first + i_s * 2 * M + 2 * o_m, mask=m_m, other=0.0).to(tl.float32)
-            b_im = tl.load(first + i_s * 2 * M + 2 * o_m + 1, mask=m_m, other=0.0).to(tl.float32)
+            b_re = tl.load(first + i_s * 2 * M + o_m, mask=m_m, other=0.0).to(tl.float32)
+            b_im = tl.load(first + (i_s * 2 + 1) * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_re = tl.zeros([BM], tl.float32)
             b_im = tl.zeros([BM], tl.float32)
         for i_j in range(NP):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * 2 * M
-            tl.store(starts + p + 2 * o_m, b_re, mask=m_m)
-            tl.store(starts + p + 2 * o_m + 1, b_im, mask=m_m)
-            a_re = tl.load(a + p + 2 * o_m, mask=m_m, other=0.0)
-            a_im = tl.load(a + p + 2 * o_m + 1, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * 2 * M + o_m
+            tl.store(starts + p, b_re, mask=m_m)
+            tl.store(starts + p + M, b_im, mask=m_m)
+            a_re = tl.load(a + p, mask=m_m, other=0.0)
+            a_im = tl.load(a + p + M, mask=m_m, other=0.0)
             a_im = -a_im if REVERSE else a_im
-            re = a_re * b_re - a_im * b_im + tl.load(b + p + 2 * o_m, mask=m_m, other=0.0)
-            im = a_re * b_im + a_im * b_re + tl.load(b + p + 2 * o_m + 1, mask=m_m, other=0.0)
+            re = a_re * b_re - a_im * b_im + tl.load(b + p, mask=m_m, other=0.0)
+            im = a_re * b_im + a_im * b_re + tl.load(b + p + M, mask=m_m, other=0.0)
             b_re, b_im = re, im
 
     @triton.jit(do_not_specialize=["n", "M"])
@@ -1394,18 +1451,20 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def lru_walk_kernel(
-        x_sum, nu_log, theta_log, gamma_log, x0, y_x, xT, xs, cu_seqlens, T, NP,
+        x_sum, nu_log, theta_log, gamma_log, x0, y_x, xT, cu_seqlens, T, NP,
         s_x_sumb, s_x_sumt,
-        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_n, i_p = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NP
         i_s = i // tl.cdiv(N, BN) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
-        m_n = o_n < N
+        m_n = tl_inside(o_n, N, BN)
+        o_t = tl.arange(0, BT)
         p_x_sum = x_sum + i_b * s_x_sumb + (bos + i_t) * s_x_sumt
+        p_y_x = y_x + (i_b * T + bos + i_t) * (2 * N)
         b_nu_log = tl.load(nu_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_theta_log = tl.load(theta_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_gamma_log = tl.load(gamma_log + o_n, mask=m_n, other=0.0).to(tl.float32)
@@ -1414,63 +1473,107 @@ if triton is not None:
         b_lambda_im = b_lambda_im.to(tl.float32)
         b_c_1 = b_c_1.to(tl.float32)
         if x0 is not None:
-            b_x_re = tl.load(x0 + (i_s * NP + i_p) * (2 * N) + 2 * o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_x_re = tl.load(x0 + (i_s * NP + i_p) * (2 * N) + o_n, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_x_re = tl.zeros([BN], tl.float32)
         if x0 is not None:
-            b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * N) + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
+            b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BN], tl.float32)
-        if KEEP:
-            p_xs = xs + i_k * (2 * N)
-        if not KEEP:
-            p_y_x = y_x + (i_b * T + bos + i_t) * (2 * N)
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        x_sum_res = ()
-        x_sum_ims = ()
-        for j in tl.static_range(BT):
-            x_sum_res += (tl.load(p_x_sum + j * s_x_sumt + 2 * o_n, mask=m_n & (0 < n_block), other=0.0),)
-            x_sum_ims += (tl.load(p_x_sum + j * s_x_sumt + 2 * o_n + 1, mask=m_n & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_xs + 2 * o_n, b_x_re, mask=m_n)
-                tl.store(p_xs + 2 * o_n + 1, b_x_im, mask=m_n)
-                p_xs += (2 * N)
-            p_x_sum += BT * s_x_sumt
-            x_sum_res_ahead = ()
-            x_sum_ims_ahead = ()
-            for j in tl.static_range(BT):
-                x_sum_res_ahead += (tl.load(p_x_sum + j * s_x_sumt + 2 * o_n, mask=m_n & (i_j + 1 < n_block), other=0.0),)
-                x_sum_ims_ahead += (tl.load(p_x_sum + j * s_x_sumt + 2 * o_n + 1, mask=m_n & (i_j + 1 < n_block), other=0.0),)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            x_sum_res = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n)[None, :], mask=m_n[None, :], other=0.0))
+            x_sum_ims = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n + 1)[None, :], mask=m_n[None, :], other=0.0))
             for j in tl.static_range(BT):
                 b_x_re, b_x_im = lru_update(b_x_re, b_x_im, x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
-                if not KEEP:
-                    b_x_re, b_x_im = b_x_re, b_x_im
-                    tl.store(p_y_x + j * (2 * N) + 2 * o_n, b_x_re, mask=m_n)
-                    tl.store(p_y_x + j * (2 * N) + 2 * o_n + 1, b_x_im, mask=m_n)
-            x_sum_res = x_sum_res_ahead
-            x_sum_ims = x_sum_ims_ahead
-            if not KEEP:
-                p_y_x += BT * (2 * N)
-
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_xs + 2 * o_n, b_x_re, mask=m_n)
-                tl.store(p_xs + 2 * o_n + 1, b_x_im, mask=m_n)
-        else:
-            for _ in range(n_t % BT):
-                b_x_sum_re = tl.load(p_x_sum + 2 * o_n, mask=m_n, other=0.0).to(tl.float32)
-                b_x_sum_im = tl.load(p_x_sum + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
-                b_x_re, b_x_im = lru_update(b_x_re, b_x_im, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
                 b_x_re, b_x_im = b_x_re, b_x_im
-                tl.store(p_y_x + 2 * o_n, b_x_re, mask=m_n)
-                tl.store(p_y_x + 2 * o_n + 1, b_x_im, mask=m_n)
-                p_x_sum += s_x_sumt
-                p_y_x += (2 * N)
-            if i_p == NP - 1:
-                tl.store(xT + i_s * (2 * N) + 2 * o_n, b_x_re, mask=m_n)
-                tl.store(xT + i_s * (2 * N) + 2 * o_n + 1, b_x_im, mask=m_n)
+                tl.store(p_y_x + j * (2 * N) + 2 * o_n, b_x_re, mask=m_n)
+                tl.store(p_y_x + j * (2 * N) + 2 * o_n + 1, b_x_im, mask=m_n)
+            p_x_sum += BT * s_x_sumt
+            p_y_x += BT * (2 * N)
+        for _ in range(n_t % BT):
+            b_x_sum_re = tl.load(p_x_sum + 2 * o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_x_sum_im = tl.load(p_x_sum + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
+            b_x_re, b_x_im = lru_update(b_x_re, b_x_im, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
+            b_x_re, b_x_im = b_x_re, b_x_im
+            tl.store(p_y_x + 2 * o_n, b_x_re, mask=m_n)
+            tl.store(p_y_x + 2 * o_n + 1, b_x_im, mask=m_n)
+            p_x_sum += s_x_sumt
+            p_y_x += (2 * N)
+        if i_p == NP - 1:
+            tl.store(xT + i_s * (2 * N) + 2 * o_n, b_x_re, mask=m_n)
+            tl.store(xT + i_s * (2 * N) + 2 * o_n + 1, b_x_im, mask=m_n)
+
+    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
+    def lru_keep_kernel(
+        x_sum, nu_log, theta_log, gamma_log, x0, xs, g_x, x_decay, x_piece, cu_seqlens, T, NP, NQ,
+        s_x_sumb, s_x_sumt, s_g_xb, s_g_xt,
+        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_n, i_p = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NP
+        i_s = i // tl.cdiv(N, BN) // NP
+        o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
+        m_n = tl_inside(o_n, N, BN)
+        o_t = tl.arange(0, BT)
+        b_nu_log = tl.load(nu_log + o_n, mask=m_n, other=0.0).to(tl.float32)
+        b_theta_log = tl.load(theta_log + o_n, mask=m_n, other=0.0).to(tl.float32)
+        b_gamma_log = tl.load(gamma_log + o_n, mask=m_n, other=0.0).to(tl.float32)
+        b_lambda_re, b_lambda_im, b_c_1 = lru_hoist(b_nu_log.to(tl.float64), b_theta_log.to(tl.float64), b_gamma_log.to(tl.float64))
+        b_lambda_re = b_lambda_re.to(tl.float32)
+        b_lambda_im = b_lambda_im.to(tl.float32)
+        b_c_1 = b_c_1.to(tl.float32)
+        if x0 is not None:
+            b_x_re = tl.load(x0 + (i_s * NP + i_p) * (2 * N) + o_n, mask=m_n, other=0.0).to(tl.float32)
+        else:
+            b_x_re = tl.zeros([BN], tl.float32)
+        if x0 is not None:
+            b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
+        else:
+            b_x_im = tl.zeros([BN], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_x_sum = x_sum + i_b * s_x_sumb + (bos + i_t) * s_x_sumt
+            p_xs = xs + i_k * (2 * N)
+            if CUT:
+                p_g_x = g_x + i_b * s_g_xb + (bos + i_t) * s_g_xt
+                b_x_re_product = tl.full([BN], 1.0, tl.float32)
+                b_x_im_product = tl.full([BN], 0.0, tl.float32)
+                b_x_re_wanted = tl.zeros([BN], tl.float32)
+                b_x_im_wanted = tl.zeros([BN], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_xs, b_x_re, i_n, N, BN, 1)
+                tl_keep(p_xs + N * 1, b_x_im, i_n, N, BN, 1)
+                p_xs += (2 * N)
+                x_sum_res = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n)[None, :], mask=m_n[None, :], other=0.0))
+                x_sum_ims = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n + 1)[None, :], mask=m_n[None, :], other=0.0))
+                p_x_sum += BT * s_x_sumt
+                if CUT:
+                    g_x_res = tl_rows_1(tl.load(p_g_x + o_t[:, None] * s_g_xt + (2 * o_n)[None, :], mask=m_n[None, :], other=0.0))
+                    g_x_ims = tl_rows_1(tl.load(p_g_x + o_t[:, None] * s_g_xt + (2 * o_n + 1)[None, :], mask=m_n[None, :], other=0.0))
+                    p_g_x += BT * s_g_xt
+                for j in tl.static_range(BT):
+                    b_x_re, b_x_im = lru_update(b_x_re, b_x_im, x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
+                    if CUT:
+                        b_lambda_re, b_lambda_im = b_lambda_re, b_lambda_im
+                        b_x_re_product, b_x_im_product = b_lambda_re * b_x_re_product - b_lambda_im * b_x_im_product, b_lambda_re * b_x_im_product + b_lambda_im * b_x_re_product
+                        b_d_x_re_read, b_d_x_im_read = lru_wants(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32))
+                        b_x_re_wanted += b_x_re_product * b_d_x_re_read + b_x_im_product * b_d_x_im_read
+                        b_x_im_wanted += b_x_re_product * b_d_x_im_read - b_x_im_product * b_d_x_re_read
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_xs, b_x_re, i_n, N, BN, 1)
+                tl_keep(p_xs + N * 1, b_x_im, i_n, N, BN, 1)
+                for _ in range(n_t % BT):
+                    b_x_sum_re = tl.load(p_x_sum + 2 * o_n, mask=m_n, other=0.0).to(tl.float32)
+                    b_x_sum_im = tl.load(p_x_sum + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
+                    b_x_re, b_x_im = lru_update(b_x_re, b_x_im, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
+                    p_x_sum += s_x_sumt
+            if CUT:
+                tl.store(x_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * N) + o_n, b_x_re_product, mask=m_n)
+                tl.store(x_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * N) + o_n, b_x_re_wanted, mask=m_n)
+                tl.store(x_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * N) + o_n + N, b_x_im_product, mask=m_n)
+                tl.store(x_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * N) + o_n + N, b_x_im_wanted, mask=m_n)
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def lru_backward_kernel(
@@ -1479,16 +1582,16 @@ if triton is not None:
         N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_n, i_p = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NP
         i_s = i // tl.cdiv(N, BN) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
-        m_n = o_n < N
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        m_n = tl_inside(o_n, N, BN)
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_x_sum = x_sum + i_b * s_x_sumb + (bos + i_t) * s_x_sumt
         p_g_x = g_x + i_b * s_g_xb + (bos + i_t) * s_g_xt
         p_d_x_sum = d_x_sum + (i_b * T + bos + i_t) * (2 * N)
@@ -1504,47 +1607,60 @@ if triton is not None:
         b_d_lambda_im = tl.zeros([BN], tl.float32)
         b_d_c_1 = tl.zeros([BN], tl.float32)
         if d_xT is not None:
-            b_d_x_re = tl.load(d_xT + (i_s * NP + i_p) * (2 * N) + 2 * o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_d_x_re = tl.load(d_xT + (i_s * NP + i_p) * (2 * N) + o_n, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_d_x_re = tl.zeros([BN], tl.float32)
         if d_xT is not None:
-            b_d_x_im = tl.load(d_xT + (i_s * NP + i_p) * (2 * N) + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
+            b_d_x_im = tl.load(d_xT + (i_s * NP + i_p) * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_d_x_im = tl.zeros([BN], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            x_sum_res = ()
-            x_sum_ims = ()
-            g_x_res = ()
-            g_x_ims = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                x_sum_res += (tl.load(p_x_sum + k * s_x_sumt + 2 * o_n, mask=m_n, other=0.0).to(tl.float32),)
-                x_sum_ims += (tl.load(p_x_sum + k * s_x_sumt + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32),)
-                g_x_res += (tl.load(p_g_x + k * s_g_xt + 2 * o_n, mask=m_n & (j < n_j), other=0.0).to(tl.float32),)
-                g_x_ims += (tl.load(p_g_x + k * s_g_xt + 2 * o_n + 1, mask=m_n & (j < n_j), other=0.0).to(tl.float32),)
-            b_x_res = (tl.load(p_xs + 2 * o_n, mask=m_n, other=0.0),)
-            b_x_ims = (tl.load(p_xs + 2 * o_n + 1, mask=m_n, other=0.0),)
-            for j in tl.static_range(BT):
-                b_x_re_j, b_x_im_j = lru_update(b_x_res[j], b_x_ims[j], x_sum_res[j], x_sum_ims[j], b_c_1, b_lambda_im, b_lambda_re)
-                b_x_res += (b_x_re_j,)
-                b_x_ims += (b_x_im_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_x_re, b_back_x_im, b_d_x_sum_re, b_d_x_sum_im, b_d_lambda_re_j, b_d_lambda_im_j, b_d_c_1_j = lru_vjp(g_x_res[j], g_x_ims[j], tl.where(j < n_j, b_d_x_re, 0.0), tl.where(j < n_j, b_d_x_im, 0.0), b_x_res[j], b_x_ims[j], x_sum_res[j], x_sum_ims[j], b_c_1, b_lambda_im, b_lambda_re)
-                b_d_x_re = tl.where(j < n_j, b_back_x_re, b_d_x_re)
-                b_d_x_im = tl.where(j < n_j, b_back_x_im, b_d_x_im)
-                b_d_lambda_re += b_d_lambda_re_j
-                b_d_lambda_im += b_d_lambda_im_j
-                b_d_c_1 += b_d_c_1_j
-                tl.store(p_d_x_sum + j * (2 * N) + 2 * o_n, b_d_x_sum_re, mask=m_n & (j < n_j))
-                tl.store(p_d_x_sum + j * (2 * N) + 2 * o_n + 1, b_d_x_sum_im, mask=m_n & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_x_re = tl.reshape(tl_kept(p_xs, i_n, N, BN, 1), [BN])
+            b_x_im = tl.reshape(tl_kept(p_xs + N * 1, i_n, N, BN, 1), [BN])
+            for j in range(k):
+                b_x_sum_re = tl.load(p_x_sum + j * s_x_sumt + 2 * o_n, mask=m_n, other=0.0).to(tl.float32)
+                b_x_sum_im = tl.load(p_x_sum + j * s_x_sumt + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
+                b_x_re, b_x_im = lru_update(b_x_re, b_x_im, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
+            b_x_sum_re = tl.load(p_x_sum + k * s_x_sumt + 2 * o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_x_sum_im = tl.load(p_x_sum + k * s_x_sumt + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
+            b_g_x_re = tl.load(p_g_x + k * s_g_xt + 2 * o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_g_x_im = tl.load(p_g_x + k * s_g_xt + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
+            b_x_re_prev = b_x_re
+            b_x_im_prev = b_x_im
+            b_x_re, b_x_im = lru_update(b_x_re, b_x_im, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
+            b_back_x_re, b_back_x_im, b_d_x_sum_re, b_d_x_sum_im, b_d_lambda_re_j, b_d_lambda_im_j, b_d_c_1_j = lru_vjp(b_g_x_re, b_g_x_im, b_d_x_re, b_d_x_im, b_x_re_prev, b_x_im_prev, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
+            b_d_x_re = b_back_x_re
+            b_d_x_im = b_back_x_im
+            b_d_lambda_re += b_d_lambda_re_j
+            b_d_lambda_im += b_d_lambda_im_j
+            b_d_c_1 += b_d_c_1_j
+            tl.store(p_d_x_sum + k * (2 * N) + 2 * o_n, b_d_x_sum_re, mask=m_n)
+            tl.store(p_d_x_sum + k * (2 * N) + 2 * o_n + 1, b_d_x_sum_im, mask=m_n)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_x_sum -= BT * s_x_sumt
             p_g_x -= BT * s_g_xt
             p_d_x_sum -= BT * (2 * N)
             p_xs -= (2 * N)
-
+            x_sum_res = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n)[None, :], mask=m_n[None, :], other=0.0))
+            x_sum_ims = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n + 1)[None, :], mask=m_n[None, :], other=0.0))
+            g_x_res = tl_rows_1(tl.load(p_g_x + o_t[:, None] * s_g_xt + (2 * o_n)[None, :], mask=m_n[None, :], other=0.0))
+            g_x_ims = tl_rows_1(tl.load(p_g_x + o_t[:, None] * s_g_xt + (2 * o_n + 1)[None, :], mask=m_n[None, :], other=0.0))
+            b_x_res = (tl.reshape(tl_kept(p_xs, i_n, N, BN, 1), [BN]),)
+            b_x_ims = (tl.reshape(tl_kept(p_xs + N * 1, i_n, N, BN, 1), [BN]),)
+            for j in tl.static_range(BT):
+                b_x_re_j, b_x_im_j = lru_update(b_x_res[j], b_x_ims[j], x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
+                b_x_res += (b_x_re_j,)
+                b_x_ims += (b_x_im_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_x_re, b_back_x_im, b_d_x_sum_re, b_d_x_sum_im, b_d_lambda_re_j, b_d_lambda_im_j, b_d_c_1_j = lru_vjp(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32), b_d_x_re, b_d_x_im, b_x_res[j], b_x_ims[j], x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
+                b_d_x_re = b_back_x_re
+                b_d_x_im = b_back_x_im
+                b_d_lambda_re += b_d_lambda_re_j
+                b_d_lambda_im += b_d_lambda_im_j
+                b_d_c_1 += b_d_c_1_j
+                tl.store(p_d_x_sum + j * (2 * N) + 2 * o_n, b_d_x_sum_re, mask=m_n)
+                tl.store(p_d_x_sum + j * (2 * N) + 2 * o_n + 1, b_d_x_sum_im, mask=m_n)
         b_nu_log = tl.load(nu_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_theta_log = tl.load(theta_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_gamma_log = tl.load(gamma_log + o_n, mask=m_n, other=0.0).to(tl.float32)
@@ -1569,7 +1685,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_n, i_b = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN)
         o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
-        m_n = o_n < N
+        m_n = tl_inside(o_n, N, BN)
         p_x_sum = x_sum + i_b * s_x_sumb
         p_y_x = y_x + i_b * (2 * N)
         b_nu_log = tl.load(nu_log + o_n, mask=m_n, other=0.0).to(tl.float32)
@@ -1606,9 +1722,10 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_n, i_p = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NP
         i_s = i // tl.cdiv(N, BN) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
-        m_n = o_n < N
+        m_n = tl_inside(o_n, N, BN)
+        o_t = tl.arange(0, BT)
         p_x_sum = x_sum + i_b * s_x_sumb + (bos + i_t) * s_x_sumt
         b_nu_log = tl.load(nu_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_theta_log = tl.load(theta_log + o_n, mask=m_n, other=0.0).to(tl.float32)
@@ -1621,71 +1738,25 @@ if triton is not None:
         b_x_im_product = tl.full([BN], 0.0, tl.float32)
         b_x_re = tl.zeros([BN], tl.float32)
         b_x_im = tl.zeros([BN], tl.float32)
-        for i_j in range(0, n_t, BT):
-            x_sum_res = ()
-            x_sum_ims = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                x_sum_res += (tl.load(p_x_sum + k * s_x_sumt + 2 * o_n, mask=m_n, other=0.0).to(tl.float32),)
-                x_sum_ims += (tl.load(p_x_sum + k * s_x_sumt + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_lambda_re, b_lambda_im = b_lambda_re, b_lambda_im
-                b_x_re_j, b_x_im_j = lru_update(b_x_re, b_x_im, x_sum_res[j], x_sum_ims[j], b_c_1, b_lambda_im, b_lambda_re)
-                b_x_re_next = b_lambda_re * b_x_re_product - b_lambda_im * b_x_im_product
-                b_x_im_next = b_lambda_re * b_x_im_product + b_lambda_im * b_x_re_product
-                b_x_re_product = tl.where(m_j, b_x_re_next, b_x_re_product)
-                b_x_im_product = tl.where(m_j, b_x_im_next, b_x_im_product)
-                b_x_re = tl.where(m_j, b_x_re_j, b_x_re)
-                b_x_im = tl.where(m_j, b_x_im_j, b_x_im)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            x_sum_res = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n)[None, :], mask=m_n[None, :], other=0.0))
+            x_sum_ims = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n + 1)[None, :], mask=m_n[None, :], other=0.0))
             p_x_sum += BT * s_x_sumt
-        tl.store(x_decay + (i_s * NP + i_p) * (2 * N) + 2 * o_n, b_x_re_product, mask=m_n)
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * N) + 2 * o_n, b_x_re, mask=m_n)
-        tl.store(x_decay + (i_s * NP + i_p) * (2 * N) + 2 * o_n + 1, b_x_im_product, mask=m_n)
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * N) + 2 * o_n + 1, b_x_im, mask=m_n)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def lru_piece_adjoint_kernel(
-        nu_log, theta_log, gamma_log, g_x, x_piece, cu_seqlens, T, NP,
-        s_g_xb, s_g_xt,
-        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `lru_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_n, i_p = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NP
-        i_s = i // tl.cdiv(N, BN) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
-        m_n = o_n < N
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_g_x = g_x + i_b * s_g_xb + (bos + i_t) * s_g_xt
-        b_nu_log = tl.load(nu_log + o_n, mask=m_n, other=0.0).to(tl.float32)
-        b_theta_log = tl.load(theta_log + o_n, mask=m_n, other=0.0).to(tl.float32)
-        b_gamma_log = tl.load(gamma_log + o_n, mask=m_n, other=0.0).to(tl.float32)
-        b_lambda_re, b_lambda_im, b_c_1 = lru_hoist(b_nu_log.to(tl.float64), b_theta_log.to(tl.float64), b_gamma_log.to(tl.float64))
-        b_lambda_re = b_lambda_re.to(tl.float32)
-        b_lambda_im = b_lambda_im.to(tl.float32)
-        b_c_1 = b_c_1.to(tl.float32)
-        b_d_x_re = tl.zeros([BN], tl.float32)
-        b_d_x_im = tl.zeros([BN], tl.float32)
-        for i_j in range(0, n_t, BT):
-            g_x_res = ()
-            g_x_ims = ()
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                g_x_res += (tl.load(p_g_x - k * s_g_xt + 2 * o_n, mask=m_n, other=0.0).to(tl.float32),)
-                g_x_ims += (tl.load(p_g_x - k * s_g_xt + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
+                b_x_re, b_x_im = lru_update(b_x_re, b_x_im, x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
                 b_lambda_re, b_lambda_im = b_lambda_re, b_lambda_im
-                b_d_x_re_read, b_d_x_im_read = lru_wants(g_x_res[j], g_x_ims[j])
-                b_d_x_re_j = b_lambda_re * (b_d_x_re + b_d_x_re_read) + b_lambda_im * (b_d_x_im + b_d_x_im_read)
-                b_d_x_im_j = b_lambda_re * (b_d_x_im + b_d_x_im_read) - b_lambda_im * (b_d_x_re + b_d_x_re_read)
-                b_d_x_re = tl.where(m_j, b_d_x_re_j, b_d_x_re)
-                b_d_x_im = tl.where(m_j, b_d_x_im_j, b_d_x_im)
-            p_g_x -= BT * s_g_xt
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * N) + 2 * o_n, b_d_x_re, mask=m_n)
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * N) + 2 * o_n + 1, b_d_x_im, mask=m_n)
+                b_x_re_product, b_x_im_product = b_lambda_re * b_x_re_product - b_lambda_im * b_x_im_product, b_lambda_re * b_x_im_product + b_lambda_im * b_x_re_product
+        for _ in range(n_t % BT):
+            b_x_sum_re = tl.load(p_x_sum + 2 * o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_x_sum_im = tl.load(p_x_sum + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
+            b_x_re, b_x_im = lru_update(b_x_re, b_x_im, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
+            b_lambda_re, b_lambda_im = b_lambda_re, b_lambda_im
+            b_x_re_product, b_x_im_product = b_lambda_re * b_x_re_product - b_lambda_im * b_x_im_product, b_lambda_re * b_x_im_product + b_lambda_im * b_x_re_product
+            p_x_sum += s_x_sumt
+        tl.store(x_decay + (i_s * NP + i_p) * (2 * N) + o_n, b_x_re_product, mask=m_n)
+        tl.store(x_piece + (i_s * NP + i_p) * (2 * N) + o_n, b_x_re, mask=m_n)
+        tl.store(x_decay + (i_s * NP + i_p) * (2 * N) + o_n + N, b_x_im_product, mask=m_n)
+        tl.store(x_piece + (i_s * NP + i_p) * (2 * N) + o_n + N, b_x_im, mask=m_n)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1700,10 +1771,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -1731,6 +1817,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -1739,6 +1830,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -1771,34 +1867,21 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_lru(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 128 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 256 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 256 // inner))
+    num_warps = min(16, max(1, block * inner // 256))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 44 + 12 * held + tokens * (0 + 6 * held) > 236:
+    if forward:
+        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    tokens = 8
+    while tokens > 1 and 30 + 11 * held + tokens * (0 + 6 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _lru_starts(x_sum, nu_log, theta_log, gamma_log, x, cu_seqlens, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = x_sum.shape[1]
-    N = x_sum.shape[2]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * 2 * N, dtype=torch.float32, device=x_sum.device) for _ in range(3)
-    )
-    lru_piece_kernel[(triton.cdiv(N, config.lanes) * config.pieces * rows,)](
-        x_sum, nu_log, theta_log, gamma_log, products, ends, cu_seqlens, T, config.pieces, *x_sum.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, x, starts, rows, config.pieces, N, False, True)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _lru_triton(x_sum, nu_log, theta_log, gamma_log, x, cu_seqlens):
@@ -1823,11 +1906,18 @@ def _lru_triton(x_sum, nu_log, theta_log, gamma_log, x, cu_seqlens):
                 x_sum, nu_log, theta_log, gamma_log, x, _reals(y_x), _reals(last_x), x_sum.stride(0), **fixed,
             )  # fmt: skip
             return y_x, last_x
-        if config.pieces > 1:
-            _, x = _lru_starts(x_sum, nu_log, theta_log, gamma_log, x, cu_seqlens, rows, config, fixed)
+        x = None if x is None else x.reshape(rows, N, 2).permute(0, 2, 1).contiguous()
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * 2 * N, x_sum)
+            lru_piece_kernel[(triton.cdiv(N, config.lanes) * config.pieces * rows,)](
+                x_sum, nu_log, theta_log, gamma_log, products, ends, cu_seqlens, T, config.pieces, *x_sum.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, x, starts, rows, config.pieces, N, False, True)
+            x = starts
         lru_walk_kernel[(triton.cdiv(N, config.lanes) * config.pieces * rows,)](
-            x_sum, nu_log, theta_log, gamma_log, x, _reals(y_x), _reals(last_x), None, cu_seqlens, T, config.pieces, *x_sum.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            x_sum, nu_log, theta_log, gamma_log, x, _reals(y_x), _reals(last_x), cu_seqlens, T, config.pieces, *x_sum.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_x, last_x
 
@@ -1873,32 +1963,40 @@ def _lru_triton_backward(g_x, g_last_x, x_sum, nu_log, theta_log, gamma_log, x, 
     g_x = _reals(_rows_of(g_x))
     x = None if x is None else _reals(x.contiguous())
     g_last_x = None if g_last_x is None else _reals(g_last_x.contiguous())
+    x = None if x is None else x.reshape(rows, N, 2).permute(0, 2, 1).contiguous()
+    g_last_x = None if g_last_x is None else g_last_x.reshape(rows, N, 2).permute(0, 2, 1).contiguous()
     config = choose_lru(rows, T, N, 1, _sms(x_sum.device))
+    pieces = config.pieces * config.parts
     fixed = dict(N=N, BN=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(N, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     d_x_sum = _like(inputs[0])
-    d_nu_log = _parts(rows * config.pieces, inputs[1])
-    d_theta_log = _parts(rows * config.pieces, inputs[2])
-    d_gamma_log = _parts(rows * config.pieces, inputs[3])
+    d_nu_log = _parts(rows * pieces, inputs[1])
+    d_theta_log = _parts(rows * pieces, inputs[2])
+    d_gamma_log = _parts(rows * pieces, inputs[3])
     first_d_x = None if x is None else _like(inputs[4])
     kept_x = torch.empty(slots, 2 * N, dtype=torch.float32, device=x_sum.device)
     with _on(x_sum.device):
-        if config.pieces > 1:
-            products, x = _lru_starts(x_sum, nu_log, theta_log, gamma_log, x, cu_seqlens, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            lru_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                nu_log, theta_log, gamma_log, g_x, ends, cu_seqlens, T, config.pieces, *g_x.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * 2 * N, x_sum)
+            lru_piece_kernel[(triton.cdiv(N, config.lanes) * config.pieces * rows,)](
+                x_sum, nu_log, theta_log, gamma_log, products, ends, cu_seqlens, T, config.pieces, *x_sum.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_x, starts, rows, config.pieces, N, True, True)
-            g_last_x = starts
-        lru_walk_kernel[(n_blocks * config.pieces * rows,)](
-            x_sum, nu_log, theta_log, gamma_log, x, None, None, kept_x, cu_seqlens, T, config.pieces, *x_sum.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, x, starts, rows, config.pieces, N, False, True)
+            x = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * 2 * N, x_sum)
+        lru_keep_kernel[(n_blocks * config.pieces * rows,)](
+            x_sum, nu_log, theta_log, gamma_log, x, kept_x, g_x, products, ends, cu_seqlens, T, config.pieces, config.parts, *x_sum.stride()[:2], *g_x.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        lru_backward_kernel[(n_blocks * config.pieces * rows,)](
-            x_sum, nu_log, theta_log, gamma_log, g_x, kept_x, g_last_x, _reals(d_x_sum), d_nu_log, d_theta_log, d_gamma_log, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, config.pieces, x_sum.shape[0] * T, *x_sum.stride()[:2], *g_x.stride()[:2],
+        if pieces > 1:
+            _pass(products, ends, g_last_x, starts, rows, pieces, N, True, True)
+            g_last_x = starts
+        lru_backward_kernel[(n_blocks * pieces * rows,)](
+            x_sum, nu_log, theta_log, gamma_log, g_x, kept_x, g_last_x, _reals(d_x_sum), d_nu_log, d_theta_log, d_gamma_log, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, pieces, x_sum.shape[0] * T, *x_sum.stride()[:2], *g_x.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_nu_log = _summed(d_nu_log, inputs[1])

@@ -381,7 +381,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -391,7 +391,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -421,7 +421,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -601,8 +601,9 @@ def _mamba_conv1d_eager_backward(g_x, d_last, x, weight, bias, taps):
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -643,16 +644,101 @@ if triton is not None:
         return tl.sum(b_v, 1)
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
+    def tl_halve(v):
+        """[Q, R, M, L] -> [Q, R / 2, 2 M, L / 2]"""
+        Q: tl.constexpr = v.shape[0]
+        R: tl.constexpr = v.shape[1] // 2
+        M: tl.constexpr = v.shape[2]
+        L: tl.constexpr = v.shape[3] // 2
+        low, high = tl.split(tl.permute(tl.reshape(v, [Q, 2, R, M, 2, L]), (0, 2, 3, 1, 5, 4)))
+        return tl.reshape(low + high, [Q, R, 2 * M, L])
+
+    @triton.jit
+    def tl_fold(v):
+        """[L, R, Q] -> [Q, R], the sum over lanes L. Each halving adds pairs of lanes and gives each of them half of the
+        registers: one exchange of all values, where a sum of each has log2(L) shuffles."""
+        w = tl.reshape(tl.permute(v, (2, 1, 0)), [v.shape[2], v.shape[1], 1, v.shape[0]])
+        for _ in tl.static_range(5):
+            if w.shape[1] > 1 and w.shape[3] > 1:
+                w = tl_halve(w)
+        return tl.reshape(tl.permute(tl.sum(w, 3), (0, 2, 1)), [v.shape[2], v.shape[1]])
+
+    @triton.jit
     def tl_over_lanes_2(b_v, m, PADDED: tl.constexpr):
         """The sum over the lanes of a program, without the padding."""
         if PADDED:
             b_v = tl.where(m[:, None], b_v, 0.0)
-        return tl.sum(b_v, 0)
+        return tl.reshape(tl_fold(tl.reshape(b_v, [b_v.shape[0], b_v.numel // b_v.shape[0], 1])), [b_v.shape[1]])
+
+    @triton.jit
+    def tl_over_lanes_2_of_two(b_v, b_w, m, PADDED: tl.constexpr):
+        """The same of two values at once."""
+        if PADDED:
+            b_v = tl.where(m[:, None], b_v, 0.0)
+            b_w = tl.where(m[:, None], b_w, 0.0)
+        both = tl_fold(tl.reshape(tl.join(b_v, b_w), [b_v.shape[0], b_v.numel // b_v.shape[0], 2]))
+        v, w = tl.split(tl.permute(both, (1, 0)))
+        return tl.reshape(v, [b_v.shape[1]]), tl.reshape(w, [b_v.shape[1]])
 
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -663,10 +749,11 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -707,9 +794,14 @@ if triton is not None:
         return b_A_log2
 
     @triton.jit
-    def mamba_update(b_h_prev, b_B, b_dt_raw, b_x, b_A_log2):
-        """The state after a token."""
+    def mamba_prepare(b_dt_raw):
+        """What a token brings before it meets the state."""
         b_dt = tl_softplus(b_dt_raw)  # mamba.ssm:19
+        return b_dt
+
+    @triton.jit
+    def mamba_update(b_h_prev, b_B, b_x, b_A_log2, b_dt):
+        """The state after a token."""
         b_a_h = tl.exp2(b_dt[:, None] * b_A_log2)  # mamba.ssm:25
         b_b_h = (b_dt * b_x)[:, None] * b_B[None, :]
         b_h = b_a_h * b_h_prev + b_b_h
@@ -725,9 +817,8 @@ if triton is not None:
         return b_out_proj_in
 
     @triton.jit
-    def mamba_decay(b_dt_raw, b_A_log2):
+    def mamba_decay(b_A_log2, b_dt):
         """The coefficient of the state before a token."""
-        b_dt = tl_softplus(b_dt_raw)  # mamba.ssm:19
         b_a_h = tl.exp2(b_dt[:, None] * b_A_log2)  # mamba.ssm:25
         return b_a_h
 
@@ -740,9 +831,8 @@ if triton is not None:
         return b_d_h_read
 
     @triton.jit
-    def mamba_vjp(b_g_out_proj_in, b_d_h, b_h, b_h_prev, b_z, b_B, b_C, b_dt_raw, b_x, b_D, b_A_log2, N: tl.constexpr):
+    def mamba_vjp(b_g_out_proj_in, b_d_h, b_h, b_h_prev, b_z, b_B, b_C, b_dt_raw, b_x, b_D, b_A_log2, b_dt, N: tl.constexpr):
         """One token in reverse: from the cotangents of its results and states to those of all it was made of."""
-        b_dt = tl_softplus(b_dt_raw)  # mamba.ssm:19
         b_a_h = tl.exp2(b_dt[:, None] * b_A_log2)  # mamba.ssm:25
         b_y_sum = tl_sum_1_of_2(b_C[None, :] * b_h, N)  # mamba.ssm:26
         b_y = b_y_sum + b_D * b_x
@@ -752,8 +842,7 @@ if triton is not None:
         b_d_h = b_d_h + b_d_h_read
         b_carry_h = b_d_h * b_a_h
         b_back_h = b_carry_h
-        b_d_a_h = b_d_h * b_h_prev
-        b_w_5 = b_d_a_h * b_a_h
+        b_w_5 = b_carry_h * b_h_prev  # mamba.ssm:19
         b_v_1 = tl_sum_1_of_2(b_B[None, :] * b_d_h, N)
         b_d_dt = b_x * b_v_1 + 0.6931471805599453 * tl_sum_1_of_2(b_w_5 * b_A_log2, N)
         b_w_6 = tl_sigmoid(b_z)  # mamba.ssm:13
@@ -773,128 +862,174 @@ if triton is not None:
         b_d_A_log = -b_d_A * b_w_1  # mamba.ssm:21
         return b_d_A_log, b_d_D
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "A_log", "h0"])
     def mamba_walk_kernel(
-        z, B, C, dt_raw, x, A_log, D, h0, y_out_proj_in, hT, hs, cu_seqlens, T, NP,
+        z, B, C, dt_raw, x, A_log, D, h0, y_out_proj_in, hT, cu_seqlens, T, NP,
         s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt,
-        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_n = tl.arange(0, BN)
-        o_en = o_e[:, None] * N + o_n[None, :]
-        m_e = o_e < E
-        m_n = o_n < N
+        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
+        o_ne = o_n[None, :] * E + o_e[:, None]
+        m_e = tl_inside(o_e, E, BE)
+        m_n = tl_inside(o_n, N, BN)
         m_en = m_e[:, None] & m_n[None, :]
+        o_en = o_e[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
         p_z = z + i_b * s_zb + (bos + i_t) * s_zt
         p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
         p_C = C + i_b * s_Cb + (bos + i_t) * s_Ct
         p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
-        b_A_log = tl.load(A_log + o_en, mask=m_en, other=0.0).to(tl.float32)
+        p_y_out_proj_in = y_out_proj_in + (i_b * T + bos + i_t) * E
+        b_A_log = tl.load(A_log + o_ne, mask=m_en, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_e, mask=m_e, other=0.0).to(tl.float32)
         b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         if h0 is not None:
-            b_h = tl.load(h0 + (i_s * NP + i_p) * (E * N) + o_en, mask=m_en, other=0.0).to(tl.float32)
+            b_h = tl.load(h0 + (i_s * NP + i_p) * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BE, BN], tl.float32)
-        if KEEP:
-            p_hs = hs + i_k * (E * N)
-        if not KEEP:
-            p_y_out_proj_in = y_out_proj_in + (i_b * T + bos + i_t) * E
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        zs = ()
-        Bs = ()
-        Cs = ()
-        dt_raws = ()
-        xs = ()
-        for j in tl.static_range(BT):
-            zs += (tl.load(p_z + j * s_zt + o_e, mask=m_e & (0 < n_block), other=0.0),)
-            Bs += (tl.load(p_B + j * s_Bt + o_n, mask=m_n & (0 < n_block), other=0.0),)
-            Cs += (tl.load(p_C + j * s_Ct + o_n, mask=m_n & (0 < n_block), other=0.0),)
-            dt_raws += (tl.load(p_dt_raw + j * s_dt_rawt + o_e, mask=m_e & (0 < n_block), other=0.0),)
-            xs += (tl.load(p_x + j * s_xt + o_e, mask=m_e & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_hs + o_en, b_h, mask=m_en)
-                p_hs += (E * N)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            zs = tl_rows_1(tl.load(p_z + o_t[:, None] * s_zt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
+            Cs = tl_rows_1(tl.load(p_C + o_t[:, None] * s_Ct + o_n[None, :], mask=m_n[None, :], other=0.0))
+            dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
+                b_h = mamba_update(b_h, Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
+                b_out_proj_in = mamba_read(b_h, zs[j].to(tl.float32), Cs[j].to(tl.float32), xs[j].to(tl.float32), b_D, N)
+                tl.store(p_y_out_proj_in + j * E + o_e, b_out_proj_in, mask=m_e)
             p_z += BT * s_zt
             p_B += BT * s_Bt
             p_C += BT * s_Ct
             p_dt_raw += BT * s_dt_rawt
             p_x += BT * s_xt
-            zs_ahead = ()
-            Bs_ahead = ()
-            Cs_ahead = ()
-            dt_raws_ahead = ()
-            xs_ahead = ()
-            for j in tl.static_range(BT):
-                zs_ahead += (tl.load(p_z + j * s_zt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
-                Bs_ahead += (tl.load(p_B + j * s_Bt + o_n, mask=m_n & (i_j + 1 < n_block), other=0.0),)
-                Cs_ahead += (tl.load(p_C + j * s_Ct + o_n, mask=m_n & (i_j + 1 < n_block), other=0.0),)
-                dt_raws_ahead += (tl.load(p_dt_raw + j * s_dt_rawt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
-                xs_ahead += (tl.load(p_x + j * s_xt + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
-            for j in tl.static_range(BT):
-                b_h = mamba_update(b_h, Bs[j].to(tl.float32), dt_raws[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2)
-                if not KEEP:
-                    b_out_proj_in = mamba_read(b_h, zs[j].to(tl.float32), Cs[j].to(tl.float32), xs[j].to(tl.float32), b_D, N)
-                    tl.store(p_y_out_proj_in + j * E + o_e, b_out_proj_in, mask=m_e)
-            zs = zs_ahead
-            Bs = Bs_ahead
-            Cs = Cs_ahead
-            dt_raws = dt_raws_ahead
-            xs = xs_ahead
-            if not KEEP:
-                p_y_out_proj_in += BT * E
+            p_y_out_proj_in += BT * E
+        for _ in range(n_t % BT):
+            b_z = tl.load(p_z + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_B = tl.load(p_B + o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_C = tl.load(p_C + o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_dt_raw = tl.load(p_dt_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_dt = mamba_prepare(b_dt_raw)
+            b_h = mamba_update(b_h, b_B, b_x, b_A_log2, b_dt)
+            b_out_proj_in = mamba_read(b_h, b_z, b_C, b_x, b_D, N)
+            tl.store(p_y_out_proj_in + o_e, b_out_proj_in, mask=m_e)
+            p_z += s_zt
+            p_B += s_Bt
+            p_C += s_Ct
+            p_dt_raw += s_dt_rawt
+            p_x += s_xt
+            p_y_out_proj_in += E
+        if i_p == NP - 1:
+            tl.store(hT + i_s * (E * N) + o_en, b_h, mask=m_en)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_hs + o_en, b_h, mask=m_en)
-        else:
-            for _ in range(n_t % BT):
-                b_z = tl.load(p_z + o_e, mask=m_e, other=0.0).to(tl.float32)
-                b_B = tl.load(p_B + o_n, mask=m_n, other=0.0).to(tl.float32)
-                b_C = tl.load(p_C + o_n, mask=m_n, other=0.0).to(tl.float32)
-                b_dt_raw = tl.load(p_dt_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
-                b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
-                b_h = mamba_update(b_h, b_B, b_dt_raw, b_x, b_A_log2)
-                b_out_proj_in = mamba_read(b_h, b_z, b_C, b_x, b_D, N)
-                tl.store(p_y_out_proj_in + o_e, b_out_proj_in, mask=m_e)
-                p_z += s_zt
-                p_B += s_Bt
-                p_C += s_Ct
-                p_dt_raw += s_dt_rawt
-                p_x += s_xt
-                p_y_out_proj_in += E
-            if i_p == NP - 1:
-                tl.store(hT + i_s * (E * N) + o_en, b_h, mask=m_en)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def mamba_backward_kernel(
-        z, B, C, dt_raw, x, A_log, D, g_out_proj_in, hs, d_hT, d_z, d_B, d_C, d_dt_raw, d_x, d_A_log, d_D, d_h0, cu_seqlens, T, NP, n_tokens,
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "A_log", "h0", "h_decay", "h_piece"])
+    def mamba_keep_kernel(
+        z, B, C, dt_raw, x, A_log, D, h0, hs, g_out_proj_in, h_decay, h_piece, cu_seqlens, T, NP, NQ,
         s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_g_out_proj_inb, s_g_out_proj_int,
-        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
+        i_s = i // tl.cdiv(E, BE) // NP
+        o_n = tl.arange(0, BN)
+        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
+        o_ne = o_n[None, :] * E + o_e[:, None]
+        m_e = tl_inside(o_e, E, BE)
+        m_n = tl_inside(o_n, N, BN)
+        m_en = m_e[:, None] & m_n[None, :]
+        o_en = o_e[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
+        b_A_log = tl.load(A_log + o_ne, mask=m_en, other=0.0).to(tl.float32)
+        b_D = tl.load(D + o_e, mask=m_e, other=0.0).to(tl.float32)
+        b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
+        if h0 is not None:
+            b_h = tl.load(h0 + (i_s * NP + i_p) * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
+        else:
+            b_h = tl.zeros([BE, BN], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
+            p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
+            p_x = x + i_b * s_xb + (bos + i_t) * s_xt
+            p_hs = hs + i_k * (E * BN)
+            if CUT:
+                p_z = z + i_b * s_zb + (bos + i_t) * s_zt
+                p_C = C + i_b * s_Cb + (bos + i_t) * s_Ct
+                p_g_out_proj_in = g_out_proj_in + i_b * s_g_out_proj_inb + (bos + i_t) * s_g_out_proj_int
+                b_h_product = tl.full([BE, BN], 1.0, tl.float32)
+                b_h_wanted = tl.zeros([BE, BN], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_hs, b_h, i_e, E, BE, BN)
+                p_hs += (E * BN)
+                Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
+                dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                p_B += BT * s_Bt
+                p_dt_raw += BT * s_dt_rawt
+                p_x += BT * s_xt
+                if CUT:
+                    zs = tl_rows_1(tl.load(p_z + o_t[:, None] * s_zt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                    Cs = tl_rows_1(tl.load(p_C + o_t[:, None] * s_Ct + o_n[None, :], mask=m_n[None, :], other=0.0))
+                    g_out_proj_ins = tl_rows_1(tl.load(p_g_out_proj_in + o_t[:, None] * s_g_out_proj_int + o_e[None, :], mask=m_e[None, :], other=0.0))
+                    p_z += BT * s_zt
+                    p_C += BT * s_Ct
+                    p_g_out_proj_in += BT * s_g_out_proj_int
+                for j in tl.static_range(BT):
+                    b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
+                    b_h = mamba_update(b_h, Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
+                    if CUT:
+                        b_a_h = mamba_decay(b_A_log2, b_dt)
+                        b_h_product = b_a_h * b_h_product
+                        b_d_h_read = mamba_wants(g_out_proj_ins[j].to(tl.float32), zs[j].to(tl.float32), Cs[j].to(tl.float32))
+                        b_h_wanted += b_h_product * b_d_h_read
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_hs, b_h, i_e, E, BE, BN)
+                for _ in range(n_t % BT):
+                    b_B = tl.load(p_B + o_n, mask=m_n, other=0.0).to(tl.float32)
+                    b_dt_raw = tl.load(p_dt_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
+                    b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
+                    b_dt = mamba_prepare(b_dt_raw)
+                    b_h = mamba_update(b_h, b_B, b_x, b_A_log2, b_dt)
+                    p_B += s_Bt
+                    p_dt_raw += s_dt_rawt
+                    p_x += s_xt
+            if CUT:
+                tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * (E * N) + o_ne, b_h_product, mask=m_en)
+                tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * (E * N) + o_ne, b_h_wanted, mask=m_en)
+
+    @triton.jit(do_not_specialize=["T", "NP", "zero", "A_log", "d_hT"])
+    def mamba_backward_kernel(
+        z, B, C, dt_raw, x, A_log, D, g_out_proj_in, hs, d_hT, d_z, d_B, d_C, d_dt_raw, d_x, d_A_log, d_D, d_h0, cu_seqlens, T, NP, n_tokens, zero,
+        s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_g_out_proj_inb, s_g_out_proj_int,
+        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, AGAIN: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse. With AGAIN the exponentials of the first pass are not held in registers: the second works them out from
+        arguments to which it adds a zero, known at run time only, or the compiler would hold them all the same."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         o_n = tl.arange(0, BN)
-        o_en = o_e[:, None] * N + o_n[None, :]
-        m_e = o_e < E
-        m_n = o_n < N
+        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
+        o_ne = o_n[None, :] * E + o_e[:, None]
+        m_e = tl_inside(o_e, E, BE)
+        m_n = tl_inside(o_n, N, BN)
         m_en = m_e[:, None] & m_n[None, :]
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        o_en = o_e[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_z = z + i_b * s_zb + (bos + i_t) * s_zt
         p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
         p_C = C + i_b * s_Cb + (bos + i_t) * s_Ct
@@ -906,48 +1041,45 @@ if triton is not None:
         p_d_C = d_C + (i_e * n_tokens + i_b * T + bos + i_t) * N
         p_d_dt_raw = d_dt_raw + (i_b * T + bos + i_t) * E
         p_d_x = d_x + (i_b * T + bos + i_t) * E
-        p_hs = hs + i_k * (E * N)
-        b_A_log = tl.load(A_log + o_en, mask=m_en, other=0.0).to(tl.float32)
+        p_hs = hs + i_k * (E * BN)
+        b_A_log = tl.load(A_log + o_ne, mask=m_en, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_e, mask=m_e, other=0.0).to(tl.float32)
         b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         b_d_A = tl.zeros([BE, BN], tl.float32)
         b_d_D = tl.zeros([BE], tl.float32)
         if d_hT is not None:
-            b_d_h = tl.load(d_hT + (i_s * NP + i_p) * (E * N) + o_en, mask=m_en, other=0.0).to(tl.float32)
+            b_d_h = tl.load(d_hT + (i_s * NP + i_p) * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BE, BN], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            zs = ()
-            Bs = ()
-            Cs = ()
-            dt_raws = ()
-            xs = ()
-            g_out_proj_ins = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                zs += (tl.load(p_z + k * s_zt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                Bs += (tl.load(p_B + k * s_Bt + o_n, mask=m_n, other=0.0).to(tl.float32),)
-                Cs += (tl.load(p_C + k * s_Ct + o_n, mask=m_n, other=0.0).to(tl.float32),)
-                dt_raws += (tl.load(p_dt_raw + k * s_dt_rawt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                xs += (tl.load(p_x + k * s_xt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                g_out_proj_ins += (tl.load(p_g_out_proj_in + k * s_g_out_proj_int + o_e, mask=m_e & (j < n_j), other=0.0).to(tl.float32),)
-            b_hs = (tl.load(p_hs + o_en, mask=m_en, other=0.0),)
-            for j in tl.static_range(BT):
-                b_h_j = mamba_update(b_hs[j], Bs[j], dt_raws[j], xs[j], b_A_log2)
-                b_hs += (b_h_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_h, b_d_z, b_d_B, b_d_C, b_d_dt_raw, b_d_x, b_d_A_j, b_d_D_j = mamba_vjp(g_out_proj_ins[j], tl.where(j < n_j, b_d_h, 0.0), b_hs[j + 1], b_hs[j], zs[j], Bs[j], Cs[j], dt_raws[j], xs[j], b_D, b_A_log2, N)
-                b_d_h = tl.where(j < n_j, b_back_h, b_d_h)
-                b_d_A += b_d_A_j
-                b_d_D += b_d_D_j
-                tl.store(p_d_z + j * E + o_e, b_d_z, mask=m_e & (j < n_j))
-                tl.store(p_d_B + j * N + o_n, tl_over_lanes_2(b_d_B, m_e, E % BE != 0), mask=m_n & (j < n_j))
-                tl.store(p_d_C + j * N + o_n, tl_over_lanes_2(b_d_C, m_e, E % BE != 0), mask=m_n & (j < n_j))
-                tl.store(p_d_dt_raw + j * E + o_e, b_d_dt_raw, mask=m_e & (j < n_j))
-                tl.store(p_d_x + j * E + o_e, b_d_x, mask=m_e & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_h = tl_kept(p_hs, i_e, E, BE, BN)
+            for j in range(k):
+                b_B = tl.load(p_B + j * s_Bt + o_n, mask=m_n, other=0.0).to(tl.float32)
+                b_dt_raw = tl.load(p_dt_raw + j * s_dt_rawt + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_x = tl.load(p_x + j * s_xt + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_dt = mamba_prepare(b_dt_raw)
+                b_h = mamba_update(b_h, b_B, b_x, b_A_log2, b_dt)
+            b_z = tl.load(p_z + k * s_zt + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_B = tl.load(p_B + k * s_Bt + o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_C = tl.load(p_C + k * s_Ct + o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_dt_raw = tl.load(p_dt_raw + k * s_dt_rawt + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_x = tl.load(p_x + k * s_xt + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_g_out_proj_in = tl.load(p_g_out_proj_in + k * s_g_out_proj_int + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_h_prev = b_h
+            b_dt = mamba_prepare(b_dt_raw)
+            b_h = mamba_update(b_h, b_B, b_x, b_A_log2, b_dt)
+            b_back_h, b_d_z, b_d_B, b_d_C, b_d_dt_raw, b_d_x, b_d_A_j, b_d_D_j = mamba_vjp(b_g_out_proj_in, b_d_h, b_h, b_h_prev, b_z, b_B, b_C, b_dt_raw, b_x, b_D, b_A_log2, b_dt, N)
+            b_d_B, b_d_C = tl_over_lanes_2_of_two(b_d_B, b_d_C, m_e, E % BE != 0)
+            b_d_h = b_back_h
+            b_d_A += b_d_A_j
+            b_d_D += b_d_D_j
+            tl.store(p_d_z + k * E + o_e, b_d_z, mask=m_e)
+            tl.store(p_d_B + k * N + o_n, b_d_B, mask=m_n)
+            tl.store(p_d_C + k * N + o_n, b_d_C, mask=m_n)
+            tl.store(p_d_dt_raw + k * E + o_e, b_d_dt_raw, mask=m_e)
+            tl.store(p_d_x + k * E + o_e, b_d_x, mask=m_e)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_z -= BT * s_zt
             p_B -= BT * s_Bt
             p_C -= BT * s_Ct
@@ -959,9 +1091,33 @@ if triton is not None:
             p_d_C -= BT * N
             p_d_dt_raw -= BT * E
             p_d_x -= BT * E
-            p_hs -= (E * N)
-
-        b_A_log = tl.load(A_log + o_en, mask=m_en, other=0.0).to(tl.float32)
+            p_hs -= (E * BN)
+            zs = tl_rows_1(tl.load(p_z + o_t[:, None] * s_zt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
+            Cs = tl_rows_1(tl.load(p_C + o_t[:, None] * s_Ct + o_n[None, :], mask=m_n[None, :], other=0.0))
+            dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            g_out_proj_ins = tl_rows_1(tl.load(p_g_out_proj_in + o_t[:, None] * s_g_out_proj_int + o_e[None, :], mask=m_e[None, :], other=0.0))
+            b_hs = (tl_kept(p_hs, i_e, E, BE, BN),)
+            b_dts = ()
+            for j in tl.static_range(BT):
+                b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
+                b_h_j = mamba_update(b_hs[j], Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
+                b_hs += (b_h_j,)
+                b_dts += (b_dt,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_dt = b_dts[j] + zero if AGAIN else b_dts[j]
+                b_back_h, b_d_z, b_d_B, b_d_C, b_d_dt_raw, b_d_x, b_d_A_j, b_d_D_j = mamba_vjp(g_out_proj_ins[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], zs[j].to(tl.float32), Bs[j].to(tl.float32), Cs[j].to(tl.float32), dt_raws[j].to(tl.float32), xs[j].to(tl.float32), b_D, b_A_log2, b_dt, N)
+                b_d_B, b_d_C = tl_over_lanes_2_of_two(b_d_B, b_d_C, m_e, E % BE != 0)
+                b_d_h = b_back_h
+                b_d_A += b_d_A_j
+                b_d_D += b_d_D_j
+                tl.store(p_d_z + j * E + o_e, b_d_z, mask=m_e)
+                tl.store(p_d_B + j * N + o_n, b_d_B, mask=m_n)
+                tl.store(p_d_C + j * N + o_n, b_d_C, mask=m_n)
+                tl.store(p_d_dt_raw + j * E + o_e, b_d_dt_raw, mask=m_e)
+                tl.store(p_d_x + j * E + o_e, b_d_x, mask=m_e)
+        b_A_log = tl.load(A_log + o_ne, mask=m_en, other=0.0).to(tl.float32)
         b_d_A_log, b_d_D = mamba_hoist_vjp(b_A_log, b_d_A, b_d_D)
         tl.store(d_A_log + (i_s * NP + i_p) * (E * N) + o_en, b_d_A_log, mask=m_en)
         tl.store(d_D + (i_s * NP + i_p) * E + o_e, b_d_D, mask=m_e)
@@ -981,8 +1137,8 @@ if triton is not None:
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         o_n = tl.arange(0, BN)
         o_en = o_e[:, None] * N + o_n[None, :]
-        m_e = o_e < E
-        m_n = o_n < N
+        m_e = tl_inside(o_e, E, BE)
+        m_n = tl_inside(o_n, N, BN)
         m_en = m_e[:, None] & m_n[None, :]
         p_z = z + i_b * s_zb
         p_B = B + i_b * s_Bb
@@ -1002,12 +1158,13 @@ if triton is not None:
         b_C = tl.load(p_C + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_dt_raw = tl.load(p_dt_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
         b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
-        b_h = mamba_update(b_h, b_B, b_dt_raw, b_x, b_A_log2)
+        b_dt = mamba_prepare(b_dt_raw)
+        b_h = mamba_update(b_h, b_B, b_x, b_A_log2, b_dt)
         b_out_proj_in = mamba_read(b_h, b_z, b_C, b_x, b_D, N)
         tl.store(p_y_out_proj_in + o_e, b_out_proj_in, mask=m_e)
         tl.store(hT + i_b * (E * N) + o_en, b_h, mask=m_en)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "A_log", "h_decay", "h_piece"])
     def mamba_piece_kernel(
         B, dt_raw, x, A_log, D, h_decay, h_piece, cu_seqlens, T, NP,
         s_Bb, s_Bt, s_dt_rawb, s_dt_rawt, s_xb, s_xt,
@@ -1017,91 +1174,48 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_n = tl.arange(0, BN)
-        o_en = o_e[:, None] * N + o_n[None, :]
-        m_e = o_e < E
-        m_n = o_n < N
+        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
+        o_ne = o_n[None, :] * E + o_e[:, None]
+        m_e = tl_inside(o_e, E, BE)
+        m_n = tl_inside(o_n, N, BN)
         m_en = m_e[:, None] & m_n[None, :]
+        o_en = o_e[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
         p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
         p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
-        b_A_log = tl.load(A_log + o_en, mask=m_en, other=0.0).to(tl.float32)
+        b_A_log = tl.load(A_log + o_ne, mask=m_en, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_e, mask=m_e, other=0.0).to(tl.float32)
         b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         b_h_product = tl.full([BE, BN], 1.0, tl.float32)
         b_h = tl.zeros([BE, BN], tl.float32)
-        for i_j in range(0, n_t, BT):
-            Bs = ()
-            dt_raws = ()
-            xs = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                Bs += (tl.load(p_B + k * s_Bt + o_n, mask=m_n, other=0.0).to(tl.float32),)
-                dt_raws += (tl.load(p_dt_raw + k * s_dt_rawt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                xs += (tl.load(p_x + k * s_xt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_h = mamba_decay(dt_raws[j], b_A_log2)
-                b_h_j = mamba_update(b_h, Bs[j], dt_raws[j], xs[j], b_A_log2)
-                b_h_next = b_a_h * b_h_product
-                b_h_product = tl.where(m_j, b_h_next, b_h_product)
-                b_h = tl.where(m_j, b_h_j, b_h)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
+            dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
             p_B += BT * s_Bt
             p_dt_raw += BT * s_dt_rawt
             p_x += BT * s_xt
-        tl.store(h_decay + (i_s * NP + i_p) * (E * N) + o_en, b_h_product, mask=m_en)
-        tl.store(h_piece + (i_s * NP + i_p) * (E * N) + o_en, b_h, mask=m_en)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def mamba_piece_adjoint_kernel(
-        z, C, dt_raw, A_log, D, g_out_proj_in, h_piece, cu_seqlens, T, NP,
-        s_zb, s_zt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_g_out_proj_inb, s_g_out_proj_int,
-        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `mamba_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
-        i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        o_n = tl.arange(0, BN)
-        o_en = o_e[:, None] * N + o_n[None, :]
-        m_e = o_e < E
-        m_n = o_n < N
-        m_en = m_e[:, None] & m_n[None, :]
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_z = z + i_b * s_zb + (bos + i_t) * s_zt
-        p_C = C + i_b * s_Cb + (bos + i_t) * s_Ct
-        p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
-        p_g_out_proj_in = g_out_proj_in + i_b * s_g_out_proj_inb + (bos + i_t) * s_g_out_proj_int
-        b_A_log = tl.load(A_log + o_en, mask=m_en, other=0.0).to(tl.float32)
-        b_D = tl.load(D + o_e, mask=m_e, other=0.0).to(tl.float32)
-        b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
-        b_d_h = tl.zeros([BE, BN], tl.float32)
-        for i_j in range(0, n_t, BT):
-            zs = ()
-            Cs = ()
-            dt_raws = ()
-            g_out_proj_ins = ()
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                zs += (tl.load(p_z - k * s_zt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                Cs += (tl.load(p_C - k * s_Ct + o_n, mask=m_n, other=0.0).to(tl.float32),)
-                dt_raws += (tl.load(p_dt_raw - k * s_dt_rawt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                g_out_proj_ins += (tl.load(p_g_out_proj_in - k * s_g_out_proj_int + o_e, mask=m_e, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_h = mamba_decay(dt_raws[j], b_A_log2)
-                b_d_h_read = mamba_wants(g_out_proj_ins[j], zs[j], Cs[j])
-                b_d_h_j = b_a_h * (b_d_h + b_d_h_read)
-                b_d_h = tl.where(m_j, b_d_h_j, b_d_h)
-            p_z -= BT * s_zt
-            p_C -= BT * s_Ct
-            p_dt_raw -= BT * s_dt_rawt
-            p_g_out_proj_in -= BT * s_g_out_proj_int
-        tl.store(h_piece + (i_s * NP + i_p) * (E * N) + o_en, b_d_h, mask=m_en)
+                b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
+                b_h = mamba_update(b_h, Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
+                b_a_h = mamba_decay(b_A_log2, b_dt)
+                b_h_product = b_a_h * b_h_product
+        for _ in range(n_t % BT):
+            b_B = tl.load(p_B + o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_dt_raw = tl.load(p_dt_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_dt = mamba_prepare(b_dt_raw)
+            b_h = mamba_update(b_h, b_B, b_x, b_A_log2, b_dt)
+            b_a_h = mamba_decay(b_A_log2, b_dt)
+            b_h_product = b_a_h * b_h_product
+            p_B += s_Bt
+            p_dt_raw += s_dt_rawt
+            p_x += s_xt
+        tl.store(h_decay + (i_s * NP + i_p) * (E * N) + o_ne, b_h_product, mask=m_en)
+        tl.store(h_piece + (i_s * NP + i_p) * (E * N) + o_ne, b_h, mask=m_en)
 
     @triton.jit
     def mamba_conv1d_activation(b_conv1d_pre):
@@ -1244,10 +1358,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -1275,6 +1404,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -1283,6 +1417,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -1311,35 +1450,22 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_mamba(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 48 + 5 * held + tokens * (16 + 2 * held) > 236:
-        tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _mamba_starts(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = z.shape[1]
-    E = z.shape[2]
-    N = B.shape[2]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * E * N, dtype=torch.float32, device=z.device) for _ in range(3)
-    )
-    mamba_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-        B, dt_raw, x, A_log, D, products, ends, cu_seqlens, T, config.pieces, *B.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, h, starts, rows, config.pieces, E * N, False)
-    return products, starts
+    if forward:
+        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    for tokens, again in ((8, False), (4, False), (8, True), (4, True), (2, False), (2, True), (1, True)):
+        tiles = 3 - 1 * again
+        if 32 + 3 * held + tokens * (5 + tiles * held) <= 236:
+            break
+    return _Config(block, tokens, num_warps, pieces, parts, again, 168 if 4 * held <= 80 else 255)
 
 
 def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens):
@@ -1368,11 +1494,21 @@ def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens):
                 z, B, C, dt_raw, x, A_log, D, h, _reals(y_out_proj_in), _reals(last_h), z.stride(0), B.stride(0), C.stride(0), dt_raw.stride(0), x.stride(0), **fixed,
             )  # fmt: skip
             return y_out_proj_in, last_h
-        if config.pieces > 1:
-            _, h = _mamba_starts(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, rows, config, fixed)
+        B = _wide(B)
+        C = _wide(C)
+        turned_A_log = A_log.reshape(E, N).permute(1, 0).contiguous()
+        h = None if h is None else h.reshape(rows, E, N).permute(0, 2, 1).contiguous()
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * E * N, z)
+            mamba_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
+                B, dt_raw, x, turned_A_log, D, products, ends, cu_seqlens, T, config.pieces, *B.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, h, starts, rows, config.pieces, E * N, False)
+            h = starts
         mamba_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-            z, B, C, dt_raw, x, A_log, D, h, _reals(y_out_proj_in), _reals(last_h), None, cu_seqlens, T, config.pieces, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            z, B, C, dt_raw, x, turned_A_log, D, h, _reals(y_out_proj_in), _reals(last_h), cu_seqlens, T, config.pieces, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_out_proj_in, last_h
 
@@ -1423,10 +1559,16 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
     x = _rows_of(x)
     A_log = A_log.contiguous()
     D = D.contiguous()
+    wide_B = _wide(B)
+    wide_C = _wide(C)
     g_out_proj_in = _reals(_rows_of(g_out_proj_in))
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
+    turned_A_log = A_log.reshape(E, N).permute(1, 0).contiguous()
+    h = None if h is None else h.reshape(rows, E, N).permute(0, 2, 1).contiguous()
+    g_last_h = None if g_last_h is None else g_last_h.reshape(rows, E, N).permute(0, 2, 1).contiguous()
     config = choose_mamba(rows, T, E, _pow2(N), _sms(z.device))
+    pieces = config.pieces * config.parts
     fixed = dict(E=E, N=N, BE=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     n_blocks = triton.cdiv(E, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
@@ -1435,27 +1577,32 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
     d_C = _parts(n_blocks, inputs[2])
     d_dt_raw = _like(inputs[3])
     d_x = _like(inputs[4])
-    d_A_log = _parts(rows * config.pieces, inputs[5])
-    d_D = _parts(rows * config.pieces, inputs[6])
+    d_A_log = _parts(rows * pieces, inputs[5])
+    d_D = _parts(rows * pieces, inputs[6])
     first_d_h = None if h is None else _like(inputs[7])
-    kept_h = torch.empty(slots, E * N, dtype=torch.float32, device=z.device)
+    kept_h = torch.empty(slots, E * _pow2(N), dtype=torch.float32, device=z.device)
     with _on(z.device):
-        if config.pieces > 1:
-            products, h = _mamba_starts(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            mamba_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                z, C, dt_raw, A_log, D, g_out_proj_in, ends, cu_seqlens, T, config.pieces, *z.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *g_out_proj_in.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * E * N, z)
+            mamba_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
+                B, dt_raw, x, turned_A_log, D, products, ends, cu_seqlens, T, config.pieces, *B.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_h, starts, rows, config.pieces, E * N, True)
-            g_last_h = starts
-        mamba_walk_kernel[(n_blocks * config.pieces * rows,)](
-            z, B, C, dt_raw, x, A_log, D, h, None, None, kept_h, cu_seqlens, T, config.pieces, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, h, starts, rows, config.pieces, E * N, False)
+            h = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * E * N, z)
+        mamba_keep_kernel[(n_blocks * config.pieces * rows,)](
+            z, wide_B, wide_C, dt_raw, x, turned_A_log, D, h, kept_h, g_out_proj_in, products, ends, cu_seqlens, T, config.pieces, config.parts, *z.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        mamba_backward_kernel[(n_blocks * config.pieces * rows,)](
-            z, B, C, dt_raw, x, A_log, D, g_out_proj_in, kept_h, g_last_h, _reals(d_z), d_B, d_C, _reals(d_dt_raw), _reals(d_x), d_A_log, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, config.pieces, z.shape[0] * T, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2],
-            BT=config.tokens, **fixed,
+        if pieces > 1:
+            _pass(products, ends, g_last_h, starts, rows, pieces, E * N, True)
+            g_last_h = starts
+        mamba_backward_kernel[(n_blocks * pieces * rows,)](
+            z, B, C, dt_raw, x, turned_A_log, D, g_out_proj_in, kept_h, g_last_h, _reals(d_z), d_B, d_C, _reals(d_dt_raw), _reals(d_x), d_A_log, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, z.shape[0] * T, 0.0, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2],
+            BT=config.tokens, AGAIN=config.again, **fixed,
         )  # fmt: skip
         d_B = _summed(d_B, inputs[1])
         d_C = _summed(d_C, inputs[2])

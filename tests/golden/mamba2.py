@@ -380,7 +380,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -390,7 +390,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -420,7 +420,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -875,8 +875,9 @@ def _mamba2_conv1d_eager_backward(g_x_whole, d_last, x, weight, bias, taps):
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -917,9 +918,80 @@ if triton is not None:
         return tl.sum(b_v, 1)
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_rows_2(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1], v.shape[2]]),)
+        return rows
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -930,10 +1002,11 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -974,13 +1047,18 @@ if triton is not None:
         return b_A_log2
 
     @triton.jit
-    def mamba2_update(b_S_prev, b_dt_raw, b_x, b_B, b_dt_bias, b_A_log2, dt_min: tl.constexpr, dt_max: tl.constexpr):
-        """The state after a token."""
+    def mamba2_prepare(b_dt_raw, b_dt_bias, b_A_log2, dt_min: tl.constexpr, dt_max: tl.constexpr):
+        """What a token brings before it meets the state."""
         b_w_2 = b_dt_raw + b_dt_bias  # mamba2.ssm:24
         b_w_3 = tl_softplus(b_w_2)
         b_dt = tl.minimum(tl.maximum(b_w_3, dt_min), dt_max)
         b_a_S = tl.exp2(b_dt * b_A_log2)  # mamba2.ssm:27
-        b_b_S = (b_dt * b_x)[:, None] * b_B
+        return b_dt, b_a_S
+
+    @triton.jit
+    def mamba2_update(b_S_prev, b_x, b_B, b_a_S, b_dt):
+        """The state after a token."""
+        b_b_S = (b_dt * b_x)[:, None] * b_B  # mamba2.ssm:27
         b_S = b_a_S[:, None] * b_S_prev + b_b_S
         return b_S
 
@@ -992,28 +1070,17 @@ if triton is not None:
         return b_y
 
     @triton.jit
-    def mamba2_decay(b_dt_raw, b_dt_bias, b_A_log2, dt_min: tl.constexpr, dt_max: tl.constexpr):
-        """The coefficient of the state before a token."""
-        b_w_2 = b_dt_raw + b_dt_bias  # mamba2.ssm:24
-        b_w_3 = tl_softplus(b_w_2)
-        b_dt = tl.minimum(tl.maximum(b_w_3, dt_min), dt_max)
-        b_a_S = tl.exp2(b_dt * b_A_log2)  # mamba2.ssm:27
-        return b_a_S
-
-    @triton.jit
     def mamba2_wants(b_g_y, b_C_):
         """The cotangents that reads send to the state."""
         b_d_S_read = b_g_y[:, None] * b_C_  # mamba2.ssm:27
         return b_d_S_read
 
     @triton.jit
-    def mamba2_vjp(b_g_y, b_d_S, b_S, b_S_prev, b_dt_raw, b_x, b_B, b_C_, b_dt_bias, b_D, b_A_log2, N: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr):
+    def mamba2_vjp(b_g_y, b_d_S, b_S, b_S_prev, b_dt_raw, b_x, b_B, b_C_, b_dt_bias, b_D, b_A_log2, b_a_S, b_dt, N: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr):
         """One token in reverse: from the cotangents of its results and states to those of all it was made of."""
         b_w_2 = b_dt_raw + b_dt_bias  # mamba2.ssm:24
         b_w_3 = tl_softplus(b_w_2)
-        b_dt = tl.minimum(tl.maximum(b_w_3, dt_min), dt_max)
-        b_a_S = tl.exp2(b_dt * b_A_log2)  # mamba2.ssm:27
-        b_d_S_read = b_g_y[:, None] * b_C_
+        b_d_S_read = b_g_y[:, None] * b_C_  # mamba2.ssm:27
         b_d_S = b_d_S + b_d_S_read
         b_carry_S = b_a_S[:, None] * b_d_S
         b_back_S = b_carry_S
@@ -1037,120 +1104,170 @@ if triton is not None:
         b_d_A_log = -b_d_A * b_w_1  # mamba2.ssm:23
         return b_d_dt_bias, b_d_A_log, b_d_D
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "S0"])
     def mamba2_walk_kernel(
-        dt_raw, x, B, C_, dt_bias, A_log, D, S0, y_y, ST, Ss, cu_seqlens, T, NP,
+        dt_raw, x, B, C_, dt_bias, A_log, D, S0, y_y, ST, cu_seqlens, T, NP,
         s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_C_b, s_C_t,
-        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_g_j = o_c // P
-        m_c = o_c < C
+        m_c = tl_inside(o_c, C, BC)
         o_n = tl.arange(0, BN)
         o_cn = o_c[:, None] * N + o_n[None, :]
-        m_n = o_n < N
+        o_nc = o_n[None, :] * C + o_c[:, None]
+        m_n = tl_inside(o_n, N, BN)
         m_cn = m_c[:, None] & m_n[None, :]
         o_g = o_c // (J * P)
         o_gn = o_g[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
         p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
         p_C_ = C_ + i_b * s_C_b + (bos + i_t) * s_C_t
+        p_y_y = y_y + (i_b * T + bos + i_t) * C
         b_dt_bias = tl.load(dt_bias + o_g_j, mask=m_c, other=0.0).to(tl.float32)
         b_A_log = tl.load(A_log + o_g_j, mask=m_c, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_g_j, mask=m_c, other=0.0).to(tl.float32)
         b_A_log2 = mamba2_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NP + i_p) * (C * N) + o_cn, mask=m_cn, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (C * N) + o_nc, mask=m_cn, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BN], tl.float32)
-        if KEEP:
-            p_Ss = Ss + i_k * (C * N)
-        if not KEEP:
-            p_y_y = y_y + (i_b * T + bos + i_t) * C
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        dt_raws = ()
-        xs = ()
-        Bs = ()
-        C_s = ()
-        for j in tl.static_range(BT):
-            dt_raws += (tl.load(p_dt_raw + j * s_dt_rawt + o_g_j, mask=m_c & (0 < n_block), other=0.0),)
-            xs += (tl.load(p_x + j * s_xt + o_c, mask=m_c & (0 < n_block), other=0.0),)
-            Bs += (tl.load(p_B + j * s_Bt + o_gn, mask=m_cn & (0 < n_block), other=0.0),)
-            C_s += (tl.load(p_C_ + j * s_C_t + o_gn, mask=m_cn & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_Ss + o_cn, b_S, mask=m_cn)
-                p_Ss += (C * N)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
+            C_s = tl_rows_2(tl.load(p_C_ + o_t[:, None, None] * s_C_t + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_dt, b_a_S = mamba2_prepare(dt_raws[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
+                b_S = mamba2_update(b_S, xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
+                b_y = mamba2_read(b_S, xs[j].to(tl.float32), C_s[j].to(tl.float32), b_D, N)
+                tl.store(p_y_y + j * C + o_c, b_y, mask=m_c)
             p_dt_raw += BT * s_dt_rawt
             p_x += BT * s_xt
             p_B += BT * s_Bt
             p_C_ += BT * s_C_t
-            dt_raws_ahead = ()
-            xs_ahead = ()
-            Bs_ahead = ()
-            C_s_ahead = ()
-            for j in tl.static_range(BT):
-                dt_raws_ahead += (tl.load(p_dt_raw + j * s_dt_rawt + o_g_j, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-                xs_ahead += (tl.load(p_x + j * s_xt + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-                Bs_ahead += (tl.load(p_B + j * s_Bt + o_gn, mask=m_cn & (i_j + 1 < n_block), other=0.0),)
-                C_s_ahead += (tl.load(p_C_ + j * s_C_t + o_gn, mask=m_cn & (i_j + 1 < n_block), other=0.0),)
-            for j in tl.static_range(BT):
-                b_S = mamba2_update(b_S, dt_raws[j].to(tl.float32), xs[j].to(tl.float32), Bs[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
-                if not KEEP:
-                    b_y = mamba2_read(b_S, xs[j].to(tl.float32), C_s[j].to(tl.float32), b_D, N)
-                    tl.store(p_y_y + j * C + o_c, b_y, mask=m_c)
-            dt_raws = dt_raws_ahead
-            xs = xs_ahead
-            Bs = Bs_ahead
-            C_s = C_s_ahead
-            if not KEEP:
-                p_y_y += BT * C
+            p_y_y += BT * C
+        for _ in range(n_t % BT):
+            b_dt_raw = tl.load(p_dt_raw + o_g_j, mask=m_c, other=0.0).to(tl.float32)
+            b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_B = tl.load(p_B + o_gn, mask=m_cn, other=0.0).to(tl.float32)
+            b_C_ = tl.load(p_C_ + o_gn, mask=m_cn, other=0.0).to(tl.float32)
+            b_dt, b_a_S = mamba2_prepare(b_dt_raw, b_dt_bias, b_A_log2, dt_min, dt_max)
+            b_S = mamba2_update(b_S, b_x, b_B, b_a_S, b_dt)
+            b_y = mamba2_read(b_S, b_x, b_C_, b_D, N)
+            tl.store(p_y_y + o_c, b_y, mask=m_c)
+            p_dt_raw += s_dt_rawt
+            p_x += s_xt
+            p_B += s_Bt
+            p_C_ += s_C_t
+            p_y_y += C
+        if i_p == NP - 1:
+            tl.store(ST + i_s * (C * N) + o_cn, b_S, mask=m_cn)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_Ss + o_cn, b_S, mask=m_cn)
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0", "S_decay", "S_piece"])
+    def mamba2_keep_kernel(
+        dt_raw, x, B, C_, dt_bias, A_log, D, S0, Ss, g_y, S_decay, S_piece, cu_seqlens, T, NP, NQ,
+        s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_C_b, s_C_t, s_g_yb, s_g_yt,
+        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
+        i_s = i // tl.cdiv(C, BC) // NP
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        o_g_j = o_c // P
+        m_c = tl_inside(o_c, C, BC)
+        o_n = tl.arange(0, BN)
+        o_cn = o_c[:, None] * N + o_n[None, :]
+        o_nc = o_n[None, :] * C + o_c[:, None]
+        m_n = tl_inside(o_n, N, BN)
+        m_cn = m_c[:, None] & m_n[None, :]
+        o_g = o_c // (J * P)
+        o_gn = o_g[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
+        b_dt_bias = tl.load(dt_bias + o_g_j, mask=m_c, other=0.0).to(tl.float32)
+        b_A_log = tl.load(A_log + o_g_j, mask=m_c, other=0.0).to(tl.float32)
+        b_D = tl.load(D + o_g_j, mask=m_c, other=0.0).to(tl.float32)
+        b_A_log2 = mamba2_hoist(b_A_log.to(tl.float64)).to(tl.float32)
+        if S0 is not None:
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (C * N) + o_nc, mask=m_cn, other=0.0).to(tl.float32)
         else:
-            for _ in range(n_t % BT):
-                b_dt_raw = tl.load(p_dt_raw + o_g_j, mask=m_c, other=0.0).to(tl.float32)
-                b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
-                b_B = tl.load(p_B + o_gn, mask=m_cn, other=0.0).to(tl.float32)
-                b_C_ = tl.load(p_C_ + o_gn, mask=m_cn, other=0.0).to(tl.float32)
-                b_S = mamba2_update(b_S, b_dt_raw, b_x, b_B, b_dt_bias, b_A_log2, dt_min, dt_max)
-                b_y = mamba2_read(b_S, b_x, b_C_, b_D, N)
-                tl.store(p_y_y + o_c, b_y, mask=m_c)
-                p_dt_raw += s_dt_rawt
-                p_x += s_xt
-                p_B += s_Bt
-                p_C_ += s_C_t
-                p_y_y += C
-            if i_p == NP - 1:
-                tl.store(ST + i_s * (C * N) + o_cn, b_S, mask=m_cn)
+            b_S = tl.zeros([BC, BN], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
+            p_x = x + i_b * s_xb + (bos + i_t) * s_xt
+            p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
+            p_Ss = Ss + i_k * (C * BN)
+            if CUT:
+                p_C_ = C_ + i_b * s_C_b + (bos + i_t) * s_C_t
+                p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
+                b_S_product = tl.full([BC, BN], 1.0, tl.float32)
+                b_S_wanted = tl.zeros([BC, BN], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_Ss, b_S, i_c, C, BC, BN)
+                p_Ss += (C * BN)
+                dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
+                xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
+                p_dt_raw += BT * s_dt_rawt
+                p_x += BT * s_xt
+                p_B += BT * s_Bt
+                if CUT:
+                    C_s = tl_rows_2(tl.load(p_C_ + o_t[:, None, None] * s_C_t + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
+                    g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    p_C_ += BT * s_C_t
+                    p_g_y += BT * s_g_yt
+                for j in tl.static_range(BT):
+                    b_dt, b_a_S = mamba2_prepare(dt_raws[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
+                    b_S = mamba2_update(b_S, xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
+                    if CUT:
+                        b_a_S = b_a_S
+                        b_S_product = b_a_S[:, None] * b_S_product
+                        b_d_S_read = mamba2_wants(g_ys[j].to(tl.float32), C_s[j].to(tl.float32))
+                        b_S_wanted += b_S_product * b_d_S_read
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_Ss, b_S, i_c, C, BC, BN)
+                for _ in range(n_t % BT):
+                    b_dt_raw = tl.load(p_dt_raw + o_g_j, mask=m_c, other=0.0).to(tl.float32)
+                    b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
+                    b_B = tl.load(p_B + o_gn, mask=m_cn, other=0.0).to(tl.float32)
+                    b_dt, b_a_S = mamba2_prepare(b_dt_raw, b_dt_bias, b_A_log2, dt_min, dt_max)
+                    b_S = mamba2_update(b_S, b_x, b_B, b_a_S, b_dt)
+                    p_dt_raw += s_dt_rawt
+                    p_x += s_xt
+                    p_B += s_Bt
+            if CUT:
+                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (C * N) + o_nc, b_S_product, mask=m_cn)
+                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (C * N) + o_nc, b_S_wanted, mask=m_cn)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "d_ST"])
     def mamba2_backward_kernel(
         dt_raw, x, B, C_, dt_bias, A_log, D, g_y, Ss, d_ST, d_dt_raw, d_x, d_B, d_C, d_dt_bias, d_A_log, d_D, d_S0, cu_seqlens, T, NP, n_tokens,
         s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_C_b, s_C_t, s_g_yb, s_g_yt,
         G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_g_j = o_c // P
-        m_c = o_c < C
+        m_c = tl_inside(o_c, C, BC)
         o_n = tl.arange(0, BN)
         o_cn = o_c[:, None] * N + o_n[None, :]
-        m_n = o_n < N
+        o_nc = o_n[None, :] * C + o_c[:, None]
+        m_n = tl_inside(o_n, N, BN)
         m_cn = m_c[:, None] & m_n[None, :]
         o_p = o_c % P
         o_p_part = o_p.to(tl.int64) * (n_tokens * (G * J))
@@ -1158,9 +1275,9 @@ if triton is not None:
         o_j_p_part = o_j_p.to(tl.int64) * (n_tokens * (G * N))
         o_g = o_c // (J * P)
         o_gn = o_g[:, None] * N + o_n[None, :]
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
@@ -1170,7 +1287,7 @@ if triton is not None:
         p_d_x = d_x + (i_b * T + bos + i_t) * C
         p_d_B = d_B + (i_b * T + bos + i_t) * (G * N)
         p_d_C = d_C + (i_b * T + bos + i_t) * (G * N)
-        p_Ss = Ss + i_k * (C * N)
+        p_Ss = Ss + i_k * (C * BN)
         b_dt_bias = tl.load(dt_bias + o_g_j, mask=m_c, other=0.0).to(tl.float32)
         b_A_log = tl.load(A_log + o_g_j, mask=m_c, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_g_j, mask=m_c, other=0.0).to(tl.float32)
@@ -1179,39 +1296,36 @@ if triton is not None:
         b_d_dt_bias = tl.zeros([BC], tl.float32)
         b_d_D = tl.zeros([BC], tl.float32)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (C * N) + o_cn, mask=m_cn, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (C * N) + o_nc, mask=m_cn, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BN], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            dt_raws = ()
-            xs = ()
-            Bs = ()
-            C_s = ()
-            g_ys = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                dt_raws += (tl.load(p_dt_raw + k * s_dt_rawt + o_g_j, mask=m_c, other=0.0).to(tl.float32),)
-                xs += (tl.load(p_x + k * s_xt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                Bs += (tl.load(p_B + k * s_Bt + o_gn, mask=m_cn, other=0.0).to(tl.float32),)
-                C_s += (tl.load(p_C_ + k * s_C_t + o_gn, mask=m_cn, other=0.0).to(tl.float32),)
-                g_ys += (tl.load(p_g_y + k * s_g_yt + o_c, mask=m_c & (j < n_j), other=0.0).to(tl.float32),)
-            b_Ss = (tl.load(p_Ss + o_cn, mask=m_cn, other=0.0),)
-            for j in tl.static_range(BT):
-                b_S_j = mamba2_update(b_Ss[j], dt_raws[j], xs[j], Bs[j], b_dt_bias, b_A_log2, dt_min, dt_max)
-                b_Ss += (b_S_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_S, b_d_dt_raw, b_d_x, b_d_B, b_d_C, b_d_A_j, b_d_dt_bias_j, b_d_D_j = mamba2_vjp(g_ys[j], tl.where(j < n_j, b_d_S, 0.0), b_Ss[j + 1], b_Ss[j], dt_raws[j], xs[j], Bs[j], C_s[j], b_dt_bias, b_D, b_A_log2, N, dt_min, dt_max)
-                b_d_S = tl.where(j < n_j, b_back_S, b_d_S)
-                b_d_A += b_d_A_j
-                b_d_dt_bias += b_d_dt_bias_j
-                b_d_D += b_d_D_j
-                tl.store(p_d_dt_raw + j * (G * J) + o_p_part + o_g_j, b_d_dt_raw, mask=m_c & (j < n_j))
-                tl.store(p_d_x + j * C + o_c, b_d_x, mask=m_c & (j < n_j))
-                tl.store(p_d_B + j * (G * N) + o_j_p_part[:, None] + o_gn, b_d_B, mask=m_cn & (j < n_j))
-                tl.store(p_d_C + j * (G * N) + o_j_p_part[:, None] + o_gn, b_d_C, mask=m_cn & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_S = tl_kept(p_Ss, i_c, C, BC, BN)
+            for j in range(k):
+                b_dt_raw = tl.load(p_dt_raw + j * s_dt_rawt + o_g_j, mask=m_c, other=0.0).to(tl.float32)
+                b_x = tl.load(p_x + j * s_xt + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_B = tl.load(p_B + j * s_Bt + o_gn, mask=m_cn, other=0.0).to(tl.float32)
+                b_dt, b_a_S = mamba2_prepare(b_dt_raw, b_dt_bias, b_A_log2, dt_min, dt_max)
+                b_S = mamba2_update(b_S, b_x, b_B, b_a_S, b_dt)
+            b_dt_raw = tl.load(p_dt_raw + k * s_dt_rawt + o_g_j, mask=m_c, other=0.0).to(tl.float32)
+            b_x = tl.load(p_x + k * s_xt + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_B = tl.load(p_B + k * s_Bt + o_gn, mask=m_cn, other=0.0).to(tl.float32)
+            b_C_ = tl.load(p_C_ + k * s_C_t + o_gn, mask=m_cn, other=0.0).to(tl.float32)
+            b_g_y = tl.load(p_g_y + k * s_g_yt + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_S_prev = b_S
+            b_dt, b_a_S = mamba2_prepare(b_dt_raw, b_dt_bias, b_A_log2, dt_min, dt_max)
+            b_S = mamba2_update(b_S, b_x, b_B, b_a_S, b_dt)
+            b_back_S, b_d_dt_raw, b_d_x, b_d_B, b_d_C, b_d_A_j, b_d_dt_bias_j, b_d_D_j = mamba2_vjp(b_g_y, b_d_S, b_S, b_S_prev, b_dt_raw, b_x, b_B, b_C_, b_dt_bias, b_D, b_A_log2, b_a_S, b_dt, N, dt_min, dt_max)
+            b_d_S = b_back_S
+            b_d_A += b_d_A_j
+            b_d_dt_bias += b_d_dt_bias_j
+            b_d_D += b_d_D_j
+            tl.store(p_d_dt_raw + k * (G * J) + o_p_part + o_g_j, b_d_dt_raw, mask=m_c)
+            tl.store(p_d_x + k * C + o_c, b_d_x, mask=m_c)
+            tl.store(p_d_B + k * (G * N) + o_j_p_part[:, None] + o_gn, b_d_B, mask=m_cn)
+            tl.store(p_d_C + k * (G * N) + o_j_p_part[:, None] + o_gn, b_d_C, mask=m_cn)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_dt_raw -= BT * s_dt_rawt
             p_x -= BT * s_xt
             p_B -= BT * s_Bt
@@ -1221,8 +1335,31 @@ if triton is not None:
             p_d_x -= BT * C
             p_d_B -= BT * (G * N)
             p_d_C -= BT * (G * N)
-            p_Ss -= (C * N)
-
+            p_Ss -= (C * BN)
+            dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
+            C_s = tl_rows_2(tl.load(p_C_ + o_t[:, None, None] * s_C_t + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
+            g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (tl_kept(p_Ss, i_c, C, BC, BN),)
+            b_dts = ()
+            b_a_Ss = ()
+            for j in tl.static_range(BT):
+                b_dt, b_a_S = mamba2_prepare(dt_raws[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
+                b_S_j = mamba2_update(b_Ss[j], xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
+                b_Ss += (b_S_j,)
+                b_dts += (b_dt,)
+                b_a_Ss += (b_a_S,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_S, b_d_dt_raw, b_d_x, b_d_B, b_d_C, b_d_A_j, b_d_dt_bias_j, b_d_D_j = mamba2_vjp(g_ys[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], dt_raws[j].to(tl.float32), xs[j].to(tl.float32), Bs[j].to(tl.float32), C_s[j].to(tl.float32), b_dt_bias, b_D, b_A_log2, b_a_Ss[j], b_dts[j], N, dt_min, dt_max)
+                b_d_S = b_back_S
+                b_d_A += b_d_A_j
+                b_d_dt_bias += b_d_dt_bias_j
+                b_d_D += b_d_D_j
+                tl.store(p_d_dt_raw + j * (G * J) + o_p_part + o_g_j, b_d_dt_raw, mask=m_c)
+                tl.store(p_d_x + j * C + o_c, b_d_x, mask=m_c)
+                tl.store(p_d_B + j * (G * N) + o_j_p_part[:, None] + o_gn, b_d_B, mask=m_cn)
+                tl.store(p_d_C + j * (G * N) + o_j_p_part[:, None] + o_gn, b_d_C, mask=m_cn)
         b_A_log = tl.load(A_log + o_g_j, mask=m_c, other=0.0).to(tl.float32)
         b_d_dt_bias, b_d_A_log, b_d_D = mamba2_hoist_vjp(b_A_log, b_d_A, b_d_D, b_d_dt_bias)
         tl.store(d_dt_bias + (i_s * NP + i_p) * P * (G * J) + o_p * (G * J) + o_g_j, b_d_dt_bias, mask=m_c)
@@ -1243,10 +1380,10 @@ if triton is not None:
         i_c, i_b = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_g_j = o_c // P
-        m_c = o_c < C
+        m_c = tl_inside(o_c, C, BC)
         o_n = tl.arange(0, BN)
         o_cn = o_c[:, None] * N + o_n[None, :]
-        m_n = o_n < N
+        m_n = tl_inside(o_n, N, BN)
         m_cn = m_c[:, None] & m_n[None, :]
         o_g = o_c // (J * P)
         o_gn = o_g[:, None] * N + o_n[None, :]
@@ -1267,12 +1404,13 @@ if triton is not None:
         b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_B = tl.load(p_B + o_gn, mask=m_cn, other=0.0).to(tl.float32)
         b_C_ = tl.load(p_C_ + o_gn, mask=m_cn, other=0.0).to(tl.float32)
-        b_S = mamba2_update(b_S, b_dt_raw, b_x, b_B, b_dt_bias, b_A_log2, dt_min, dt_max)
+        b_dt, b_a_S = mamba2_prepare(b_dt_raw, b_dt_bias, b_A_log2, dt_min, dt_max)
+        b_S = mamba2_update(b_S, b_x, b_B, b_a_S, b_dt)
         b_y = mamba2_read(b_S, b_x, b_C_, b_D, N)
         tl.store(p_y_y + o_c, b_y, mask=m_c)
         tl.store(ST + i_b * (C * N) + o_cn, b_S, mask=m_cn)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece"])
     def mamba2_piece_kernel(
         dt_raw, x, B, dt_bias, A_log, D, S_decay, S_piece, cu_seqlens, T, NP,
         s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt,
@@ -1282,16 +1420,18 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_g_j = o_c // P
-        m_c = o_c < C
+        m_c = tl_inside(o_c, C, BC)
         o_n = tl.arange(0, BN)
         o_cn = o_c[:, None] * N + o_n[None, :]
-        m_n = o_n < N
+        o_nc = o_n[None, :] * C + o_c[:, None]
+        m_n = tl_inside(o_n, N, BN)
         m_cn = m_c[:, None] & m_n[None, :]
         o_g = o_c // (J * P)
         o_gn = o_g[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
         p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
@@ -1301,76 +1441,31 @@ if triton is not None:
         b_A_log2 = mamba2_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         b_S_product = tl.full([BC, BN], 1.0, tl.float32)
         b_S = tl.zeros([BC, BN], tl.float32)
-        for i_j in range(0, n_t, BT):
-            dt_raws = ()
-            xs = ()
-            Bs = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                dt_raws += (tl.load(p_dt_raw + k * s_dt_rawt + o_g_j, mask=m_c, other=0.0).to(tl.float32),)
-                xs += (tl.load(p_x + k * s_xt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                Bs += (tl.load(p_B + k * s_Bt + o_gn, mask=m_cn, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_S = mamba2_decay(dt_raws[j], b_dt_bias, b_A_log2, dt_min, dt_max)
-                b_S_j = mamba2_update(b_S, dt_raws[j], xs[j], Bs[j], b_dt_bias, b_A_log2, dt_min, dt_max)
-                b_S_next = b_a_S[:, None] * b_S_product
-                b_S_product = tl.where(m_j, b_S_next, b_S_product)
-                b_S = tl.where(m_j, b_S_j, b_S)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
             p_dt_raw += BT * s_dt_rawt
             p_x += BT * s_xt
             p_B += BT * s_Bt
-        tl.store(S_decay + (i_s * NP + i_p) * (C * N) + o_cn, b_S_product, mask=m_cn)
-        tl.store(S_piece + (i_s * NP + i_p) * (C * N) + o_cn, b_S, mask=m_cn)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def mamba2_piece_adjoint_kernel(
-        dt_raw, C_, dt_bias, A_log, D, g_y, S_piece, cu_seqlens, T, NP,
-        s_dt_rawb, s_dt_rawt, s_C_b, s_C_t, s_g_yb, s_g_yt,
-        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `mamba2_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        o_g_j = o_c // P
-        m_c = o_c < C
-        o_n = tl.arange(0, BN)
-        o_cn = o_c[:, None] * N + o_n[None, :]
-        m_n = o_n < N
-        m_cn = m_c[:, None] & m_n[None, :]
-        o_g = o_c // (J * P)
-        o_gn = o_g[:, None] * N + o_n[None, :]
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
-        p_C_ = C_ + i_b * s_C_b + (bos + i_t) * s_C_t
-        p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
-        b_dt_bias = tl.load(dt_bias + o_g_j, mask=m_c, other=0.0).to(tl.float32)
-        b_A_log = tl.load(A_log + o_g_j, mask=m_c, other=0.0).to(tl.float32)
-        b_D = tl.load(D + o_g_j, mask=m_c, other=0.0).to(tl.float32)
-        b_A_log2 = mamba2_hoist(b_A_log.to(tl.float64)).to(tl.float32)
-        b_d_S = tl.zeros([BC, BN], tl.float32)
-        for i_j in range(0, n_t, BT):
-            dt_raws = ()
-            C_s = ()
-            g_ys = ()
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                dt_raws += (tl.load(p_dt_raw - k * s_dt_rawt + o_g_j, mask=m_c, other=0.0).to(tl.float32),)
-                C_s += (tl.load(p_C_ - k * s_C_t + o_gn, mask=m_cn, other=0.0).to(tl.float32),)
-                g_ys += (tl.load(p_g_y - k * s_g_yt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_S = mamba2_decay(dt_raws[j], b_dt_bias, b_A_log2, dt_min, dt_max)
-                b_d_S_read = mamba2_wants(g_ys[j], C_s[j])
-                b_d_S_j = b_a_S[:, None] * (b_d_S + b_d_S_read)
-                b_d_S = tl.where(m_j, b_d_S_j, b_d_S)
-            p_dt_raw -= BT * s_dt_rawt
-            p_C_ -= BT * s_C_t
-            p_g_y -= BT * s_g_yt
-        tl.store(S_piece + (i_s * NP + i_p) * (C * N) + o_cn, b_d_S, mask=m_cn)
+                b_dt, b_a_S = mamba2_prepare(dt_raws[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
+                b_S = mamba2_update(b_S, xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
+                b_a_S = b_a_S
+                b_S_product = b_a_S[:, None] * b_S_product
+        for _ in range(n_t % BT):
+            b_dt_raw = tl.load(p_dt_raw + o_g_j, mask=m_c, other=0.0).to(tl.float32)
+            b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_B = tl.load(p_B + o_gn, mask=m_cn, other=0.0).to(tl.float32)
+            b_dt, b_a_S = mamba2_prepare(b_dt_raw, b_dt_bias, b_A_log2, dt_min, dt_max)
+            b_S = mamba2_update(b_S, b_x, b_B, b_a_S, b_dt)
+            b_a_S = b_a_S
+            b_S_product = b_a_S[:, None] * b_S_product
+            p_dt_raw += s_dt_rawt
+            p_x += s_xt
+            p_B += s_Bt
+        tl.store(S_decay + (i_s * NP + i_p) * (C * N) + o_nc, b_S_product, mask=m_cn)
+        tl.store(S_piece + (i_s * NP + i_p) * (C * N) + o_nc, b_S, mask=m_cn)
 
     @triton.jit
     def mamba2_conv1d_activation(b_conv1d_pre):
@@ -1513,10 +1608,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -1544,6 +1654,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -1552,6 +1667,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -1580,37 +1700,21 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_mamba2(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 58 + 2 * held + tokens * (8 + 3 * held) > 236:
+    if forward:
+        return _Config(block, 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    tokens = 8
+    while tokens > 1 and 36 + 1 * held + tokens * (5 + 3 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _mamba2_starts(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = dt_raw.shape[1]
-    H = dt_raw.shape[2]
-    N = B.shape[3]
-    G = B.shape[2]
-    E = x.shape[2]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * G * J * P * N, dtype=torch.float32, device=dt_raw.device) for _ in range(3)
-    )
-    mamba2_piece_kernel[(triton.cdiv(G * J * P, config.lanes) * config.pieces * rows,)](
-        dt_raw, x, B, dt_bias, A_log, D, products, ends, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, S, starts, rows, config.pieces, G * J * P * N, False)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _mamba2_triton(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J):
@@ -1641,11 +1745,18 @@ def _mamba2_triton(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
                 dt_raw, x, B, C, dt_bias, A_log, D, S, _reals(y_y), _reals(last_S), dt_raw.stride(0), x.stride(0), B.stride(0), C.stride(0), **fixed,
             )  # fmt: skip
             return y_y, last_S
-        if config.pieces > 1:
-            _, S = _mamba2_starts(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J, rows, config, fixed)
+        S = None if S is None else S.reshape(rows, G, J, P, N).permute(0, 4, 1, 2, 3).contiguous()
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * G * J * P * N, dt_raw)
+            mamba2_piece_kernel[(triton.cdiv(G * J * P, config.lanes) * config.pieces * rows,)](
+                dt_raw, x, B, dt_bias, A_log, D, products, ends, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, S, starts, rows, config.pieces, G * J * P * N, False)
+            S = starts
         mamba2_walk_kernel[(triton.cdiv(G * J * P, config.lanes) * config.pieces * rows,)](
-            dt_raw, x, B, C, dt_bias, A_log, D, S, _reals(y_y), _reals(last_S), None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            dt_raw, x, B, C, dt_bias, A_log, D, S, _reals(y_y), _reals(last_S), cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_y, last_S
 
@@ -1703,7 +1814,10 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     g_y = _reals(_rows_of(g_y))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
+    S = None if S is None else S.reshape(rows, G, J, P, N).permute(0, 4, 1, 2, 3).contiguous()
+    g_last_S = None if g_last_S is None else g_last_S.reshape(rows, G, J, P, N).permute(0, 4, 1, 2, 3).contiguous()
     config = choose_mamba2(rows, T, G * J * P, _pow2(N), _sms(dt_raw.device))
+    pieces = config.pieces * config.parts
     fixed = dict(G=G, J=J, P=P, N=N, C=G * J * P, dt_min=dt_min, dt_max=dt_max, BC=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     n_blocks = triton.cdiv(G * J * P, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
@@ -1711,27 +1825,32 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     d_x = _like(inputs[1])
     d_B = _parts(J * P, inputs[2])
     d_C = _parts(J * P, inputs[3])
-    d_dt_bias = _parts(rows * config.pieces * P, inputs[4])
-    d_A_log = _parts(rows * config.pieces * P, inputs[5])
-    d_D = _parts(rows * config.pieces * P, inputs[6])
+    d_dt_bias = _parts(rows * pieces * P, inputs[4])
+    d_A_log = _parts(rows * pieces * P, inputs[5])
+    d_D = _parts(rows * pieces * P, inputs[6])
     first_d_S = None if S is None else _like(inputs[7])
-    kept_S = torch.empty(slots, G * J * P * N, dtype=torch.float32, device=dt_raw.device)
+    kept_S = torch.empty(slots, G * J * P * _pow2(N), dtype=torch.float32, device=dt_raw.device)
     with _on(dt_raw.device):
-        if config.pieces > 1:
-            products, S = _mamba2_starts(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            mamba2_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                dt_raw, C, dt_bias, A_log, D, g_y, ends, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * G * J * P * N, dt_raw)
+            mamba2_piece_kernel[(triton.cdiv(G * J * P, config.lanes) * config.pieces * rows,)](
+                dt_raw, x, B, dt_bias, A_log, D, products, ends, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_S, starts, rows, config.pieces, G * J * P * N, True)
-            g_last_S = starts
-        mamba2_walk_kernel[(n_blocks * config.pieces * rows,)](
-            dt_raw, x, B, C, dt_bias, A_log, D, S, None, None, kept_S, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, S, starts, rows, config.pieces, G * J * P * N, False)
+            S = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * G * J * P * N, dt_raw)
+        mamba2_keep_kernel[(n_blocks * config.pieces * rows,)](
+            dt_raw, x, B, C, dt_bias, A_log, D, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        mamba2_backward_kernel[(n_blocks * config.pieces * rows,)](
-            dt_raw, x, B, C, dt_bias, A_log, D, g_y, kept_S, g_last_S, d_dt_raw, _reals(d_x), d_B, d_C, d_dt_bias, d_A_log, d_D, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, config.pieces, dt_raw.shape[0] * T, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
+        if pieces > 1:
+            _pass(products, ends, g_last_S, starts, rows, pieces, G * J * P * N, True)
+            g_last_S = starts
+        mamba2_backward_kernel[(n_blocks * pieces * rows,)](
+            dt_raw, x, B, C, dt_bias, A_log, D, g_y, kept_S, g_last_S, d_dt_raw, _reals(d_x), d_B, d_C, d_dt_bias, d_A_log, d_D, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, dt_raw.shape[0] * T, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_dt_raw = _summed(d_dt_raw, inputs[0])

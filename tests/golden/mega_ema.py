@@ -355,7 +355,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -365,7 +365,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -395,7 +395,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -1012,8 +1012,9 @@ def _mega_ema_eager_by_mode_backward(g_result, g_last_h, u, past_sum, h_sum, h_s
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -1045,9 +1046,64 @@ if triton is not None:
         return tl.sum(b_v, 1)
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -1058,10 +1114,11 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1329,136 +1386,171 @@ if triton is not None:
         b_d_omega = b_d_y * b_u  # mega_ema.ssm:20
         return b_back_h, b_d_u, b_d_past_sum, b_d_h_sum, b_d_h_sum_2, b_d_omega
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "past_sum", "h_sum", "h_sum_2", "h0"])
     def mega_ema_walk_kernel(
-        u, past_sum, h_sum, h_sum_2, omega, h0, y_result, hT, hs, cu_seqlens, T, NP,
+        u, past_sum, h_sum, h_sum_2, omega, h0, y_result, hT, cu_seqlens, T, NP,
         s_ub, s_ut,
-        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_n = tl.arange(0, BN)
-        o_hn = o_h[:, None] * N + o_n[None, :]
-        m_h = o_h < H
-        m_n = o_n < N
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        m_h = tl_inside(o_h, H, BH)
+        m_n = tl_inside(o_n, N, BN)
         m_hn = m_h[:, None] & m_n[None, :]
+        o_hn = o_h[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
-        b_past_sum = tl.load(past_sum + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_h_sum = tl.load(h_sum + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_h_sum_2 = tl.load(h_sum_2 + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        p_y_result = y_result + (i_b * T + bos + i_t) * H
+        b_past_sum = tl.load(past_sum + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_h_sum = tl.load(h_sum + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_h_sum_2 = tl.load(h_sum_2 + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         b_omega = tl.load(omega + o_h, mask=m_h, other=0.0).to(tl.float32)
         if h0 is not None:
-            b_h = tl.load(h0 + (i_s * NP + i_p) * (H * N) + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+            b_h = tl.load(h0 + (i_s * NP + i_p) * (H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BH, BN], tl.float32)
-        if KEEP:
-            p_hs = hs + i_k * (H * N)
-        if not KEEP:
-            p_y_result = y_result + (i_b * T + bos + i_t) * H
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        us = ()
-        for j in tl.static_range(BT):
-            us += (tl.load(p_u + j * s_ut + o_h, mask=m_h & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_hs + o_hn, b_h, mask=m_hn)
-                p_hs += (H * N)
-            p_u += BT * s_ut
-            us_ahead = ()
-            for j in tl.static_range(BT):
-                us_ahead += (tl.load(p_u + j * s_ut + o_h, mask=m_h & (i_j + 1 < n_block), other=0.0),)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
             for j in tl.static_range(BT):
                 b_h = mega_ema_update(b_h, us[j].to(tl.float32), b_h_sum, b_h_sum_2)
-                if not KEEP:
-                    b_result = mega_ema_read(b_h, us[j].to(tl.float32), b_past_sum, b_omega, N)
-                    tl.store(p_y_result + j * H + o_h, b_result, mask=m_h)
-            us = us_ahead
-            if not KEEP:
-                p_y_result += BT * H
+                b_result = mega_ema_read(b_h, us[j].to(tl.float32), b_past_sum, b_omega, N)
+                tl.store(p_y_result + j * H + o_h, b_result, mask=m_h)
+            p_u += BT * s_ut
+            p_y_result += BT * H
+        for _ in range(n_t % BT):
+            b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_h = mega_ema_update(b_h, b_u, b_h_sum, b_h_sum_2)
+            b_result = mega_ema_read(b_h, b_u, b_past_sum, b_omega, N)
+            tl.store(p_y_result + o_h, b_result, mask=m_h)
+            p_u += s_ut
+            p_y_result += H
+        if i_p == NP - 1:
+            tl.store(hT + i_s * (H * N) + o_hn, b_h, mask=m_hn)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_hs + o_hn, b_h, mask=m_hn)
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "past_sum", "h_sum", "h_sum_2", "h0"])
+    def mega_ema_keep_kernel(
+        u, past_sum, h_sum, h_sum_2, omega, h0, hs, cu_seqlens, T, NP, NQ,
+        s_ub, s_ut,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
+        i_s = i // tl.cdiv(H, BH) // NP
+        o_n = tl.arange(0, BN)
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        m_h = tl_inside(o_h, H, BH)
+        m_n = tl_inside(o_n, N, BN)
+        m_hn = m_h[:, None] & m_n[None, :]
+        o_hn = o_h[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
+        b_past_sum = tl.load(past_sum + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_h_sum = tl.load(h_sum + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_h_sum_2 = tl.load(h_sum_2 + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_omega = tl.load(omega + o_h, mask=m_h, other=0.0).to(tl.float32)
+        if h0 is not None:
+            b_h = tl.load(h0 + (i_s * NP + i_p) * (H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
-            for _ in range(n_t % BT):
-                b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
-                b_h = mega_ema_update(b_h, b_u, b_h_sum, b_h_sum_2)
-                b_result = mega_ema_read(b_h, b_u, b_past_sum, b_omega, N)
-                tl.store(p_y_result + o_h, b_result, mask=m_h)
-                p_u += s_ut
-                p_y_result += H
-            if i_p == NP - 1:
-                tl.store(hT + i_s * (H * N) + o_hn, b_h, mask=m_hn)
+            b_h = tl.zeros([BH, BN], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+            p_hs = hs + i_k * (H * BN)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_hs, b_h, i_h, H, BH, BN)
+                p_hs += (H * BN)
+                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+                p_u += BT * s_ut
+                for j in tl.static_range(BT):
+                    b_h = mega_ema_update(b_h, us[j].to(tl.float32), b_h_sum, b_h_sum_2)
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_hs, b_h, i_h, H, BH, BN)
+                for _ in range(n_t % BT):
+                    b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
+                    b_h = mega_ema_update(b_h, b_u, b_h_sum, b_h_sum_2)
+                    p_u += s_ut
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "past_sum", "h_sum", "h_sum_2", "d_hT"])
     def mega_ema_backward_kernel(
         u, past_sum, h_sum, h_sum_2, omega, g_result, hs, d_hT, d_u, d_past_sum, d_h_sum, d_h_sum_2, d_omega, d_h0, cu_seqlens, T, NP, n_tokens,
         s_ub, s_ut, s_g_resultb, s_g_resultt,
         H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_n = tl.arange(0, BN)
-        o_hn = o_h[:, None] * N + o_n[None, :]
-        m_h = o_h < H
-        m_n = o_n < N
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        m_h = tl_inside(o_h, H, BH)
+        m_n = tl_inside(o_n, N, BN)
         m_hn = m_h[:, None] & m_n[None, :]
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        o_hn = o_h[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
         p_g_result = g_result + i_b * s_g_resultb + (bos + i_t) * s_g_resultt
         p_d_u = d_u + (i_b * T + bos + i_t) * H
-        p_hs = hs + i_k * (H * N)
-        b_past_sum = tl.load(past_sum + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_h_sum = tl.load(h_sum + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_h_sum_2 = tl.load(h_sum_2 + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        p_hs = hs + i_k * (H * BN)
+        b_past_sum = tl.load(past_sum + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_h_sum = tl.load(h_sum + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_h_sum_2 = tl.load(h_sum_2 + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         b_omega = tl.load(omega + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_d_past_sum = tl.zeros([BH, BN], tl.float32)
         b_d_h_sum = tl.zeros([BH, BN], tl.float32)
         b_d_h_sum_2 = tl.zeros([BH, BN], tl.float32)
         b_d_omega = tl.zeros([BH], tl.float32)
         if d_hT is not None:
-            b_d_h = tl.load(d_hT + (i_s * NP + i_p) * (H * N) + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+            b_d_h = tl.load(d_hT + (i_s * NP + i_p) * (H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BH, BN], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            us = ()
-            g_results = ()
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_h = tl_kept(p_hs, i_h, H, BH, BN)
+            for j in range(k):
+                b_u = tl.load(p_u + j * s_ut + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_h = mega_ema_update(b_h, b_u, b_h_sum, b_h_sum_2)
+            b_u = tl.load(p_u + k * s_ut + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_g_result = tl.load(p_g_result + k * s_g_resultt + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_h_prev = b_h
+            b_h = mega_ema_update(b_h, b_u, b_h_sum, b_h_sum_2)
+            b_back_h, b_d_u, b_d_past_sum_j, b_d_h_sum_j, b_d_h_sum_2_j, b_d_omega_j = mega_ema_vjp(b_g_result, b_d_h, b_h, b_h_prev, b_u, b_past_sum, b_h_sum, b_h_sum_2, b_omega, N)
+            b_d_h = b_back_h
+            b_d_past_sum += b_d_past_sum_j
+            b_d_h_sum += b_d_h_sum_j
+            b_d_h_sum_2 += b_d_h_sum_2_j
+            b_d_omega += b_d_omega_j
+            tl.store(p_d_u + k * H + o_h, b_d_u, mask=m_h)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            p_u -= BT * s_ut
+            p_g_result -= BT * s_g_resultt
+            p_d_u -= BT * H
+            p_hs -= (H * BN)
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+            g_results = tl_rows_1(tl.load(p_g_result + o_t[:, None] * s_g_resultt + o_h[None, :], mask=m_h[None, :], other=0.0))
+            b_hs = (tl_kept(p_hs, i_h, H, BH, BN),)
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                us += (tl.load(p_u + k * s_ut + o_h, mask=m_h, other=0.0).to(tl.float32),)
-                g_results += (tl.load(p_g_result + k * s_g_resultt + o_h, mask=m_h & (j < n_j), other=0.0).to(tl.float32),)
-            b_hs = (tl.load(p_hs + o_hn, mask=m_hn, other=0.0),)
-            for j in tl.static_range(BT):
-                b_h_j = mega_ema_update(b_hs[j], us[j], b_h_sum, b_h_sum_2)
+                b_h_j = mega_ema_update(b_hs[j], us[j].to(tl.float32), b_h_sum, b_h_sum_2)
                 b_hs += (b_h_j,)
             for j in tl.static_range(BT - 1, -1, -1):
-                b_back_h, b_d_u, b_d_past_sum_j, b_d_h_sum_j, b_d_h_sum_2_j, b_d_omega_j = mega_ema_vjp(g_results[j], tl.where(j < n_j, b_d_h, 0.0), b_hs[j + 1], b_hs[j], us[j], b_past_sum, b_h_sum, b_h_sum_2, b_omega, N)
-                b_d_h = tl.where(j < n_j, b_back_h, b_d_h)
+                b_back_h, b_d_u, b_d_past_sum_j, b_d_h_sum_j, b_d_h_sum_2_j, b_d_omega_j = mega_ema_vjp(g_results[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], us[j].to(tl.float32), b_past_sum, b_h_sum, b_h_sum_2, b_omega, N)
+                b_d_h = b_back_h
                 b_d_past_sum += b_d_past_sum_j
                 b_d_h_sum += b_d_h_sum_j
                 b_d_h_sum_2 += b_d_h_sum_2_j
                 b_d_omega += b_d_omega_j
-                tl.store(p_d_u + j * H + o_h, b_d_u, mask=m_h & (j < n_j))
-            n_j = BT
-            p_u -= BT * s_ut
-            p_g_result -= BT * s_g_resultt
-            p_d_u -= BT * H
-            p_hs -= (H * N)
-
+                tl.store(p_d_u + j * H + o_h, b_d_u, mask=m_h)
         tl.store(d_past_sum + (i_s * NP + i_p) * (H * N) + o_hn, b_d_past_sum, mask=m_hn)
         tl.store(d_h_sum + (i_s * NP + i_p) * (H * N) + o_hn, b_d_h_sum, mask=m_hn)
         tl.store(d_h_sum_2 + (i_s * NP + i_p) * (H * N) + o_hn, b_d_h_sum_2, mask=m_hn)
@@ -1479,8 +1571,8 @@ if triton is not None:
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_n = tl.arange(0, BN)
         o_hn = o_h[:, None] * N + o_n[None, :]
-        m_h = o_h < H
-        m_n = o_n < N
+        m_h = tl_inside(o_h, H, BH)
+        m_n = tl_inside(o_n, N, BN)
         m_hn = m_h[:, None] & m_n[None, :]
         p_u = u + i_b * s_ub
         p_y_result = y_result + i_b * H
@@ -1498,7 +1590,7 @@ if triton is not None:
         tl.store(p_y_result + o_h, b_result, mask=m_h)
         tl.store(hT + i_b * (H * N) + o_hn, b_h, mask=m_hn)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "past_sum", "h_sum", "h_sum_2", "h_decay", "h_piece"])
     def mega_ema_piece_kernel(
         u, past_sum, h_sum, h_sum_2, omega, h_decay, h_piece, cu_seqlens, T, NP,
         s_ub, s_ut,
@@ -1508,35 +1600,37 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_n = tl.arange(0, BN)
-        o_hn = o_h[:, None] * N + o_n[None, :]
-        m_h = o_h < H
-        m_n = o_n < N
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        m_h = tl_inside(o_h, H, BH)
+        m_n = tl_inside(o_n, N, BN)
         m_hn = m_h[:, None] & m_n[None, :]
+        o_hn = o_h[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
-        b_past_sum = tl.load(past_sum + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_h_sum = tl.load(h_sum + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_h_sum_2 = tl.load(h_sum_2 + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_past_sum = tl.load(past_sum + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_h_sum = tl.load(h_sum + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_h_sum_2 = tl.load(h_sum_2 + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         b_omega = tl.load(omega + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_h_product = tl.full([BH, BN], 1.0, tl.float32)
         b_h = tl.zeros([BH, BN], tl.float32)
-        for i_j in range(0, n_t, BT):
-            us = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                us += (tl.load(p_u + k * s_ut + o_h, mask=m_h, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_h_sum = b_h_sum
-                b_h_j = mega_ema_update(b_h, us[j], b_h_sum, b_h_sum_2)
-                b_h_next = b_h_sum * b_h_product
-                b_h_product = tl.where(m_j, b_h_next, b_h_product)
-                b_h = tl.where(m_j, b_h_j, b_h)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
             p_u += BT * s_ut
-        tl.store(h_decay + (i_s * NP + i_p) * (H * N) + o_hn, b_h_product, mask=m_hn)
-        tl.store(h_piece + (i_s * NP + i_p) * (H * N) + o_hn, b_h, mask=m_hn)
+            for j in tl.static_range(BT):
+                b_h = mega_ema_update(b_h, us[j].to(tl.float32), b_h_sum, b_h_sum_2)
+                b_h_sum = b_h_sum
+                b_h_product = b_h_sum * b_h_product
+        for _ in range(n_t % BT):
+            b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_h = mega_ema_update(b_h, b_u, b_h_sum, b_h_sum_2)
+            b_h_sum = b_h_sum
+            b_h_product = b_h_sum * b_h_product
+            p_u += s_ut
+        tl.store(h_decay + (i_s * NP + i_p) * (H * N) + o_nh, b_h_product, mask=m_hn)
+        tl.store(h_piece + (i_s * NP + i_p) * (H * N) + o_nh, b_h, mask=m_hn)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1551,10 +1645,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -1582,6 +1691,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -1590,6 +1704,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -1618,35 +1737,21 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_mega_ema(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 48 + 8 * held + tokens * (4 + 1 * held) > 236:
+    if forward:
+        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = 1
+    tokens = 8
+    while tokens > 1 and 32 + 7 * held + tokens * (2 + 1 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _mega_ema_starts(u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = u.shape[1]
-    H = u.shape[2]
-    N = past_sum.shape[1]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * H * N, dtype=torch.float32, device=u.device) for _ in range(3)
-    )
-    mega_ema_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-        u, past_sum, h_sum, h_sum_2, omega, products, ends, cu_seqlens, T, config.pieces, *u.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, h, starts, rows, config.pieces, H * N, False)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _mega_ema_triton(u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens):
@@ -1673,11 +1778,21 @@ def _mega_ema_triton(u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens):
                 u, past_sum, h_sum, h_sum_2, omega, h, _reals(y_result), _reals(last_h), u.stride(0), **fixed,
             )  # fmt: skip
             return y_result, last_h
-        if config.pieces > 1:
-            _, h = _mega_ema_starts(u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens, rows, config, fixed)
+        turned_past_sum = past_sum.reshape(H, N).permute(1, 0).contiguous()
+        turned_h_sum = h_sum.reshape(H, N).permute(1, 0).contiguous()
+        turned_h_sum_2 = h_sum_2.reshape(H, N).permute(1, 0).contiguous()
+        h = None if h is None else h.reshape(rows, H, N).permute(0, 2, 1).contiguous()
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * N, u)
+            mega_ema_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
+                u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, products, ends, cu_seqlens, T, config.pieces, *u.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, h, starts, rows, config.pieces, H * N, False)
+            h = starts
         mega_ema_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-            u, past_sum, h_sum, h_sum_2, omega, h, _reals(y_result), _reals(last_h), None, cu_seqlens, T, config.pieces, *u.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, h, _reals(y_result), _reals(last_h), cu_seqlens, T, config.pieces, *u.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_result, last_h
 
@@ -1727,25 +1842,31 @@ def _mega_ema_triton_backward(g_result, g_last_h, u, past_sum, h_sum, h_sum_2, o
     g_result = _reals(_rows_of(g_result))
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
+    turned_past_sum = past_sum.reshape(H, N).permute(1, 0).contiguous()
+    turned_h_sum = h_sum.reshape(H, N).permute(1, 0).contiguous()
+    turned_h_sum_2 = h_sum_2.reshape(H, N).permute(1, 0).contiguous()
+    h = None if h is None else h.reshape(rows, H, N).permute(0, 2, 1).contiguous()
+    g_last_h = None if g_last_h is None else g_last_h.reshape(rows, H, N).permute(0, 2, 1).contiguous()
     config = choose_mega_ema(rows, T, H, _pow2(N), _sms(u.device))
-    config = config._replace(pieces=1)
+    config = config._replace(pieces=1, parts=1)
+    pieces = config.pieces * config.parts
     fixed = dict(H=H, N=N, BH=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     d_u = _like(inputs[0])
-    d_past_sum = _parts(rows * config.pieces, inputs[1])
-    d_h_sum = _parts(rows * config.pieces, inputs[2])
-    d_h_sum_2 = _parts(rows * config.pieces, inputs[3])
-    d_omega = _parts(rows * config.pieces, inputs[4])
+    d_past_sum = _parts(rows * pieces, inputs[1])
+    d_h_sum = _parts(rows * pieces, inputs[2])
+    d_h_sum_2 = _parts(rows * pieces, inputs[3])
+    d_omega = _parts(rows * pieces, inputs[4])
     first_d_h = None if h is None else _like(inputs[5])
-    kept_h = torch.empty(slots, H * N, dtype=torch.float32, device=u.device)
+    kept_h = torch.empty(slots, H * _pow2(N), dtype=torch.float32, device=u.device)
     with _on(u.device):
-        mega_ema_walk_kernel[(n_blocks * config.pieces * rows,)](
-            u, past_sum, h_sum, h_sum_2, omega, h, None, None, kept_h, cu_seqlens, T, config.pieces, *u.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+        mega_ema_keep_kernel[(n_blocks * config.pieces * rows,)](
+            u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *u.stride()[:2],
+            BT=config.tokens, **fixed, **_within(config.registers),
         )  # fmt: skip
-        mega_ema_backward_kernel[(n_blocks * config.pieces * rows,)](
-            u, past_sum, h_sum, h_sum_2, omega, g_result, kept_h, g_last_h, _reals(d_u), d_past_sum, d_h_sum, d_h_sum_2, d_omega, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, config.pieces, u.shape[0] * T, *u.stride()[:2], *g_result.stride()[:2],
+        mega_ema_backward_kernel[(n_blocks * pieces * rows,)](
+            u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, g_result, kept_h, g_last_h, _reals(d_u), d_past_sum, d_h_sum, d_h_sum_2, d_omega, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, u.shape[0] * T, *u.stride()[:2], *g_result.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_past_sum = _summed(d_past_sum, inputs[1])

@@ -332,7 +332,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -342,7 +342,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -372,7 +372,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -472,8 +472,9 @@ def _min_gru_eager_backward(g_y, g_last_h, hidden, gate, h):
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -493,9 +494,64 @@ if triton is not None:
         return tl_reciprocal(1.0 + tl_exp(-x))
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -506,10 +562,11 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -593,70 +650,102 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def min_gru_walk_kernel(
-        hidden, gate, h0, y_y, hT, hs, cu_seqlens, T, NP,
+        hidden, gate, h0, y_y, hT, cu_seqlens, T, NP,
         s_hiddenb, s_hiddent, s_gateb, s_gatet,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        m_e = o_e < E
+        m_e = tl_inside(o_e, E, BE)
+        o_t = tl.arange(0, BT)
         p_hidden = hidden + i_b * s_hiddenb + (bos + i_t) * s_hiddent
         p_gate = gate + i_b * s_gateb + (bos + i_t) * s_gatet
+        p_y_y = y_y + (i_b * T + bos + i_t) * E
         if h0 is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BE], tl.float32)
-        if KEEP:
-            p_hs = hs + i_k * E
-        if not KEEP:
-            p_y_y = y_y + (i_b * T + bos + i_t) * E
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        hiddens = ()
-        gates = ()
-        for j in tl.static_range(BT):
-            hiddens += (tl.load(p_hidden + j * s_hiddent + o_e, mask=m_e & (0 < n_block), other=0.0),)
-            gates += (tl.load(p_gate + j * s_gatet + o_e, mask=m_e & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_hs + o_e, b_h, mask=m_e)
-                p_hs += E
-            p_hidden += BT * s_hiddent
-            p_gate += BT * s_gatet
-            hiddens_ahead = ()
-            gates_ahead = ()
-            for j in tl.static_range(BT):
-                hiddens_ahead += (tl.load(p_hidden + j * s_hiddent + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
-                gates_ahead += (tl.load(p_gate + j * s_gatet + o_e, mask=m_e & (i_j + 1 < n_block), other=0.0),)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
+            gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
             for j in tl.static_range(BT):
                 b_h = min_gru_update(b_h, hiddens[j].to(tl.float32), gates[j].to(tl.float32))
-                if not KEEP:
-                    b_y = min_gru_read(b_h)
-                    tl.store(p_y_y + j * E + o_e, b_y, mask=m_e)
-            hiddens = hiddens_ahead
-            gates = gates_ahead
-            if not KEEP:
-                p_y_y += BT * E
-
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_hs + o_e, b_h, mask=m_e)
-        else:
-            for _ in range(n_t % BT):
-                b_hidden = tl.load(p_hidden + o_e, mask=m_e, other=0.0).to(tl.float32)
-                b_gate = tl.load(p_gate + o_e, mask=m_e, other=0.0).to(tl.float32)
-                b_h = min_gru_update(b_h, b_hidden, b_gate)
                 b_y = min_gru_read(b_h)
-                tl.store(p_y_y + o_e, b_y, mask=m_e)
-                p_hidden += s_hiddent
-                p_gate += s_gatet
-                p_y_y += E
-            if i_p == NP - 1:
-                tl.store(hT + i_s * E + o_e, b_h, mask=m_e)
+                tl.store(p_y_y + j * E + o_e, b_y, mask=m_e)
+            p_hidden += BT * s_hiddent
+            p_gate += BT * s_gatet
+            p_y_y += BT * E
+        for _ in range(n_t % BT):
+            b_hidden = tl.load(p_hidden + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_gate = tl.load(p_gate + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_h = min_gru_update(b_h, b_hidden, b_gate)
+            b_y = min_gru_read(b_h)
+            tl.store(p_y_y + o_e, b_y, mask=m_e)
+            p_hidden += s_hiddent
+            p_gate += s_gatet
+            p_y_y += E
+        if i_p == NP - 1:
+            tl.store(hT + i_s * E + o_e, b_h, mask=m_e)
+
+    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
+    def min_gru_keep_kernel(
+        hidden, gate, h0, hs, g_y, h_decay, h_piece, cu_seqlens, T, NP, NQ,
+        s_hiddenb, s_hiddent, s_gateb, s_gatet, s_g_yb, s_g_yt,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
+        i_s = i // tl.cdiv(E, BE) // NP
+        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
+        m_e = tl_inside(o_e, E, BE)
+        o_t = tl.arange(0, BT)
+        if h0 is not None:
+            b_h = tl.load(h0 + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
+        else:
+            b_h = tl.zeros([BE], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_hidden = hidden + i_b * s_hiddenb + (bos + i_t) * s_hiddent
+            p_gate = gate + i_b * s_gateb + (bos + i_t) * s_gatet
+            p_hs = hs + i_k * E
+            if CUT:
+                p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
+                b_h_product = tl.full([BE], 1.0, tl.float32)
+                b_h_wanted = tl.zeros([BE], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_hs, b_h, i_e, E, BE, 1)
+                p_hs += E
+                hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
+                gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
+                p_hidden += BT * s_hiddent
+                p_gate += BT * s_gatet
+                if CUT:
+                    g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                    p_g_y += BT * s_g_yt
+                for j in tl.static_range(BT):
+                    b_h = min_gru_update(b_h, hiddens[j].to(tl.float32), gates[j].to(tl.float32))
+                    if CUT:
+                        b_a_h = min_gru_decay(gates[j].to(tl.float32))
+                        b_h_product = b_a_h * b_h_product
+                        b_d_h_read = min_gru_wants(g_ys[j].to(tl.float32))
+                        b_h_wanted += b_h_product * b_d_h_read
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_hs, b_h, i_e, E, BE, 1)
+                for _ in range(n_t % BT):
+                    b_hidden = tl.load(p_hidden + o_e, mask=m_e, other=0.0).to(tl.float32)
+                    b_gate = tl.load(p_gate + o_e, mask=m_e, other=0.0).to(tl.float32)
+                    b_h = min_gru_update(b_h, b_hidden, b_gate)
+                    p_hidden += s_hiddent
+                    p_gate += s_gatet
+            if CUT:
+                tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * E + o_e, b_h_product, mask=m_e)
+                tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * E + o_e, b_h_wanted, mask=m_e)
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def min_gru_backward_kernel(
@@ -665,16 +754,16 @@ if triton is not None:
         E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        m_e = o_e < E
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        m_e = tl_inside(o_e, E, BE)
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_hidden = hidden + i_b * s_hiddenb + (bos + i_t) * s_hiddent
         p_gate = gate + i_b * s_gateb + (bos + i_t) * s_gatet
         p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
@@ -685,34 +774,41 @@ if triton is not None:
             b_d_h = tl.load(d_hT + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BE], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            hiddens = ()
-            gates = ()
-            g_ys = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                hiddens += (tl.load(p_hidden + k * s_hiddent + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                gates += (tl.load(p_gate + k * s_gatet + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                g_ys += (tl.load(p_g_y + k * s_g_yt + o_e, mask=m_e & (j < n_j), other=0.0).to(tl.float32),)
-            b_hs = (tl.load(p_hs + o_e, mask=m_e, other=0.0),)
-            for j in tl.static_range(BT):
-                b_h_j = min_gru_update(b_hs[j], hiddens[j], gates[j])
-                b_hs += (b_h_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_h, b_d_hidden, b_d_gate = min_gru_vjp(g_ys[j], tl.where(j < n_j, b_d_h, 0.0), b_hs[j], hiddens[j], gates[j])
-                b_d_h = tl.where(j < n_j, b_back_h, b_d_h)
-                tl.store(p_d_hidden + j * E + o_e, b_d_hidden, mask=m_e & (j < n_j))
-                tl.store(p_d_gate + j * E + o_e, b_d_gate, mask=m_e & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
+            for j in range(k):
+                b_hidden = tl.load(p_hidden + j * s_hiddent + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_gate = tl.load(p_gate + j * s_gatet + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_h = min_gru_update(b_h, b_hidden, b_gate)
+            b_hidden = tl.load(p_hidden + k * s_hiddent + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_gate = tl.load(p_gate + k * s_gatet + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_g_y = tl.load(p_g_y + k * s_g_yt + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_h_prev = b_h
+            b_h = min_gru_update(b_h, b_hidden, b_gate)
+            b_back_h, b_d_hidden, b_d_gate = min_gru_vjp(b_g_y, b_d_h, b_h_prev, b_hidden, b_gate)
+            b_d_h = b_back_h
+            tl.store(p_d_hidden + k * E + o_e, b_d_hidden, mask=m_e)
+            tl.store(p_d_gate + k * E + o_e, b_d_gate, mask=m_e)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_hidden -= BT * s_hiddent
             p_gate -= BT * s_gatet
             p_g_y -= BT * s_g_yt
             p_d_hidden -= BT * E
             p_d_gate -= BT * E
             p_hs -= E
-
+            hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
+            gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
+            g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            b_hs = (tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE]),)
+            for j in tl.static_range(BT):
+                b_h_j = min_gru_update(b_hs[j], hiddens[j].to(tl.float32), gates[j].to(tl.float32))
+                b_hs += (b_h_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_h, b_d_hidden, b_d_gate = min_gru_vjp(g_ys[j].to(tl.float32), b_d_h, b_hs[j], hiddens[j].to(tl.float32), gates[j].to(tl.float32))
+                b_d_h = b_back_h
+                tl.store(p_d_hidden + j * E + o_e, b_d_hidden, mask=m_e)
+                tl.store(p_d_gate + j * E + o_e, b_d_gate, mask=m_e)
         if d_h0 is not None:
             if i_p == 0:
                 tl.store(d_h0 + i_s * E + o_e, b_d_h, mask=m_e)
@@ -727,7 +823,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_e, i_b = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        m_e = o_e < E
+        m_e = tl_inside(o_e, E, BE)
         p_hidden = hidden + i_b * s_hiddenb
         p_gate = gate + i_b * s_gateb
         p_y_y = y_y + i_b * E
@@ -752,65 +848,33 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        m_e = o_e < E
+        m_e = tl_inside(o_e, E, BE)
+        o_t = tl.arange(0, BT)
         p_hidden = hidden + i_b * s_hiddenb + (bos + i_t) * s_hiddent
         p_gate = gate + i_b * s_gateb + (bos + i_t) * s_gatet
         b_h_product = tl.full([BE], 1.0, tl.float32)
         b_h = tl.zeros([BE], tl.float32)
-        for i_j in range(0, n_t, BT):
-            hiddens = ()
-            gates = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                hiddens += (tl.load(p_hidden + k * s_hiddent + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                gates += (tl.load(p_gate + k * s_gatet + o_e, mask=m_e, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_h = min_gru_decay(gates[j])
-                b_h_j = min_gru_update(b_h, hiddens[j], gates[j])
-                b_h_next = b_a_h * b_h_product
-                b_h_product = tl.where(m_j, b_h_next, b_h_product)
-                b_h = tl.where(m_j, b_h_j, b_h)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
+            gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
             p_hidden += BT * s_hiddent
             p_gate += BT * s_gatet
+            for j in tl.static_range(BT):
+                b_h = min_gru_update(b_h, hiddens[j].to(tl.float32), gates[j].to(tl.float32))
+                b_a_h = min_gru_decay(gates[j].to(tl.float32))
+                b_h_product = b_a_h * b_h_product
+        for _ in range(n_t % BT):
+            b_hidden = tl.load(p_hidden + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_gate = tl.load(p_gate + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_h = min_gru_update(b_h, b_hidden, b_gate)
+            b_a_h = min_gru_decay(b_gate)
+            b_h_product = b_a_h * b_h_product
+            p_hidden += s_hiddent
+            p_gate += s_gatet
         tl.store(h_decay + (i_s * NP + i_p) * E + o_e, b_h_product, mask=m_e)
         tl.store(h_piece + (i_s * NP + i_p) * E + o_e, b_h, mask=m_e)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def min_gru_piece_adjoint_kernel(
-        gate, g_y, h_piece, cu_seqlens, T, NP,
-        s_gateb, s_gatet, s_g_yb, s_g_yt,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `min_gru_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
-        i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        m_e = o_e < E
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_gate = gate + i_b * s_gateb + (bos + i_t) * s_gatet
-        p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
-        b_d_h = tl.zeros([BE], tl.float32)
-        for i_j in range(0, n_t, BT):
-            gates = ()
-            g_ys = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                gates += (tl.load(p_gate - k * s_gatet + o_e, mask=m_e, other=0.0).to(tl.float32),)
-                g_ys += (tl.load(p_g_y - k * s_g_yt + o_e, mask=m_e, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_h = min_gru_decay(gates[j])
-                b_d_h_read = min_gru_wants(g_ys[j])
-                b_d_h_j = b_a_h * (b_d_h + b_d_h_read)
-                b_d_h = tl.where(m_j, b_d_h_j, b_d_h)
-            p_gate -= BT * s_gatet
-            p_g_y -= BT * s_g_yt
-        tl.store(h_piece + (i_s * NP + i_p) * E + o_e, b_d_h, mask=m_e)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -825,10 +889,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -856,6 +935,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -864,6 +948,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -892,34 +981,21 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_min_gru(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 44 + 2 * held + tokens * (0 + 6 * held) > 236:
+    if forward:
+        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    tokens = 8
+    while tokens > 1 and 30 + 1 * held + tokens * (0 + 6 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _min_gru_starts(hidden, gate, h, cu_seqlens, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = hidden.shape[1]
-    E = hidden.shape[2]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * E, dtype=torch.float32, device=hidden.device) for _ in range(3)
-    )
-    min_gru_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-        hidden, gate, products, ends, cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, h, starts, rows, config.pieces, E, False)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _min_gru_triton(hidden, gate, h, cu_seqlens):
@@ -942,11 +1018,17 @@ def _min_gru_triton(hidden, gate, h, cu_seqlens):
                 hidden, gate, h, _reals(y_y), _reals(last_h), hidden.stride(0), gate.stride(0), **fixed,
             )  # fmt: skip
             return y_y, last_h
-        if config.pieces > 1:
-            _, h = _min_gru_starts(hidden, gate, h, cu_seqlens, rows, config, fixed)
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * E, hidden)
+            min_gru_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
+                hidden, gate, products, ends, cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, h, starts, rows, config.pieces, E, False)
+            h = starts
         min_gru_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-            hidden, gate, h, _reals(y_y), _reals(last_h), None, cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            hidden, gate, h, _reals(y_y), _reals(last_h), cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_y, last_h
 
@@ -989,6 +1071,7 @@ def _min_gru_triton_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens):
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_min_gru(rows, T, E, 1, _sms(hidden.device))
+    pieces = config.pieces * config.parts
     fixed = dict(E=E, BE=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(E, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
@@ -997,21 +1080,26 @@ def _min_gru_triton_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens):
     first_d_h = None if h is None else _like(inputs[2])
     kept_h = torch.empty(slots, E, dtype=torch.float32, device=hidden.device)
     with _on(hidden.device):
-        if config.pieces > 1:
-            products, h = _min_gru_starts(hidden, gate, h, cu_seqlens, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            min_gru_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                gate, g_y, ends, cu_seqlens, T, config.pieces, *gate.stride()[:2], *g_y.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * E, hidden)
+            min_gru_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
+                hidden, gate, products, ends, cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_h, starts, rows, config.pieces, E, True)
-            g_last_h = starts
-        min_gru_walk_kernel[(n_blocks * config.pieces * rows,)](
-            hidden, gate, h, None, None, kept_h, cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, h, starts, rows, config.pieces, E, False)
+            h = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * E, hidden)
+        min_gru_keep_kernel[(n_blocks * config.pieces * rows,)](
+            hidden, gate, h, kept_h, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *hidden.stride()[:2], *gate.stride()[:2], *g_y.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        min_gru_backward_kernel[(n_blocks * config.pieces * rows,)](
-            hidden, gate, g_y, kept_h, g_last_h, _reals(d_hidden), _reals(d_gate), None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, config.pieces, hidden.shape[0] * T, *hidden.stride()[:2], *gate.stride()[:2], *g_y.stride()[:2],
+        if pieces > 1:
+            _pass(products, ends, g_last_h, starts, rows, pieces, E, True)
+            g_last_h = starts
+        min_gru_backward_kernel[(n_blocks * pieces * rows,)](
+            hidden, gate, g_y, kept_h, g_last_h, _reals(d_hidden), _reals(d_gate), None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, hidden.shape[0] * T, *hidden.stride()[:2], *gate.stride()[:2], *g_y.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
     return (

@@ -490,7 +490,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -500,7 +500,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -530,7 +530,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -1089,8 +1089,9 @@ def _mlstm_S_eager_by_mode_backward(g_h, g_last_S, q, k, v, log_keep, add, weigh
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -1112,9 +1113,80 @@ if triton is not None:
         return tl.sum(b_v, 1)
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_rows_2(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1], v.shape[2]]),)
+        return rows
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -1125,10 +1197,11 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1182,70 +1255,86 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def mlstm_m_walk_kernel(
-        i_, log_f, m0, y_m, mT, ms, cu_seqlens, T, NP,
+        i_, log_f, m0, y_m, mT, cu_seqlens, T, NP,
         s_i_b, s_i_t, s_log_fb, s_log_ft,
-        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
-        m_h = o_h < H
+        m_h = tl_inside(o_h, H, BH)
+        o_t = tl.arange(0, BT)
         p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
         p_log_f = log_f + i_b * s_log_fb + (bos + i_t) * s_log_ft
+        p_y_m = y_m + (i_b * T + bos + i_t) * H
         if m0 is not None:
             b_m = tl.load(m0 + (i_s * NP + i_p) * H + o_h, mask=m_h, other=0.0).to(tl.float32)
         else:
             b_m = tl.zeros([BH], tl.float32)
-        if KEEP:
-            p_ms = ms + i_k * H
-        if not KEEP:
-            p_y_m = y_m + (i_b * T + bos + i_t) * H
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        i_s_ = ()
-        log_fs = ()
-        for j in tl.static_range(BT):
-            i_s_ += (tl.load(p_i_ + j * s_i_t + o_h, mask=m_h & (0 < n_block), other=0.0),)
-            log_fs += (tl.load(p_log_f + j * s_log_ft + o_h, mask=m_h & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_ms + o_h, b_m, mask=m_h)
-                p_ms += H
-            p_i_ += BT * s_i_t
-            p_log_f += BT * s_log_ft
-            i_s__ahead = ()
-            log_fs_ahead = ()
-            for j in tl.static_range(BT):
-                i_s__ahead += (tl.load(p_i_ + j * s_i_t + o_h, mask=m_h & (i_j + 1 < n_block), other=0.0),)
-                log_fs_ahead += (tl.load(p_log_f + j * s_log_ft + o_h, mask=m_h & (i_j + 1 < n_block), other=0.0),)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
+            log_fs = tl_rows_1(tl.load(p_log_f + o_t[:, None] * s_log_ft + o_h[None, :], mask=m_h[None, :], other=0.0))
             for j in tl.static_range(BT):
                 b_m = mlstm_m_update(b_m, i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
-                if not KEEP:
-                    b_m = b_m
-                    tl.store(p_y_m + j * H + o_h, b_m, mask=m_h)
-            i_s_ = i_s__ahead
-            log_fs = log_fs_ahead
-            if not KEEP:
-                p_y_m += BT * H
-
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_ms + o_h, b_m, mask=m_h)
-        else:
-            for _ in range(n_t % BT):
-                b_i_ = tl.load(p_i_ + o_h, mask=m_h, other=0.0).to(tl.float32)
-                b_log_f = tl.load(p_log_f + o_h, mask=m_h, other=0.0).to(tl.float32)
-                b_m = mlstm_m_update(b_m, b_i_, b_log_f)
                 b_m = b_m
-                tl.store(p_y_m + o_h, b_m, mask=m_h)
-                p_i_ += s_i_t
-                p_log_f += s_log_ft
-                p_y_m += H
-            if i_p == NP - 1:
-                tl.store(mT + i_s * H + o_h, b_m, mask=m_h)
+                tl.store(p_y_m + j * H + o_h, b_m, mask=m_h)
+            p_i_ += BT * s_i_t
+            p_log_f += BT * s_log_ft
+            p_y_m += BT * H
+        for _ in range(n_t % BT):
+            b_i_ = tl.load(p_i_ + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_log_f = tl.load(p_log_f + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_m = mlstm_m_update(b_m, b_i_, b_log_f)
+            b_m = b_m
+            tl.store(p_y_m + o_h, b_m, mask=m_h)
+            p_i_ += s_i_t
+            p_log_f += s_log_ft
+            p_y_m += H
+        if i_p == NP - 1:
+            tl.store(mT + i_s * H + o_h, b_m, mask=m_h)
+
+    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
+    def mlstm_m_keep_kernel(
+        i_, log_f, m0, ms, cu_seqlens, T, NP, NQ,
+        s_i_b, s_i_t, s_log_fb, s_log_ft,
+        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
+        i_s = i // tl.cdiv(H, BH) // NP
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        m_h = tl_inside(o_h, H, BH)
+        o_t = tl.arange(0, BT)
+        if m0 is not None:
+            b_m = tl.load(m0 + (i_s * NP + i_p) * H + o_h, mask=m_h, other=0.0).to(tl.float32)
+        else:
+            b_m = tl.zeros([BH], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
+            p_log_f = log_f + i_b * s_log_fb + (bos + i_t) * s_log_ft
+            p_ms = ms + i_k * H
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_ms, b_m, i_h, H, BH, 1)
+                p_ms += H
+                i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
+                log_fs = tl_rows_1(tl.load(p_log_f + o_t[:, None] * s_log_ft + o_h[None, :], mask=m_h[None, :], other=0.0))
+                p_i_ += BT * s_i_t
+                p_log_f += BT * s_log_ft
+                for j in tl.static_range(BT):
+                    b_m = mlstm_m_update(b_m, i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_ms, b_m, i_h, H, BH, 1)
+                for _ in range(n_t % BT):
+                    b_i_ = tl.load(p_i_ + o_h, mask=m_h, other=0.0).to(tl.float32)
+                    b_log_f = tl.load(p_log_f + o_h, mask=m_h, other=0.0).to(tl.float32)
+                    b_m = mlstm_m_update(b_m, b_i_, b_log_f)
+                    p_i_ += s_i_t
+                    p_log_f += s_log_ft
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def mlstm_m_backward_kernel(
@@ -1254,16 +1343,16 @@ if triton is not None:
         H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
-        m_h = o_h < H
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        m_h = tl_inside(o_h, H, BH)
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
         p_log_f = log_f + i_b * s_log_fb + (bos + i_t) * s_log_ft
         p_g_m = g_m + i_b * s_g_mb + (bos + i_t) * s_g_mt
@@ -1274,34 +1363,41 @@ if triton is not None:
             b_d_m = tl.load(d_mT + (i_s * NP + i_p) * H + o_h, mask=m_h, other=0.0).to(tl.float32)
         else:
             b_d_m = tl.zeros([BH], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            i_s_ = ()
-            log_fs = ()
-            g_ms = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                i_s_ += (tl.load(p_i_ + k * s_i_t + o_h, mask=m_h, other=0.0).to(tl.float32),)
-                log_fs += (tl.load(p_log_f + k * s_log_ft + o_h, mask=m_h, other=0.0).to(tl.float32),)
-                g_ms += (tl.load(p_g_m + k * s_g_mt + o_h, mask=m_h & (j < n_j), other=0.0).to(tl.float32),)
-            b_ms = (tl.load(p_ms + o_h, mask=m_h, other=0.0),)
-            for j in tl.static_range(BT):
-                b_m_j = mlstm_m_update(b_ms[j], i_s_[j], log_fs[j])
-                b_ms += (b_m_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_m, b_d_i, b_d_log_f = mlstm_m_vjp(g_ms[j], tl.where(j < n_j, b_d_m, 0.0), b_ms[j], i_s_[j], log_fs[j])
-                b_d_m = tl.where(j < n_j, b_back_m, b_d_m)
-                tl.store(p_d_i + j * H + o_h, b_d_i, mask=m_h & (j < n_j))
-                tl.store(p_d_log_f + j * H + o_h, b_d_log_f, mask=m_h & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_m = tl.reshape(tl_kept(p_ms, i_h, H, BH, 1), [BH])
+            for j in range(k):
+                b_i_ = tl.load(p_i_ + j * s_i_t + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_log_f = tl.load(p_log_f + j * s_log_ft + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_m = mlstm_m_update(b_m, b_i_, b_log_f)
+            b_i_ = tl.load(p_i_ + k * s_i_t + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_log_f = tl.load(p_log_f + k * s_log_ft + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_g_m = tl.load(p_g_m + k * s_g_mt + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_m_prev = b_m
+            b_m = mlstm_m_update(b_m, b_i_, b_log_f)
+            b_back_m, b_d_i, b_d_log_f = mlstm_m_vjp(b_g_m, b_d_m, b_m_prev, b_i_, b_log_f)
+            b_d_m = b_back_m
+            tl.store(p_d_i + k * H + o_h, b_d_i, mask=m_h)
+            tl.store(p_d_log_f + k * H + o_h, b_d_log_f, mask=m_h)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_i_ -= BT * s_i_t
             p_log_f -= BT * s_log_ft
             p_g_m -= BT * s_g_mt
             p_d_i -= BT * H
             p_d_log_f -= BT * H
             p_ms -= H
-
+            i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
+            log_fs = tl_rows_1(tl.load(p_log_f + o_t[:, None] * s_log_ft + o_h[None, :], mask=m_h[None, :], other=0.0))
+            g_ms = tl_rows_1(tl.load(p_g_m + o_t[:, None] * s_g_mt + o_h[None, :], mask=m_h[None, :], other=0.0))
+            b_ms = (tl.reshape(tl_kept(p_ms, i_h, H, BH, 1), [BH]),)
+            for j in tl.static_range(BT):
+                b_m_j = mlstm_m_update(b_ms[j], i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
+                b_ms += (b_m_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_m, b_d_i, b_d_log_f = mlstm_m_vjp(g_ms[j].to(tl.float32), b_d_m, b_ms[j], i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
+                b_d_m = b_back_m
+                tl.store(p_d_i + j * H + o_h, b_d_i, mask=m_h)
+                tl.store(p_d_log_f + j * H + o_h, b_d_log_f, mask=m_h)
         if d_m0 is not None:
             if i_p == 0:
                 tl.store(d_m0 + i_s * H + o_h, b_d_m, mask=m_h)
@@ -1316,7 +1412,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_h, i_b = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
-        m_h = o_h < H
+        m_h = tl_inside(o_h, H, BH)
         p_i_ = i_ + i_b * s_i_b
         p_log_f = log_f + i_b * s_log_fb
         p_y_m = y_m + i_b * H
@@ -1332,10 +1428,15 @@ if triton is not None:
         tl.store(mT + i_b * H + o_h, b_m, mask=m_h)
 
     @triton.jit
-    def mlstm_n_update(b_n_prev, b_k_, b_log_keep, b_add):
-        """The state after a token."""
+    def mlstm_n_prepare(b_log_keep):
+        """What a token brings before it meets the state."""
         b_a_n = tl_exp(b_log_keep)  # mlstm.ssm:30
-        b_b_n = b_add[:, None] * b_k_
+        return b_a_n
+
+    @triton.jit
+    def mlstm_n_update(b_n_prev, b_k_, b_add, b_a_n):
+        """The state after a token."""
+        b_b_n = b_add[:, None] * b_k_  # mlstm.ssm:30
         b_n_ = b_a_n[:, None] * b_n_prev + b_b_n
         return b_n_
 
@@ -1347,12 +1448,6 @@ if triton is not None:
         return b_weight
 
     @triton.jit
-    def mlstm_n_decay(b_log_keep):
-        """The coefficient of the state before a token."""
-        b_a_n = tl_exp(b_log_keep)  # mlstm.ssm:30
-        return b_a_n
-
-    @triton.jit
     def mlstm_n_wants(b_g_weight, b_q, c_1: tl.constexpr):
         """The cotangents that reads send to the state."""
         b_w_1 = c_1 * b_q  # mlstm.ssm:31
@@ -1360,11 +1455,10 @@ if triton is not None:
         return b_d_n_read
 
     @triton.jit
-    def mlstm_n_vjp(b_g_weight, b_d_n, b_n_, b_n_prev, b_q, b_k_, b_log_keep, b_add, K: tl.constexpr, c_1: tl.constexpr):
+    def mlstm_n_vjp(b_g_weight, b_d_n, b_n_, b_n_prev, b_q, b_k_, b_add, b_a_n, K: tl.constexpr, c_1: tl.constexpr):
         """One token in reverse: from the cotangents of its results and states to those of all it was made of."""
-        b_a_n = tl_exp(b_log_keep)  # mlstm.ssm:30
         b_w_1 = c_1 * b_q  # mlstm.ssm:31
-        b_d_n_read = b_g_weight[:, None] * b_w_1
+        b_d_n_read = b_g_weight[:, None] * b_w_1  # mlstm.ssm:30
         b_d_n = b_d_n + b_d_n_read
         b_carry_n = b_a_n[:, None] * b_d_n
         b_back_n = b_carry_n
@@ -1375,103 +1469,145 @@ if triton is not None:
         b_d_add = tl_sum_1_of_2(b_d_n * b_k_, K)  # mlstm.ssm:28
         return b_back_n, b_d_q, b_d_k, b_d_log_keep, b_d_add
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_0"])
     def mlstm_n_walk_kernel(
-        q, k_, log_keep, add, n_0, y_weight, n_T, n_s, cu_seqlens, T, NP,
+        q, k_, log_keep, add, n_0, y_weight, n_T, cu_seqlens, T, NP,
         s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_h = o_h < H
-        m_k_ = o_k_ < K
+        o_k_h = o_k_[None, :] * H + o_h[:, None]
+        m_h = tl_inside(o_h, H, BH)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_hk_ = m_h[:, None] & m_k_[None, :]
+        o_t = tl.arange(0, BT)
         p_q = q + i_b * s_qb + (bos + i_t) * s_qt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
         p_add = add + i_b * s_addb + (bos + i_t) * s_addt
+        p_y_weight = y_weight + (i_b * T + bos + i_t) * H
         if n_0 is not None:
-            b_n_ = tl.load(n_0 + (i_s * NP + i_p) * (H * K) + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+            b_n_ = tl.load(n_0 + (i_s * NP + i_p) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_n_ = tl.zeros([BH, BK], tl.float32)
-        if KEEP:
-            p_n_s = n_s + i_k * (H * K)
-        if not KEEP:
-            p_y_weight = y_weight + (i_b * T + bos + i_t) * H
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        qs = ()
-        k_s = ()
-        log_keeps = ()
-        adds = ()
-        for j in tl.static_range(BT):
-            qs += (tl.load(p_q + j * s_qt + o_hk_, mask=m_hk_ & (0 < n_block), other=0.0),)
-            k_s += (tl.load(p_k_ + j * s_k_t + o_hk_, mask=m_hk_ & (0 < n_block), other=0.0),)
-            log_keeps += (tl.load(p_log_keep + j * s_log_keept + o_h, mask=m_h & (0 < n_block), other=0.0),)
-            adds += (tl.load(p_add + j * s_addt + o_h, mask=m_h & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_n_s + o_hk_, b_n_, mask=m_hk_)
-                p_n_s += (H * K)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
+                b_n_ = mlstm_n_update(b_n_, k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
+                b_weight = mlstm_n_read(b_n_, qs[j].to(tl.float32), K, c_1)
+                tl.store(p_y_weight + j * H + o_h, b_weight, mask=m_h)
             p_q += BT * s_qt
             p_k_ += BT * s_k_t
             p_log_keep += BT * s_log_keept
             p_add += BT * s_addt
-            qs_ahead = ()
-            k_s_ahead = ()
-            log_keeps_ahead = ()
-            adds_ahead = ()
-            for j in tl.static_range(BT):
-                qs_ahead += (tl.load(p_q + j * s_qt + o_hk_, mask=m_hk_ & (i_j + 1 < n_block), other=0.0),)
-                k_s_ahead += (tl.load(p_k_ + j * s_k_t + o_hk_, mask=m_hk_ & (i_j + 1 < n_block), other=0.0),)
-                log_keeps_ahead += (tl.load(p_log_keep + j * s_log_keept + o_h, mask=m_h & (i_j + 1 < n_block), other=0.0),)
-                adds_ahead += (tl.load(p_add + j * s_addt + o_h, mask=m_h & (i_j + 1 < n_block), other=0.0),)
-            for j in tl.static_range(BT):
-                b_n_ = mlstm_n_update(b_n_, k_s[j].to(tl.float32), log_keeps[j].to(tl.float32), adds[j].to(tl.float32))
-                if not KEEP:
-                    b_weight = mlstm_n_read(b_n_, qs[j].to(tl.float32), K, c_1)
-                    tl.store(p_y_weight + j * H + o_h, b_weight, mask=m_h)
-            qs = qs_ahead
-            k_s = k_s_ahead
-            log_keeps = log_keeps_ahead
-            adds = adds_ahead
-            if not KEEP:
-                p_y_weight += BT * H
+            p_y_weight += BT * H
+        for _ in range(n_t % BT):
+            b_q = tl.load(p_q + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+            b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+            b_log_keep = tl.load(p_log_keep + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_add = tl.load(p_add + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_a_n = mlstm_n_prepare(b_log_keep)
+            b_n_ = mlstm_n_update(b_n_, b_k_, b_add, b_a_n)
+            b_weight = mlstm_n_read(b_n_, b_q, K, c_1)
+            tl.store(p_y_weight + o_h, b_weight, mask=m_h)
+            p_q += s_qt
+            p_k_ += s_k_t
+            p_log_keep += s_log_keept
+            p_add += s_addt
+            p_y_weight += H
+        if i_p == NP - 1:
+            tl.store(n_T + i_s * (H * K) + o_hk_, b_n_, mask=m_hk_)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_n_s + o_hk_, b_n_, mask=m_hk_)
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "n_0", "n__decay", "n__piece"])
+    def mlstm_n_keep_kernel(
+        q, k_, log_keep, add, n_0, n_s, g_weight, n__decay, n__piece, cu_seqlens, T, NP, NQ,
+        s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt, s_g_weightb, s_g_weightt,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
+        i_s = i // tl.cdiv(H, BH) // NP
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        o_k_ = tl.arange(0, BK)
+        o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_k_h = o_k_[None, :] * H + o_h[:, None]
+        m_h = tl_inside(o_h, H, BH)
+        m_k_ = tl_inside(o_k_, K, BK)
+        m_hk_ = m_h[:, None] & m_k_[None, :]
+        o_t = tl.arange(0, BT)
+        if n_0 is not None:
+            b_n_ = tl.load(n_0 + (i_s * NP + i_p) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
-            for _ in range(n_t % BT):
-                b_q = tl.load(p_q + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
-                b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
-                b_log_keep = tl.load(p_log_keep + o_h, mask=m_h, other=0.0).to(tl.float32)
-                b_add = tl.load(p_add + o_h, mask=m_h, other=0.0).to(tl.float32)
-                b_n_ = mlstm_n_update(b_n_, b_k_, b_log_keep, b_add)
-                b_weight = mlstm_n_read(b_n_, b_q, K, c_1)
-                tl.store(p_y_weight + o_h, b_weight, mask=m_h)
-                p_q += s_qt
-                p_k_ += s_k_t
-                p_log_keep += s_log_keept
-                p_add += s_addt
-                p_y_weight += H
-            if i_p == NP - 1:
-                tl.store(n_T + i_s * (H * K) + o_hk_, b_n_, mask=m_hk_)
+            b_n_ = tl.zeros([BH, BK], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+            p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
+            p_add = add + i_b * s_addb + (bos + i_t) * s_addt
+            p_n_s = n_s + i_k * (H * BK)
+            if CUT:
+                p_q = q + i_b * s_qb + (bos + i_t) * s_qt
+                p_g_weight = g_weight + i_b * s_g_weightb + (bos + i_t) * s_g_weightt
+                b_n__product = tl.full([BH, BK], 1.0, tl.float32)
+                b_n__wanted = tl.zeros([BH, BK], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_n_s, b_n_, i_h, H, BH, BK)
+                p_n_s += (H * BK)
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+                log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
+                adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                p_k_ += BT * s_k_t
+                p_log_keep += BT * s_log_keept
+                p_add += BT * s_addt
+                if CUT:
+                    qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+                    g_weights = tl_rows_1(tl.load(p_g_weight + o_t[:, None] * s_g_weightt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                    p_q += BT * s_qt
+                    p_g_weight += BT * s_g_weightt
+                for j in tl.static_range(BT):
+                    b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
+                    b_n_ = mlstm_n_update(b_n_, k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
+                    if CUT:
+                        b_a_n = b_a_n
+                        b_n__product = b_a_n[:, None] * b_n__product
+                        b_d_n_read = mlstm_n_wants(g_weights[j].to(tl.float32), qs[j].to(tl.float32), c_1)
+                        b_n__wanted += b_n__product * b_d_n_read
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_n_s, b_n_, i_h, H, BH, BK)
+                for _ in range(n_t % BT):
+                    b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+                    b_log_keep = tl.load(p_log_keep + o_h, mask=m_h, other=0.0).to(tl.float32)
+                    b_add = tl.load(p_add + o_h, mask=m_h, other=0.0).to(tl.float32)
+                    b_a_n = mlstm_n_prepare(b_log_keep)
+                    b_n_ = mlstm_n_update(b_n_, b_k_, b_add, b_a_n)
+                    p_k_ += s_k_t
+                    p_log_keep += s_log_keept
+                    p_add += s_addt
+            if CUT:
+                tl.store(n__decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K) + o_k_h, b_n__product, mask=m_hk_)
+                tl.store(n__piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K) + o_k_h, b_n__wanted, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "d_n_T"])
     def mlstm_n_backward_kernel(
         q, k_, log_keep, add, g_weight, n_s, d_n_T, d_q, d_k, d_log_keep, d_add, d_n_0, cu_seqlens, T, NP, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt, s_g_weightb, s_g_weightt,
         H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1479,12 +1615,13 @@ if triton is not None:
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_h = o_h < H
-        m_k_ = o_k_ < K
+        o_k_h = o_k_[None, :] * H + o_h[:, None]
+        m_h = tl_inside(o_h, H, BH)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_hk_ = m_h[:, None] & m_k_[None, :]
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_q = q + i_b * s_qb + (bos + i_t) * s_qt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
@@ -1494,38 +1631,35 @@ if triton is not None:
         p_d_k = d_k + (i_b * T + bos + i_t) * (H * K)
         p_d_log_keep = d_log_keep + (i_b * T + bos + i_t) * H
         p_d_add = d_add + (i_b * T + bos + i_t) * H
-        p_n_s = n_s + i_k * (H * K)
+        p_n_s = n_s + i_k * (H * BK)
         if d_n_T is not None:
-            b_d_n = tl.load(d_n_T + (i_s * NP + i_p) * (H * K) + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+            b_d_n = tl.load(d_n_T + (i_s * NP + i_p) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_d_n = tl.zeros([BH, BK], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            qs = ()
-            k_s = ()
-            log_keeps = ()
-            adds = ()
-            g_weights = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                qs += (tl.load(p_q + k * s_qt + o_hk_, mask=m_hk_, other=0.0).to(tl.float32),)
-                k_s += (tl.load(p_k_ + k * s_k_t + o_hk_, mask=m_hk_, other=0.0).to(tl.float32),)
-                log_keeps += (tl.load(p_log_keep + k * s_log_keept + o_h, mask=m_h, other=0.0).to(tl.float32),)
-                adds += (tl.load(p_add + k * s_addt + o_h, mask=m_h, other=0.0).to(tl.float32),)
-                g_weights += (tl.load(p_g_weight + k * s_g_weightt + o_h, mask=m_h & (j < n_j), other=0.0).to(tl.float32),)
-            b_n_s = (tl.load(p_n_s + o_hk_, mask=m_hk_, other=0.0),)
-            for j in tl.static_range(BT):
-                b_n__j = mlstm_n_update(b_n_s[j], k_s[j], log_keeps[j], adds[j])
-                b_n_s += (b_n__j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_n, b_d_q, b_d_k, b_d_log_keep, b_d_add = mlstm_n_vjp(g_weights[j], tl.where(j < n_j, b_d_n, 0.0), b_n_s[j + 1], b_n_s[j], qs[j], k_s[j], log_keeps[j], adds[j], K, c_1)
-                b_d_n = tl.where(j < n_j, b_back_n, b_d_n)
-                tl.store(p_d_q + j * (H * K) + o_hk_, b_d_q, mask=m_hk_ & (j < n_j))
-                tl.store(p_d_k + j * (H * K) + o_hk_, b_d_k, mask=m_hk_ & (j < n_j))
-                tl.store(p_d_log_keep + j * H + o_h, b_d_log_keep, mask=m_h & (j < n_j))
-                tl.store(p_d_add + j * H + o_h, b_d_add, mask=m_h & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_n_ = tl_kept(p_n_s, i_h, H, BH, BK)
+            for j in range(k):
+                b_k_ = tl.load(p_k_ + j * s_k_t + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+                b_log_keep = tl.load(p_log_keep + j * s_log_keept + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_add = tl.load(p_add + j * s_addt + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_a_n = mlstm_n_prepare(b_log_keep)
+                b_n_ = mlstm_n_update(b_n_, b_k_, b_add, b_a_n)
+            b_q = tl.load(p_q + k * s_qt + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+            b_k_ = tl.load(p_k_ + k * s_k_t + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+            b_log_keep = tl.load(p_log_keep + k * s_log_keept + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_add = tl.load(p_add + k * s_addt + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_g_weight = tl.load(p_g_weight + k * s_g_weightt + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_n_prev = b_n_
+            b_a_n = mlstm_n_prepare(b_log_keep)
+            b_n_ = mlstm_n_update(b_n_, b_k_, b_add, b_a_n)
+            b_back_n, b_d_q, b_d_k, b_d_log_keep, b_d_add = mlstm_n_vjp(b_g_weight, b_d_n, b_n_, b_n_prev, b_q, b_k_, b_add, b_a_n, K, c_1)
+            b_d_n = b_back_n
+            tl.store(p_d_q + k * (H * K) + o_hk_, b_d_q, mask=m_hk_)
+            tl.store(p_d_k + k * (H * K) + o_hk_, b_d_k, mask=m_hk_)
+            tl.store(p_d_log_keep + k * H + o_h, b_d_log_keep, mask=m_h)
+            tl.store(p_d_add + k * H + o_h, b_d_add, mask=m_h)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_q -= BT * s_qt
             p_k_ -= BT * s_k_t
             p_log_keep -= BT * s_log_keept
@@ -1535,8 +1669,26 @@ if triton is not None:
             p_d_k -= BT * (H * K)
             p_d_log_keep -= BT * H
             p_d_add -= BT * H
-            p_n_s -= (H * K)
-
+            p_n_s -= (H * BK)
+            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
+            g_weights = tl_rows_1(tl.load(p_g_weight + o_t[:, None] * s_g_weightt + o_h[None, :], mask=m_h[None, :], other=0.0))
+            b_n_s = (tl_kept(p_n_s, i_h, H, BH, BK),)
+            b_a_ns = ()
+            for j in tl.static_range(BT):
+                b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
+                b_n__j = mlstm_n_update(b_n_s[j], k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
+                b_n_s += (b_n__j,)
+                b_a_ns += (b_a_n,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_n, b_d_q, b_d_k, b_d_log_keep, b_d_add = mlstm_n_vjp(g_weights[j].to(tl.float32), b_d_n, b_n_s[j + 1], b_n_s[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_ns[j], K, c_1)
+                b_d_n = b_back_n
+                tl.store(p_d_q + j * (H * K) + o_hk_, b_d_q, mask=m_hk_)
+                tl.store(p_d_k + j * (H * K) + o_hk_, b_d_k, mask=m_hk_)
+                tl.store(p_d_log_keep + j * H + o_h, b_d_log_keep, mask=m_h)
+                tl.store(p_d_add + j * H + o_h, b_d_add, mask=m_h)
         if d_n_0 is not None:
             if i_p == 0:
                 tl.store(d_n_0 + i_s * (H * K) + o_hk_, b_d_n, mask=m_hk_)
@@ -1553,8 +1705,8 @@ if triton is not None:
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_h = o_h < H
-        m_k_ = o_k_ < K
+        m_h = tl_inside(o_h, H, BH)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_hk_ = m_h[:, None] & m_k_[None, :]
         p_q = q + i_b * s_qb
         p_k_ = k_ + i_b * s_k_b
@@ -1569,12 +1721,13 @@ if triton is not None:
         b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
         b_log_keep = tl.load(p_log_keep + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_add = tl.load(p_add + o_h, mask=m_h, other=0.0).to(tl.float32)
-        b_n_ = mlstm_n_update(b_n_, b_k_, b_log_keep, b_add)
+        b_a_n = mlstm_n_prepare(b_log_keep)
+        b_n_ = mlstm_n_update(b_n_, b_k_, b_add, b_a_n)
         b_weight = mlstm_n_read(b_n_, b_q, K, c_1)
         tl.store(p_y_weight + o_h, b_weight, mask=m_h)
         tl.store(n_T + i_b * (H * K) + o_hk_, b_n_, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n__decay", "n__piece"])
     def mlstm_n_piece_kernel(
         k_, log_keep, add, n__decay, n__piece, cu_seqlens, T, NP,
         s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt,
@@ -1584,87 +1737,56 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_h = o_h < H
-        m_k_ = o_k_ < K
+        o_k_h = o_k_[None, :] * H + o_h[:, None]
+        m_h = tl_inside(o_h, H, BH)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_hk_ = m_h[:, None] & m_k_[None, :]
+        o_t = tl.arange(0, BT)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
         p_add = add + i_b * s_addb + (bos + i_t) * s_addt
         b_n__product = tl.full([BH, BK], 1.0, tl.float32)
         b_n_ = tl.zeros([BH, BK], tl.float32)
-        for i_j in range(0, n_t, BT):
-            k_s = ()
-            log_keeps = ()
-            adds = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                k_s += (tl.load(p_k_ + k * s_k_t + o_hk_, mask=m_hk_, other=0.0).to(tl.float32),)
-                log_keeps += (tl.load(p_log_keep + k * s_log_keept + o_h, mask=m_h, other=0.0).to(tl.float32),)
-                adds += (tl.load(p_add + k * s_addt + o_h, mask=m_h, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_n = mlstm_n_decay(log_keeps[j])
-                b_n__j = mlstm_n_update(b_n_, k_s[j], log_keeps[j], adds[j])
-                b_n__next = b_a_n[:, None] * b_n__product
-                b_n__product = tl.where(m_j, b_n__next, b_n__product)
-                b_n_ = tl.where(m_j, b_n__j, b_n_)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
             p_k_ += BT * s_k_t
             p_log_keep += BT * s_log_keept
             p_add += BT * s_addt
-        tl.store(n__decay + (i_s * NP + i_p) * (H * K) + o_hk_, b_n__product, mask=m_hk_)
-        tl.store(n__piece + (i_s * NP + i_p) * (H * K) + o_hk_, b_n_, mask=m_hk_)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def mlstm_n_piece_adjoint_kernel(
-        q, log_keep, g_weight, n__piece, cu_seqlens, T, NP,
-        s_qb, s_qt, s_log_keepb, s_log_keept, s_g_weightb, s_g_weightt,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `mlstm_n_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
-        i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
-        o_k_ = tl.arange(0, BK)
-        o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_h = o_h < H
-        m_k_ = o_k_ < K
-        m_hk_ = m_h[:, None] & m_k_[None, :]
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_q = q + i_b * s_qb + (bos + i_t) * s_qt
-        p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
-        p_g_weight = g_weight + i_b * s_g_weightb + (bos + i_t) * s_g_weightt
-        b_d_n = tl.zeros([BH, BK], tl.float32)
-        for i_j in range(0, n_t, BT):
-            qs = ()
-            log_keeps = ()
-            g_weights = ()
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                qs += (tl.load(p_q - k * s_qt + o_hk_, mask=m_hk_, other=0.0).to(tl.float32),)
-                log_keeps += (tl.load(p_log_keep - k * s_log_keept + o_h, mask=m_h, other=0.0).to(tl.float32),)
-                g_weights += (tl.load(p_g_weight - k * s_g_weightt + o_h, mask=m_h, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_n = mlstm_n_decay(log_keeps[j])
-                b_d_n_read = mlstm_n_wants(g_weights[j], qs[j], c_1)
-                b_d_n_j = b_a_n[:, None] * (b_d_n + b_d_n_read)
-                b_d_n = tl.where(m_j, b_d_n_j, b_d_n)
-            p_q -= BT * s_qt
-            p_log_keep -= BT * s_log_keept
-            p_g_weight -= BT * s_g_weightt
-        tl.store(n__piece + (i_s * NP + i_p) * (H * K) + o_hk_, b_d_n, mask=m_hk_)
+                b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
+                b_n_ = mlstm_n_update(b_n_, k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
+                b_a_n = b_a_n
+                b_n__product = b_a_n[:, None] * b_n__product
+        for _ in range(n_t % BT):
+            b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+            b_log_keep = tl.load(p_log_keep + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_add = tl.load(p_add + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_a_n = mlstm_n_prepare(b_log_keep)
+            b_n_ = mlstm_n_update(b_n_, b_k_, b_add, b_a_n)
+            b_a_n = b_a_n
+            b_n__product = b_a_n[:, None] * b_n__product
+            p_k_ += s_k_t
+            p_log_keep += s_log_keept
+            p_add += s_addt
+        tl.store(n__decay + (i_s * NP + i_p) * (H * K) + o_k_h, b_n__product, mask=m_hk_)
+        tl.store(n__piece + (i_s * NP + i_p) * (H * K) + o_k_h, b_n_, mask=m_hk_)
 
     @triton.jit
-    def mlstm_S_update(b_S_prev, b_k_, b_v, b_log_keep, b_add):
-        """The state after a token."""
+    def mlstm_S_prepare(b_log_keep):
+        """What a token brings before it meets the state."""
         b_a_S = tl_exp(b_log_keep)  # mlstm.ssm:29
-        b_b_S = (b_add * b_v)[:, None] * b_k_
+        return b_a_S
+
+    @triton.jit
+    def mlstm_S_update(b_S_prev, b_k_, b_v, b_add, b_a_S):
+        """The state after a token."""
+        b_b_S = (b_add * b_v)[:, None] * b_k_  # mlstm.ssm:29
         b_S = b_a_S[:, None] * b_S_prev + b_b_S
         return b_S
 
@@ -1680,12 +1802,6 @@ if triton is not None:
         return b_h
 
     @triton.jit
-    def mlstm_S_decay(b_log_keep):
-        """The coefficient of the state before a token."""
-        b_a_S = tl_exp(b_log_keep)  # mlstm.ssm:29
-        return b_a_S
-
-    @triton.jit
     def mlstm_S_wants(b_g_h, b_q, b_weight, b_m, c_1: tl.constexpr, eps: tl.constexpr):
         """The cotangents that reads send to the state."""
         b_w_2 = c_1 * b_q  # mlstm.ssm:32
@@ -1697,9 +1813,8 @@ if triton is not None:
         return b_d_S_read
 
     @triton.jit
-    def mlstm_S_vjp(b_g_h, b_d_S, b_S, b_S_prev, b_q, b_k_, b_v, b_log_keep, b_add, b_weight, b_m, K: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr):
+    def mlstm_S_vjp(b_g_h, b_d_S, b_S, b_S_prev, b_q, b_k_, b_v, b_add, b_weight, b_m, b_a_S, K: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr):
         """One token in reverse: from the cotangents of its results and states to those of all it was made of."""
-        b_a_S = tl_exp(b_log_keep)  # mlstm.ssm:29
         b_w_2 = c_1 * b_q  # mlstm.ssm:32
         b_h_sum = tl_sum_1_of_2(b_w_2 * b_S, K)
         b_w_3 = tl.abs(b_weight)
@@ -1707,7 +1822,7 @@ if triton is not None:
         b_w_5 = tl.maximum(b_w_3, b_w_4) + eps
         b_h = b_h_sum / b_w_5
         b_d_h_sum = b_g_h / b_w_5
-        b_d_S_read = b_d_h_sum[:, None] * b_w_2
+        b_d_S_read = b_d_h_sum[:, None] * b_w_2  # mlstm.ssm:29
         b_d_S = b_d_S + b_d_S_read
         b_carry_S = b_a_S[:, None] * b_d_S
         b_back_S = b_carry_S
@@ -1724,26 +1839,28 @@ if triton is not None:
         b_d_m = -(tl.where(b_w_4 > b_w_3, b_w_7, b_w_8) * b_w_4)  # mlstm.ssm:26
         return b_back_S, b_d_q, b_d_k, b_d_v, b_d_log_keep, b_d_add, b_d_weight, b_d_m
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "S0"])
     def mlstm_S_walk_kernel(
-        q, k_, v, log_keep, add, weight, m, S0, y_h, ST, Ss, cu_seqlens, T, NP,
+        q, k_, v, log_keep, add, weight, m, S0, y_h, ST, cu_seqlens, T, NP,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_t = tl.arange(0, BT)
         p_q = q + i_b * s_qb + (bos + i_t) * s_qt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
@@ -1751,35 +1868,24 @@ if triton is not None:
         p_add = add + i_b * s_addb + (bos + i_t) * s_addt
         p_weight = weight + i_b * s_weightb + (bos + i_t) * s_weightt
         p_m = m + i_b * s_mb + (bos + i_t) * s_mt
+        p_y_h = y_h + (i_b * T + bos + i_t) * C
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_hk_v, mask=m_ck_, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
-        if KEEP:
-            p_Ss = Ss + i_k * (H * K * V)
-        if not KEEP:
-            p_y_h = y_h + (i_b * T + bos + i_t) * C
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        qs = ()
-        k_s = ()
-        vs = ()
-        log_keeps = ()
-        adds = ()
-        weights = ()
-        ms = ()
-        for j in tl.static_range(BT):
-            qs += (tl.load(p_q + j * s_qt + o_hk_, mask=m_ck_ & (0 < n_block), other=0.0),)
-            k_s += (tl.load(p_k_ + j * s_k_t + o_hk_, mask=m_ck_ & (0 < n_block), other=0.0),)
-            vs += (tl.load(p_v + j * s_vt + o_c, mask=m_c & (0 < n_block), other=0.0),)
-            log_keeps += (tl.load(p_log_keep + j * s_log_keept + o_h, mask=m_c & (0 < n_block), other=0.0),)
-            adds += (tl.load(p_add + j * s_addt + o_h, mask=m_c & (0 < n_block), other=0.0),)
-            weights += (tl.load(p_weight + j * s_weightt + o_h, mask=m_c & (0 < n_block), other=0.0),)
-            ms += (tl.load(p_m + j * s_mt + o_h, mask=m_c & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_Ss + o_hk_v, b_S, mask=m_ck_)
-                p_Ss += (H * K * V)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_c[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            weights = tl_rows_1(tl.load(p_weight + o_t[:, None] * s_weightt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            ms = tl_rows_1(tl.load(p_m + o_t[:, None] * s_mt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
+                b_S = mlstm_S_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
+                b_h = mlstm_S_read(b_S, qs[j].to(tl.float32), weights[j].to(tl.float32), ms[j].to(tl.float32), K, c_1, eps)
+                tl.store(p_y_h + j * C + o_c, b_h, mask=m_c)
             p_q += BT * s_qt
             p_k_ += BT * s_k_t
             p_v += BT * s_vt
@@ -1787,70 +1893,123 @@ if triton is not None:
             p_add += BT * s_addt
             p_weight += BT * s_weightt
             p_m += BT * s_mt
-            qs_ahead = ()
-            k_s_ahead = ()
-            vs_ahead = ()
-            log_keeps_ahead = ()
-            adds_ahead = ()
-            weights_ahead = ()
-            ms_ahead = ()
-            for j in tl.static_range(BT):
-                qs_ahead += (tl.load(p_q + j * s_qt + o_hk_, mask=m_ck_ & (i_j + 1 < n_block), other=0.0),)
-                k_s_ahead += (tl.load(p_k_ + j * s_k_t + o_hk_, mask=m_ck_ & (i_j + 1 < n_block), other=0.0),)
-                vs_ahead += (tl.load(p_v + j * s_vt + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-                log_keeps_ahead += (tl.load(p_log_keep + j * s_log_keept + o_h, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-                adds_ahead += (tl.load(p_add + j * s_addt + o_h, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-                weights_ahead += (tl.load(p_weight + j * s_weightt + o_h, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-                ms_ahead += (tl.load(p_m + j * s_mt + o_h, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-            for j in tl.static_range(BT):
-                b_S = mlstm_S_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), log_keeps[j].to(tl.float32), adds[j].to(tl.float32))
-                if not KEEP:
-                    b_h = mlstm_S_read(b_S, qs[j].to(tl.float32), weights[j].to(tl.float32), ms[j].to(tl.float32), K, c_1, eps)
-                    tl.store(p_y_h + j * C + o_c, b_h, mask=m_c)
-            qs = qs_ahead
-            k_s = k_s_ahead
-            vs = vs_ahead
-            log_keeps = log_keeps_ahead
-            adds = adds_ahead
-            weights = weights_ahead
-            ms = ms_ahead
-            if not KEEP:
-                p_y_h += BT * C
+            p_y_h += BT * C
+        for _ in range(n_t % BT):
+            b_q = tl.load(p_q + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_log_keep = tl.load(p_log_keep + o_h, mask=m_c, other=0.0).to(tl.float32)
+            b_add = tl.load(p_add + o_h, mask=m_c, other=0.0).to(tl.float32)
+            b_weight = tl.load(p_weight + o_h, mask=m_c, other=0.0).to(tl.float32)
+            b_m = tl.load(p_m + o_h, mask=m_c, other=0.0).to(tl.float32)
+            b_a_S = mlstm_S_prepare(b_log_keep)
+            b_S = mlstm_S_update(b_S, b_k_, b_v, b_add, b_a_S)
+            b_h = mlstm_S_read(b_S, b_q, b_weight, b_m, K, c_1, eps)
+            tl.store(p_y_h + o_c, b_h, mask=m_c)
+            p_q += s_qt
+            p_k_ += s_k_t
+            p_v += s_vt
+            p_log_keep += s_log_keept
+            p_add += s_addt
+            p_weight += s_weightt
+            p_m += s_mt
+            p_y_h += C
+        if i_p == NP - 1:
+            tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_Ss + o_hk_v, b_S, mask=m_ck_)
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0", "S_decay", "S_piece"])
+    def mlstm_S_keep_kernel(
+        q, k_, v, log_keep, add, weight, m, S0, Ss, g_h, S_decay, S_piece, cu_seqlens, T, NP, NQ,
+        s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
+        i_s = i // tl.cdiv(C, BC) // NP
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        o_h = o_c // V
+        o_k_ = tl.arange(0, BK)
+        o_v = o_c % V
+        o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
+        m_ck_ = m_c[:, None] & m_k_[None, :]
+        o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_t = tl.arange(0, BT)
+        if S0 is not None:
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
-            for _ in range(n_t % BT):
-                b_q = tl.load(p_q + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-                b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-                b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
-                b_log_keep = tl.load(p_log_keep + o_h, mask=m_c, other=0.0).to(tl.float32)
-                b_add = tl.load(p_add + o_h, mask=m_c, other=0.0).to(tl.float32)
-                b_weight = tl.load(p_weight + o_h, mask=m_c, other=0.0).to(tl.float32)
-                b_m = tl.load(p_m + o_h, mask=m_c, other=0.0).to(tl.float32)
-                b_S = mlstm_S_update(b_S, b_k_, b_v, b_log_keep, b_add)
-                b_h = mlstm_S_read(b_S, b_q, b_weight, b_m, K, c_1, eps)
-                tl.store(p_y_h + o_c, b_h, mask=m_c)
-                p_q += s_qt
-                p_k_ += s_k_t
-                p_v += s_vt
-                p_log_keep += s_log_keept
-                p_add += s_addt
-                p_weight += s_weightt
-                p_m += s_mt
-                p_y_h += C
-            if i_p == NP - 1:
-                tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
+            b_S = tl.zeros([BC, BK], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+            p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+            p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
+            p_add = add + i_b * s_addb + (bos + i_t) * s_addt
+            p_Ss = Ss + i_k * (C * BK)
+            if CUT:
+                p_q = q + i_b * s_qb + (bos + i_t) * s_qt
+                p_weight = weight + i_b * s_weightb + (bos + i_t) * s_weightt
+                p_m = m + i_b * s_mb + (bos + i_t) * s_mt
+                p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
+                b_S_product = tl.full([BC, BK], 1.0, tl.float32)
+                b_S_wanted = tl.zeros([BC, BK], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_Ss, b_S, i_c, C, BC, BK)
+                p_Ss += (C * BK)
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_c[None, :], other=0.0))
+                adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_c[None, :], other=0.0))
+                p_k_ += BT * s_k_t
+                p_v += BT * s_vt
+                p_log_keep += BT * s_log_keept
+                p_add += BT * s_addt
+                if CUT:
+                    qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                    weights = tl_rows_1(tl.load(p_weight + o_t[:, None] * s_weightt + o_h[None, :], mask=m_c[None, :], other=0.0))
+                    ms = tl_rows_1(tl.load(p_m + o_t[:, None] * s_mt + o_h[None, :], mask=m_c[None, :], other=0.0))
+                    g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    p_q += BT * s_qt
+                    p_weight += BT * s_weightt
+                    p_m += BT * s_mt
+                    p_g_h += BT * s_g_ht
+                for j in tl.static_range(BT):
+                    b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
+                    b_S = mlstm_S_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
+                    if CUT:
+                        b_a_S = b_a_S
+                        b_S_product = b_a_S[:, None] * b_S_product
+                        b_d_S_read = mlstm_S_wants(g_hs[j].to(tl.float32), qs[j].to(tl.float32), weights[j].to(tl.float32), ms[j].to(tl.float32), c_1, eps)
+                        b_S_wanted += b_S_product * b_d_S_read
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_Ss, b_S, i_c, C, BC, BK)
+                for _ in range(n_t % BT):
+                    b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+                    b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+                    b_log_keep = tl.load(p_log_keep + o_h, mask=m_c, other=0.0).to(tl.float32)
+                    b_add = tl.load(p_add + o_h, mask=m_c, other=0.0).to(tl.float32)
+                    b_a_S = mlstm_S_prepare(b_log_keep)
+                    b_S = mlstm_S_update(b_S, b_k_, b_v, b_add, b_a_S)
+                    p_k_ += s_k_t
+                    p_v += s_vt
+                    p_log_keep += s_log_keept
+                    p_add += s_addt
+            if CUT:
+                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
+                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "d_ST"])
     def mlstm_S_backward_kernel(
         q, k_, v, log_keep, add, weight, m, g_h, Ss, d_ST, d_q, d_k, d_v, d_log_keep, d_add, d_weight, d_m, d_S0, cu_seqlens, T, NP, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
         H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1860,15 +2019,16 @@ if triton is not None:
         o_k_ = tl.arange(0, BK)
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_v_part = o_v.to(tl.int64) * (n_tokens * (H * K))
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_v_part_ = o_v.to(tl.int64) * (n_tokens * H)
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_q = q + i_b * s_qb + (bos + i_t) * s_qt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
@@ -1884,47 +2044,42 @@ if triton is not None:
         p_d_add = d_add + (i_b * T + bos + i_t) * H
         p_d_weight = d_weight + (i_b * T + bos + i_t) * H
         p_d_m = d_m + (i_b * T + bos + i_t) * H
-        p_Ss = Ss + i_k * (H * K * V)
+        p_Ss = Ss + i_k * (C * BK)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_hk_v, mask=m_ck_, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            qs = ()
-            k_s = ()
-            vs = ()
-            log_keeps = ()
-            adds = ()
-            weights = ()
-            ms = ()
-            g_hs = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                qs += (tl.load(p_q + k * s_qt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                k_s += (tl.load(p_k_ + k * s_k_t + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                vs += (tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                log_keeps += (tl.load(p_log_keep + k * s_log_keept + o_h, mask=m_c, other=0.0).to(tl.float32),)
-                adds += (tl.load(p_add + k * s_addt + o_h, mask=m_c, other=0.0).to(tl.float32),)
-                weights += (tl.load(p_weight + k * s_weightt + o_h, mask=m_c, other=0.0).to(tl.float32),)
-                ms += (tl.load(p_m + k * s_mt + o_h, mask=m_c, other=0.0).to(tl.float32),)
-                g_hs += (tl.load(p_g_h + k * s_g_ht + o_c, mask=m_c & (j < n_j), other=0.0).to(tl.float32),)
-            b_Ss = (tl.load(p_Ss + o_hk_v, mask=m_ck_, other=0.0),)
-            for j in tl.static_range(BT):
-                b_S_j = mlstm_S_update(b_Ss[j], k_s[j], vs[j], log_keeps[j], adds[j])
-                b_Ss += (b_S_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_S, b_d_q, b_d_k, b_d_v, b_d_log_keep, b_d_add, b_d_weight, b_d_m = mlstm_S_vjp(g_hs[j], tl.where(j < n_j, b_d_S, 0.0), b_Ss[j + 1], b_Ss[j], qs[j], k_s[j], vs[j], log_keeps[j], adds[j], weights[j], ms[j], K, c_1, eps)
-                b_d_S = tl.where(j < n_j, b_back_S, b_d_S)
-                tl.store(p_d_q + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_q, mask=m_ck_ & (j < n_j))
-                tl.store(p_d_k + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_k, mask=m_ck_ & (j < n_j))
-                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c & (j < n_j))
-                tl.store(p_d_log_keep + j * H + o_v_part_ + o_h, b_d_log_keep, mask=m_c & (j < n_j))
-                tl.store(p_d_add + j * H + o_v_part_ + o_h, b_d_add, mask=m_c & (j < n_j))
-                tl.store(p_d_weight + j * H + o_v_part_ + o_h, b_d_weight, mask=m_c & (j < n_j))
-                tl.store(p_d_m + j * H + o_v_part_ + o_h, b_d_m, mask=m_c & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+            for j in range(k):
+                b_k_ = tl.load(p_k_ + j * s_k_t + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+                b_v = tl.load(p_v + j * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_log_keep = tl.load(p_log_keep + j * s_log_keept + o_h, mask=m_c, other=0.0).to(tl.float32)
+                b_add = tl.load(p_add + j * s_addt + o_h, mask=m_c, other=0.0).to(tl.float32)
+                b_a_S = mlstm_S_prepare(b_log_keep)
+                b_S = mlstm_S_update(b_S, b_k_, b_v, b_add, b_a_S)
+            b_q = tl.load(p_q + k * s_qt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_k_ = tl.load(p_k_ + k * s_k_t + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_v = tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_log_keep = tl.load(p_log_keep + k * s_log_keept + o_h, mask=m_c, other=0.0).to(tl.float32)
+            b_add = tl.load(p_add + k * s_addt + o_h, mask=m_c, other=0.0).to(tl.float32)
+            b_weight = tl.load(p_weight + k * s_weightt + o_h, mask=m_c, other=0.0).to(tl.float32)
+            b_m = tl.load(p_m + k * s_mt + o_h, mask=m_c, other=0.0).to(tl.float32)
+            b_g_h = tl.load(p_g_h + k * s_g_ht + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_S_prev = b_S
+            b_a_S = mlstm_S_prepare(b_log_keep)
+            b_S = mlstm_S_update(b_S, b_k_, b_v, b_add, b_a_S)
+            b_back_S, b_d_q, b_d_k, b_d_v, b_d_log_keep, b_d_add, b_d_weight, b_d_m = mlstm_S_vjp(b_g_h, b_d_S, b_S, b_S_prev, b_q, b_k_, b_v, b_add, b_weight, b_m, b_a_S, K, c_1, eps)
+            b_d_S = b_back_S
+            tl.store(p_d_q + k * (H * K) + o_v_part[:, None] + o_hk_, b_d_q, mask=m_ck_)
+            tl.store(p_d_k + k * (H * K) + o_v_part[:, None] + o_hk_, b_d_k, mask=m_ck_)
+            tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
+            tl.store(p_d_log_keep + k * H + o_v_part_ + o_h, b_d_log_keep, mask=m_c)
+            tl.store(p_d_add + k * H + o_v_part_ + o_h, b_d_add, mask=m_c)
+            tl.store(p_d_weight + k * H + o_v_part_ + o_h, b_d_weight, mask=m_c)
+            tl.store(p_d_m + k * H + o_v_part_ + o_h, b_d_m, mask=m_c)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_q -= BT * s_qt
             p_k_ -= BT * s_k_t
             p_v -= BT * s_vt
@@ -1940,8 +2095,32 @@ if triton is not None:
             p_d_add -= BT * H
             p_d_weight -= BT * H
             p_d_m -= BT * H
-            p_Ss -= (H * K * V)
-
+            p_Ss -= (C * BK)
+            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_c[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            weights = tl_rows_1(tl.load(p_weight + o_t[:, None] * s_weightt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            ms = tl_rows_1(tl.load(p_m + o_t[:, None] * s_mt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (tl_kept(p_Ss, i_c, C, BC, BK),)
+            b_a_Ss = ()
+            for j in tl.static_range(BT):
+                b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
+                b_S_j = mlstm_S_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
+                b_Ss += (b_S_j,)
+                b_a_Ss += (b_a_S,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_S, b_d_q, b_d_k, b_d_v, b_d_log_keep, b_d_add, b_d_weight, b_d_m = mlstm_S_vjp(g_hs[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), weights[j].to(tl.float32), ms[j].to(tl.float32), b_a_Ss[j], K, c_1, eps)
+                b_d_S = b_back_S
+                tl.store(p_d_q + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_q, mask=m_ck_)
+                tl.store(p_d_k + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_k, mask=m_ck_)
+                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
+                tl.store(p_d_log_keep + j * H + o_v_part_ + o_h, b_d_log_keep, mask=m_c)
+                tl.store(p_d_add + j * H + o_v_part_ + o_h, b_d_add, mask=m_c)
+                tl.store(p_d_weight + j * H + o_v_part_ + o_h, b_d_weight, mask=m_c)
+                tl.store(p_d_m + j * H + o_v_part_ + o_h, b_d_m, mask=m_c)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
@@ -1960,8 +2139,8 @@ if triton is not None:
         o_k_ = tl.arange(0, BK)
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         p_q = q + i_b * s_qb
@@ -1983,12 +2162,13 @@ if triton is not None:
         b_add = tl.load(p_add + o_h, mask=m_c, other=0.0).to(tl.float32)
         b_weight = tl.load(p_weight + o_h, mask=m_c, other=0.0).to(tl.float32)
         b_m = tl.load(p_m + o_h, mask=m_c, other=0.0).to(tl.float32)
-        b_S = mlstm_S_update(b_S, b_k_, b_v, b_log_keep, b_add)
+        b_a_S = mlstm_S_prepare(b_log_keep)
+        b_S = mlstm_S_update(b_S, b_k_, b_v, b_add, b_a_S)
         b_h = mlstm_S_read(b_S, b_q, b_weight, b_m, K, c_1, eps)
         tl.store(p_y_h + o_c, b_h, mask=m_c)
         tl.store(ST + i_b * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece"])
     def mlstm_S_piece_kernel(
         k_, v, log_keep, add, S_decay, S_piece, cu_seqlens, T, NP,
         s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt,
@@ -1998,99 +2178,53 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_t = tl.arange(0, BT)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
         p_add = add + i_b * s_addb + (bos + i_t) * s_addt
         b_S_product = tl.full([BC, BK], 1.0, tl.float32)
         b_S = tl.zeros([BC, BK], tl.float32)
-        for i_j in range(0, n_t, BT):
-            k_s = ()
-            vs = ()
-            log_keeps = ()
-            adds = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                k_s += (tl.load(p_k_ + k * s_k_t + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                vs += (tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                log_keeps += (tl.load(p_log_keep + k * s_log_keept + o_h, mask=m_c, other=0.0).to(tl.float32),)
-                adds += (tl.load(p_add + k * s_addt + o_h, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_S = mlstm_S_decay(log_keeps[j])
-                b_S_j = mlstm_S_update(b_S, k_s[j], vs[j], log_keeps[j], adds[j])
-                b_S_next = b_a_S[:, None] * b_S_product
-                b_S_product = tl.where(m_j, b_S_next, b_S_product)
-                b_S = tl.where(m_j, b_S_j, b_S)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_c[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_c[None, :], other=0.0))
             p_k_ += BT * s_k_t
             p_v += BT * s_vt
             p_log_keep += BT * s_log_keept
             p_add += BT * s_addt
-        tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_hk_v, b_S_product, mask=m_ck_)
-        tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def mlstm_S_piece_adjoint_kernel(
-        q, log_keep, weight, m, g_h, S_piece, cu_seqlens, T, NP,
-        s_qb, s_qt, s_log_keepb, s_log_keept, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `mlstm_S_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        o_h = o_c // V
-        o_k_ = tl.arange(0, BK)
-        o_v = o_c % V
-        o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
-        m_ck_ = m_c[:, None] & m_k_[None, :]
-        o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_q = q + i_b * s_qb + (bos + i_t) * s_qt
-        p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
-        p_weight = weight + i_b * s_weightb + (bos + i_t) * s_weightt
-        p_m = m + i_b * s_mb + (bos + i_t) * s_mt
-        p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
-        b_d_S = tl.zeros([BC, BK], tl.float32)
-        for i_j in range(0, n_t, BT):
-            qs = ()
-            log_keeps = ()
-            weights = ()
-            ms = ()
-            g_hs = ()
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                qs += (tl.load(p_q - k * s_qt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                log_keeps += (tl.load(p_log_keep - k * s_log_keept + o_h, mask=m_c, other=0.0).to(tl.float32),)
-                weights += (tl.load(p_weight - k * s_weightt + o_h, mask=m_c, other=0.0).to(tl.float32),)
-                ms += (tl.load(p_m - k * s_mt + o_h, mask=m_c, other=0.0).to(tl.float32),)
-                g_hs += (tl.load(p_g_h - k * s_g_ht + o_c, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_S = mlstm_S_decay(log_keeps[j])
-                b_d_S_read = mlstm_S_wants(g_hs[j], qs[j], weights[j], ms[j], c_1, eps)
-                b_d_S_j = b_a_S[:, None] * (b_d_S + b_d_S_read)
-                b_d_S = tl.where(m_j, b_d_S_j, b_d_S)
-            p_q -= BT * s_qt
-            p_log_keep -= BT * s_log_keept
-            p_weight -= BT * s_weightt
-            p_m -= BT * s_mt
-            p_g_h -= BT * s_g_ht
-        tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
+                b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
+                b_S = mlstm_S_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
+                b_a_S = b_a_S
+                b_S_product = b_a_S[:, None] * b_S_product
+        for _ in range(n_t % BT):
+            b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_log_keep = tl.load(p_log_keep + o_h, mask=m_c, other=0.0).to(tl.float32)
+            b_add = tl.load(p_add + o_h, mask=m_c, other=0.0).to(tl.float32)
+            b_a_S = mlstm_S_prepare(b_log_keep)
+            b_S = mlstm_S_update(b_S, b_k_, b_v, b_add, b_a_S)
+            b_a_S = b_a_S
+            b_S_product = b_a_S[:, None] * b_S_product
+            p_k_ += s_k_t
+            p_v += s_vt
+            p_log_keep += s_log_keept
+            p_add += s_addt
+        tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
+        tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -2105,10 +2239,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -2136,6 +2285,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -2144,6 +2298,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -2172,16 +2331,21 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_mlstm_m(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = 1
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 44 + 2 * held + tokens * (0 + 4 * held) > 236:
+    if forward:
+        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = 1
+    tokens = 8
+    while tokens > 1 and 30 + 1 * held + tokens * (0 + 4 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, 1)
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _mlstm_m_triton(i_, log_f, m, cu_seqlens):
@@ -2205,8 +2369,8 @@ def _mlstm_m_triton(i_, log_f, m, cu_seqlens):
             )  # fmt: skip
             return y_m, last_m
         mlstm_m_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-            i_, log_f, m, _reals(y_m), _reals(last_m), None, cu_seqlens, T, config.pieces, *i_.stride()[:2], *log_f.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            i_, log_f, m, _reals(y_m), _reals(last_m), cu_seqlens, T, config.pieces, *i_.stride()[:2], *log_f.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_m, last_m
 
@@ -2249,7 +2413,8 @@ def _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens):
     m = None if m is None else _reals(m.contiguous())
     g_last_m = None if g_last_m is None else _reals(g_last_m.contiguous())
     config = choose_mlstm_m(rows, T, H, 1, _sms(i_.device))
-    config = config._replace(pieces=1)
+    config = config._replace(pieces=1, parts=1)
+    pieces = config.pieces * config.parts
     fixed = dict(H=H, BH=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(H, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
@@ -2258,12 +2423,12 @@ def _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens):
     first_d_m = None if m is None else _like(inputs[2])
     kept_m = torch.empty(slots, H, dtype=torch.float32, device=i_.device)
     with _on(i_.device):
-        mlstm_m_walk_kernel[(n_blocks * config.pieces * rows,)](
-            i_, log_f, m, None, None, kept_m, cu_seqlens, T, config.pieces, *i_.stride()[:2], *log_f.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+        mlstm_m_keep_kernel[(n_blocks * config.pieces * rows,)](
+            i_, log_f, m, kept_m, cu_seqlens, T, config.pieces, config.parts, *i_.stride()[:2], *log_f.stride()[:2],
+            BT=config.tokens, **fixed, **_within(config.registers),
         )  # fmt: skip
-        mlstm_m_backward_kernel[(n_blocks * config.pieces * rows,)](
-            i_, log_f, g_m, kept_m, g_last_m, _reals(d_i), _reals(d_log_f), None if first_d_m is None else _reals(first_d_m), cu_seqlens, T, config.pieces, i_.shape[0] * T, *i_.stride()[:2], *log_f.stride()[:2], *g_m.stride()[:2],
+        mlstm_m_backward_kernel[(n_blocks * pieces * rows,)](
+            i_, log_f, g_m, kept_m, g_last_m, _reals(d_i), _reals(d_log_f), None if first_d_m is None else _reals(first_d_m), cu_seqlens, T, pieces, i_.shape[0] * T, *i_.stride()[:2], *log_f.stride()[:2], *g_m.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
     return (
@@ -2274,35 +2439,21 @@ def _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens):
 
 
 def choose_mlstm_n(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 44 + 2 * held + tokens * (8 + 3 * held) > 236:
+    if forward:
+        return _Config(block, 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    tokens = 8
+    while tokens > 1 and 30 + 1 * held + tokens * (4 + 3 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _mlstm_n_starts(q, k, log_keep, add, n, cu_seqlens, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = q.shape[1]
-    H = q.shape[2]
-    K = q.shape[3]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * H * K, dtype=torch.float32, device=q.device) for _ in range(3)
-    )
-    mlstm_n_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-        k, log_keep, add, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, n, starts, rows, config.pieces, H * K, False)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens):
@@ -2328,11 +2479,18 @@ def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens):
                 q, k, log_keep, add, n, _reals(y_weight), _reals(last_n), q.stride(0), k.stride(0), log_keep.stride(0), add.stride(0), **fixed,
             )  # fmt: skip
             return y_weight, last_n
-        if config.pieces > 1:
-            _, n = _mlstm_n_starts(q, k, log_keep, add, n, cu_seqlens, rows, config, fixed)
+        n = None if n is None else n.reshape(rows, H, K).permute(0, 2, 1).contiguous()
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * K, q)
+            mlstm_n_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
+                k, log_keep, add, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, n, starts, rows, config.pieces, H * K, False)
+            n = starts
         mlstm_n_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-            q, k, log_keep, add, n, _reals(y_weight), _reals(last_n), None, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            q, k, log_keep, add, n, _reals(y_weight), _reals(last_n), cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_weight, last_n
 
@@ -2380,7 +2538,10 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
     g_weight = _reals(_rows_of(g_weight))
     n = None if n is None else _reals(n.contiguous())
     g_last_n = None if g_last_n is None else _reals(g_last_n.contiguous())
+    n = None if n is None else n.reshape(rows, H, K).permute(0, 2, 1).contiguous()
+    g_last_n = None if g_last_n is None else g_last_n.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     config = choose_mlstm_n(rows, T, H, _pow2(K), _sms(q.device))
+    pieces = config.pieces * config.parts
     fixed = dict(H=H, K=K, c_1=K ** (-0.5), BH=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
@@ -2389,23 +2550,28 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
     d_log_keep = _like(inputs[2])
     d_add = _like(inputs[3])
     first_d_n = None if n is None else _like(inputs[4])
-    kept_n = torch.empty(slots, H * K, dtype=torch.float32, device=q.device)
+    kept_n = torch.empty(slots, H * _pow2(K), dtype=torch.float32, device=q.device)
     with _on(q.device):
-        if config.pieces > 1:
-            products, n = _mlstm_n_starts(q, k, log_keep, add, n, cu_seqlens, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            mlstm_n_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                q, log_keep, g_weight, ends, cu_seqlens, T, config.pieces, *q.stride()[:2], *log_keep.stride()[:2], *g_weight.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * K, q)
+            mlstm_n_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
+                k, log_keep, add, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_n, starts, rows, config.pieces, H * K, True)
-            g_last_n = starts
-        mlstm_n_walk_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, log_keep, add, n, None, None, kept_n, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, n, starts, rows, config.pieces, H * K, False)
+            n = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * H * K, q)
+        mlstm_n_keep_kernel[(n_blocks * config.pieces * rows,)](
+            q, k, log_keep, add, n, kept_n, g_weight, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        mlstm_n_backward_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, log_keep, add, g_weight, kept_n, g_last_n, _reals(d_q), _reals(d_k), _reals(d_log_keep), _reals(d_add), None if first_d_n is None else _reals(first_d_n), cu_seqlens, T, config.pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
+        if pieces > 1:
+            _pass(products, ends, g_last_n, starts, rows, pieces, H * K, True)
+            g_last_n = starts
+        mlstm_n_backward_kernel[(n_blocks * pieces * rows,)](
+            q, k, log_keep, add, g_weight, kept_n, g_last_n, _reals(d_q), _reals(d_k), _reals(d_log_keep), _reals(d_add), None if first_d_n is None else _reals(first_d_n), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
     return (
@@ -2418,36 +2584,21 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
 
 
 def choose_mlstm_S(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 44 + 2 * held + tokens * (14 + 3 * held) > 236:
+    if forward:
+        return _Config(block, 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    tokens = 8
+    while tokens > 1 and 30 + 1 * held + tokens * (7 + 3 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _mlstm_S_starts(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = q.shape[1]
-    H = q.shape[2]
-    K = q.shape[3]
-    V = v.shape[3]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * H * K * V, dtype=torch.float32, device=q.device) for _ in range(3)
-    )
-    mlstm_S_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-        k, v, log_keep, add, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _mlstm_S_triton(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
@@ -2477,11 +2628,18 @@ def _mlstm_S_triton(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
                 q, k, v, log_keep, add, weight, m, S, _reals(y_h), _reals(last_S), q.stride(0), k.stride(0), v.stride(0), log_keep.stride(0), add.stride(0), weight.stride(0), m.stride(0), **fixed,
             )  # fmt: skip
             return y_h, last_S
-        if config.pieces > 1:
-            _, S = _mlstm_S_starts(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps, rows, config, fixed)
+        S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * K * V, q)
+            mlstm_S_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
+                k, v, log_keep, add, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
+            S = starts
         mlstm_S_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-            q, k, v, log_keep, add, weight, m, S, _reals(y_h), _reals(last_S), None, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            q, k, v, log_keep, add, weight, m, S, _reals(y_h), _reals(last_S), cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_h, last_S
 
@@ -2537,7 +2695,10 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     g_h = _reals(_rows_of(g_h))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
+    S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
+    g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_mlstm_S(rows, T, H * V, _pow2(K), _sms(q.device))
+    pieces = config.pieces * config.parts
     fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), eps=eps, BC=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H * V, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
@@ -2549,23 +2710,28 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     d_weight_ = _parts(V, inputs[5])
     d_m = _parts(V, inputs[6])
     first_d_S = None if S is None else _like(inputs[7])
-    kept_S = torch.empty(slots, H * K * V, dtype=torch.float32, device=q.device)
+    kept_S = torch.empty(slots, H * V * _pow2(K), dtype=torch.float32, device=q.device)
     with _on(q.device):
-        if config.pieces > 1:
-            products, S = _mlstm_S_starts(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            mlstm_S_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                q, log_keep, weight, m, g_h, ends, cu_seqlens, T, config.pieces, *q.stride()[:2], *log_keep.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * K * V, q)
+            mlstm_S_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
+                k, v, log_keep, add, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_S, starts, rows, config.pieces, H * K * V, True)
-            g_last_S = starts
-        mlstm_S_walk_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, v, log_keep, add, weight, m, S, None, None, kept_S, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
+            S = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * H * K * V, q)
+        mlstm_S_keep_kernel[(n_blocks * config.pieces * rows,)](
+            q, k, v, log_keep, add, weight, m, S, kept_S, g_h, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        mlstm_S_backward_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, v, log_keep, add, weight, m, g_h, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_log_keep, d_add, d_weight_, d_m, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, config.pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2],
+        if pieces > 1:
+            _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
+            g_last_S = starts
+        mlstm_S_backward_kernel[(n_blocks * pieces * rows,)](
+            q, k, v, log_keep, add, weight, m, g_h, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_log_keep, d_add, d_weight_, d_m, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])

@@ -362,7 +362,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -372,7 +372,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -402,7 +402,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -800,8 +800,9 @@ def _ret_net_eager_by_mode_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rop
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -864,6 +865,85 @@ if triton is not None:
         return tl.sum(b_v, 2)
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_rows_2(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1], v.shape[2]]),)
+        return rows
+
+    @triton.jit
+    def tl_scalars(p, stride, BT: tl.constexpr):
+        """BT numbers."""
+        many = ()
+        for j in tl.static_range(BT):
+            many += (tl.load(p + j * stride),)
+        return many
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def tl_over_lanes_1(b_v, m, PADDED: tl.constexpr):
         """The sum over the lanes of a program, without the padding."""
         if PADDED:
@@ -873,7 +953,7 @@ if triton is not None:
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -884,10 +964,11 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -926,45 +1007,41 @@ if triton is not None:
         return b_gamma
 
     @triton.jit
-    def ret_net_update(b_S_prev, b_t, b_v, b_k0, b_k1, b_gamma, o_J, o_W, J: tl.constexpr, rope_theta: tl.constexpr):
-        """The state after a token."""
+    def ret_net_prepare(b_t, o_J, J: tl.constexpr, rope_theta: tl.constexpr):
+        """What a token brings before it meets the state."""
         b_angle = b_t * tl_pow(rope_theta, -o_J.to(tl.float32) / J)  # retnet.ssm:21
         b_w_1 = tl_cos(b_angle)  # retnet.ssm:25
         b_w_2 = tl_sin(b_angle)
+        return b_w_1, b_w_2
+
+    @triton.jit
+    def ret_net_update(b_S_prev, b_v, b_k0, b_k1, b_gamma, b_w_1, b_w_2, o_W):
+        """The state after a token."""
         b_k_ = tl.where((o_W.to(tl.float32) == 0.0)[None, :, None], (b_w_1[None, :] * b_k0 - b_w_2[None, :] * b_k1)[:, None, :], (b_w_2[None, :] * b_k0 + b_w_1[None, :] * b_k1)[:, None, :])  # retnet.ssm:26
         b_b_S = b_v[:, None, None] * b_k_  # retnet.ssm:29
         b_S = b_gamma[:, None, None] * b_S_prev + b_b_S
         return b_S
 
     @triton.jit
-    def ret_net_read(b_S, b_t, b_q0, b_q1, o_J, o_W, W: tl.constexpr, J: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr):
+    def ret_net_read(b_S, b_q0, b_q1, b_w_1, b_w_2, o_W, W: tl.constexpr, J: tl.constexpr, c_2: tl.constexpr):
         """The results of a token."""
-        b_angle = b_t * tl_pow(rope_theta, -o_J.to(tl.float32) / J)  # retnet.ssm:21
-        b_w_1 = tl_cos(b_angle)  # retnet.ssm:25
-        b_w_2 = tl_sin(b_angle)
-        b_q = tl.where((o_W.to(tl.float32) == 0.0)[None, :, None], (b_w_1[None, :] * b_q0 - b_w_2[None, :] * b_q1)[:, None, :], (b_w_2[None, :] * b_q0 + b_w_1[None, :] * b_q1)[:, None, :])
+        b_q = tl.where((o_W.to(tl.float32) == 0.0)[None, :, None], (b_w_1[None, :] * b_q0 - b_w_2[None, :] * b_q1)[:, None, :], (b_w_2[None, :] * b_q0 + b_w_1[None, :] * b_q1)[:, None, :])  # retnet.ssm:25
         b_w_3 = c_2 * b_q  # retnet.ssm:30
         b_o = tl_sum_1_of_2(tl_sum_2_of_3(b_w_3 * b_S, J), W)
         return b_o
 
     @triton.jit
-    def ret_net_wants(b_g_o, b_t, b_q0, b_q1, o_J, o_W, J: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr):
+    def ret_net_wants(b_g_o, b_q0, b_q1, b_w_1, b_w_2, o_W, c_2: tl.constexpr):
         """The cotangents that reads send to the state."""
-        b_angle = b_t * tl_pow(rope_theta, -o_J.to(tl.float32) / J)  # retnet.ssm:21
-        b_w_1 = tl_cos(b_angle)  # retnet.ssm:25
-        b_w_2 = tl_sin(b_angle)
-        b_q = tl.where((o_W.to(tl.float32) == 0.0)[None, :, None], (b_w_1[None, :] * b_q0 - b_w_2[None, :] * b_q1)[:, None, :], (b_w_2[None, :] * b_q0 + b_w_1[None, :] * b_q1)[:, None, :])
+        b_q = tl.where((o_W.to(tl.float32) == 0.0)[None, :, None], (b_w_1[None, :] * b_q0 - b_w_2[None, :] * b_q1)[:, None, :], (b_w_2[None, :] * b_q0 + b_w_1[None, :] * b_q1)[:, None, :])  # retnet.ssm:25
         b_w_3 = c_2 * b_q  # retnet.ssm:30
         b_d_S_read = b_g_o[:, None, None] * b_w_3  # retnet.ssm:29
         return b_d_S_read
 
     @triton.jit
-    def ret_net_vjp(b_g_o, b_d_S, b_S, b_S_prev, b_t, b_v, b_q0, b_q1, b_k0, b_k1, b_gamma, o_J, o_W, W: tl.constexpr, J: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr):
+    def ret_net_vjp(b_g_o, b_d_S, b_S, b_S_prev, b_v, b_q0, b_q1, b_k0, b_k1, b_gamma, b_w_1, b_w_2, o_W, o_J, W: tl.constexpr, J: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr):
         """One token in reverse: from the cotangents of its results and states to those of all it was made of."""
-        b_angle = b_t * tl_pow(rope_theta, -o_J.to(tl.float32) / J)  # retnet.ssm:21
-        b_w_1 = tl_cos(b_angle)  # retnet.ssm:25
-        b_w_2 = tl_sin(b_angle)
-        b_q = tl.where((o_W.to(tl.float32) == 0.0)[None, :, None], (b_w_1[None, :] * b_q0 - b_w_2[None, :] * b_q1)[:, None, :], (b_w_2[None, :] * b_q0 + b_w_1[None, :] * b_q1)[:, None, :])
+        b_q = tl.where((o_W.to(tl.float32) == 0.0)[None, :, None], (b_w_1[None, :] * b_q0 - b_w_2[None, :] * b_q1)[:, None, :], (b_w_2[None, :] * b_q0 + b_w_1[None, :] * b_q1)[:, None, :])  # retnet.ssm:25
         b_k_ = tl.where((o_W.to(tl.float32) == 0.0)[None, :, None], (b_w_1[None, :] * b_k0 - b_w_2[None, :] * b_k1)[:, None, :], (b_w_2[None, :] * b_k0 + b_w_1[None, :] * b_k1)[:, None, :])  # retnet.ssm:26
         b_w_3 = c_2 * b_q  # retnet.ssm:30
         b_d_S_read = b_g_o[:, None, None] * b_w_3  # retnet.ssm:29
@@ -973,7 +1050,7 @@ if triton is not None:
         b_back_S = b_carry_S
         b_d_k = b_v[:, None, None] * b_d_S
         b_d_q = c_2 * (b_g_o[:, None, None] * b_S)
-        b_w_4 = tl_sum_1_of_3(tl.where((o_W.to(tl.float32) == 0.0)[None, :, None], 0.0, b_d_k), W)
+        b_w_4 = tl_sum_1_of_3(tl.where((o_W.to(tl.float32) == 0.0)[None, :, None], 0.0, b_d_k), W)  # retnet.ssm:21
         b_w_5 = tl_sum_1_of_3(tl.where((o_W.to(tl.float32) == 0.0)[None, :, None], b_d_k, 0.0), W)
         b_w_6 = tl_sum_1_of_3(tl.where((o_W.to(tl.float32) == 0.0)[None, :, None], 0.0, b_d_q), W)
         b_w_7 = tl_sum_1_of_3(tl.where((o_W.to(tl.float32) == 0.0)[None, :, None], b_d_q, 0.0), W)
@@ -987,148 +1064,201 @@ if triton is not None:
         b_d_gamma = tl_sum_1_of_2(tl_sum_2_of_3(b_d_S * b_S_prev, J), W)  # retnet.ssm:28
         return b_back_S, b_d_t, b_d_v, b_d_q0, b_d_q1, b_d_k0, b_d_k1, b_d_gamma
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "S0"])
     def ret_net_walk_kernel(
-        t, v, q0, q1, k0, k1, S0, y_o, ST, Ss, cu_seqlens, T, NP,
+        t, v, q0, q1, k0, k1, S0, y_o, ST, cu_seqlens, T, NP,
         s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t,
-        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_w = tl.arange(0, BW)
         o_j_ = tl.arange(0, BJ)
         o_v = o_c % V
         o_hwj_v = ((o_h[:, None, None] * W + o_w[None, :, None]) * J + o_j_[None, None, :]) * V + o_v[:, None, None]
-        m_c = o_c < C
-        m_w = o_w < W
-        m_j_ = o_j_ < J
+        o_wj_ = o_w[:, None] * J + o_j_[None, :]
+        o_wj_c = o_wj_[None, :, :] * C + o_c[:, None, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_w = tl_inside(o_w, W, BW)
+        m_j_ = tl_inside(o_j_, J, BJ)
         m_cwj_ = m_c[:, None, None] & m_w[None, :, None] & m_j_[None, None, :]
         o_hj_ = o_h[:, None] * J + o_j_[None, :]
         m_cj_ = m_c[:, None] & m_j_[None, :]
+        o_t = tl.arange(0, BT)
         p_t = t + i_b * s_tb + (bos + i_t) * s_tt
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         p_q0 = q0 + i_b * s_q0b + (bos + i_t) * s_q0t
         p_q1 = q1 + i_b * s_q1b + (bos + i_t) * s_q1t
         p_k0 = k0 + i_b * s_k0b + (bos + i_t) * s_k0t
         p_k1 = k1 + i_b * s_k1b + (bos + i_t) * s_k1t
+        p_y_o = y_o + (i_b * T + bos + i_t) * C
         b_gamma = ret_net_hoist(o_h).to(tl.float32)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * W * J * V) + o_hwj_v, mask=m_cwj_, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, mask=m_cwj_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BW, BJ], tl.float32)
-        if KEEP:
-            p_Ss = Ss + i_k * (H * W * J * V)
-        if not KEEP:
-            p_y_o = y_o + (i_b * T + bos + i_t) * C
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        ts = ()
-        vs = ()
-        q0s = ()
-        q1s = ()
-        k0s = ()
-        k1s = ()
-        for j in tl.static_range(BT):
-            ts += (tl.load(p_t + j * s_tt, mask=(0 < n_block), other=0.0),)
-            vs += (tl.load(p_v + j * s_vt + o_c, mask=m_c & (0 < n_block), other=0.0),)
-            q0s += (tl.load(p_q0 + j * s_q0t + o_hj_, mask=m_cj_ & (0 < n_block), other=0.0),)
-            q1s += (tl.load(p_q1 + j * s_q1t + o_hj_, mask=m_cj_ & (0 < n_block), other=0.0),)
-            k0s += (tl.load(p_k0 + j * s_k0t + o_hj_, mask=m_cj_ & (0 < n_block), other=0.0),)
-            k1s += (tl.load(p_k1 + j * s_k1t + o_hj_, mask=m_cj_ & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_Ss + o_hwj_v, b_S, mask=m_cwj_)
-                p_Ss += (H * W * J * V)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            ts = tl_scalars(p_t, s_tt, BT)
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            q0s = tl_rows_2(tl.load(p_q0 + o_t[:, None, None] * s_q0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+            q1s = tl_rows_2(tl.load(p_q1 + o_t[:, None, None] * s_q1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+            k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+            k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_w_1, b_w_2 = ret_net_prepare(ts[j].to(tl.float32), o_j_, J, rope_theta)
+                b_S = ret_net_update(b_S, vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
+                b_o = ret_net_read(b_S, q0s[j].to(tl.float32), q1s[j].to(tl.float32), b_w_1, b_w_2, o_w, W, J, c_2)
+                tl.store(p_y_o + j * C + o_c, b_o, mask=m_c)
             p_t += BT * s_tt
             p_v += BT * s_vt
             p_q0 += BT * s_q0t
             p_q1 += BT * s_q1t
             p_k0 += BT * s_k0t
             p_k1 += BT * s_k1t
-            ts_ahead = ()
-            vs_ahead = ()
-            q0s_ahead = ()
-            q1s_ahead = ()
-            k0s_ahead = ()
-            k1s_ahead = ()
-            for j in tl.static_range(BT):
-                ts_ahead += (tl.load(p_t + j * s_tt, mask=(i_j + 1 < n_block), other=0.0),)
-                vs_ahead += (tl.load(p_v + j * s_vt + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-                q0s_ahead += (tl.load(p_q0 + j * s_q0t + o_hj_, mask=m_cj_ & (i_j + 1 < n_block), other=0.0),)
-                q1s_ahead += (tl.load(p_q1 + j * s_q1t + o_hj_, mask=m_cj_ & (i_j + 1 < n_block), other=0.0),)
-                k0s_ahead += (tl.load(p_k0 + j * s_k0t + o_hj_, mask=m_cj_ & (i_j + 1 < n_block), other=0.0),)
-                k1s_ahead += (tl.load(p_k1 + j * s_k1t + o_hj_, mask=m_cj_ & (i_j + 1 < n_block), other=0.0),)
-            for j in tl.static_range(BT):
-                b_S = ret_net_update(b_S, ts[j].to(tl.float32), vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, o_j_, o_w, J, rope_theta)
-                if not KEEP:
-                    b_o = ret_net_read(b_S, ts[j].to(tl.float32), q0s[j].to(tl.float32), q1s[j].to(tl.float32), o_j_, o_w, W, J, rope_theta, c_2)
-                    tl.store(p_y_o + j * C + o_c, b_o, mask=m_c)
-            ts = ts_ahead
-            vs = vs_ahead
-            q0s = q0s_ahead
-            q1s = q1s_ahead
-            k0s = k0s_ahead
-            k1s = k1s_ahead
-            if not KEEP:
-                p_y_o += BT * C
+            p_y_o += BT * C
+        for _ in range(n_t % BT):
+            b_t = tl.load(p_t).to(tl.float32)
+            b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_q0 = tl.load(p_q0 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+            b_q1 = tl.load(p_q1 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+            b_k0 = tl.load(p_k0 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+            b_k1 = tl.load(p_k1 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+            b_w_1, b_w_2 = ret_net_prepare(b_t, o_j_, J, rope_theta)
+            b_S = ret_net_update(b_S, b_v, b_k0, b_k1, b_gamma, b_w_1, b_w_2, o_w)
+            b_o = ret_net_read(b_S, b_q0, b_q1, b_w_1, b_w_2, o_w, W, J, c_2)
+            tl.store(p_y_o + o_c, b_o, mask=m_c)
+            p_t += s_tt
+            p_v += s_vt
+            p_q0 += s_q0t
+            p_q1 += s_q1t
+            p_k0 += s_k0t
+            p_k1 += s_k1t
+            p_y_o += C
+        if i_p == NP - 1:
+            tl.store(ST + i_s * (H * W * J * V) + o_hwj_v, b_S, mask=m_cwj_)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_Ss + o_hwj_v, b_S, mask=m_cwj_)
-        else:
-            for _ in range(n_t % BT):
-                b_t = tl.load(p_t).to(tl.float32)
-                b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
-                b_q0 = tl.load(p_q0 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
-                b_q1 = tl.load(p_q1 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
-                b_k0 = tl.load(p_k0 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
-                b_k1 = tl.load(p_k1 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
-                b_S = ret_net_update(b_S, b_t, b_v, b_k0, b_k1, b_gamma, o_j_, o_w, J, rope_theta)
-                b_o = ret_net_read(b_S, b_t, b_q0, b_q1, o_j_, o_w, W, J, rope_theta, c_2)
-                tl.store(p_y_o + o_c, b_o, mask=m_c)
-                p_t += s_tt
-                p_v += s_vt
-                p_q0 += s_q0t
-                p_q1 += s_q1t
-                p_k0 += s_k0t
-                p_k1 += s_k1t
-                p_y_o += C
-            if i_p == NP - 1:
-                tl.store(ST + i_s * (H * W * J * V) + o_hwj_v, b_S, mask=m_cwj_)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def ret_net_backward_kernel(
-        t, v, q0, q1, k0, k1, g_o, Ss, d_ST, d_t, d_v, d_q0, d_q1, d_k0, d_k1, d_S0, cu_seqlens, T, NP, n_tokens,
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0", "S_decay", "S_piece"])
+    def ret_net_keep_kernel(
+        t, v, q0, q1, k0, k1, S0, Ss, g_o, S_decay, S_piece, cu_seqlens, T, NP, NQ,
         s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
-        """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_w = tl.arange(0, BW)
         o_j_ = tl.arange(0, BJ)
         o_v = o_c % V
         o_hwj_v = ((o_h[:, None, None] * W + o_w[None, :, None]) * J + o_j_[None, None, :]) * V + o_v[:, None, None]
-        m_c = o_c < C
-        m_w = o_w < W
-        m_j_ = o_j_ < J
+        o_wj_ = o_w[:, None] * J + o_j_[None, :]
+        o_wj_c = o_wj_[None, :, :] * C + o_c[:, None, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_w = tl_inside(o_w, W, BW)
+        m_j_ = tl_inside(o_j_, J, BJ)
+        m_cwj_ = m_c[:, None, None] & m_w[None, :, None] & m_j_[None, None, :]
+        o_hj_ = o_h[:, None] * J + o_j_[None, :]
+        m_cj_ = m_c[:, None] & m_j_[None, :]
+        o_t = tl.arange(0, BT)
+        b_gamma = ret_net_hoist(o_h).to(tl.float32)
+        if S0 is not None:
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, mask=m_cwj_, other=0.0).to(tl.float32)
+        else:
+            b_S = tl.zeros([BC, BW, BJ], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_t = t + i_b * s_tb + (bos + i_t) * s_tt
+            p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+            p_k0 = k0 + i_b * s_k0b + (bos + i_t) * s_k0t
+            p_k1 = k1 + i_b * s_k1b + (bos + i_t) * s_k1t
+            p_Ss = Ss + i_k * (C * BW * BJ)
+            if CUT:
+                p_q0 = q0 + i_b * s_q0b + (bos + i_t) * s_q0t
+                p_q1 = q1 + i_b * s_q1b + (bos + i_t) * s_q1t
+                p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
+                b_S_product = tl.full([BC, BW, BJ], 1.0, tl.float32)
+                b_S_wanted = tl.zeros([BC, BW, BJ], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_Ss, b_S, i_c, C, BC, BW * BJ)
+                p_Ss += (C * BW * BJ)
+                ts = tl_scalars(p_t, s_tt, BT)
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                p_t += BT * s_tt
+                p_v += BT * s_vt
+                p_k0 += BT * s_k0t
+                p_k1 += BT * s_k1t
+                if CUT:
+                    q0s = tl_rows_2(tl.load(p_q0 + o_t[:, None, None] * s_q0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                    q1s = tl_rows_2(tl.load(p_q1 + o_t[:, None, None] * s_q1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                    g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    p_q0 += BT * s_q0t
+                    p_q1 += BT * s_q1t
+                    p_g_o += BT * s_g_ot
+                for j in tl.static_range(BT):
+                    b_w_1, b_w_2 = ret_net_prepare(ts[j].to(tl.float32), o_j_, J, rope_theta)
+                    b_S = ret_net_update(b_S, vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
+                    if CUT:
+                        b_gamma = b_gamma
+                        b_S_product = b_gamma[:, None, None] * b_S_product
+                        b_d_S_read = ret_net_wants(g_os[j].to(tl.float32), q0s[j].to(tl.float32), q1s[j].to(tl.float32), b_w_1, b_w_2, o_w, c_2)
+                        b_S_wanted += b_S_product * b_d_S_read
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_Ss, b_S, i_c, C, BC, BW * BJ)
+                for _ in range(n_t % BT):
+                    b_t = tl.load(p_t).to(tl.float32)
+                    b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+                    b_k0 = tl.load(p_k0 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+                    b_k1 = tl.load(p_k1 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+                    b_w_1, b_w_2 = ret_net_prepare(b_t, o_j_, J, rope_theta)
+                    b_S = ret_net_update(b_S, b_v, b_k0, b_k1, b_gamma, b_w_1, b_w_2, o_w)
+                    p_t += s_tt
+                    p_v += s_vt
+                    p_k0 += s_k0t
+                    p_k1 += s_k1t
+            if CUT:
+                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * W * J * V) + o_wj_c, b_S_product, mask=m_cwj_)
+                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * W * J * V) + o_wj_c, b_S_wanted, mask=m_cwj_)
+
+    @triton.jit(do_not_specialize=["T", "NP", "d_ST"])
+    def ret_net_backward_kernel(
+        t, v, q0, q1, k0, k1, g_o, Ss, d_ST, d_t, d_v, d_q0, d_q1, d_k0, d_k1, d_S0, cu_seqlens, T, NP, n_tokens,
+        s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t, s_g_ob, s_g_ot,
+        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
+        reverse."""
+        i = tl.program_id(0).to(tl.int64)
+        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
+        i_s = i // tl.cdiv(C, BC) // NP
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        o_h = o_c // V
+        o_j_ = tl.arange(0, BJ)
+        o_w = tl.arange(0, BW)
+        o_v = o_c % V
+        o_hwj_v = ((o_h[:, None, None] * W + o_w[None, :, None]) * J + o_j_[None, None, :]) * V + o_v[:, None, None]
+        o_wj_ = o_w[:, None] * J + o_j_[None, :]
+        o_wj_c = o_wj_[None, :, :] * C + o_c[:, None, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_w = tl_inside(o_w, W, BW)
+        m_j_ = tl_inside(o_j_, J, BJ)
         m_cwj_ = m_c[:, None, None] & m_w[None, :, None] & m_j_[None, None, :]
         o_v_part = o_v.to(tl.int64) * (n_tokens * (H * J))
         o_hj_ = o_h[:, None] * J + o_j_[None, :]
         m_cj_ = m_c[:, None] & m_j_[None, :]
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_t = t + i_b * s_tb + (bos + i_t) * s_tt
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         p_q0 = q0 + i_b * s_q0b + (bos + i_t) * s_q0t
@@ -1142,47 +1272,44 @@ if triton is not None:
         p_d_q1 = d_q1 + (i_b * T + bos + i_t) * (H * J)
         p_d_k0 = d_k0 + (i_b * T + bos + i_t) * (H * J)
         p_d_k1 = d_k1 + (i_b * T + bos + i_t) * (H * J)
-        p_Ss = Ss + i_k * (H * W * J * V)
+        p_Ss = Ss + i_k * (C * BW * BJ)
         b_gamma = ret_net_hoist(o_h).to(tl.float32)
         b_d_gamma = tl.zeros([BC], tl.float32)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * W * J * V) + o_hwj_v, mask=m_cwj_, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, mask=m_cwj_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BW, BJ], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            ts = ()
-            vs = ()
-            q0s = ()
-            q1s = ()
-            k0s = ()
-            k1s = ()
-            g_os = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                ts += (tl.load(p_t + k * s_tt).to(tl.float32),)
-                vs += (tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                q0s += (tl.load(p_q0 + k * s_q0t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32),)
-                q1s += (tl.load(p_q1 + k * s_q1t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32),)
-                k0s += (tl.load(p_k0 + k * s_k0t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32),)
-                k1s += (tl.load(p_k1 + k * s_k1t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32),)
-                g_os += (tl.load(p_g_o + k * s_g_ot + o_c, mask=m_c & (j < n_j), other=0.0).to(tl.float32),)
-            b_Ss = (tl.load(p_Ss + o_hwj_v, mask=m_cwj_, other=0.0),)
-            for j in tl.static_range(BT):
-                b_S_j = ret_net_update(b_Ss[j], ts[j], vs[j], k0s[j], k1s[j], b_gamma, o_j_, o_w, J, rope_theta)
-                b_Ss += (b_S_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_S, b_d_t, b_d_v, b_d_q0, b_d_q1, b_d_k0, b_d_k1, b_d_gamma_j = ret_net_vjp(g_os[j], tl.where(j < n_j, b_d_S, 0.0), b_Ss[j + 1], b_Ss[j], ts[j], vs[j], q0s[j], q1s[j], k0s[j], k1s[j], b_gamma, o_j_, o_w, W, J, rope_theta, c_2)
-                b_d_S = tl.where(j < n_j, b_back_S, b_d_S)
-                b_d_gamma += b_d_gamma_j
-                tl.store(p_d_t + j * 1, tl_over_lanes_1(b_d_t, m_c, C % BC != 0), mask=(j < n_j))
-                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c & (j < n_j))
-                tl.store(p_d_q0 + j * (H * J) + o_v_part[:, None] + o_hj_, b_d_q0, mask=m_cj_ & (j < n_j))
-                tl.store(p_d_q1 + j * (H * J) + o_v_part[:, None] + o_hj_, b_d_q1, mask=m_cj_ & (j < n_j))
-                tl.store(p_d_k0 + j * (H * J) + o_v_part[:, None] + o_hj_, b_d_k0, mask=m_cj_ & (j < n_j))
-                tl.store(p_d_k1 + j * (H * J) + o_v_part[:, None] + o_hj_, b_d_k1, mask=m_cj_ & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_S = tl.reshape(tl_kept(p_Ss, i_c, C, BC, BW * BJ), [BC, BW, BJ])
+            for j in range(k):
+                b_t = tl.load(p_t + j * s_tt).to(tl.float32)
+                b_v = tl.load(p_v + j * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_k0 = tl.load(p_k0 + j * s_k0t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+                b_k1 = tl.load(p_k1 + j * s_k1t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+                b_w_1, b_w_2 = ret_net_prepare(b_t, o_j_, J, rope_theta)
+                b_S = ret_net_update(b_S, b_v, b_k0, b_k1, b_gamma, b_w_1, b_w_2, o_w)
+            b_t = tl.load(p_t + k * s_tt).to(tl.float32)
+            b_v = tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_q0 = tl.load(p_q0 + k * s_q0t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+            b_q1 = tl.load(p_q1 + k * s_q1t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+            b_k0 = tl.load(p_k0 + k * s_k0t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+            b_k1 = tl.load(p_k1 + k * s_k1t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+            b_g_o = tl.load(p_g_o + k * s_g_ot + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_S_prev = b_S
+            b_w_1, b_w_2 = ret_net_prepare(b_t, o_j_, J, rope_theta)
+            b_S = ret_net_update(b_S, b_v, b_k0, b_k1, b_gamma, b_w_1, b_w_2, o_w)
+            b_back_S, b_d_t, b_d_v, b_d_q0, b_d_q1, b_d_k0, b_d_k1, b_d_gamma_j = ret_net_vjp(b_g_o, b_d_S, b_S, b_S_prev, b_v, b_q0, b_q1, b_k0, b_k1, b_gamma, b_w_1, b_w_2, o_w, o_j_, W, J, rope_theta, c_2)
+            b_d_t = tl_over_lanes_1(b_d_t, m_c, C % BC != 0)
+            b_d_S = b_back_S
+            b_d_gamma += b_d_gamma_j
+            tl.store(p_d_t + k * 1, b_d_t)
+            tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
+            tl.store(p_d_q0 + k * (H * J) + o_v_part[:, None] + o_hj_, b_d_q0, mask=m_cj_)
+            tl.store(p_d_q1 + k * (H * J) + o_v_part[:, None] + o_hj_, b_d_q1, mask=m_cj_)
+            tl.store(p_d_k0 + k * (H * J) + o_v_part[:, None] + o_hj_, b_d_k0, mask=m_cj_)
+            tl.store(p_d_k1 + k * (H * J) + o_v_part[:, None] + o_hj_, b_d_k1, mask=m_cj_)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_t -= BT * s_tt
             p_v -= BT * s_vt
             p_q0 -= BT * s_q0t
@@ -1196,8 +1323,34 @@ if triton is not None:
             p_d_q1 -= BT * (H * J)
             p_d_k0 -= BT * (H * J)
             p_d_k1 -= BT * (H * J)
-            p_Ss -= (H * W * J * V)
-
+            p_Ss -= (C * BW * BJ)
+            ts = tl_scalars(p_t, s_tt, BT)
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            q0s = tl_rows_2(tl.load(p_q0 + o_t[:, None, None] * s_q0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+            q1s = tl_rows_2(tl.load(p_q1 + o_t[:, None, None] * s_q1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+            k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+            k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+            g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (tl.reshape(tl_kept(p_Ss, i_c, C, BC, BW * BJ), [BC, BW, BJ]),)
+            b_w_1s = ()
+            b_w_2s = ()
+            for j in tl.static_range(BT):
+                b_w_1, b_w_2 = ret_net_prepare(ts[j].to(tl.float32), o_j_, J, rope_theta)
+                b_S_j = ret_net_update(b_Ss[j], vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
+                b_Ss += (b_S_j,)
+                b_w_1s += (b_w_1,)
+                b_w_2s += (b_w_2,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_S, b_d_t, b_d_v, b_d_q0, b_d_q1, b_d_k0, b_d_k1, b_d_gamma_j = ret_net_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], vs[j].to(tl.float32), q0s[j].to(tl.float32), q1s[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1s[j], b_w_2s[j], o_w, o_j_, W, J, rope_theta, c_2)
+                b_d_t = tl_over_lanes_1(b_d_t, m_c, C % BC != 0)
+                b_d_S = b_back_S
+                b_d_gamma += b_d_gamma_j
+                tl.store(p_d_t + j * 1, b_d_t)
+                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
+                tl.store(p_d_q0 + j * (H * J) + o_v_part[:, None] + o_hj_, b_d_q0, mask=m_cj_)
+                tl.store(p_d_q1 + j * (H * J) + o_v_part[:, None] + o_hj_, b_d_q1, mask=m_cj_)
+                tl.store(p_d_k0 + j * (H * J) + o_v_part[:, None] + o_hj_, b_d_k0, mask=m_cj_)
+                tl.store(p_d_k1 + j * (H * J) + o_v_part[:, None] + o_hj_, b_d_k1, mask=m_cj_)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * W * J * V) + o_hwj_v, b_d_S, mask=m_cwj_)
@@ -1217,9 +1370,9 @@ if triton is not None:
         o_j_ = tl.arange(0, BJ)
         o_v = o_c % V
         o_hwj_v = ((o_h[:, None, None] * W + o_w[None, :, None]) * J + o_j_[None, None, :]) * V + o_v[:, None, None]
-        m_c = o_c < C
-        m_w = o_w < W
-        m_j_ = o_j_ < J
+        m_c = tl_inside(o_c, C, BC)
+        m_w = tl_inside(o_w, W, BW)
+        m_j_ = tl_inside(o_j_, J, BJ)
         m_cwj_ = m_c[:, None, None] & m_w[None, :, None] & m_j_[None, None, :]
         o_hj_ = o_h[:, None] * J + o_j_[None, :]
         m_cj_ = m_c[:, None] & m_j_[None, :]
@@ -1241,12 +1394,13 @@ if triton is not None:
         b_q1 = tl.load(p_q1 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
         b_k0 = tl.load(p_k0 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
         b_k1 = tl.load(p_k1 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
-        b_S = ret_net_update(b_S, b_t, b_v, b_k0, b_k1, b_gamma, o_j_, o_w, J, rope_theta)
-        b_o = ret_net_read(b_S, b_t, b_q0, b_q1, o_j_, o_w, W, J, rope_theta, c_2)
+        b_w_1, b_w_2 = ret_net_prepare(b_t, o_j_, J, rope_theta)
+        b_S = ret_net_update(b_S, b_v, b_k0, b_k1, b_gamma, b_w_1, b_w_2, o_w)
+        b_o = ret_net_read(b_S, b_q0, b_q1, b_w_1, b_w_2, o_w, W, J, c_2)
         tl.store(p_y_o + o_c, b_o, mask=m_c)
         tl.store(ST + i_b * (H * W * J * V) + o_hwj_v, b_S, mask=m_cwj_)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece"])
     def ret_net_piece_kernel(
         t, v, k0, k1, S_decay, S_piece, cu_seqlens, T, NP,
         s_tb, s_tt, s_vb, s_vt, s_k0b, s_k0t, s_k1b, s_k1t,
@@ -1256,19 +1410,22 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_j_ = tl.arange(0, BJ)
         o_w = tl.arange(0, BW)
         o_v = o_c % V
         o_hwj_v = ((o_h[:, None, None] * W + o_w[None, :, None]) * J + o_j_[None, None, :]) * V + o_v[:, None, None]
-        m_c = o_c < C
-        m_w = o_w < W
-        m_j_ = o_j_ < J
+        o_wj_ = o_w[:, None] * J + o_j_[None, :]
+        o_wj_c = o_wj_[None, :, :] * C + o_c[:, None, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_w = tl_inside(o_w, W, BW)
+        m_j_ = tl_inside(o_j_, J, BJ)
         m_cwj_ = m_c[:, None, None] & m_w[None, :, None] & m_j_[None, None, :]
         o_hj_ = o_h[:, None] * J + o_j_[None, :]
         m_cj_ = m_c[:, None] & m_j_[None, :]
+        o_t = tl.arange(0, BT)
         p_t = t + i_b * s_tb + (bos + i_t) * s_tt
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         p_k0 = k0 + i_b * s_k0b + (bos + i_t) * s_k0t
@@ -1276,83 +1433,35 @@ if triton is not None:
         b_gamma = ret_net_hoist(o_h).to(tl.float32)
         b_S_product = tl.full([BC, BW, BJ], 1.0, tl.float32)
         b_S = tl.zeros([BC, BW, BJ], tl.float32)
-        for i_j in range(0, n_t, BT):
-            ts = ()
-            vs = ()
-            k0s = ()
-            k1s = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                ts += (tl.load(p_t + k * s_tt).to(tl.float32),)
-                vs += (tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                k0s += (tl.load(p_k0 + k * s_k0t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32),)
-                k1s += (tl.load(p_k1 + k * s_k1t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_gamma = b_gamma
-                b_S_j = ret_net_update(b_S, ts[j], vs[j], k0s[j], k1s[j], b_gamma, o_j_, o_w, J, rope_theta)
-                b_S_next = b_gamma[:, None, None] * b_S_product
-                b_S_product = tl.where(m_j, b_S_next, b_S_product)
-                b_S = tl.where(m_j, b_S_j, b_S)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            ts = tl_scalars(p_t, s_tt, BT)
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+            k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
             p_t += BT * s_tt
             p_v += BT * s_vt
             p_k0 += BT * s_k0t
             p_k1 += BT * s_k1t
-        tl.store(S_decay + (i_s * NP + i_p) * (H * W * J * V) + o_hwj_v, b_S_product, mask=m_cwj_)
-        tl.store(S_piece + (i_s * NP + i_p) * (H * W * J * V) + o_hwj_v, b_S, mask=m_cwj_)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def ret_net_piece_adjoint_kernel(
-        t, q0, q1, g_o, S_piece, cu_seqlens, T, NP,
-        s_tb, s_tt, s_q0b, s_q0t, s_q1b, s_q1t, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `ret_net_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        o_h = o_c // V
-        o_w = tl.arange(0, BW)
-        o_j_ = tl.arange(0, BJ)
-        o_v = o_c % V
-        o_hwj_v = ((o_h[:, None, None] * W + o_w[None, :, None]) * J + o_j_[None, None, :]) * V + o_v[:, None, None]
-        m_c = o_c < C
-        m_w = o_w < W
-        m_j_ = o_j_ < J
-        m_cwj_ = m_c[:, None, None] & m_w[None, :, None] & m_j_[None, None, :]
-        o_hj_ = o_h[:, None] * J + o_j_[None, :]
-        m_cj_ = m_c[:, None] & m_j_[None, :]
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_t = t + i_b * s_tb + (bos + i_t) * s_tt
-        p_q0 = q0 + i_b * s_q0b + (bos + i_t) * s_q0t
-        p_q1 = q1 + i_b * s_q1b + (bos + i_t) * s_q1t
-        p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
-        b_gamma = ret_net_hoist(o_h).to(tl.float32)
-        b_d_S = tl.zeros([BC, BW, BJ], tl.float32)
-        for i_j in range(0, n_t, BT):
-            ts = ()
-            q0s = ()
-            q1s = ()
-            g_os = ()
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                ts += (tl.load(p_t - k * s_tt).to(tl.float32),)
-                q0s += (tl.load(p_q0 - k * s_q0t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32),)
-                q1s += (tl.load(p_q1 - k * s_q1t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32),)
-                g_os += (tl.load(p_g_o - k * s_g_ot + o_c, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
+                b_w_1, b_w_2 = ret_net_prepare(ts[j].to(tl.float32), o_j_, J, rope_theta)
+                b_S = ret_net_update(b_S, vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
                 b_gamma = b_gamma
-                b_d_S_read = ret_net_wants(g_os[j], ts[j], q0s[j], q1s[j], o_j_, o_w, J, rope_theta, c_2)
-                b_d_S_j = b_gamma[:, None, None] * (b_d_S + b_d_S_read)
-                b_d_S = tl.where(m_j, b_d_S_j, b_d_S)
-            p_t -= BT * s_tt
-            p_q0 -= BT * s_q0t
-            p_q1 -= BT * s_q1t
-            p_g_o -= BT * s_g_ot
-        tl.store(S_piece + (i_s * NP + i_p) * (H * W * J * V) + o_hwj_v, b_d_S, mask=m_cwj_)
+                b_S_product = b_gamma[:, None, None] * b_S_product
+        for _ in range(n_t % BT):
+            b_t = tl.load(p_t).to(tl.float32)
+            b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_k0 = tl.load(p_k0 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+            b_k1 = tl.load(p_k1 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+            b_w_1, b_w_2 = ret_net_prepare(b_t, o_j_, J, rope_theta)
+            b_S = ret_net_update(b_S, b_v, b_k0, b_k1, b_gamma, b_w_1, b_w_2, o_w)
+            b_gamma = b_gamma
+            b_S_product = b_gamma[:, None, None] * b_S_product
+            p_t += s_tt
+            p_v += s_vt
+            p_k0 += s_k0t
+            p_k1 += s_k1t
+        tl.store(S_decay + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, b_S_product, mask=m_cwj_)
+        tl.store(S_piece + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, b_S, mask=m_cwj_)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1367,10 +1476,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -1398,6 +1522,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -1406,6 +1535,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -1434,37 +1568,21 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_ret_net(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 48 + 2 * held + tokens * (13 + 1 * held) > 236:
+    if forward:
+        return _Config(block, 8 if 4 * held <= 16 else 4 if 4 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    tokens = 8
+    while tokens > 1 and 32 + 1 * held + tokens * (3 + 4 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _ret_net_starts(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = t_.shape[1]
-    H = v.shape[2]
-    V = v.shape[3]
-    J = q0.shape[3]
-    K = W * J
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * H * W * J * V, dtype=torch.float32, device=t_.device) for _ in range(3)
-    )
-    ret_net_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-        t_, v, k0, k1, products, ends, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, S, starts, rows, config.pieces, H * W * J * V, False)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _ret_net_triton(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
@@ -1494,11 +1612,18 @@ def _ret_net_triton(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
                 t_, v, q0, q1, k0, k1, S, _reals(y_o), _reals(last_S), t_.stride(0), v.stride(0), q0.stride(0), q1.stride(0), k0.stride(0), k1.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
-        if config.pieces > 1:
-            _, S = _ret_net_starts(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W, rows, config, fixed)
+        S = None if S is None else S.reshape(rows, H, W, J, V).permute(0, 2, 3, 1, 4).contiguous()
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * W * J * V, t_)
+            ret_net_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
+                t_, v, k0, k1, products, ends, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, S, starts, rows, config.pieces, H * W * J * V, False)
+            S = starts
         ret_net_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-            t_, v, q0, q1, k0, k1, S, _reals(y_o), _reals(last_S), None, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            t_, v, q0, q1, k0, k1, S, _reals(y_o), _reals(last_S), cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_o, last_S
 
@@ -1554,7 +1679,10 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
+    S = None if S is None else S.reshape(rows, H, W, J, V).permute(0, 2, 3, 1, 4).contiguous()
+    g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, W, J, V).permute(0, 2, 3, 1, 4).contiguous()
     config = choose_ret_net(rows, T, H * V, _pow2(W) * _pow2(J), _sms(t_.device))
+    pieces = config.pieces * config.parts
     fixed = dict(H=H, V=V, W=W, J=J, C=H * V, rope_theta=rope_theta, c_2=K ** (-0.5), BC=config.lanes, BW=_pow2(W), BJ=_pow2(J), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H * V, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
@@ -1565,23 +1693,28 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
     d_k0 = _parts(V, inputs[4])
     d_k1 = _parts(V, inputs[5])
     first_d_S = None if S is None else _like(inputs[6])
-    kept_S = torch.empty(slots, H * W * J * V, dtype=torch.float32, device=t_.device)
+    kept_S = torch.empty(slots, H * V * _pow2(W) * _pow2(J), dtype=torch.float32, device=t_.device)
     with _on(t_.device):
-        if config.pieces > 1:
-            products, S = _ret_net_starts(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            ret_net_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                t_, q0, q1, g_o, ends, cu_seqlens, T, config.pieces, *t_.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *g_o.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * W * J * V, t_)
+            ret_net_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
+                t_, v, k0, k1, products, ends, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_S, starts, rows, config.pieces, H * W * J * V, True)
-            g_last_S = starts
-        ret_net_walk_kernel[(n_blocks * config.pieces * rows,)](
-            t_, v, q0, q1, k0, k1, S, None, None, kept_S, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, S, starts, rows, config.pieces, H * W * J * V, False)
+            S = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * H * W * J * V, t_)
+        ret_net_keep_kernel[(n_blocks * config.pieces * rows,)](
+            t_, v, q0, q1, k0, k1, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        ret_net_backward_kernel[(n_blocks * config.pieces * rows,)](
-            t_, v, q0, q1, k0, k1, g_o, kept_S, g_last_S, d_t, _reals(d_v), d_q0, d_q1, d_k0, d_k1, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, config.pieces, t_.shape[0] * T, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
+        if pieces > 1:
+            _pass(products, ends, g_last_S, starts, rows, pieces, H * W * J * V, True)
+            g_last_S = starts
+        ret_net_backward_kernel[(n_blocks * pieces * rows,)](
+            t_, v, q0, q1, k0, k1, g_o, kept_S, g_last_S, d_t, _reals(d_v), d_q0, d_q1, d_k0, d_k1, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, t_.shape[0] * T, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_t = _summed(d_t, inputs[0])

@@ -411,7 +411,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -421,7 +421,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -451,7 +451,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -600,8 +600,9 @@ def _rglru_eager_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_s
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -641,9 +642,72 @@ if triton is not None:
         return x * tl_sigmoid(1.5957691216057308 * x * (1.0 + 0.044715 * x * x))
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_scalars(p, stride, BT: tl.constexpr):
+        """BT numbers."""
+        many = ()
+        for j in tl.static_range(BT):
+            many += (tl.load(p + j * stride),)
+        return many
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -654,10 +718,11 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -778,22 +843,24 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def rglru_walk_kernel(
-        y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, y_linear_out_in, hT, hs, cu_seqlens, T, NP,
+        y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, y_linear_out_in, hT, cu_seqlens, T, NP,
         s_y_inb, s_y_int, s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt,
-        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        m_c = o_c < C
+        m_c = tl_inside(o_c, C, BC)
+        o_t = tl.arange(0, BT)
         p_y_in = y_in + i_b * s_y_inb + (bos + i_t) * s_y_int
         p_begins = begins + i_b * s_beginsb + (bos + i_t) * s_beginst
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         p_i_sum = i_sum + i_b * s_i_sumb + (bos + i_t) * s_i_sumt
         p_r_sum = r_sum + i_b * s_r_sumb + (bos + i_t) * s_r_sumt
+        p_y_linear_out_in = y_linear_out_in + (i_b * T + bos + i_t) * C
         b_input_b = tl.load(input_b + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_a_b = tl.load(a_b + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
@@ -802,77 +869,112 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * C + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BC], tl.float32)
-        if KEEP:
-            p_hs = hs + i_k * C
-        if not KEEP:
-            p_y_linear_out_in = y_linear_out_in + (i_b * T + bos + i_t) * C
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        y_ins = ()
-        beginss = ()
-        xs = ()
-        i_sums = ()
-        r_sums = ()
-        for j in tl.static_range(BT):
-            y_ins += (tl.load(p_y_in + j * s_y_int + o_c, mask=m_c & (0 < n_block), other=0.0),)
-            beginss += (tl.load(p_begins + j * s_beginst, mask=(0 < n_block), other=0.0),)
-            xs += (tl.load(p_x + j * s_xt + o_c, mask=m_c & (0 < n_block), other=0.0),)
-            i_sums += (tl.load(p_i_sum + j * s_i_sumt + o_c, mask=m_c & (0 < n_block), other=0.0),)
-            r_sums += (tl.load(p_r_sum + j * s_r_sumt + o_c, mask=m_c & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_hs + o_c, b_h, mask=m_c)
-                p_hs += C
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            y_ins = tl_rows_1(tl.load(p_y_in + o_t[:, None] * s_y_int + o_c[None, :], mask=m_c[None, :], other=0.0))
+            beginss = tl_scalars(p_begins, s_beginst, BT)
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
+                b_linear_out_in = rglru_read(b_h, y_ins[j].to(tl.float32))
+                tl.store(p_y_linear_out_in + j * C + o_c, b_linear_out_in, mask=m_c)
             p_y_in += BT * s_y_int
             p_begins += BT * s_beginst
             p_x += BT * s_xt
             p_i_sum += BT * s_i_sumt
             p_r_sum += BT * s_r_sumt
-            y_ins_ahead = ()
-            beginss_ahead = ()
-            xs_ahead = ()
-            i_sums_ahead = ()
-            r_sums_ahead = ()
-            for j in tl.static_range(BT):
-                y_ins_ahead += (tl.load(p_y_in + j * s_y_int + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-                beginss_ahead += (tl.load(p_begins + j * s_beginst, mask=(i_j + 1 < n_block), other=0.0),)
-                xs_ahead += (tl.load(p_x + j * s_xt + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-                i_sums_ahead += (tl.load(p_i_sum + j * s_i_sumt + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-                r_sums_ahead += (tl.load(p_r_sum + j * s_r_sumt + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-            for j in tl.static_range(BT):
-                b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
-                if not KEEP:
-                    b_linear_out_in = rglru_read(b_h, y_ins[j].to(tl.float32))
-                    tl.store(p_y_linear_out_in + j * C + o_c, b_linear_out_in, mask=m_c)
-            y_ins = y_ins_ahead
-            beginss = beginss_ahead
-            xs = xs_ahead
-            i_sums = i_sums_ahead
-            r_sums = r_sums_ahead
-            if not KEEP:
-                p_y_linear_out_in += BT * C
+            p_y_linear_out_in += BT * C
+        for _ in range(n_t % BT):
+            b_y_in = tl.load(p_y_in + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_begins = tl.load(p_begins).to(tl.float32)
+            b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_i_sum = tl.load(p_i_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_r_sum = tl.load(p_r_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_h = rglru_update(b_h, b_begins, b_x, b_i_sum, b_r_sum, b_input_b, b_a_b, b_c_1)
+            b_linear_out_in = rglru_read(b_h, b_y_in)
+            tl.store(p_y_linear_out_in + o_c, b_linear_out_in, mask=m_c)
+            p_y_in += s_y_int
+            p_begins += s_beginst
+            p_x += s_xt
+            p_i_sum += s_i_sumt
+            p_r_sum += s_r_sumt
+            p_y_linear_out_in += C
+        if i_p == NP - 1:
+            tl.store(hT + i_s * C + o_c, b_h, mask=m_c)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_hs + o_c, b_h, mask=m_c)
+    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
+    def rglru_keep_kernel(
+        y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, hs, g_linear_out_in, h_decay, h_piece, cu_seqlens, T, NP, NQ,
+        s_y_inb, s_y_int, s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt, s_g_linear_out_inb, s_g_linear_out_int,
+        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
+        i_s = i // tl.cdiv(C, BC) // NP
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        m_c = tl_inside(o_c, C, BC)
+        o_t = tl.arange(0, BT)
+        b_input_b = tl.load(input_b + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_a_b = tl.load(a_b + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_c_1 = rglru_hoist(b_a_param.to(tl.float64)).to(tl.float32)
+        if h0 is not None:
+            b_h = tl.load(h0 + (i_s * NP + i_p) * C + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
-            for _ in range(n_t % BT):
-                b_y_in = tl.load(p_y_in + o_c, mask=m_c, other=0.0).to(tl.float32)
-                b_begins = tl.load(p_begins).to(tl.float32)
-                b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
-                b_i_sum = tl.load(p_i_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
-                b_r_sum = tl.load(p_r_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
-                b_h = rglru_update(b_h, b_begins, b_x, b_i_sum, b_r_sum, b_input_b, b_a_b, b_c_1)
-                b_linear_out_in = rglru_read(b_h, b_y_in)
-                tl.store(p_y_linear_out_in + o_c, b_linear_out_in, mask=m_c)
-                p_y_in += s_y_int
-                p_begins += s_beginst
-                p_x += s_xt
-                p_i_sum += s_i_sumt
-                p_r_sum += s_r_sumt
-                p_y_linear_out_in += C
-            if i_p == NP - 1:
-                tl.store(hT + i_s * C + o_c, b_h, mask=m_c)
+            b_h = tl.zeros([BC], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_begins = begins + i_b * s_beginsb + (bos + i_t) * s_beginst
+            p_x = x + i_b * s_xb + (bos + i_t) * s_xt
+            p_i_sum = i_sum + i_b * s_i_sumb + (bos + i_t) * s_i_sumt
+            p_r_sum = r_sum + i_b * s_r_sumb + (bos + i_t) * s_r_sumt
+            p_hs = hs + i_k * C
+            if CUT:
+                p_y_in = y_in + i_b * s_y_inb + (bos + i_t) * s_y_int
+                p_g_linear_out_in = g_linear_out_in + i_b * s_g_linear_out_inb + (bos + i_t) * s_g_linear_out_int
+                b_h_product = tl.full([BC], 1.0, tl.float32)
+                b_h_wanted = tl.zeros([BC], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_hs, b_h, i_c, C, BC, 1)
+                p_hs += C
+                beginss = tl_scalars(p_begins, s_beginst, BT)
+                xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_begins += BT * s_beginst
+                p_x += BT * s_xt
+                p_i_sum += BT * s_i_sumt
+                p_r_sum += BT * s_r_sumt
+                if CUT:
+                    y_ins = tl_rows_1(tl.load(p_y_in + o_t[:, None] * s_y_int + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    g_linear_out_ins = tl_rows_1(tl.load(p_g_linear_out_in + o_t[:, None] * s_g_linear_out_int + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    p_y_in += BT * s_y_int
+                    p_g_linear_out_in += BT * s_g_linear_out_int
+                for j in tl.static_range(BT):
+                    b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
+                    if CUT:
+                        b_a = rglru_decay(beginss[j].to(tl.float32), r_sums[j].to(tl.float32), b_a_b, b_c_1)
+                        b_h_product = b_a * b_h_product
+                        b_d_h_read = rglru_wants(g_linear_out_ins[j].to(tl.float32), y_ins[j].to(tl.float32))
+                        b_h_wanted += b_h_product * b_d_h_read
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_hs, b_h, i_c, C, BC, 1)
+                for _ in range(n_t % BT):
+                    b_begins = tl.load(p_begins).to(tl.float32)
+                    b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
+                    b_i_sum = tl.load(p_i_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
+                    b_r_sum = tl.load(p_r_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
+                    b_h = rglru_update(b_h, b_begins, b_x, b_i_sum, b_r_sum, b_input_b, b_a_b, b_c_1)
+                    p_begins += s_beginst
+                    p_x += s_xt
+                    p_i_sum += s_i_sumt
+                    p_r_sum += s_r_sumt
+            if CUT:
+                tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * C + o_c, b_h_product, mask=m_c)
+                tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * C + o_c, b_h_wanted, mask=m_c)
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def rglru_backward_kernel(
@@ -881,16 +983,16 @@ if triton is not None:
         G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        m_c = o_c < C
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        m_c = tl_inside(o_c, C, BC)
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_y_in = y_in + i_b * s_y_inb + (bos + i_t) * s_y_int
         p_begins = begins + i_b * s_beginsb + (bos + i_t) * s_beginst
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
@@ -913,38 +1015,33 @@ if triton is not None:
             b_d_h = tl.load(d_hT + (i_s * NP + i_p) * C + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BC], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            y_ins = ()
-            beginss = ()
-            xs = ()
-            i_sums = ()
-            r_sums = ()
-            g_linear_out_ins = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                y_ins += (tl.load(p_y_in + k * s_y_int + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                beginss += (tl.load(p_begins + k * s_beginst).to(tl.float32),)
-                xs += (tl.load(p_x + k * s_xt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                i_sums += (tl.load(p_i_sum + k * s_i_sumt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                r_sums += (tl.load(p_r_sum + k * s_r_sumt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                g_linear_out_ins += (tl.load(p_g_linear_out_in + k * s_g_linear_out_int + o_c, mask=m_c & (j < n_j), other=0.0).to(tl.float32),)
-            b_hs = (tl.load(p_hs + o_c, mask=m_c, other=0.0),)
-            for j in tl.static_range(BT):
-                b_h_j = rglru_update(b_hs[j], beginss[j], xs[j], i_sums[j], r_sums[j], b_input_b, b_a_b, b_c_1)
-                b_hs += (b_h_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_h, b_d_y_in, b_d_x, b_d_i_sum, b_d_r_sum, b_d_c_1_j, b_d_input_b_j, b_d_a_b_j = rglru_vjp(g_linear_out_ins[j], tl.where(j < n_j, b_d_h, 0.0), b_hs[j + 1], b_hs[j], y_ins[j], beginss[j], xs[j], i_sums[j], r_sums[j], b_input_b, b_a_b, b_c_1)
-                b_d_h = tl.where(j < n_j, b_back_h, b_d_h)
-                b_d_c_1 += b_d_c_1_j
-                b_d_input_b += b_d_input_b_j
-                b_d_a_b += b_d_a_b_j
-                tl.store(p_d_y_in + j * C + o_c, b_d_y_in, mask=m_c & (j < n_j))
-                tl.store(p_d_x + j * C + o_c, b_d_x, mask=m_c & (j < n_j))
-                tl.store(p_d_i_sum + j * C + o_c, b_d_i_sum, mask=m_c & (j < n_j))
-                tl.store(p_d_r_sum + j * C + o_c, b_d_r_sum, mask=m_c & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_h = tl.reshape(tl_kept(p_hs, i_c, C, BC, 1), [BC])
+            for j in range(k):
+                b_begins = tl.load(p_begins + j * s_beginst).to(tl.float32)
+                b_x = tl.load(p_x + j * s_xt + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_i_sum = tl.load(p_i_sum + j * s_i_sumt + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_r_sum = tl.load(p_r_sum + j * s_r_sumt + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_h = rglru_update(b_h, b_begins, b_x, b_i_sum, b_r_sum, b_input_b, b_a_b, b_c_1)
+            b_y_in = tl.load(p_y_in + k * s_y_int + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_begins = tl.load(p_begins + k * s_beginst).to(tl.float32)
+            b_x = tl.load(p_x + k * s_xt + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_i_sum = tl.load(p_i_sum + k * s_i_sumt + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_r_sum = tl.load(p_r_sum + k * s_r_sumt + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_g_linear_out_in = tl.load(p_g_linear_out_in + k * s_g_linear_out_int + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_h_prev = b_h
+            b_h = rglru_update(b_h, b_begins, b_x, b_i_sum, b_r_sum, b_input_b, b_a_b, b_c_1)
+            b_back_h, b_d_y_in, b_d_x, b_d_i_sum, b_d_r_sum, b_d_c_1_j, b_d_input_b_j, b_d_a_b_j = rglru_vjp(b_g_linear_out_in, b_d_h, b_h, b_h_prev, b_y_in, b_begins, b_x, b_i_sum, b_r_sum, b_input_b, b_a_b, b_c_1)
+            b_d_h = b_back_h
+            b_d_c_1 += b_d_c_1_j
+            b_d_input_b += b_d_input_b_j
+            b_d_a_b += b_d_a_b_j
+            tl.store(p_d_y_in + k * C + o_c, b_d_y_in, mask=m_c)
+            tl.store(p_d_x + k * C + o_c, b_d_x, mask=m_c)
+            tl.store(p_d_i_sum + k * C + o_c, b_d_i_sum, mask=m_c)
+            tl.store(p_d_r_sum + k * C + o_c, b_d_r_sum, mask=m_c)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_y_in -= BT * s_y_int
             p_begins -= BT * s_beginst
             p_x -= BT * s_xt
@@ -956,7 +1053,26 @@ if triton is not None:
             p_d_i_sum -= BT * C
             p_d_r_sum -= BT * C
             p_hs -= C
-
+            y_ins = tl_rows_1(tl.load(p_y_in + o_t[:, None] * s_y_int + o_c[None, :], mask=m_c[None, :], other=0.0))
+            beginss = tl_scalars(p_begins, s_beginst, BT)
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            g_linear_out_ins = tl_rows_1(tl.load(p_g_linear_out_in + o_t[:, None] * s_g_linear_out_int + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_hs = (tl.reshape(tl_kept(p_hs, i_c, C, BC, 1), [BC]),)
+            for j in tl.static_range(BT):
+                b_h_j = rglru_update(b_hs[j], beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
+                b_hs += (b_h_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_h, b_d_y_in, b_d_x, b_d_i_sum, b_d_r_sum, b_d_c_1_j, b_d_input_b_j, b_d_a_b_j = rglru_vjp(g_linear_out_ins[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], y_ins[j].to(tl.float32), beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
+                b_d_h = b_back_h
+                b_d_c_1 += b_d_c_1_j
+                b_d_input_b += b_d_input_b_j
+                b_d_a_b += b_d_a_b_j
+                tl.store(p_d_y_in + j * C + o_c, b_d_y_in, mask=m_c)
+                tl.store(p_d_x + j * C + o_c, b_d_x, mask=m_c)
+                tl.store(p_d_i_sum + j * C + o_c, b_d_i_sum, mask=m_c)
+                tl.store(p_d_r_sum + j * C + o_c, b_d_r_sum, mask=m_c)
         b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_d_input_b, b_d_a_b, b_d_a_param = rglru_hoist_vjp(b_a_param, b_d_a_b, b_d_c_1, b_d_input_b)
         tl.store(d_input_b + (i_s * NP + i_p) * C + o_c, b_d_input_b, mask=m_c)
@@ -976,7 +1092,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_b = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        m_c = o_c < C
+        m_c = tl_inside(o_c, C, BC)
         p_y_in = y_in + i_b * s_y_inb
         p_begins = begins + i_b * s_beginsb
         p_x = x + i_b * s_xb
@@ -1011,9 +1127,10 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        m_c = o_c < C
+        m_c = tl_inside(o_c, C, BC)
+        o_t = tl.arange(0, BT)
         p_begins = begins + i_b * s_beginsb + (bos + i_t) * s_beginst
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         p_i_sum = i_sum + i_b * s_i_sumb + (bos + i_t) * s_i_sumt
@@ -1024,76 +1141,33 @@ if triton is not None:
         b_c_1 = rglru_hoist(b_a_param.to(tl.float64)).to(tl.float32)
         b_h_product = tl.full([BC], 1.0, tl.float32)
         b_h = tl.zeros([BC], tl.float32)
-        for i_j in range(0, n_t, BT):
-            beginss = ()
-            xs = ()
-            i_sums = ()
-            r_sums = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                beginss += (tl.load(p_begins + k * s_beginst).to(tl.float32),)
-                xs += (tl.load(p_x + k * s_xt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                i_sums += (tl.load(p_i_sum + k * s_i_sumt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                r_sums += (tl.load(p_r_sum + k * s_r_sumt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a = rglru_decay(beginss[j], r_sums[j], b_a_b, b_c_1)
-                b_h_j = rglru_update(b_h, beginss[j], xs[j], i_sums[j], r_sums[j], b_input_b, b_a_b, b_c_1)
-                b_h_next = b_a * b_h_product
-                b_h_product = tl.where(m_j, b_h_next, b_h_product)
-                b_h = tl.where(m_j, b_h_j, b_h)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            beginss = tl_scalars(p_begins, s_beginst, BT)
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
             p_begins += BT * s_beginst
             p_x += BT * s_xt
             p_i_sum += BT * s_i_sumt
             p_r_sum += BT * s_r_sumt
+            for j in tl.static_range(BT):
+                b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
+                b_a = rglru_decay(beginss[j].to(tl.float32), r_sums[j].to(tl.float32), b_a_b, b_c_1)
+                b_h_product = b_a * b_h_product
+        for _ in range(n_t % BT):
+            b_begins = tl.load(p_begins).to(tl.float32)
+            b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_i_sum = tl.load(p_i_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_r_sum = tl.load(p_r_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_h = rglru_update(b_h, b_begins, b_x, b_i_sum, b_r_sum, b_input_b, b_a_b, b_c_1)
+            b_a = rglru_decay(b_begins, b_r_sum, b_a_b, b_c_1)
+            b_h_product = b_a * b_h_product
+            p_begins += s_beginst
+            p_x += s_xt
+            p_i_sum += s_i_sumt
+            p_r_sum += s_r_sumt
         tl.store(h_decay + (i_s * NP + i_p) * C + o_c, b_h_product, mask=m_c)
         tl.store(h_piece + (i_s * NP + i_p) * C + o_c, b_h, mask=m_c)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def rglru_piece_adjoint_kernel(
-        y_in, begins, r_sum, input_b, a_b, a_param, g_linear_out_in, h_piece, cu_seqlens, T, NP,
-        s_y_inb, s_y_int, s_beginsb, s_beginst, s_r_sumb, s_r_sumt, s_g_linear_out_inb, s_g_linear_out_int,
-        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `rglru_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        m_c = o_c < C
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_y_in = y_in + i_b * s_y_inb + (bos + i_t) * s_y_int
-        p_begins = begins + i_b * s_beginsb + (bos + i_t) * s_beginst
-        p_r_sum = r_sum + i_b * s_r_sumb + (bos + i_t) * s_r_sumt
-        p_g_linear_out_in = g_linear_out_in + i_b * s_g_linear_out_inb + (bos + i_t) * s_g_linear_out_int
-        b_input_b = tl.load(input_b + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_a_b = tl.load(a_b + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_c_1 = rglru_hoist(b_a_param.to(tl.float64)).to(tl.float32)
-        b_d_h = tl.zeros([BC], tl.float32)
-        for i_j in range(0, n_t, BT):
-            y_ins = ()
-            beginss = ()
-            r_sums = ()
-            g_linear_out_ins = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                y_ins += (tl.load(p_y_in - k * s_y_int + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                beginss += (tl.load(p_begins - k * s_beginst).to(tl.float32),)
-                r_sums += (tl.load(p_r_sum - k * s_r_sumt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                g_linear_out_ins += (tl.load(p_g_linear_out_in - k * s_g_linear_out_int + o_c, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a = rglru_decay(beginss[j], r_sums[j], b_a_b, b_c_1)
-                b_d_h_read = rglru_wants(g_linear_out_ins[j], y_ins[j])
-                b_d_h_j = b_a * (b_d_h + b_d_h_read)
-                b_d_h = tl.where(m_j, b_d_h_j, b_d_h)
-            p_y_in -= BT * s_y_int
-            p_begins -= BT * s_beginst
-            p_r_sum -= BT * s_r_sumt
-            p_g_linear_out_in -= BT * s_g_linear_out_int
-        tl.store(h_piece + (i_s * NP + i_p) * C + o_c, b_d_h, mask=m_c)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1108,10 +1182,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -1139,6 +1228,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -1147,6 +1241,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -1175,36 +1274,21 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_rglru(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 44 + 9 * held + tokens * (1 + 9 * held) > 236:
+    if forward:
+        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    tokens = 8
+    while tokens > 1 and 30 + 7 * held + tokens * (1 + 9 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _rglru_starts(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = y_in.shape[1]
-    E = y_in.shape[2]
-    G = i_sum.shape[2]
-    J = i_sum.shape[3]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * G * J, dtype=torch.float32, device=y_in.device) for _ in range(3)
-    )
-    rglru_piece_kernel[(triton.cdiv(G * J, config.lanes) * config.pieces * rows,)](
-        begins, x, i_sum, r_sum, input_b, a_b, a_param, products, ends, cu_seqlens, T, config.pieces, *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, h, starts, rows, config.pieces, G * J, False)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens):
@@ -1235,11 +1319,17 @@ def _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_se
                 y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, _reals(y_linear_out_in), _reals(last_h), y_in.stride(0), begins.stride(0), x.stride(0), i_sum.stride(0), r_sum.stride(0), **fixed,
             )  # fmt: skip
             return y_linear_out_in, last_h
-        if config.pieces > 1:
-            _, h = _rglru_starts(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, rows, config, fixed)
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * G * J, y_in)
+            rglru_piece_kernel[(triton.cdiv(G * J, config.lanes) * config.pieces * rows,)](
+                begins, x, i_sum, r_sum, input_b, a_b, a_param, products, ends, cu_seqlens, T, config.pieces, *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, h, starts, rows, config.pieces, G * J, False)
+            h = starts
         rglru_walk_kernel[(triton.cdiv(G * J, config.lanes) * config.pieces * rows,)](
-            y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, _reals(y_linear_out_in), _reals(last_h), None, cu_seqlens, T, config.pieces, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, _reals(y_linear_out_in), _reals(last_h), cu_seqlens, T, config.pieces, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_linear_out_in, last_h
 
@@ -1298,6 +1388,7 @@ def _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_rglru(rows, T, G * J, 1, _sms(y_in.device))
+    pieces = config.pieces * config.parts
     fixed = dict(G=G, J=J, C=G * J, BC=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(G * J, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
@@ -1305,27 +1396,32 @@ def _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_
     d_x = _like(inputs[2])
     d_i_sum = _like(inputs[3])
     d_r_sum = _like(inputs[4])
-    d_input_b = _parts(rows * config.pieces, inputs[5])
-    d_a_b = _parts(rows * config.pieces, inputs[6])
-    d_a_param = _parts(rows * config.pieces, inputs[7])
+    d_input_b = _parts(rows * pieces, inputs[5])
+    d_a_b = _parts(rows * pieces, inputs[6])
+    d_a_param = _parts(rows * pieces, inputs[7])
     first_d_h = None if h is None else _like(inputs[8])
     kept_h = torch.empty(slots, G * J, dtype=torch.float32, device=y_in.device)
     with _on(y_in.device):
-        if config.pieces > 1:
-            products, h = _rglru_starts(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            rglru_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                y_in, begins, r_sum, input_b, a_b, a_param, g_linear_out_in, ends, cu_seqlens, T, config.pieces, *y_in.stride()[:2], *begins.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * G * J, y_in)
+            rglru_piece_kernel[(triton.cdiv(G * J, config.lanes) * config.pieces * rows,)](
+                begins, x, i_sum, r_sum, input_b, a_b, a_param, products, ends, cu_seqlens, T, config.pieces, *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_h, starts, rows, config.pieces, G * J, True)
-            g_last_h = starts
-        rglru_walk_kernel[(n_blocks * config.pieces * rows,)](
-            y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, None, None, kept_h, cu_seqlens, T, config.pieces, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, h, starts, rows, config.pieces, G * J, False)
+            h = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * G * J, y_in)
+        rglru_keep_kernel[(n_blocks * config.pieces * rows,)](
+            y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, kept_h, g_linear_out_in, products, ends, cu_seqlens, T, config.pieces, config.parts, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        rglru_backward_kernel[(n_blocks * config.pieces * rows,)](
-            y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, kept_h, g_last_h, _reals(d_y_in), _reals(d_x), _reals(d_i_sum), _reals(d_r_sum), d_input_b, d_a_b, d_a_param, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, config.pieces, y_in.shape[0] * T, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
+        if pieces > 1:
+            _pass(products, ends, g_last_h, starts, rows, pieces, G * J, True)
+            g_last_h = starts
+        rglru_backward_kernel[(n_blocks * pieces * rows,)](
+            y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, kept_h, g_last_h, _reals(d_y_in), _reals(d_x), _reals(d_i_sum), _reals(d_r_sum), d_input_b, d_a_b, d_a_param, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, y_in.shape[0] * T, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_input_b = _summed(d_input_b, inputs[5])

@@ -494,7 +494,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -504,7 +504,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -534,7 +534,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -833,8 +833,9 @@ def _rwkv4_q_eager_backward(g_q, g_last_q, log_keep, add, q):
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -854,9 +855,64 @@ if triton is not None:
         return tl_reciprocal(1.0 + tl_exp(-x))
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -867,10 +923,11 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -924,62 +981,78 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def rwkv4_m_walk_kernel(
-        k_, w, m0, y_m, mT, ms, cu_seqlens, T, NP,
+        k_, w, m0, y_m, mT, cu_seqlens, T, NP,
         s_k_b, s_k_t,
-        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
         i_s = i // tl.cdiv(A, BA) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = o_a < A
+        m_a = tl_inside(o_a, A, BA)
+        o_t = tl.arange(0, BT)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+        p_y_m = y_m + (i_b * T + bos + i_t) * A
         b_w = tl.load(w + o_a, mask=m_a, other=0.0).to(tl.float32)
         if m0 is not None:
             b_m = tl.load(m0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_m = tl.zeros([BA], tl.float32)
-        if KEEP:
-            p_ms = ms + i_k * A
-        if not KEEP:
-            p_y_m = y_m + (i_b * T + bos + i_t) * A
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        k_s = ()
-        for j in tl.static_range(BT):
-            k_s += (tl.load(p_k_ + j * s_k_t + o_a, mask=m_a & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_ms + o_a, b_m, mask=m_a)
-                p_ms += A
-            p_k_ += BT * s_k_t
-            k_s_ahead = ()
-            for j in tl.static_range(BT):
-                k_s_ahead += (tl.load(p_k_ + j * s_k_t + o_a, mask=m_a & (i_j + 1 < n_block), other=0.0),)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
             for j in tl.static_range(BT):
                 b_m = rwkv4_m_update(b_m, k_s[j].to(tl.float32), b_w)
-                if not KEEP:
-                    b_m = b_m
-                    tl.store(p_y_m + j * A + o_a, b_m, mask=m_a)
-            k_s = k_s_ahead
-            if not KEEP:
-                p_y_m += BT * A
-
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_ms + o_a, b_m, mask=m_a)
-        else:
-            for _ in range(n_t % BT):
-                b_k_ = tl.load(p_k_ + o_a, mask=m_a, other=0.0).to(tl.float32)
-                b_m = rwkv4_m_update(b_m, b_k_, b_w)
                 b_m = b_m
-                tl.store(p_y_m + o_a, b_m, mask=m_a)
-                p_k_ += s_k_t
-                p_y_m += A
-            if i_p == NP - 1:
-                tl.store(mT + i_s * A + o_a, b_m, mask=m_a)
+                tl.store(p_y_m + j * A + o_a, b_m, mask=m_a)
+            p_k_ += BT * s_k_t
+            p_y_m += BT * A
+        for _ in range(n_t % BT):
+            b_k_ = tl.load(p_k_ + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_m = rwkv4_m_update(b_m, b_k_, b_w)
+            b_m = b_m
+            tl.store(p_y_m + o_a, b_m, mask=m_a)
+            p_k_ += s_k_t
+            p_y_m += A
+        if i_p == NP - 1:
+            tl.store(mT + i_s * A + o_a, b_m, mask=m_a)
+
+    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
+    def rwkv4_m_keep_kernel(
+        k_, w, m0, ms, cu_seqlens, T, NP, NQ,
+        s_k_b, s_k_t,
+        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back."""
+        i = tl.program_id(0).to(tl.int64)
+        i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
+        i_s = i // tl.cdiv(A, BA) // NP
+        o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
+        m_a = tl_inside(o_a, A, BA)
+        o_t = tl.arange(0, BT)
+        b_w = tl.load(w + o_a, mask=m_a, other=0.0).to(tl.float32)
+        if m0 is not None:
+            b_m = tl.load(m0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+        else:
+            b_m = tl.zeros([BA], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+            p_ms = ms + i_k * A
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_ms, b_m, i_a, A, BA, 1)
+                p_ms += A
+                k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
+                p_k_ += BT * s_k_t
+                for j in tl.static_range(BT):
+                    b_m = rwkv4_m_update(b_m, k_s[j].to(tl.float32), b_w)
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_ms, b_m, i_a, A, BA, 1)
+                for _ in range(n_t % BT):
+                    b_k_ = tl.load(p_k_ + o_a, mask=m_a, other=0.0).to(tl.float32)
+                    b_m = rwkv4_m_update(b_m, b_k_, b_w)
+                    p_k_ += s_k_t
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def rwkv4_m_backward_kernel(
@@ -988,16 +1061,16 @@ if triton is not None:
         A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
         i_s = i // tl.cdiv(A, BA) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = o_a < A
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        m_a = tl_inside(o_a, A, BA)
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_g_m = g_m + i_b * s_g_mb + (bos + i_t) * s_g_mt
         p_d_k = d_k + (i_b * T + bos + i_t) * A
@@ -1008,30 +1081,36 @@ if triton is not None:
             b_d_m = tl.load(d_mT + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_d_m = tl.zeros([BA], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            k_s = ()
-            g_ms = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                k_s += (tl.load(p_k_ + k * s_k_t + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                g_ms += (tl.load(p_g_m + k * s_g_mt + o_a, mask=m_a & (j < n_j), other=0.0).to(tl.float32),)
-            b_ms = (tl.load(p_ms + o_a, mask=m_a, other=0.0),)
-            for j in tl.static_range(BT):
-                b_m_j = rwkv4_m_update(b_ms[j], k_s[j], b_w)
-                b_ms += (b_m_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_m, b_d_k, b_d_w_j = rwkv4_m_vjp(g_ms[j], tl.where(j < n_j, b_d_m, 0.0), b_ms[j], k_s[j], b_w)
-                b_d_m = tl.where(j < n_j, b_back_m, b_d_m)
-                b_d_w += b_d_w_j
-                tl.store(p_d_k + j * A + o_a, b_d_k, mask=m_a & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_m = tl.reshape(tl_kept(p_ms, i_a, A, BA, 1), [BA])
+            for j in range(k):
+                b_k_ = tl.load(p_k_ + j * s_k_t + o_a, mask=m_a, other=0.0).to(tl.float32)
+                b_m = rwkv4_m_update(b_m, b_k_, b_w)
+            b_k_ = tl.load(p_k_ + k * s_k_t + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_g_m = tl.load(p_g_m + k * s_g_mt + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_m_prev = b_m
+            b_m = rwkv4_m_update(b_m, b_k_, b_w)
+            b_back_m, b_d_k, b_d_w_j = rwkv4_m_vjp(b_g_m, b_d_m, b_m_prev, b_k_, b_w)
+            b_d_m = b_back_m
+            b_d_w += b_d_w_j
+            tl.store(p_d_k + k * A + o_a, b_d_k, mask=m_a)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_k_ -= BT * s_k_t
             p_g_m -= BT * s_g_mt
             p_d_k -= BT * A
             p_ms -= A
-
+            k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
+            g_ms = tl_rows_1(tl.load(p_g_m + o_t[:, None] * s_g_mt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            b_ms = (tl.reshape(tl_kept(p_ms, i_a, A, BA, 1), [BA]),)
+            for j in tl.static_range(BT):
+                b_m_j = rwkv4_m_update(b_ms[j], k_s[j].to(tl.float32), b_w)
+                b_ms += (b_m_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_m, b_d_k, b_d_w_j = rwkv4_m_vjp(g_ms[j].to(tl.float32), b_d_m, b_ms[j], k_s[j].to(tl.float32), b_w)
+                b_d_m = b_back_m
+                b_d_w += b_d_w_j
+                tl.store(p_d_k + j * A + o_a, b_d_k, mask=m_a)
         tl.store(d_w + (i_s * NP + i_p) * A + o_a, b_d_w, mask=m_a)
         if d_m0 is not None:
             if i_p == 0:
@@ -1047,7 +1126,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_a, i_b = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA)
         o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = o_a < A
+        m_a = tl_inside(o_a, A, BA)
         p_k_ = k_ + i_b * s_k_b
         p_y_m = y_m + i_b * A
         b_w = tl.load(w + o_a, mask=m_a, other=0.0).to(tl.float32)
@@ -1118,7 +1197,6 @@ if triton is not None:
         b_d_p_before = b_w_4 * b_before
         b_carry_p = b_d_p * b_a_p
         b_back_p = b_carry_p + b_d_p_before
-        b_d_a_p = b_d_p * b_p_prev
         b_v_1 = b_w_4 * b_y
         b_d_now = -b_v_1 + b_w_4 * b_v
         b_d_before = -(b_v_1 * b_q_prev) + b_w_4 * b_p_prev
@@ -1131,24 +1209,25 @@ if triton is not None:
         b_d_r = b_g_output_in * b_y * b_w_3 * (1.0 - b_w_3)  # rwkv4.ssm:27
         b_d_m_prev = b_w_6 + tl.where(b_m_prev > b_w_1, b_d_top, b_w_7)  # rwkv4.ssm:31
         b_d_q_prev = -(b_v_1 * b_before)
-        b_d_log_keep = b_d_a_p * b_a_p
+        b_d_log_keep = b_carry_p * b_p_prev
         b_d_add = b_d_p * b_v  # rwkv4.ssm:32
         b_d_time_first = b_d_k  # rwkv4.ssm:18
         return b_back_p, b_d_k, b_d_v, b_d_r, b_d_m_prev, b_d_q_prev, b_d_log_keep, b_d_add, b_d_time_first
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def rwkv4_p_walk_kernel(
-        k_, v, r, m_prev, q_prev, log_keep, add, time_first, p0, y_output_in, pT, ps, cu_seqlens, T, NP,
+        k_, v, r, m_prev, q_prev, log_keep, add, time_first, p0, y_output_in, pT, cu_seqlens, T, NP,
         s_k_b, s_k_t, s_vb, s_vt, s_rb, s_rt, s_m_prevb, s_m_prevt, s_q_prevb, s_q_prevt, s_log_keepb, s_log_keept, s_addb, s_addt,
-        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
         i_s = i // tl.cdiv(A, BA) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = o_a < A
+        m_a = tl_inside(o_a, A, BA)
+        o_t = tl.arange(0, BT)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         p_r = r + i_b * s_rb + (bos + i_t) * s_rt
@@ -1156,36 +1235,25 @@ if triton is not None:
         p_q_prev = q_prev + i_b * s_q_prevb + (bos + i_t) * s_q_prevt
         p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
         p_add = add + i_b * s_addb + (bos + i_t) * s_addt
+        p_y_output_in = y_output_in + (i_b * T + bos + i_t) * A
         b_time_first = tl.load(time_first + o_a, mask=m_a, other=0.0).to(tl.float32)
         if p0 is not None:
             b_p = tl.load(p0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_p = tl.zeros([BA], tl.float32)
-        if KEEP:
-            p_ps = ps + i_k * A
-        if not KEEP:
-            p_y_output_in = y_output_in + (i_b * T + bos + i_t) * A
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        k_s = ()
-        vs = ()
-        rs = ()
-        m_prevs = ()
-        q_prevs = ()
-        log_keeps = ()
-        adds = ()
-        for j in tl.static_range(BT):
-            k_s += (tl.load(p_k_ + j * s_k_t + o_a, mask=m_a & (0 < n_block), other=0.0),)
-            vs += (tl.load(p_v + j * s_vt + o_a, mask=m_a & (0 < n_block), other=0.0),)
-            rs += (tl.load(p_r + j * s_rt + o_a, mask=m_a & (0 < n_block), other=0.0),)
-            m_prevs += (tl.load(p_m_prev + j * s_m_prevt + o_a, mask=m_a & (0 < n_block), other=0.0),)
-            q_prevs += (tl.load(p_q_prev + j * s_q_prevt + o_a, mask=m_a & (0 < n_block), other=0.0),)
-            log_keeps += (tl.load(p_log_keep + j * s_log_keept + o_a, mask=m_a & (0 < n_block), other=0.0),)
-            adds += (tl.load(p_add + j * s_addt + o_a, mask=m_a & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_ps + o_a, b_p, mask=m_a)
-                p_ps += A
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            m_prevs = tl_rows_1(tl.load(p_m_prev + o_t[:, None] * s_m_prevt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            q_prevs = tl_rows_1(tl.load(p_q_prev + o_t[:, None] * s_q_prevt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_a[None, :], mask=m_a[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_p_prev = b_p
+                b_p = rwkv4_p_update(b_p, vs[j].to(tl.float32), log_keeps[j].to(tl.float32), adds[j].to(tl.float32))
+                b_output_in = rwkv4_p_read(b_p_prev, k_s[j].to(tl.float32), vs[j].to(tl.float32), rs[j].to(tl.float32), m_prevs[j].to(tl.float32), q_prevs[j].to(tl.float32), b_time_first)
+                tl.store(p_y_output_in + j * A + o_a, b_output_in, mask=m_a)
             p_k_ += BT * s_k_t
             p_v += BT * s_vt
             p_r += BT * s_rt
@@ -1193,63 +1261,104 @@ if triton is not None:
             p_q_prev += BT * s_q_prevt
             p_log_keep += BT * s_log_keept
             p_add += BT * s_addt
-            k_s_ahead = ()
-            vs_ahead = ()
-            rs_ahead = ()
-            m_prevs_ahead = ()
-            q_prevs_ahead = ()
-            log_keeps_ahead = ()
-            adds_ahead = ()
-            for j in tl.static_range(BT):
-                k_s_ahead += (tl.load(p_k_ + j * s_k_t + o_a, mask=m_a & (i_j + 1 < n_block), other=0.0),)
-                vs_ahead += (tl.load(p_v + j * s_vt + o_a, mask=m_a & (i_j + 1 < n_block), other=0.0),)
-                rs_ahead += (tl.load(p_r + j * s_rt + o_a, mask=m_a & (i_j + 1 < n_block), other=0.0),)
-                m_prevs_ahead += (tl.load(p_m_prev + j * s_m_prevt + o_a, mask=m_a & (i_j + 1 < n_block), other=0.0),)
-                q_prevs_ahead += (tl.load(p_q_prev + j * s_q_prevt + o_a, mask=m_a & (i_j + 1 < n_block), other=0.0),)
-                log_keeps_ahead += (tl.load(p_log_keep + j * s_log_keept + o_a, mask=m_a & (i_j + 1 < n_block), other=0.0),)
-                adds_ahead += (tl.load(p_add + j * s_addt + o_a, mask=m_a & (i_j + 1 < n_block), other=0.0),)
-            for j in tl.static_range(BT):
-                b_p_prev = b_p
-                b_p = rwkv4_p_update(b_p, vs[j].to(tl.float32), log_keeps[j].to(tl.float32), adds[j].to(tl.float32))
-                if not KEEP:
-                    b_output_in = rwkv4_p_read(b_p_prev, k_s[j].to(tl.float32), vs[j].to(tl.float32), rs[j].to(tl.float32), m_prevs[j].to(tl.float32), q_prevs[j].to(tl.float32), b_time_first)
-                    tl.store(p_y_output_in + j * A + o_a, b_output_in, mask=m_a)
-            k_s = k_s_ahead
-            vs = vs_ahead
-            rs = rs_ahead
-            m_prevs = m_prevs_ahead
-            q_prevs = q_prevs_ahead
-            log_keeps = log_keeps_ahead
-            adds = adds_ahead
-            if not KEEP:
-                p_y_output_in += BT * A
+            p_y_output_in += BT * A
+        for _ in range(n_t % BT):
+            b_k_ = tl.load(p_k_ + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_v = tl.load(p_v + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_r = tl.load(p_r + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_m_prev = tl.load(p_m_prev + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_q_prev = tl.load(p_q_prev + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_log_keep = tl.load(p_log_keep + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_add = tl.load(p_add + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_p_prev = b_p
+            b_p = rwkv4_p_update(b_p, b_v, b_log_keep, b_add)
+            b_output_in = rwkv4_p_read(b_p_prev, b_k_, b_v, b_r, b_m_prev, b_q_prev, b_time_first)
+            tl.store(p_y_output_in + o_a, b_output_in, mask=m_a)
+            p_k_ += s_k_t
+            p_v += s_vt
+            p_r += s_rt
+            p_m_prev += s_m_prevt
+            p_q_prev += s_q_prevt
+            p_log_keep += s_log_keept
+            p_add += s_addt
+            p_y_output_in += A
+        if i_p == NP - 1:
+            tl.store(pT + i_s * A + o_a, b_p, mask=m_a)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_ps + o_a, b_p, mask=m_a)
+    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
+    def rwkv4_p_keep_kernel(
+        k_, v, r, m_prev, q_prev, log_keep, add, time_first, p0, ps, g_output_in, p_decay, p_piece, cu_seqlens, T, NP, NQ,
+        s_k_b, s_k_t, s_vb, s_vt, s_rb, s_rt, s_m_prevb, s_m_prevt, s_q_prevb, s_q_prevt, s_log_keepb, s_log_keept, s_addb, s_addt, s_g_output_inb, s_g_output_int,
+        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
+        i_s = i // tl.cdiv(A, BA) // NP
+        o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
+        m_a = tl_inside(o_a, A, BA)
+        o_t = tl.arange(0, BT)
+        b_time_first = tl.load(time_first + o_a, mask=m_a, other=0.0).to(tl.float32)
+        if p0 is not None:
+            b_p = tl.load(p0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
-            for _ in range(n_t % BT):
-                b_k_ = tl.load(p_k_ + o_a, mask=m_a, other=0.0).to(tl.float32)
-                b_v = tl.load(p_v + o_a, mask=m_a, other=0.0).to(tl.float32)
-                b_r = tl.load(p_r + o_a, mask=m_a, other=0.0).to(tl.float32)
-                b_m_prev = tl.load(p_m_prev + o_a, mask=m_a, other=0.0).to(tl.float32)
-                b_q_prev = tl.load(p_q_prev + o_a, mask=m_a, other=0.0).to(tl.float32)
-                b_log_keep = tl.load(p_log_keep + o_a, mask=m_a, other=0.0).to(tl.float32)
-                b_add = tl.load(p_add + o_a, mask=m_a, other=0.0).to(tl.float32)
-                b_p_prev = b_p
-                b_p = rwkv4_p_update(b_p, b_v, b_log_keep, b_add)
-                b_output_in = rwkv4_p_read(b_p_prev, b_k_, b_v, b_r, b_m_prev, b_q_prev, b_time_first)
-                tl.store(p_y_output_in + o_a, b_output_in, mask=m_a)
-                p_k_ += s_k_t
-                p_v += s_vt
-                p_r += s_rt
-                p_m_prev += s_m_prevt
-                p_q_prev += s_q_prevt
-                p_log_keep += s_log_keept
-                p_add += s_addt
-                p_y_output_in += A
-            if i_p == NP - 1:
-                tl.store(pT + i_s * A + o_a, b_p, mask=m_a)
+            b_p = tl.zeros([BA], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+            p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
+            p_add = add + i_b * s_addb + (bos + i_t) * s_addt
+            p_ps = ps + i_k * A
+            if CUT:
+                p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+                p_r = r + i_b * s_rb + (bos + i_t) * s_rt
+                p_m_prev = m_prev + i_b * s_m_prevb + (bos + i_t) * s_m_prevt
+                p_q_prev = q_prev + i_b * s_q_prevb + (bos + i_t) * s_q_prevt
+                p_g_output_in = g_output_in + i_b * s_g_output_inb + (bos + i_t) * s_g_output_int
+                b_p_product = tl.full([BA], 1.0, tl.float32)
+                b_p_wanted = tl.zeros([BA], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_ps, b_p, i_a, A, BA, 1)
+                p_ps += A
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
+                log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_a[None, :], mask=m_a[None, :], other=0.0))
+                adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_a[None, :], mask=m_a[None, :], other=0.0))
+                p_v += BT * s_vt
+                p_log_keep += BT * s_log_keept
+                p_add += BT * s_addt
+                if CUT:
+                    k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
+                    rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_a[None, :], mask=m_a[None, :], other=0.0))
+                    m_prevs = tl_rows_1(tl.load(p_m_prev + o_t[:, None] * s_m_prevt + o_a[None, :], mask=m_a[None, :], other=0.0))
+                    q_prevs = tl_rows_1(tl.load(p_q_prev + o_t[:, None] * s_q_prevt + o_a[None, :], mask=m_a[None, :], other=0.0))
+                    g_output_ins = tl_rows_1(tl.load(p_g_output_in + o_t[:, None] * s_g_output_int + o_a[None, :], mask=m_a[None, :], other=0.0))
+                    p_k_ += BT * s_k_t
+                    p_r += BT * s_rt
+                    p_m_prev += BT * s_m_prevt
+                    p_q_prev += BT * s_q_prevt
+                    p_g_output_in += BT * s_g_output_int
+                for j in tl.static_range(BT):
+                    b_p = rwkv4_p_update(b_p, vs[j].to(tl.float32), log_keeps[j].to(tl.float32), adds[j].to(tl.float32))
+                    if CUT:
+                        b_p_product_before = b_p_product
+                        b_a_p = rwkv4_p_decay(log_keeps[j].to(tl.float32))
+                        b_p_product = b_a_p * b_p_product
+                        b_d_p_before = rwkv4_p_wants(g_output_ins[j].to(tl.float32), k_s[j].to(tl.float32), rs[j].to(tl.float32), m_prevs[j].to(tl.float32), q_prevs[j].to(tl.float32), b_time_first)
+                        b_p_wanted += b_p_product_before * b_d_p_before
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_ps, b_p, i_a, A, BA, 1)
+                for _ in range(n_t % BT):
+                    b_v = tl.load(p_v + o_a, mask=m_a, other=0.0).to(tl.float32)
+                    b_log_keep = tl.load(p_log_keep + o_a, mask=m_a, other=0.0).to(tl.float32)
+                    b_add = tl.load(p_add + o_a, mask=m_a, other=0.0).to(tl.float32)
+                    b_p = rwkv4_p_update(b_p, b_v, b_log_keep, b_add)
+                    p_v += s_vt
+                    p_log_keep += s_log_keept
+                    p_add += s_addt
+            if CUT:
+                tl.store(p_decay + ((i_s * NP + i_p) * NQ + i_q) * A + o_a, b_p_product, mask=m_a)
+                tl.store(p_piece + ((i_s * NP + i_p) * NQ + i_q) * A + o_a, b_p_wanted, mask=m_a)
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def rwkv4_p_backward_kernel(
@@ -1258,16 +1367,16 @@ if triton is not None:
         A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
         i_s = i // tl.cdiv(A, BA) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = o_a < A
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        m_a = tl_inside(o_a, A, BA)
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         p_r = r + i_b * s_rb + (bos + i_t) * s_rt
@@ -1290,43 +1399,35 @@ if triton is not None:
             b_d_p = tl.load(d_pT + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_d_p = tl.zeros([BA], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            k_s = ()
-            vs = ()
-            rs = ()
-            m_prevs = ()
-            q_prevs = ()
-            log_keeps = ()
-            adds = ()
-            g_output_ins = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                k_s += (tl.load(p_k_ + k * s_k_t + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                vs += (tl.load(p_v + k * s_vt + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                rs += (tl.load(p_r + k * s_rt + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                m_prevs += (tl.load(p_m_prev + k * s_m_prevt + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                q_prevs += (tl.load(p_q_prev + k * s_q_prevt + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                log_keeps += (tl.load(p_log_keep + k * s_log_keept + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                adds += (tl.load(p_add + k * s_addt + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                g_output_ins += (tl.load(p_g_output_in + k * s_g_output_int + o_a, mask=m_a & (j < n_j), other=0.0).to(tl.float32),)
-            b_ps = (tl.load(p_ps + o_a, mask=m_a, other=0.0),)
-            for j in tl.static_range(BT):
-                b_p_j = rwkv4_p_update(b_ps[j], vs[j], log_keeps[j], adds[j])
-                b_ps += (b_p_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_p, b_d_k, b_d_v, b_d_r, b_d_m_prev, b_d_q_prev, b_d_log_keep, b_d_add, b_d_time_first_j = rwkv4_p_vjp(g_output_ins[j], tl.where(j < n_j, b_d_p, 0.0), b_ps[j], k_s[j], vs[j], rs[j], m_prevs[j], q_prevs[j], log_keeps[j], adds[j], b_time_first)
-                b_d_p = tl.where(j < n_j, b_back_p, b_d_p)
-                b_d_time_first += b_d_time_first_j
-                tl.store(p_d_k + j * A + o_a, b_d_k, mask=m_a & (j < n_j))
-                tl.store(p_d_v + j * A + o_a, b_d_v, mask=m_a & (j < n_j))
-                tl.store(p_d_r + j * A + o_a, b_d_r, mask=m_a & (j < n_j))
-                tl.store(p_d_m_prev + j * A + o_a, b_d_m_prev, mask=m_a & (j < n_j))
-                tl.store(p_d_q_prev + j * A + o_a, b_d_q_prev, mask=m_a & (j < n_j))
-                tl.store(p_d_log_keep + j * A + o_a, b_d_log_keep, mask=m_a & (j < n_j))
-                tl.store(p_d_add + j * A + o_a, b_d_add, mask=m_a & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_p = tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA])
+            for j in range(k):
+                b_v = tl.load(p_v + j * s_vt + o_a, mask=m_a, other=0.0).to(tl.float32)
+                b_log_keep = tl.load(p_log_keep + j * s_log_keept + o_a, mask=m_a, other=0.0).to(tl.float32)
+                b_add = tl.load(p_add + j * s_addt + o_a, mask=m_a, other=0.0).to(tl.float32)
+                b_p = rwkv4_p_update(b_p, b_v, b_log_keep, b_add)
+            b_k_ = tl.load(p_k_ + k * s_k_t + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_v = tl.load(p_v + k * s_vt + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_r = tl.load(p_r + k * s_rt + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_m_prev = tl.load(p_m_prev + k * s_m_prevt + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_q_prev = tl.load(p_q_prev + k * s_q_prevt + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_log_keep = tl.load(p_log_keep + k * s_log_keept + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_add = tl.load(p_add + k * s_addt + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_g_output_in = tl.load(p_g_output_in + k * s_g_output_int + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_p_prev = b_p
+            b_p = rwkv4_p_update(b_p, b_v, b_log_keep, b_add)
+            b_back_p, b_d_k, b_d_v, b_d_r, b_d_m_prev, b_d_q_prev, b_d_log_keep, b_d_add, b_d_time_first_j = rwkv4_p_vjp(b_g_output_in, b_d_p, b_p_prev, b_k_, b_v, b_r, b_m_prev, b_q_prev, b_log_keep, b_add, b_time_first)
+            b_d_p = b_back_p
+            b_d_time_first += b_d_time_first_j
+            tl.store(p_d_k + k * A + o_a, b_d_k, mask=m_a)
+            tl.store(p_d_v + k * A + o_a, b_d_v, mask=m_a)
+            tl.store(p_d_r + k * A + o_a, b_d_r, mask=m_a)
+            tl.store(p_d_m_prev + k * A + o_a, b_d_m_prev, mask=m_a)
+            tl.store(p_d_q_prev + k * A + o_a, b_d_q_prev, mask=m_a)
+            tl.store(p_d_log_keep + k * A + o_a, b_d_log_keep, mask=m_a)
+            tl.store(p_d_add + k * A + o_a, b_d_add, mask=m_a)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_k_ -= BT * s_k_t
             p_v -= BT * s_vt
             p_r -= BT * s_rt
@@ -1343,7 +1444,29 @@ if triton is not None:
             p_d_log_keep -= BT * A
             p_d_add -= BT * A
             p_ps -= A
-
+            k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            m_prevs = tl_rows_1(tl.load(p_m_prev + o_t[:, None] * s_m_prevt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            q_prevs = tl_rows_1(tl.load(p_q_prev + o_t[:, None] * s_q_prevt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_a[None, :], mask=m_a[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            g_output_ins = tl_rows_1(tl.load(p_g_output_in + o_t[:, None] * s_g_output_int + o_a[None, :], mask=m_a[None, :], other=0.0))
+            b_ps = (tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA]),)
+            for j in tl.static_range(BT):
+                b_p_j = rwkv4_p_update(b_ps[j], vs[j].to(tl.float32), log_keeps[j].to(tl.float32), adds[j].to(tl.float32))
+                b_ps += (b_p_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_p, b_d_k, b_d_v, b_d_r, b_d_m_prev, b_d_q_prev, b_d_log_keep, b_d_add, b_d_time_first_j = rwkv4_p_vjp(g_output_ins[j].to(tl.float32), b_d_p, b_ps[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), rs[j].to(tl.float32), m_prevs[j].to(tl.float32), q_prevs[j].to(tl.float32), log_keeps[j].to(tl.float32), adds[j].to(tl.float32), b_time_first)
+                b_d_p = b_back_p
+                b_d_time_first += b_d_time_first_j
+                tl.store(p_d_k + j * A + o_a, b_d_k, mask=m_a)
+                tl.store(p_d_v + j * A + o_a, b_d_v, mask=m_a)
+                tl.store(p_d_r + j * A + o_a, b_d_r, mask=m_a)
+                tl.store(p_d_m_prev + j * A + o_a, b_d_m_prev, mask=m_a)
+                tl.store(p_d_q_prev + j * A + o_a, b_d_q_prev, mask=m_a)
+                tl.store(p_d_log_keep + j * A + o_a, b_d_log_keep, mask=m_a)
+                tl.store(p_d_add + j * A + o_a, b_d_add, mask=m_a)
         tl.store(d_time_first + (i_s * NP + i_p) * A + o_a, b_d_time_first, mask=m_a)
         if d_p0 is not None:
             if i_p == 0:
@@ -1359,7 +1482,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_a, i_b = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA)
         o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = o_a < A
+        m_a = tl_inside(o_a, A, BA)
         p_k_ = k_ + i_b * s_k_b
         p_v = v + i_b * s_vb
         p_r = r + i_b * s_rb
@@ -1396,87 +1519,39 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
         i_s = i // tl.cdiv(A, BA) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = o_a < A
+        m_a = tl_inside(o_a, A, BA)
+        o_t = tl.arange(0, BT)
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
         p_add = add + i_b * s_addb + (bos + i_t) * s_addt
         b_time_first = tl.load(time_first + o_a, mask=m_a, other=0.0).to(tl.float32)
         b_p_product = tl.full([BA], 1.0, tl.float32)
         b_p = tl.zeros([BA], tl.float32)
-        for i_j in range(0, n_t, BT):
-            vs = ()
-            log_keeps = ()
-            adds = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                vs += (tl.load(p_v + k * s_vt + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                log_keeps += (tl.load(p_log_keep + k * s_log_keept + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                adds += (tl.load(p_add + k * s_addt + o_a, mask=m_a, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_p = rwkv4_p_decay(log_keeps[j])
-                b_p_j = rwkv4_p_update(b_p, vs[j], log_keeps[j], adds[j])
-                b_p_next = b_a_p * b_p_product
-                b_p_product = tl.where(m_j, b_p_next, b_p_product)
-                b_p = tl.where(m_j, b_p_j, b_p)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_a[None, :], mask=m_a[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_a[None, :], mask=m_a[None, :], other=0.0))
             p_v += BT * s_vt
             p_log_keep += BT * s_log_keept
             p_add += BT * s_addt
+            for j in tl.static_range(BT):
+                b_p = rwkv4_p_update(b_p, vs[j].to(tl.float32), log_keeps[j].to(tl.float32), adds[j].to(tl.float32))
+                b_a_p = rwkv4_p_decay(log_keeps[j].to(tl.float32))
+                b_p_product = b_a_p * b_p_product
+        for _ in range(n_t % BT):
+            b_v = tl.load(p_v + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_log_keep = tl.load(p_log_keep + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_add = tl.load(p_add + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_p = rwkv4_p_update(b_p, b_v, b_log_keep, b_add)
+            b_a_p = rwkv4_p_decay(b_log_keep)
+            b_p_product = b_a_p * b_p_product
+            p_v += s_vt
+            p_log_keep += s_log_keept
+            p_add += s_addt
         tl.store(p_decay + (i_s * NP + i_p) * A + o_a, b_p_product, mask=m_a)
         tl.store(p_piece + (i_s * NP + i_p) * A + o_a, b_p, mask=m_a)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def rwkv4_p_piece_adjoint_kernel(
-        k_, r, m_prev, q_prev, log_keep, time_first, g_output_in, p_piece, cu_seqlens, T, NP,
-        s_k_b, s_k_t, s_rb, s_rt, s_m_prevb, s_m_prevt, s_q_prevb, s_q_prevt, s_log_keepb, s_log_keept, s_g_output_inb, s_g_output_int,
-        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `rwkv4_p_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
-        i_s = i // tl.cdiv(A, BA) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = o_a < A
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
-        p_r = r + i_b * s_rb + (bos + i_t) * s_rt
-        p_m_prev = m_prev + i_b * s_m_prevb + (bos + i_t) * s_m_prevt
-        p_q_prev = q_prev + i_b * s_q_prevb + (bos + i_t) * s_q_prevt
-        p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
-        p_g_output_in = g_output_in + i_b * s_g_output_inb + (bos + i_t) * s_g_output_int
-        b_time_first = tl.load(time_first + o_a, mask=m_a, other=0.0).to(tl.float32)
-        b_d_p = tl.zeros([BA], tl.float32)
-        for i_j in range(0, n_t, BT):
-            k_s = ()
-            rs = ()
-            m_prevs = ()
-            q_prevs = ()
-            log_keeps = ()
-            g_output_ins = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                k_s += (tl.load(p_k_ - k * s_k_t + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                rs += (tl.load(p_r - k * s_rt + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                m_prevs += (tl.load(p_m_prev - k * s_m_prevt + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                q_prevs += (tl.load(p_q_prev - k * s_q_prevt + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                log_keeps += (tl.load(p_log_keep - k * s_log_keept + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                g_output_ins += (tl.load(p_g_output_in - k * s_g_output_int + o_a, mask=m_a, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_p = rwkv4_p_decay(log_keeps[j])
-                b_d_p_before = rwkv4_p_wants(g_output_ins[j], k_s[j], rs[j], m_prevs[j], q_prevs[j], b_time_first)
-                b_d_p_j = b_a_p * b_d_p + b_d_p_before
-                b_d_p = tl.where(m_j, b_d_p_j, b_d_p)
-            p_k_ -= BT * s_k_t
-            p_r -= BT * s_rt
-            p_m_prev -= BT * s_m_prevt
-            p_q_prev -= BT * s_q_prevt
-            p_log_keep -= BT * s_log_keept
-            p_g_output_in -= BT * s_g_output_int
-        tl.store(p_piece + (i_s * NP + i_p) * A + o_a, b_d_p, mask=m_a)
 
     @triton.jit
     def rwkv4_q_update(b_q_prev, b_log_keep, b_add):
@@ -1505,76 +1580,107 @@ if triton is not None:
         b_d_q = b_d_q + b_d_q_read
         b_carry_q = b_d_q * b_a_q
         b_back_q = b_carry_q
-        b_d_a_q = b_d_q * b_q_prev
-        b_d_log_keep = b_d_a_q * b_a_q  # rwkv4.ssm:31
+        b_d_log_keep = b_carry_q * b_q_prev  # rwkv4.ssm:31
         return b_back_q, b_d_log_keep, b_d_q
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def rwkv4_q_walk_kernel(
-        log_keep, add, q0, y_q, qT, qs, cu_seqlens, T, NP,
+        log_keep, add, q0, y_q, qT, cu_seqlens, T, NP,
         s_log_keepb, s_log_keept, s_addb, s_addt,
-        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
         i_s = i // tl.cdiv(A, BA) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = o_a < A
+        m_a = tl_inside(o_a, A, BA)
+        o_t = tl.arange(0, BT)
         p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
         p_add = add + i_b * s_addb + (bos + i_t) * s_addt
+        p_y_q = y_q + (i_b * T + bos + i_t) * A
         if q0 is not None:
             b_q = tl.load(q0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_q = tl.zeros([BA], tl.float32)
-        if KEEP:
-            p_qs = qs + i_k * A
-        if not KEEP:
-            p_y_q = y_q + (i_b * T + bos + i_t) * A
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        log_keeps = ()
-        adds = ()
-        for j in tl.static_range(BT):
-            log_keeps += (tl.load(p_log_keep + j * s_log_keept + o_a, mask=m_a & (0 < n_block), other=0.0),)
-            adds += (tl.load(p_add + j * s_addt + o_a, mask=m_a & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_qs + o_a, b_q, mask=m_a)
-                p_qs += A
-            p_log_keep += BT * s_log_keept
-            p_add += BT * s_addt
-            log_keeps_ahead = ()
-            adds_ahead = ()
-            for j in tl.static_range(BT):
-                log_keeps_ahead += (tl.load(p_log_keep + j * s_log_keept + o_a, mask=m_a & (i_j + 1 < n_block), other=0.0),)
-                adds_ahead += (tl.load(p_add + j * s_addt + o_a, mask=m_a & (i_j + 1 < n_block), other=0.0),)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_a[None, :], mask=m_a[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_a[None, :], mask=m_a[None, :], other=0.0))
             for j in tl.static_range(BT):
                 b_q = rwkv4_q_update(b_q, log_keeps[j].to(tl.float32), adds[j].to(tl.float32))
-                if not KEEP:
-                    b_q = b_q
-                    tl.store(p_y_q + j * A + o_a, b_q, mask=m_a)
-            log_keeps = log_keeps_ahead
-            adds = adds_ahead
-            if not KEEP:
-                p_y_q += BT * A
-
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_qs + o_a, b_q, mask=m_a)
-        else:
-            for _ in range(n_t % BT):
-                b_log_keep = tl.load(p_log_keep + o_a, mask=m_a, other=0.0).to(tl.float32)
-                b_add = tl.load(p_add + o_a, mask=m_a, other=0.0).to(tl.float32)
-                b_q = rwkv4_q_update(b_q, b_log_keep, b_add)
                 b_q = b_q
-                tl.store(p_y_q + o_a, b_q, mask=m_a)
-                p_log_keep += s_log_keept
-                p_add += s_addt
-                p_y_q += A
-            if i_p == NP - 1:
-                tl.store(qT + i_s * A + o_a, b_q, mask=m_a)
+                tl.store(p_y_q + j * A + o_a, b_q, mask=m_a)
+            p_log_keep += BT * s_log_keept
+            p_add += BT * s_addt
+            p_y_q += BT * A
+        for _ in range(n_t % BT):
+            b_log_keep = tl.load(p_log_keep + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_add = tl.load(p_add + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_q = rwkv4_q_update(b_q, b_log_keep, b_add)
+            b_q = b_q
+            tl.store(p_y_q + o_a, b_q, mask=m_a)
+            p_log_keep += s_log_keept
+            p_add += s_addt
+            p_y_q += A
+        if i_p == NP - 1:
+            tl.store(qT + i_s * A + o_a, b_q, mask=m_a)
+
+    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
+    def rwkv4_q_keep_kernel(
+        log_keep, add, q0, qs, g_q, q_decay, q_piece, cu_seqlens, T, NP, NQ,
+        s_log_keepb, s_log_keept, s_addb, s_addt, s_g_qb, s_g_qt,
+        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
+        i_s = i // tl.cdiv(A, BA) // NP
+        o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
+        m_a = tl_inside(o_a, A, BA)
+        o_t = tl.arange(0, BT)
+        if q0 is not None:
+            b_q = tl.load(q0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+        else:
+            b_q = tl.zeros([BA], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
+            p_add = add + i_b * s_addb + (bos + i_t) * s_addt
+            p_qs = qs + i_k * A
+            if CUT:
+                p_g_q = g_q + i_b * s_g_qb + (bos + i_t) * s_g_qt
+                b_q_product = tl.full([BA], 1.0, tl.float32)
+                b_q_wanted = tl.zeros([BA], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_qs, b_q, i_a, A, BA, 1)
+                p_qs += A
+                log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_a[None, :], mask=m_a[None, :], other=0.0))
+                adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_a[None, :], mask=m_a[None, :], other=0.0))
+                p_log_keep += BT * s_log_keept
+                p_add += BT * s_addt
+                if CUT:
+                    g_qs = tl_rows_1(tl.load(p_g_q + o_t[:, None] * s_g_qt + o_a[None, :], mask=m_a[None, :], other=0.0))
+                    p_g_q += BT * s_g_qt
+                for j in tl.static_range(BT):
+                    b_q = rwkv4_q_update(b_q, log_keeps[j].to(tl.float32), adds[j].to(tl.float32))
+                    if CUT:
+                        b_a_q = rwkv4_q_decay(log_keeps[j].to(tl.float32))
+                        b_q_product = b_a_q * b_q_product
+                        b_d_q_read = rwkv4_q_wants(g_qs[j].to(tl.float32))
+                        b_q_wanted += b_q_product * b_d_q_read
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_qs, b_q, i_a, A, BA, 1)
+                for _ in range(n_t % BT):
+                    b_log_keep = tl.load(p_log_keep + o_a, mask=m_a, other=0.0).to(tl.float32)
+                    b_add = tl.load(p_add + o_a, mask=m_a, other=0.0).to(tl.float32)
+                    b_q = rwkv4_q_update(b_q, b_log_keep, b_add)
+                    p_log_keep += s_log_keept
+                    p_add += s_addt
+            if CUT:
+                tl.store(q_decay + ((i_s * NP + i_p) * NQ + i_q) * A + o_a, b_q_product, mask=m_a)
+                tl.store(q_piece + ((i_s * NP + i_p) * NQ + i_q) * A + o_a, b_q_wanted, mask=m_a)
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def rwkv4_q_backward_kernel(
@@ -1583,16 +1689,16 @@ if triton is not None:
         A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
         i_s = i // tl.cdiv(A, BA) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = o_a < A
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        m_a = tl_inside(o_a, A, BA)
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
         p_add = add + i_b * s_addb + (bos + i_t) * s_addt
         p_g_q = g_q + i_b * s_g_qb + (bos + i_t) * s_g_qt
@@ -1603,34 +1709,41 @@ if triton is not None:
             b_d_q = tl.load(d_qT + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_d_q = tl.zeros([BA], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            log_keeps = ()
-            adds = ()
-            g_qs = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                log_keeps += (tl.load(p_log_keep + k * s_log_keept + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                adds += (tl.load(p_add + k * s_addt + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                g_qs += (tl.load(p_g_q + k * s_g_qt + o_a, mask=m_a & (j < n_j), other=0.0).to(tl.float32),)
-            b_qs = (tl.load(p_qs + o_a, mask=m_a, other=0.0),)
-            for j in tl.static_range(BT):
-                b_q_j = rwkv4_q_update(b_qs[j], log_keeps[j], adds[j])
-                b_qs += (b_q_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_q, b_d_log_keep, b_d_add = rwkv4_q_vjp(g_qs[j], tl.where(j < n_j, b_d_q, 0.0), b_qs[j], log_keeps[j])
-                b_d_q = tl.where(j < n_j, b_back_q, b_d_q)
-                tl.store(p_d_log_keep + j * A + o_a, b_d_log_keep, mask=m_a & (j < n_j))
-                tl.store(p_d_add + j * A + o_a, b_d_add, mask=m_a & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_q = tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA])
+            for j in range(k):
+                b_log_keep = tl.load(p_log_keep + j * s_log_keept + o_a, mask=m_a, other=0.0).to(tl.float32)
+                b_add = tl.load(p_add + j * s_addt + o_a, mask=m_a, other=0.0).to(tl.float32)
+                b_q = rwkv4_q_update(b_q, b_log_keep, b_add)
+            b_log_keep = tl.load(p_log_keep + k * s_log_keept + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_add = tl.load(p_add + k * s_addt + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_g_q = tl.load(p_g_q + k * s_g_qt + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_q_prev = b_q
+            b_q = rwkv4_q_update(b_q, b_log_keep, b_add)
+            b_back_q, b_d_log_keep, b_d_add = rwkv4_q_vjp(b_g_q, b_d_q, b_q_prev, b_log_keep)
+            b_d_q = b_back_q
+            tl.store(p_d_log_keep + k * A + o_a, b_d_log_keep, mask=m_a)
+            tl.store(p_d_add + k * A + o_a, b_d_add, mask=m_a)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_log_keep -= BT * s_log_keept
             p_add -= BT * s_addt
             p_g_q -= BT * s_g_qt
             p_d_log_keep -= BT * A
             p_d_add -= BT * A
             p_qs -= A
-
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_a[None, :], mask=m_a[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            g_qs = tl_rows_1(tl.load(p_g_q + o_t[:, None] * s_g_qt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            b_qs = (tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA]),)
+            for j in tl.static_range(BT):
+                b_q_j = rwkv4_q_update(b_qs[j], log_keeps[j].to(tl.float32), adds[j].to(tl.float32))
+                b_qs += (b_q_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_q, b_d_log_keep, b_d_add = rwkv4_q_vjp(g_qs[j].to(tl.float32), b_d_q, b_qs[j], log_keeps[j].to(tl.float32))
+                b_d_q = b_back_q
+                tl.store(p_d_log_keep + j * A + o_a, b_d_log_keep, mask=m_a)
+                tl.store(p_d_add + j * A + o_a, b_d_add, mask=m_a)
         if d_q0 is not None:
             if i_p == 0:
                 tl.store(d_q0 + i_s * A + o_a, b_d_q, mask=m_a)
@@ -1645,7 +1758,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_a, i_b = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA)
         o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = o_a < A
+        m_a = tl_inside(o_a, A, BA)
         p_log_keep = log_keep + i_b * s_log_keepb
         p_add = add + i_b * s_addb
         p_y_q = y_q + i_b * A
@@ -1670,65 +1783,33 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
         i_s = i // tl.cdiv(A, BA) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = o_a < A
+        m_a = tl_inside(o_a, A, BA)
+        o_t = tl.arange(0, BT)
         p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
         p_add = add + i_b * s_addb + (bos + i_t) * s_addt
         b_q_product = tl.full([BA], 1.0, tl.float32)
         b_q = tl.zeros([BA], tl.float32)
-        for i_j in range(0, n_t, BT):
-            log_keeps = ()
-            adds = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                log_keeps += (tl.load(p_log_keep + k * s_log_keept + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                adds += (tl.load(p_add + k * s_addt + o_a, mask=m_a, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_q = rwkv4_q_decay(log_keeps[j])
-                b_q_j = rwkv4_q_update(b_q, log_keeps[j], adds[j])
-                b_q_next = b_a_q * b_q_product
-                b_q_product = tl.where(m_j, b_q_next, b_q_product)
-                b_q = tl.where(m_j, b_q_j, b_q)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_a[None, :], mask=m_a[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_a[None, :], mask=m_a[None, :], other=0.0))
             p_log_keep += BT * s_log_keept
             p_add += BT * s_addt
+            for j in tl.static_range(BT):
+                b_q = rwkv4_q_update(b_q, log_keeps[j].to(tl.float32), adds[j].to(tl.float32))
+                b_a_q = rwkv4_q_decay(log_keeps[j].to(tl.float32))
+                b_q_product = b_a_q * b_q_product
+        for _ in range(n_t % BT):
+            b_log_keep = tl.load(p_log_keep + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_add = tl.load(p_add + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_q = rwkv4_q_update(b_q, b_log_keep, b_add)
+            b_a_q = rwkv4_q_decay(b_log_keep)
+            b_q_product = b_a_q * b_q_product
+            p_log_keep += s_log_keept
+            p_add += s_addt
         tl.store(q_decay + (i_s * NP + i_p) * A + o_a, b_q_product, mask=m_a)
         tl.store(q_piece + (i_s * NP + i_p) * A + o_a, b_q, mask=m_a)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def rwkv4_q_piece_adjoint_kernel(
-        log_keep, g_q, q_piece, cu_seqlens, T, NP,
-        s_log_keepb, s_log_keept, s_g_qb, s_g_qt,
-        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `rwkv4_q_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
-        i_s = i // tl.cdiv(A, BA) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = o_a < A
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
-        p_g_q = g_q + i_b * s_g_qb + (bos + i_t) * s_g_qt
-        b_d_q = tl.zeros([BA], tl.float32)
-        for i_j in range(0, n_t, BT):
-            log_keeps = ()
-            g_qs = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                log_keeps += (tl.load(p_log_keep - k * s_log_keept + o_a, mask=m_a, other=0.0).to(tl.float32),)
-                g_qs += (tl.load(p_g_q - k * s_g_qt + o_a, mask=m_a, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_q = rwkv4_q_decay(log_keeps[j])
-                b_d_q_read = rwkv4_q_wants(g_qs[j])
-                b_d_q_j = b_a_q * (b_d_q + b_d_q_read)
-                b_d_q = tl.where(m_j, b_d_q_j, b_d_q)
-            p_log_keep -= BT * s_log_keept
-            p_g_q -= BT * s_g_qt
-        tl.store(q_piece + (i_s * NP + i_p) * A + o_a, b_d_q, mask=m_a)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1743,10 +1824,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -1774,6 +1870,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -1782,6 +1883,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -1810,16 +1916,21 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_rwkv4_m(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = 1
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 44 + 4 * held + tokens * (0 + 3 * held) > 236:
+    if forward:
+        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = 1
+    tokens = 8
+    while tokens > 1 and 30 + 3 * held + tokens * (0 + 3 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, 1)
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _rwkv4_m_triton(k, w, m, cu_seqlens):
@@ -1843,8 +1954,8 @@ def _rwkv4_m_triton(k, w, m, cu_seqlens):
             )  # fmt: skip
             return y_m, last_m
         rwkv4_m_walk_kernel[(triton.cdiv(A, config.lanes) * config.pieces * rows,)](
-            k, w, m, _reals(y_m), _reals(last_m), None, cu_seqlens, T, config.pieces, *k.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            k, w, m, _reals(y_m), _reals(last_m), cu_seqlens, T, config.pieces, *k.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_m, last_m
 
@@ -1887,21 +1998,22 @@ def _rwkv4_m_triton_backward(g_m, g_last_m, k, w, m, cu_seqlens):
     m = None if m is None else _reals(m.contiguous())
     g_last_m = None if g_last_m is None else _reals(g_last_m.contiguous())
     config = choose_rwkv4_m(rows, T, A, 1, _sms(k.device))
-    config = config._replace(pieces=1)
+    config = config._replace(pieces=1, parts=1)
+    pieces = config.pieces * config.parts
     fixed = dict(A=A, BA=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(A, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     d_k = _like(inputs[0])
-    d_w = _parts(rows * config.pieces, inputs[1])
+    d_w = _parts(rows * pieces, inputs[1])
     first_d_m = None if m is None else _like(inputs[2])
     kept_m = torch.empty(slots, A, dtype=torch.float32, device=k.device)
     with _on(k.device):
-        rwkv4_m_walk_kernel[(n_blocks * config.pieces * rows,)](
-            k, w, m, None, None, kept_m, cu_seqlens, T, config.pieces, *k.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+        rwkv4_m_keep_kernel[(n_blocks * config.pieces * rows,)](
+            k, w, m, kept_m, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2],
+            BT=config.tokens, **fixed, **_within(config.registers),
         )  # fmt: skip
-        rwkv4_m_backward_kernel[(n_blocks * config.pieces * rows,)](
-            k, w, g_m, kept_m, g_last_m, _reals(d_k), d_w, None if first_d_m is None else _reals(first_d_m), cu_seqlens, T, config.pieces, k.shape[0] * T, *k.stride()[:2], *g_m.stride()[:2],
+        rwkv4_m_backward_kernel[(n_blocks * pieces * rows,)](
+            k, w, g_m, kept_m, g_last_m, _reals(d_k), d_w, None if first_d_m is None else _reals(first_d_m), cu_seqlens, T, pieces, k.shape[0] * T, *k.stride()[:2], *g_m.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_w = _summed(d_w, inputs[1])
@@ -1913,34 +2025,21 @@ def _rwkv4_m_triton_backward(g_m, g_last_m, k, w, m, cu_seqlens):
 
 
 def choose_rwkv4_p(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 44 + 4 * held + tokens * (0 + 10 * held) > 236:
+    if forward:
+        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    tokens = 8
+    while tokens > 1 and 30 + 3 * held + tokens * (0 + 10 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _rwkv4_p_starts(k, v, r, m_prev, q_prev, log_keep, add, time_first, p, cu_seqlens, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = k.shape[1]
-    A = k.shape[2]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * A, dtype=torch.float32, device=k.device) for _ in range(3)
-    )
-    rwkv4_p_piece_kernel[(triton.cdiv(A, config.lanes) * config.pieces * rows,)](
-        v, log_keep, add, time_first, products, ends, cu_seqlens, T, config.pieces, *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, p, starts, rows, config.pieces, A, False)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _rwkv4_p_triton(k, v, r, m_prev, q_prev, log_keep, add, time_first, p, cu_seqlens):
@@ -1969,11 +2068,17 @@ def _rwkv4_p_triton(k, v, r, m_prev, q_prev, log_keep, add, time_first, p, cu_se
                 k, v, r, m_prev, q_prev, log_keep, add, time_first, p, _reals(y_output_in), _reals(last_p), k.stride(0), v.stride(0), r.stride(0), m_prev.stride(0), q_prev.stride(0), log_keep.stride(0), add.stride(0), **fixed,
             )  # fmt: skip
             return y_output_in, last_p
-        if config.pieces > 1:
-            _, p = _rwkv4_p_starts(k, v, r, m_prev, q_prev, log_keep, add, time_first, p, cu_seqlens, rows, config, fixed)
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * A, k)
+            rwkv4_p_piece_kernel[(triton.cdiv(A, config.lanes) * config.pieces * rows,)](
+                v, log_keep, add, time_first, products, ends, cu_seqlens, T, config.pieces, *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, p, starts, rows, config.pieces, A, False)
+            p = starts
         rwkv4_p_walk_kernel[(triton.cdiv(A, config.lanes) * config.pieces * rows,)](
-            k, v, r, m_prev, q_prev, log_keep, add, time_first, p, _reals(y_output_in), _reals(last_p), None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2], *m_prev.stride()[:2], *q_prev.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            k, v, r, m_prev, q_prev, log_keep, add, time_first, p, _reals(y_output_in), _reals(last_p), cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2], *m_prev.stride()[:2], *q_prev.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_output_in, last_p
 
@@ -2028,6 +2133,7 @@ def _rwkv4_p_triton_backward(g_output_in, g_last_p, k, v, r, m_prev, q_prev, log
     p = None if p is None else _reals(p.contiguous())
     g_last_p = None if g_last_p is None else _reals(g_last_p.contiguous())
     config = choose_rwkv4_p(rows, T, A, 1, _sms(k.device))
+    pieces = config.pieces * config.parts
     fixed = dict(A=A, BA=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(A, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
@@ -2038,25 +2144,30 @@ def _rwkv4_p_triton_backward(g_output_in, g_last_p, k, v, r, m_prev, q_prev, log
     d_q_prev = _like(inputs[4])
     d_log_keep = _like(inputs[5])
     d_add = _like(inputs[6])
-    d_time_first = _parts(rows * config.pieces, inputs[7])
+    d_time_first = _parts(rows * pieces, inputs[7])
     first_d_p = None if p is None else _like(inputs[8])
     kept_p = torch.empty(slots, A, dtype=torch.float32, device=k.device)
     with _on(k.device):
-        if config.pieces > 1:
-            products, p = _rwkv4_p_starts(k, v, r, m_prev, q_prev, log_keep, add, time_first, p, cu_seqlens, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            rwkv4_p_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                k, r, m_prev, q_prev, log_keep, time_first, g_output_in, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *r.stride()[:2], *m_prev.stride()[:2], *q_prev.stride()[:2], *log_keep.stride()[:2], *g_output_in.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * A, k)
+            rwkv4_p_piece_kernel[(triton.cdiv(A, config.lanes) * config.pieces * rows,)](
+                v, log_keep, add, time_first, products, ends, cu_seqlens, T, config.pieces, *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_p, starts, rows, config.pieces, A, True)
-            g_last_p = starts
-        rwkv4_p_walk_kernel[(n_blocks * config.pieces * rows,)](
-            k, v, r, m_prev, q_prev, log_keep, add, time_first, p, None, None, kept_p, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2], *m_prev.stride()[:2], *q_prev.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, p, starts, rows, config.pieces, A, False)
+            p = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * A, k)
+        rwkv4_p_keep_kernel[(n_blocks * config.pieces * rows,)](
+            k, v, r, m_prev, q_prev, log_keep, add, time_first, p, kept_p, g_output_in, products, ends, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2], *m_prev.stride()[:2], *q_prev.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_output_in.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        rwkv4_p_backward_kernel[(n_blocks * config.pieces * rows,)](
-            k, v, r, m_prev, q_prev, log_keep, add, time_first, g_output_in, kept_p, g_last_p, _reals(d_k), _reals(d_v), _reals(d_r), _reals(d_m_prev), _reals(d_q_prev), _reals(d_log_keep), _reals(d_add), d_time_first, None if first_d_p is None else _reals(first_d_p), cu_seqlens, T, config.pieces, k.shape[0] * T, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2], *m_prev.stride()[:2], *q_prev.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_output_in.stride()[:2],
+        if pieces > 1:
+            _pass(products, ends, g_last_p, starts, rows, pieces, A, True)
+            g_last_p = starts
+        rwkv4_p_backward_kernel[(n_blocks * pieces * rows,)](
+            k, v, r, m_prev, q_prev, log_keep, add, time_first, g_output_in, kept_p, g_last_p, _reals(d_k), _reals(d_v), _reals(d_r), _reals(d_m_prev), _reals(d_q_prev), _reals(d_log_keep), _reals(d_add), d_time_first, None if first_d_p is None else _reals(first_d_p), cu_seqlens, T, pieces, k.shape[0] * T, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2], *m_prev.stride()[:2], *q_prev.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_output_in.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_time_first = _summed(d_time_first, inputs[7])
@@ -2074,34 +2185,21 @@ def _rwkv4_p_triton_backward(g_output_in, g_last_p, k, v, r, m_prev, q_prev, log
 
 
 def choose_rwkv4_q(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 44 + 2 * held + tokens * (0 + 4 * held) > 236:
+    if forward:
+        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    tokens = 8
+    while tokens > 1 and 30 + 1 * held + tokens * (0 + 5 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _rwkv4_q_starts(log_keep, add, q, cu_seqlens, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = log_keep.shape[1]
-    A = log_keep.shape[2]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * A, dtype=torch.float32, device=log_keep.device) for _ in range(3)
-    )
-    rwkv4_q_piece_kernel[(triton.cdiv(A, config.lanes) * config.pieces * rows,)](
-        log_keep, add, products, ends, cu_seqlens, T, config.pieces, *log_keep.stride()[:2], *add.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, q, starts, rows, config.pieces, A, False)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _rwkv4_q_triton(log_keep, add, q, cu_seqlens):
@@ -2124,11 +2222,17 @@ def _rwkv4_q_triton(log_keep, add, q, cu_seqlens):
                 log_keep, add, q, _reals(y_q), _reals(last_q), log_keep.stride(0), add.stride(0), **fixed,
             )  # fmt: skip
             return y_q, last_q
-        if config.pieces > 1:
-            _, q = _rwkv4_q_starts(log_keep, add, q, cu_seqlens, rows, config, fixed)
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * A, log_keep)
+            rwkv4_q_piece_kernel[(triton.cdiv(A, config.lanes) * config.pieces * rows,)](
+                log_keep, add, products, ends, cu_seqlens, T, config.pieces, *log_keep.stride()[:2], *add.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, q, starts, rows, config.pieces, A, False)
+            q = starts
         rwkv4_q_walk_kernel[(triton.cdiv(A, config.lanes) * config.pieces * rows,)](
-            log_keep, add, q, _reals(y_q), _reals(last_q), None, cu_seqlens, T, config.pieces, *log_keep.stride()[:2], *add.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            log_keep, add, q, _reals(y_q), _reals(last_q), cu_seqlens, T, config.pieces, *log_keep.stride()[:2], *add.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_q, last_q
 
@@ -2171,6 +2275,7 @@ def _rwkv4_q_triton_backward(g_q, g_last_q, log_keep, add, q, cu_seqlens):
     q = None if q is None else _reals(q.contiguous())
     g_last_q = None if g_last_q is None else _reals(g_last_q.contiguous())
     config = choose_rwkv4_q(rows, T, A, 1, _sms(log_keep.device))
+    pieces = config.pieces * config.parts
     fixed = dict(A=A, BA=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(A, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
@@ -2179,21 +2284,26 @@ def _rwkv4_q_triton_backward(g_q, g_last_q, log_keep, add, q, cu_seqlens):
     first_d_q = None if q is None else _like(inputs[2])
     kept_q = torch.empty(slots, A, dtype=torch.float32, device=log_keep.device)
     with _on(log_keep.device):
-        if config.pieces > 1:
-            products, q = _rwkv4_q_starts(log_keep, add, q, cu_seqlens, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            rwkv4_q_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                log_keep, g_q, ends, cu_seqlens, T, config.pieces, *log_keep.stride()[:2], *g_q.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * A, log_keep)
+            rwkv4_q_piece_kernel[(triton.cdiv(A, config.lanes) * config.pieces * rows,)](
+                log_keep, add, products, ends, cu_seqlens, T, config.pieces, *log_keep.stride()[:2], *add.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_q, starts, rows, config.pieces, A, True)
-            g_last_q = starts
-        rwkv4_q_walk_kernel[(n_blocks * config.pieces * rows,)](
-            log_keep, add, q, None, None, kept_q, cu_seqlens, T, config.pieces, *log_keep.stride()[:2], *add.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, q, starts, rows, config.pieces, A, False)
+            q = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * A, log_keep)
+        rwkv4_q_keep_kernel[(n_blocks * config.pieces * rows,)](
+            log_keep, add, q, kept_q, g_q, products, ends, cu_seqlens, T, config.pieces, config.parts, *log_keep.stride()[:2], *add.stride()[:2], *g_q.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        rwkv4_q_backward_kernel[(n_blocks * config.pieces * rows,)](
-            log_keep, add, g_q, kept_q, g_last_q, _reals(d_log_keep), _reals(d_add), None if first_d_q is None else _reals(first_d_q), cu_seqlens, T, config.pieces, log_keep.shape[0] * T, *log_keep.stride()[:2], *add.stride()[:2], *g_q.stride()[:2],
+        if pieces > 1:
+            _pass(products, ends, g_last_q, starts, rows, pieces, A, True)
+            g_last_q = starts
+        rwkv4_q_backward_kernel[(n_blocks * pieces * rows,)](
+            log_keep, add, g_q, kept_q, g_last_q, _reals(d_log_keep), _reals(d_add), None if first_d_q is None else _reals(first_d_q), cu_seqlens, T, pieces, log_keep.shape[0] * T, *log_keep.stride()[:2], *add.stride()[:2], *g_q.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
     return (

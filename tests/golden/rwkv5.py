@@ -346,7 +346,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -356,7 +356,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -386,7 +386,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -751,8 +751,9 @@ def _rwkv5_eager_by_mode_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -770,9 +771,80 @@ if triton is not None:
         return tl.sum(b_v, 1)
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_rows_2(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1], v.shape[2]]),)
+        return rows
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -783,10 +855,11 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -870,119 +943,164 @@ if triton is not None:
         b_d_time_decay = -(b_d_a_S * b_a_S) * b_w_1  # rwkv5.ssm:21
         return b_d_time_decay, b_d_time_faaaa
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "time_decay", "time_faaaa", "S0"])
     def rwkv5_walk_kernel(
-        r, k_, v, time_decay, time_faaaa, S0, y_y, ST, Ss, cu_seqlens, T, NP,
+        r, k_, v, time_decay, time_faaaa, S0, y_y, ST, cu_seqlens, T, NP,
         s_rb, s_rt, s_k_b, s_k_t, s_vb, s_vt,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        o_h = o_c // V
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_k_ = tl.arange(0, BK)
-        o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
+        o_h = o_c // V
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
+        o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_t = tl.arange(0, BT)
         p_r = r + i_b * s_rb + (bos + i_t) * s_rt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
-        b_time_decay = tl.load(time_decay + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-        b_time_faaaa = tl.load(time_faaaa + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+        p_y_y = y_y + (i_b * T + bos + i_t) * C
+        b_time_decay = tl.load(time_decay + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+        b_time_faaaa = tl.load(time_faaaa + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         b_a_S = rwkv5_hoist(b_time_decay.to(tl.float64)).to(tl.float32)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_hk_v, mask=m_ck_, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
-        if KEEP:
-            p_Ss = Ss + i_k * (H * K * V)
-        if not KEEP:
-            p_y_y = y_y + (i_b * T + bos + i_t) * C
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        rs = ()
-        k_s = ()
-        vs = ()
-        for j in tl.static_range(BT):
-            rs += (tl.load(p_r + j * s_rt + o_hk_, mask=m_ck_ & (0 < n_block), other=0.0),)
-            k_s += (tl.load(p_k_ + j * s_k_t + o_hk_, mask=m_ck_ & (0 < n_block), other=0.0),)
-            vs += (tl.load(p_v + j * s_vt + o_c, mask=m_c & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_Ss + o_hk_v, b_S, mask=m_ck_)
-                p_Ss += (H * K * V)
-            p_r += BT * s_rt
-            p_k_ += BT * s_k_t
-            p_v += BT * s_vt
-            rs_ahead = ()
-            k_s_ahead = ()
-            vs_ahead = ()
-            for j in tl.static_range(BT):
-                rs_ahead += (tl.load(p_r + j * s_rt + o_hk_, mask=m_ck_ & (i_j + 1 < n_block), other=0.0),)
-                k_s_ahead += (tl.load(p_k_ + j * s_k_t + o_hk_, mask=m_ck_ & (i_j + 1 < n_block), other=0.0),)
-                vs_ahead += (tl.load(p_v + j * s_vt + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            rs = tl_rows_2(tl.load(p_r + o_t[:, None, None] * s_rt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
             for j in tl.static_range(BT):
                 b_S_prev = b_S
                 b_S = rwkv5_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
-                if not KEEP:
-                    b_y = rwkv5_read(b_S_prev, rs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), b_time_faaaa, K)
-                    tl.store(p_y_y + j * C + o_c, b_y, mask=m_c)
-            rs = rs_ahead
-            k_s = k_s_ahead
-            vs = vs_ahead
-            if not KEEP:
-                p_y_y += BT * C
+                b_y = rwkv5_read(b_S_prev, rs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), b_time_faaaa, K)
+                tl.store(p_y_y + j * C + o_c, b_y, mask=m_c)
+            p_r += BT * s_rt
+            p_k_ += BT * s_k_t
+            p_v += BT * s_vt
+            p_y_y += BT * C
+        for _ in range(n_t % BT):
+            b_r = tl.load(p_r + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_S_prev = b_S
+            b_S = rwkv5_update(b_S, b_k_, b_v, b_a_S)
+            b_y = rwkv5_read(b_S_prev, b_r, b_k_, b_v, b_time_faaaa, K)
+            tl.store(p_y_y + o_c, b_y, mask=m_c)
+            p_r += s_rt
+            p_k_ += s_k_t
+            p_v += s_vt
+            p_y_y += C
+        if i_p == NP - 1:
+            tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_Ss + o_hk_v, b_S, mask=m_ck_)
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "time_decay", "time_faaaa", "S0", "S_decay", "S_piece"])
+    def rwkv5_keep_kernel(
+        r, k_, v, time_decay, time_faaaa, S0, Ss, g_y, S_decay, S_piece, cu_seqlens, T, NP, NQ,
+        s_rb, s_rt, s_k_b, s_k_t, s_vb, s_vt, s_g_yb, s_g_yt,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
+        i_s = i // tl.cdiv(C, BC) // NP
+        o_k_ = tl.arange(0, BK)
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
+        m_ck_ = m_c[:, None] & m_k_[None, :]
+        o_h = o_c // V
+        o_v = o_c % V
+        o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
+        o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_t = tl.arange(0, BT)
+        b_time_decay = tl.load(time_decay + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+        b_time_faaaa = tl.load(time_faaaa + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+        b_a_S = rwkv5_hoist(b_time_decay.to(tl.float64)).to(tl.float32)
+        if S0 is not None:
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
-            for _ in range(n_t % BT):
-                b_r = tl.load(p_r + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-                b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-                b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
-                b_S_prev = b_S
-                b_S = rwkv5_update(b_S, b_k_, b_v, b_a_S)
-                b_y = rwkv5_read(b_S_prev, b_r, b_k_, b_v, b_time_faaaa, K)
-                tl.store(p_y_y + o_c, b_y, mask=m_c)
-                p_r += s_rt
-                p_k_ += s_k_t
-                p_v += s_vt
-                p_y_y += C
-            if i_p == NP - 1:
-                tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
+            b_S = tl.zeros([BC, BK], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+            p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+            p_Ss = Ss + i_k * (C * BK)
+            if CUT:
+                p_r = r + i_b * s_rb + (bos + i_t) * s_rt
+                p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
+                b_S_product = tl.full([BC, BK], 1.0, tl.float32)
+                b_S_wanted = tl.zeros([BC, BK], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_Ss, b_S, i_c, C, BC, BK)
+                p_Ss += (C * BK)
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_k_ += BT * s_k_t
+                p_v += BT * s_vt
+                if CUT:
+                    rs = tl_rows_2(tl.load(p_r + o_t[:, None, None] * s_rt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                    g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    p_r += BT * s_rt
+                    p_g_y += BT * s_g_yt
+                for j in tl.static_range(BT):
+                    b_S = rwkv5_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
+                    if CUT:
+                        b_S_product_before = b_S_product
+                        b_a_S = b_a_S
+                        b_S_product = b_a_S * b_S_product
+                        b_d_S_before = rwkv5_wants(g_ys[j].to(tl.float32), rs[j].to(tl.float32))
+                        b_S_wanted += b_S_product_before * b_d_S_before
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_Ss, b_S, i_c, C, BC, BK)
+                for _ in range(n_t % BT):
+                    b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+                    b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+                    b_S = rwkv5_update(b_S, b_k_, b_v, b_a_S)
+                    p_k_ += s_k_t
+                    p_v += s_vt
+            if CUT:
+                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
+                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "time_decay", "time_faaaa", "d_ST"])
     def rwkv5_backward_kernel(
         r, k_, v, time_decay, time_faaaa, g_y, Ss, d_ST, d_r, d_k, d_v, d_time_decay, d_time_faaaa, d_S0, cu_seqlens, T, NP, n_tokens,
         s_rb, s_rt, s_k_b, s_k_t, s_vb, s_vt, s_g_yb, s_g_yt,
         H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        o_h = o_c // V
         o_k_ = tl.arange(0, BK)
-        o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
+        o_h = o_c // V
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
         o_v_part = o_v.to(tl.int64) * (n_tokens * (H * K))
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_r = r + i_b * s_rb + (bos + i_t) * s_rt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
@@ -990,42 +1108,37 @@ if triton is not None:
         p_d_r = d_r + (i_b * T + bos + i_t) * (H * K)
         p_d_k = d_k + (i_b * T + bos + i_t) * (H * K)
         p_d_v = d_v + (i_b * T + bos + i_t) * C
-        p_Ss = Ss + i_k * (H * K * V)
-        b_time_decay = tl.load(time_decay + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-        b_time_faaaa = tl.load(time_faaaa + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+        p_Ss = Ss + i_k * (C * BK)
+        b_time_decay = tl.load(time_decay + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+        b_time_faaaa = tl.load(time_faaaa + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         b_a_S = rwkv5_hoist(b_time_decay.to(tl.float64)).to(tl.float32)
         b_d_a_S = tl.zeros([BC, BK], tl.float32)
         b_d_time_faaaa = tl.zeros([BC, BK], tl.float32)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_hk_v, mask=m_ck_, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            rs = ()
-            k_s = ()
-            vs = ()
-            g_ys = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                rs += (tl.load(p_r + k * s_rt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                k_s += (tl.load(p_k_ + k * s_k_t + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                vs += (tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                g_ys += (tl.load(p_g_y + k * s_g_yt + o_c, mask=m_c & (j < n_j), other=0.0).to(tl.float32),)
-            b_Ss = (tl.load(p_Ss + o_hk_v, mask=m_ck_, other=0.0),)
-            for j in tl.static_range(BT):
-                b_S_j = rwkv5_update(b_Ss[j], k_s[j], vs[j], b_a_S)
-                b_Ss += (b_S_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_S, b_d_r, b_d_k, b_d_v, b_d_a_S_j, b_d_time_faaaa_j = rwkv5_vjp(g_ys[j], tl.where(j < n_j, b_d_S, 0.0), b_Ss[j], rs[j], k_s[j], vs[j], b_time_faaaa, b_a_S, K)
-                b_d_S = tl.where(j < n_j, b_back_S, b_d_S)
-                b_d_a_S += b_d_a_S_j
-                b_d_time_faaaa += b_d_time_faaaa_j
-                tl.store(p_d_r + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_r, mask=m_ck_ & (j < n_j))
-                tl.store(p_d_k + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_k, mask=m_ck_ & (j < n_j))
-                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+            for j in range(k):
+                b_k_ = tl.load(p_k_ + j * s_k_t + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+                b_v = tl.load(p_v + j * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_S = rwkv5_update(b_S, b_k_, b_v, b_a_S)
+            b_r = tl.load(p_r + k * s_rt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_k_ = tl.load(p_k_ + k * s_k_t + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_v = tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_g_y = tl.load(p_g_y + k * s_g_yt + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_S_prev = b_S
+            b_S = rwkv5_update(b_S, b_k_, b_v, b_a_S)
+            b_back_S, b_d_r, b_d_k, b_d_v, b_d_a_S_j, b_d_time_faaaa_j = rwkv5_vjp(b_g_y, b_d_S, b_S_prev, b_r, b_k_, b_v, b_time_faaaa, b_a_S, K)
+            b_d_S = b_back_S
+            b_d_a_S += b_d_a_S_j
+            b_d_time_faaaa += b_d_time_faaaa_j
+            tl.store(p_d_r + k * (H * K) + o_v_part[:, None] + o_hk_, b_d_r, mask=m_ck_)
+            tl.store(p_d_k + k * (H * K) + o_v_part[:, None] + o_hk_, b_d_k, mask=m_ck_)
+            tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_r -= BT * s_rt
             p_k_ -= BT * s_k_t
             p_v -= BT * s_vt
@@ -1033,9 +1146,24 @@ if triton is not None:
             p_d_r -= BT * (H * K)
             p_d_k -= BT * (H * K)
             p_d_v -= BT * C
-            p_Ss -= (H * K * V)
-
-        b_time_decay = tl.load(time_decay + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            p_Ss -= (C * BK)
+            rs = tl_rows_2(tl.load(p_r + o_t[:, None, None] * s_rt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (tl_kept(p_Ss, i_c, C, BC, BK),)
+            for j in tl.static_range(BT):
+                b_S_j = rwkv5_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
+                b_Ss += (b_S_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_S, b_d_r, b_d_k, b_d_v, b_d_a_S_j, b_d_time_faaaa_j = rwkv5_vjp(g_ys[j].to(tl.float32), b_d_S, b_Ss[j], rs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), b_time_faaaa, b_a_S, K)
+                b_d_S = b_back_S
+                b_d_a_S += b_d_a_S_j
+                b_d_time_faaaa += b_d_time_faaaa_j
+                tl.store(p_d_r + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_r, mask=m_ck_)
+                tl.store(p_d_k + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_k, mask=m_ck_)
+                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
+        b_time_decay = tl.load(time_decay + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         b_d_time_decay, b_d_time_faaaa = rwkv5_hoist_vjp(b_time_decay, b_d_a_S, b_d_time_faaaa)
         tl.store(d_time_decay + (i_s * NP + i_p) * V * (H * K) + (o_v * (H * K))[:, None] + o_hk_, b_d_time_decay, mask=m_ck_)
         tl.store(d_time_faaaa + (i_s * NP + i_p) * V * (H * K) + (o_v * (H * K))[:, None] + o_hk_, b_d_time_faaaa, mask=m_ck_)
@@ -1056,8 +1184,8 @@ if triton is not None:
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
@@ -1081,7 +1209,7 @@ if triton is not None:
         tl.store(p_y_y + o_c, b_y, mask=m_c)
         tl.store(ST + i_b * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "time_decay", "time_faaaa", "S_decay", "S_piece"])
     def rwkv5_piece_kernel(
         k_, v, time_decay, time_faaaa, S_decay, S_piece, cu_seqlens, T, NP,
         s_k_b, s_k_t, s_vb, s_vt,
@@ -1091,85 +1219,44 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        o_h = o_c // V
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_k_ = tl.arange(0, BK)
-        o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
+        o_h = o_c // V
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
+        o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_t = tl.arange(0, BT)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
-        b_time_decay = tl.load(time_decay + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-        b_time_faaaa = tl.load(time_faaaa + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+        b_time_decay = tl.load(time_decay + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+        b_time_faaaa = tl.load(time_faaaa + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         b_a_S = rwkv5_hoist(b_time_decay.to(tl.float64)).to(tl.float32)
         b_S_product = tl.full([BC, BK], 1.0, tl.float32)
         b_S = tl.zeros([BC, BK], tl.float32)
-        for i_j in range(0, n_t, BT):
-            k_s = ()
-            vs = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                k_s += (tl.load(p_k_ + k * s_k_t + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                vs += (tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_S = b_a_S
-                b_S_j = rwkv5_update(b_S, k_s[j], vs[j], b_a_S)
-                b_S_next = b_a_S * b_S_product
-                b_S_product = tl.where(m_j, b_S_next, b_S_product)
-                b_S = tl.where(m_j, b_S_j, b_S)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
             p_k_ += BT * s_k_t
             p_v += BT * s_vt
-        tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_hk_v, b_S_product, mask=m_ck_)
-        tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def rwkv5_piece_adjoint_kernel(
-        r, time_decay, time_faaaa, g_y, S_piece, cu_seqlens, T, NP,
-        s_rb, s_rt, s_g_yb, s_g_yt,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `rwkv5_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        o_h = o_c // V
-        o_k_ = tl.arange(0, BK)
-        o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
-        m_ck_ = m_c[:, None] & m_k_[None, :]
-        o_v = o_c % V
-        o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_r = r + i_b * s_rb + (bos + i_t) * s_rt
-        p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
-        b_time_decay = tl.load(time_decay + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-        b_time_faaaa = tl.load(time_faaaa + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-        b_a_S = rwkv5_hoist(b_time_decay.to(tl.float64)).to(tl.float32)
-        b_d_S = tl.zeros([BC, BK], tl.float32)
-        for i_j in range(0, n_t, BT):
-            rs = ()
-            g_ys = ()
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                rs += (tl.load(p_r - k * s_rt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                g_ys += (tl.load(p_g_y - k * s_g_yt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
+                b_S = rwkv5_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
                 b_a_S = b_a_S
-                b_d_S_before = rwkv5_wants(g_ys[j], rs[j])
-                b_d_S_j = b_a_S * b_d_S + b_d_S_before
-                b_d_S = tl.where(m_j, b_d_S_j, b_d_S)
-            p_r -= BT * s_rt
-            p_g_y -= BT * s_g_yt
-        tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
+                b_S_product = b_a_S * b_S_product
+        for _ in range(n_t % BT):
+            b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_S = rwkv5_update(b_S, b_k_, b_v, b_a_S)
+            b_a_S = b_a_S
+            b_S_product = b_a_S * b_S_product
+            p_k_ += s_k_t
+            p_v += s_vt
+        tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
+        tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1184,10 +1271,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -1215,6 +1317,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -1223,6 +1330,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -1251,36 +1363,21 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_rwkv5(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 44 + 7 * held + tokens * (4 + 3 * held) > 236:
+    if forward:
+        return _Config(block, 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    tokens = 8
+    while tokens > 1 and 30 + 5 * held + tokens * (2 + 3 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _rwkv5_starts(r, k, v, time_decay, time_faaaa, S, cu_seqlens, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = r.shape[1]
-    H = r.shape[2]
-    K = r.shape[3]
-    V = v.shape[3]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * H * K * V, dtype=torch.float32, device=r.device) for _ in range(3)
-    )
-    rwkv5_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-        k, v, time_decay, time_faaaa, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _rwkv5_triton(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
@@ -1308,11 +1405,20 @@ def _rwkv5_triton(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
                 r, k, v, time_decay, time_faaaa, S, _reals(y_y), _reals(last_S), r.stride(0), k.stride(0), v.stride(0), **fixed,
             )  # fmt: skip
             return y_y, last_S
-        if config.pieces > 1:
-            _, S = _rwkv5_starts(r, k, v, time_decay, time_faaaa, S, cu_seqlens, rows, config, fixed)
+        turned_time_decay = time_decay.reshape(H, K).permute(1, 0)[:, :, None].expand(K, H, V).contiguous()
+        turned_time_faaaa = time_faaaa.reshape(H, K).permute(1, 0)[:, :, None].expand(K, H, V).contiguous()
+        S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * K * V, r)
+            rwkv5_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
+                k, v, turned_time_decay, turned_time_faaaa, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
+            S = starts
         rwkv5_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-            r, k, v, time_decay, time_faaaa, S, _reals(y_y), _reals(last_S), None, cu_seqlens, T, config.pieces, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            r, k, v, turned_time_decay, turned_time_faaaa, S, _reals(y_y), _reals(last_S), cu_seqlens, T, config.pieces, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_y, last_S
 
@@ -1364,33 +1470,43 @@ def _rwkv5_triton_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
     g_y = _reals(_rows_of(g_y))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
+    turned_time_decay = time_decay.reshape(H, K).permute(1, 0)[:, :, None].expand(K, H, V).contiguous()
+    turned_time_faaaa = time_faaaa.reshape(H, K).permute(1, 0)[:, :, None].expand(K, H, V).contiguous()
+    S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
+    g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_rwkv5(rows, T, H * V, _pow2(K), _sms(r.device))
+    pieces = config.pieces * config.parts
     fixed = dict(H=H, V=V, K=K, C=H * V, BC=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H * V, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     d_r = _parts(V, inputs[0])
     d_k = _parts(V, inputs[1])
     d_v = _like(inputs[2])
-    d_time_decay = _parts(rows * config.pieces * V, inputs[3])
-    d_time_faaaa = _parts(rows * config.pieces * V, inputs[4])
+    d_time_decay = _parts(rows * pieces * V, inputs[3])
+    d_time_faaaa = _parts(rows * pieces * V, inputs[4])
     first_d_S = None if S is None else _like(inputs[5])
-    kept_S = torch.empty(slots, H * K * V, dtype=torch.float32, device=r.device)
+    kept_S = torch.empty(slots, H * V * _pow2(K), dtype=torch.float32, device=r.device)
     with _on(r.device):
-        if config.pieces > 1:
-            products, S = _rwkv5_starts(r, k, v, time_decay, time_faaaa, S, cu_seqlens, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            rwkv5_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                r, time_decay, time_faaaa, g_y, ends, cu_seqlens, T, config.pieces, *r.stride()[:2], *g_y.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * K * V, r)
+            rwkv5_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
+                k, v, turned_time_decay, turned_time_faaaa, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_S, starts, rows, config.pieces, H * K * V, True)
-            g_last_S = starts
-        rwkv5_walk_kernel[(n_blocks * config.pieces * rows,)](
-            r, k, v, time_decay, time_faaaa, S, None, None, kept_S, cu_seqlens, T, config.pieces, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
+            S = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * H * K * V, r)
+        rwkv5_keep_kernel[(n_blocks * config.pieces * rows,)](
+            r, k, v, turned_time_decay, turned_time_faaaa, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_y.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        rwkv5_backward_kernel[(n_blocks * config.pieces * rows,)](
-            r, k, v, time_decay, time_faaaa, g_y, kept_S, g_last_S, d_r, d_k, _reals(d_v), d_time_decay, d_time_faaaa, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, config.pieces, r.shape[0] * T, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_y.stride()[:2],
+        if pieces > 1:
+            _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
+            g_last_S = starts
+        rwkv5_backward_kernel[(n_blocks * pieces * rows,)](
+            r, k, v, turned_time_decay, turned_time_faaaa, g_y, kept_S, g_last_S, d_r, d_k, _reals(d_v), d_time_decay, d_time_faaaa, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, r.shape[0] * T, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_y.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_r = _summed(d_r, inputs[0])

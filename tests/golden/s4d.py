@@ -427,7 +427,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -437,7 +437,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -467,7 +467,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -1294,8 +1294,9 @@ def _s4d_eager_by_mode_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_r
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -1348,9 +1349,64 @@ if triton is not None:
         return tl.sum(b_v, 1)
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -1361,34 +1417,35 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_complex_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The same for M complex numbers; in reverse with the conjugate of a."""
+        """The same for M complex numbers, real parts before imaginary ones; in reverse with the conjugate of a."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
         m_m = o_m < M
         if first is not None:
-            b_re = tl.load(first + i_s * 2 * M + 2 * o_m, mask=m_m, other=0.0).to(tl.float32)
-            b_im = tl.load(first + i_s * 2 * M + 2 * o_m + 1, mask=m_m, other=0.0).to(tl.float32)
+            b_re = tl.load(first + i_s * 2 * M + o_m, mask=m_m, other=0.0).to(tl.float32)
+            b_im = tl.load(first + (i_s * 2 + 1) * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_re = tl.zeros([BM], tl.float32)
             b_im = tl.zeros([BM], tl.float32)
         for i_j in range(NP):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * 2 * M
-            tl.store(starts + p + 2 * o_m, b_re, mask=m_m)
-            tl.store(starts + p + 2 * o_m + 1, b_im, mask=m_m)
-            a_re = tl.load(a + p + 2 * o_m, mask=m_m, other=0.0)
-            a_im = tl.load(a + p + 2 * o_m + 1, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * 2 * M + o_m
+            tl.store(starts + p, b_re, mask=m_m)
+            tl.store(starts + p + M, b_im, mask=m_m)
+            a_re = tl.load(a + p, mask=m_m, other=0.0)
+            a_im = tl.load(a + p + M, mask=m_m, other=0.0)
             a_im = -a_im if REVERSE else a_im
-            re = a_re * b_re - a_im * b_im + tl.load(b + p + 2 * o_m, mask=m_m, other=0.0)
-            im = a_re * b_im + a_im * b_re + tl.load(b + p + 2 * o_m + 1, mask=m_m, other=0.0)
+            re = a_re * b_re - a_im * b_im + tl.load(b + p, mask=m_m, other=0.0)
+            im = a_re * b_im + a_im * b_re + tl.load(b + p + M, mask=m_m, other=0.0)
             b_re, b_im = re, im
 
     @triton.jit(do_not_specialize=["n", "M"])
@@ -1740,29 +1797,32 @@ if triton is not None:
         b_d_log_A_real = -b_d_A_re * b_w_1  # s4d.ssm:17
         return b_d_log_dt, b_d_log_A_real, b_d_A_im, b_d_C_re, b_d_C_im, b_d_D
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "log_A_real", "A_imag", "C", "x0"])
     def s4d_walk_kernel(
-        u, log_dt, log_A_real, A_imag, C, D, x0, y_output_linear_in, xT, xs, cu_seqlens, T, NP,
+        u, log_dt, log_A_real, A_imag, C, D, x0, y_output_linear_in, xT, cu_seqlens, T, NP,
         s_ub, s_ut,
-        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
-        m_h = o_h < H
+        m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
-        o_hn = o_h[:, None] * N + o_n[None, :]
-        m_n = o_n < N
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        m_n = tl_inside(o_n, N, BN)
         m_hn = m_h[:, None] & m_n[None, :]
+        o_hn = o_h[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+        p_y_output_linear_in = y_output_linear_in + (i_b * T + bos + i_t) * H
         b_log_dt = tl.load(log_dt + o_h, mask=m_h, other=0.0).to(tl.float32)
-        b_log_A_real = tl.load(log_A_real + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_A_imag = tl.load(A_imag + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_C_re = tl.load(C + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_C_im = tl.load(C + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
+        b_log_A_real = tl.load(log_A_real + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_A_imag = tl.load(A_imag + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_A_bar_re, b_A_bar_im, b_B_bar_re, b_B_bar_im = s4d_hoist(b_log_dt.to(tl.float64), b_log_A_real.to(tl.float64), b_A_imag.to(tl.float64))
         b_A_bar_re = b_A_bar_re.to(tl.float32)
@@ -1770,86 +1830,120 @@ if triton is not None:
         b_B_bar_re = b_B_bar_re.to(tl.float32)
         b_B_bar_im = b_B_bar_im.to(tl.float32)
         if x0 is not None:
-            b_x_re = tl.load(x0 + (i_s * NP + i_p) * (2 * H * N) + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
+            b_x_re = tl.load(x0 + (i_s * NP + i_p) * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_x_re = tl.zeros([BH, BN], tl.float32)
         if x0 is not None:
-            b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * H * N) + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
+            b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BH, BN], tl.float32)
-        if KEEP:
-            p_xs = xs + i_k * (2 * H * N)
-        if not KEEP:
-            p_y_output_linear_in = y_output_linear_in + (i_b * T + bos + i_t) * H
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        us = ()
-        for j in tl.static_range(BT):
-            us += (tl.load(p_u + j * s_ut + o_h, mask=m_h & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_xs + 2 * o_hn, b_x_re, mask=m_hn)
-                tl.store(p_xs + 2 * o_hn + 1, b_x_im, mask=m_hn)
-                p_xs += (2 * H * N)
-            p_u += BT * s_ut
-            us_ahead = ()
-            for j in tl.static_range(BT):
-                us_ahead += (tl.load(p_u + j * s_ut + o_h, mask=m_h & (i_j + 1 < n_block), other=0.0),)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
             for j in tl.static_range(BT):
                 b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, us[j].to(tl.float32), b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
-                if not KEEP:
-                    b_output_linear_in = s4d_read(b_x_re, b_x_im, us[j].to(tl.float32), b_C_re, b_C_im, b_D, N)
-                    tl.store(p_y_output_linear_in + j * H + o_h, b_output_linear_in, mask=m_h)
-            us = us_ahead
-            if not KEEP:
-                p_y_output_linear_in += BT * H
+                b_output_linear_in = s4d_read(b_x_re, b_x_im, us[j].to(tl.float32), b_C_re, b_C_im, b_D, N)
+                tl.store(p_y_output_linear_in + j * H + o_h, b_output_linear_in, mask=m_h)
+            p_u += BT * s_ut
+            p_y_output_linear_in += BT * H
+        for _ in range(n_t % BT):
+            b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, b_u, b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
+            b_output_linear_in = s4d_read(b_x_re, b_x_im, b_u, b_C_re, b_C_im, b_D, N)
+            tl.store(p_y_output_linear_in + o_h, b_output_linear_in, mask=m_h)
+            p_u += s_ut
+            p_y_output_linear_in += H
+        if i_p == NP - 1:
+            tl.store(xT + i_s * (2 * H * N) + 2 * o_hn, b_x_re, mask=m_hn)
+            tl.store(xT + i_s * (2 * H * N) + 2 * o_hn + 1, b_x_im, mask=m_hn)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_xs + 2 * o_hn, b_x_re, mask=m_hn)
-                tl.store(p_xs + 2 * o_hn + 1, b_x_im, mask=m_hn)
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "log_A_real", "A_imag", "C", "x0"])
+    def s4d_keep_kernel(
+        u, log_dt, log_A_real, A_imag, C, D, x0, xs, cu_seqlens, T, NP, NQ,
+        s_ub, s_ut,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
+        i_s = i // tl.cdiv(H, BH) // NP
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        m_h = tl_inside(o_h, H, BH)
+        o_n = tl.arange(0, BN)
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        m_n = tl_inside(o_n, N, BN)
+        m_hn = m_h[:, None] & m_n[None, :]
+        o_hn = o_h[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
+        b_log_dt = tl.load(log_dt + o_h, mask=m_h, other=0.0).to(tl.float32)
+        b_log_A_real = tl.load(log_A_real + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_A_imag = tl.load(A_imag + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
+        b_D = tl.load(D + o_h, mask=m_h, other=0.0).to(tl.float32)
+        b_A_bar_re, b_A_bar_im, b_B_bar_re, b_B_bar_im = s4d_hoist(b_log_dt.to(tl.float64), b_log_A_real.to(tl.float64), b_A_imag.to(tl.float64))
+        b_A_bar_re = b_A_bar_re.to(tl.float32)
+        b_A_bar_im = b_A_bar_im.to(tl.float32)
+        b_B_bar_re = b_B_bar_re.to(tl.float32)
+        b_B_bar_im = b_B_bar_im.to(tl.float32)
+        if x0 is not None:
+            b_x_re = tl.load(x0 + (i_s * NP + i_p) * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
-            for _ in range(n_t % BT):
-                b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
-                b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, b_u, b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
-                b_output_linear_in = s4d_read(b_x_re, b_x_im, b_u, b_C_re, b_C_im, b_D, N)
-                tl.store(p_y_output_linear_in + o_h, b_output_linear_in, mask=m_h)
-                p_u += s_ut
-                p_y_output_linear_in += H
-            if i_p == NP - 1:
-                tl.store(xT + i_s * (2 * H * N) + 2 * o_hn, b_x_re, mask=m_hn)
-                tl.store(xT + i_s * (2 * H * N) + 2 * o_hn + 1, b_x_im, mask=m_hn)
+            b_x_re = tl.zeros([BH, BN], tl.float32)
+        if x0 is not None:
+            b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
+        else:
+            b_x_im = tl.zeros([BH, BN], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+            p_xs = xs + i_k * (2 * H * BN)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_xs, b_x_re, i_h, H, BH, BN)
+                tl_keep(p_xs + H * BN, b_x_im, i_h, H, BH, BN)
+                p_xs += (2 * H * BN)
+                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+                p_u += BT * s_ut
+                for j in tl.static_range(BT):
+                    b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, us[j].to(tl.float32), b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_xs, b_x_re, i_h, H, BH, BN)
+                tl_keep(p_xs + H * BN, b_x_im, i_h, H, BH, BN)
+                for _ in range(n_t % BT):
+                    b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
+                    b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, b_u, b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
+                    p_u += s_ut
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "log_A_real", "A_imag", "C", "d_xT"])
     def s4d_backward_kernel(
         u, log_dt, log_A_real, A_imag, C, D, g_output_linear_in, xs, d_xT, d_u, d_log_dt, d_log_A_real, d_A_imag, d_C, d_D, d_x0, cu_seqlens, T, NP, n_tokens,
         s_ub, s_ut, s_g_output_linear_inb, s_g_output_linear_int,
         H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
-        m_h = o_h < H
+        m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
-        o_hn = o_h[:, None] * N + o_n[None, :]
-        m_n = o_n < N
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        m_n = tl_inside(o_n, N, BN)
         m_hn = m_h[:, None] & m_n[None, :]
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        o_hn = o_h[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
         p_g_output_linear_in = g_output_linear_in + i_b * s_g_output_linear_inb + (bos + i_t) * s_g_output_linear_int
         p_d_u = d_u + (i_b * T + bos + i_t) * H
-        p_xs = xs + i_k * (2 * H * N)
+        p_xs = xs + i_k * (2 * H * BN)
         b_log_dt = tl.load(log_dt + o_h, mask=m_h, other=0.0).to(tl.float32)
-        b_log_A_real = tl.load(log_A_real + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_A_imag = tl.load(A_imag + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_C_re = tl.load(C + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_C_im = tl.load(C + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
+        b_log_A_real = tl.load(log_A_real + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_A_imag = tl.load(A_imag + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_A_bar_re, b_A_bar_im, b_B_bar_re, b_B_bar_im = s4d_hoist(b_log_dt.to(tl.float64), b_log_A_real.to(tl.float64), b_A_imag.to(tl.float64))
         b_A_bar_re = b_A_bar_re.to(tl.float32)
@@ -1864,32 +1958,53 @@ if triton is not None:
         b_d_C_im = tl.zeros([BH, BN], tl.float32)
         b_d_D = tl.zeros([BH], tl.float32)
         if d_xT is not None:
-            b_d_x_re = tl.load(d_xT + (i_s * NP + i_p) * (2 * H * N) + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
+            b_d_x_re = tl.load(d_xT + (i_s * NP + i_p) * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_d_x_re = tl.zeros([BH, BN], tl.float32)
         if d_xT is not None:
-            b_d_x_im = tl.load(d_xT + (i_s * NP + i_p) * (2 * H * N) + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
+            b_d_x_im = tl.load(d_xT + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_d_x_im = tl.zeros([BH, BN], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            us = ()
-            g_output_linear_ins = ()
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_x_re = tl_kept(p_xs, i_h, H, BH, BN)
+            b_x_im = tl_kept(p_xs + H * BN, i_h, H, BH, BN)
+            for j in range(k):
+                b_u = tl.load(p_u + j * s_ut + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, b_u, b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
+            b_u = tl.load(p_u + k * s_ut + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_g_output_linear_in = tl.load(p_g_output_linear_in + k * s_g_output_linear_int + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_x_re_prev = b_x_re
+            b_x_im_prev = b_x_im
+            b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, b_u, b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
+            b_back_x_re, b_back_x_im, b_d_u, b_d_A_bar_re_j, b_d_A_bar_im_j, b_d_B_bar_re_j, b_d_B_bar_im_j, b_d_C_re_j, b_d_C_im_j, b_d_D_j = s4d_vjp(b_g_output_linear_in, b_d_x_re, b_d_x_im, b_x_re, b_x_re_prev, b_x_im, b_x_im_prev, b_u, b_C_re, b_C_im, b_D, b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re, N)
+            b_d_x_re = b_back_x_re
+            b_d_x_im = b_back_x_im
+            b_d_A_bar_re += b_d_A_bar_re_j
+            b_d_A_bar_im += b_d_A_bar_im_j
+            b_d_B_bar_re += b_d_B_bar_re_j
+            b_d_B_bar_im += b_d_B_bar_im_j
+            b_d_C_re += b_d_C_re_j
+            b_d_C_im += b_d_C_im_j
+            b_d_D += b_d_D_j
+            tl.store(p_d_u + k * H + o_h, b_d_u, mask=m_h)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            p_u -= BT * s_ut
+            p_g_output_linear_in -= BT * s_g_output_linear_int
+            p_d_u -= BT * H
+            p_xs -= (2 * H * BN)
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+            g_output_linear_ins = tl_rows_1(tl.load(p_g_output_linear_in + o_t[:, None] * s_g_output_linear_int + o_h[None, :], mask=m_h[None, :], other=0.0))
+            b_x_res = (tl_kept(p_xs, i_h, H, BH, BN),)
+            b_x_ims = (tl_kept(p_xs + H * BN, i_h, H, BH, BN),)
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                us += (tl.load(p_u + k * s_ut + o_h, mask=m_h, other=0.0).to(tl.float32),)
-                g_output_linear_ins += (tl.load(p_g_output_linear_in + k * s_g_output_linear_int + o_h, mask=m_h & (j < n_j), other=0.0).to(tl.float32),)
-            b_x_res = (tl.load(p_xs + 2 * o_hn, mask=m_hn, other=0.0),)
-            b_x_ims = (tl.load(p_xs + 2 * o_hn + 1, mask=m_hn, other=0.0),)
-            for j in tl.static_range(BT):
-                b_x_re_j, b_x_im_j = s4d_update(b_x_res[j], b_x_ims[j], us[j], b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
+                b_x_re_j, b_x_im_j = s4d_update(b_x_res[j], b_x_ims[j], us[j].to(tl.float32), b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
                 b_x_res += (b_x_re_j,)
                 b_x_ims += (b_x_im_j,)
             for j in tl.static_range(BT - 1, -1, -1):
-                b_back_x_re, b_back_x_im, b_d_u, b_d_A_bar_re_j, b_d_A_bar_im_j, b_d_B_bar_re_j, b_d_B_bar_im_j, b_d_C_re_j, b_d_C_im_j, b_d_D_j = s4d_vjp(g_output_linear_ins[j], tl.where(j < n_j, b_d_x_re, 0.0), tl.where(j < n_j, b_d_x_im, 0.0), b_x_res[j + 1], b_x_res[j], b_x_ims[j + 1], b_x_ims[j], us[j], b_C_re, b_C_im, b_D, b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re, N)
-                b_d_x_re = tl.where(j < n_j, b_back_x_re, b_d_x_re)
-                b_d_x_im = tl.where(j < n_j, b_back_x_im, b_d_x_im)
+                b_back_x_re, b_back_x_im, b_d_u, b_d_A_bar_re_j, b_d_A_bar_im_j, b_d_B_bar_re_j, b_d_B_bar_im_j, b_d_C_re_j, b_d_C_im_j, b_d_D_j = s4d_vjp(g_output_linear_ins[j].to(tl.float32), b_d_x_re, b_d_x_im, b_x_res[j + 1], b_x_res[j], b_x_ims[j + 1], b_x_ims[j], us[j].to(tl.float32), b_C_re, b_C_im, b_D, b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re, N)
+                b_d_x_re = b_back_x_re
+                b_d_x_im = b_back_x_im
                 b_d_A_bar_re += b_d_A_bar_re_j
                 b_d_A_bar_im += b_d_A_bar_im_j
                 b_d_B_bar_re += b_d_B_bar_re_j
@@ -1897,16 +2012,10 @@ if triton is not None:
                 b_d_C_re += b_d_C_re_j
                 b_d_C_im += b_d_C_im_j
                 b_d_D += b_d_D_j
-                tl.store(p_d_u + j * H + o_h, b_d_u, mask=m_h & (j < n_j))
-            n_j = BT
-            p_u -= BT * s_ut
-            p_g_output_linear_in -= BT * s_g_output_linear_int
-            p_d_u -= BT * H
-            p_xs -= (2 * H * N)
-
+                tl.store(p_d_u + j * H + o_h, b_d_u, mask=m_h)
         b_log_dt = tl.load(log_dt + o_h, mask=m_h, other=0.0).to(tl.float32)
-        b_log_A_real = tl.load(log_A_real + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_A_imag = tl.load(A_imag + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_log_A_real = tl.load(log_A_real + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_A_imag = tl.load(A_imag + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         b_d_log_dt, b_d_log_A_real, b_d_A_imag, b_d_C_re, b_d_C_im, b_d_D = s4d_hoist_vjp(b_log_dt, b_log_A_real, b_A_imag, b_d_A_bar_im, b_d_A_bar_re, b_d_B_bar_im, b_d_B_bar_re, b_d_C_im, b_d_C_re, b_d_D, N)
         tl.store(d_log_dt + (i_s * NP + i_p) * H + o_h, b_d_log_dt, mask=m_h)
         tl.store(d_log_A_real + (i_s * NP + i_p) * (H * N) + o_hn, b_d_log_A_real, mask=m_hn)
@@ -1931,18 +2040,18 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_h, i_b = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
-        m_h = o_h < H
+        m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
         o_hn = o_h[:, None] * N + o_n[None, :]
-        m_n = o_n < N
+        m_n = tl_inside(o_n, N, BN)
         m_hn = m_h[:, None] & m_n[None, :]
         p_u = u + i_b * s_ub
         p_y_output_linear_in = y_output_linear_in + i_b * H
         b_log_dt = tl.load(log_dt + o_h, mask=m_h, other=0.0).to(tl.float32)
-        b_log_A_real = tl.load(log_A_real + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_A_imag = tl.load(A_imag + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_C_re = tl.load(C + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_C_im = tl.load(C + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
+        b_log_A_real = tl.load(log_A_real + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_A_imag = tl.load(A_imag + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_A_bar_re, b_A_bar_im, b_B_bar_re, b_B_bar_im = s4d_hoist(b_log_dt.to(tl.float64), b_log_A_real.to(tl.float64), b_A_imag.to(tl.float64))
         b_A_bar_re = b_A_bar_re.to(tl.float32)
@@ -1964,7 +2073,7 @@ if triton is not None:
         tl.store(xT + i_b * (2 * H * N) + 2 * o_hn, b_x_re, mask=m_hn)
         tl.store(xT + i_b * (2 * H * N) + 2 * o_hn + 1, b_x_im, mask=m_hn)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "log_A_real", "A_imag", "C", "x_decay", "x_piece"])
     def s4d_piece_kernel(
         u, log_dt, log_A_real, A_imag, C, D, x_decay, x_piece, cu_seqlens, T, NP,
         s_ub, s_ut,
@@ -1974,19 +2083,21 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
-        m_h = o_h < H
+        m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
-        o_hn = o_h[:, None] * N + o_n[None, :]
-        m_n = o_n < N
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        m_n = tl_inside(o_n, N, BN)
         m_hn = m_h[:, None] & m_n[None, :]
+        o_hn = o_h[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
         b_log_dt = tl.load(log_dt + o_h, mask=m_h, other=0.0).to(tl.float32)
-        b_log_A_real = tl.load(log_A_real + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_A_imag = tl.load(A_imag + o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_C_re = tl.load(C + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
-        b_C_im = tl.load(C + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
+        b_log_A_real = tl.load(log_A_real + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_A_imag = tl.load(A_imag + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_A_bar_re, b_A_bar_im, b_B_bar_re, b_B_bar_im = s4d_hoist(b_log_dt.to(tl.float64), b_log_A_real.to(tl.float64), b_A_imag.to(tl.float64))
         b_A_bar_re = b_A_bar_re.to(tl.float32)
@@ -1997,26 +2108,23 @@ if triton is not None:
         b_x_im_product = tl.full([BH, BN], 0.0, tl.float32)
         b_x_re = tl.zeros([BH, BN], tl.float32)
         b_x_im = tl.zeros([BH, BN], tl.float32)
-        for i_j in range(0, n_t, BT):
-            us = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                us += (tl.load(p_u + k * s_ut + o_h, mask=m_h, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_A_bar_re, b_A_bar_im = b_A_bar_re, b_A_bar_im
-                b_x_re_j, b_x_im_j = s4d_update(b_x_re, b_x_im, us[j], b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
-                b_x_re_next = b_A_bar_re * b_x_re_product - b_A_bar_im * b_x_im_product
-                b_x_im_next = b_A_bar_re * b_x_im_product + b_A_bar_im * b_x_re_product
-                b_x_re_product = tl.where(m_j, b_x_re_next, b_x_re_product)
-                b_x_im_product = tl.where(m_j, b_x_im_next, b_x_im_product)
-                b_x_re = tl.where(m_j, b_x_re_j, b_x_re)
-                b_x_im = tl.where(m_j, b_x_im_j, b_x_im)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
             p_u += BT * s_ut
-        tl.store(x_decay + (i_s * NP + i_p) * (2 * H * N) + 2 * o_hn, b_x_re_product, mask=m_hn)
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * H * N) + 2 * o_hn, b_x_re, mask=m_hn)
-        tl.store(x_decay + (i_s * NP + i_p) * (2 * H * N) + 2 * o_hn + 1, b_x_im_product, mask=m_hn)
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * H * N) + 2 * o_hn + 1, b_x_im, mask=m_hn)
+            for j in tl.static_range(BT):
+                b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, us[j].to(tl.float32), b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
+                b_A_bar_re, b_A_bar_im = b_A_bar_re, b_A_bar_im
+                b_x_re_product, b_x_im_product = b_A_bar_re * b_x_re_product - b_A_bar_im * b_x_im_product, b_A_bar_re * b_x_im_product + b_A_bar_im * b_x_re_product
+        for _ in range(n_t % BT):
+            b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, b_u, b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
+            b_A_bar_re, b_A_bar_im = b_A_bar_re, b_A_bar_im
+            b_x_re_product, b_x_im_product = b_A_bar_re * b_x_re_product - b_A_bar_im * b_x_im_product, b_A_bar_re * b_x_im_product + b_A_bar_im * b_x_re_product
+            p_u += s_ut
+        tl.store(x_decay + (i_s * NP + i_p) * (2 * H * N) + o_nh, b_x_re_product, mask=m_hn)
+        tl.store(x_piece + (i_s * NP + i_p) * (2 * H * N) + o_nh, b_x_re, mask=m_hn)
+        tl.store(x_decay + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, b_x_im_product, mask=m_hn)
+        tl.store(x_piece + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, b_x_im, mask=m_hn)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -2031,10 +2139,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -2062,6 +2185,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -2070,6 +2198,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -2102,35 +2235,21 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_s4d(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 128 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 256 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 256 // inner))
+    num_warps = min(16, max(1, block * inner // 256))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 50 + 17 * held + tokens * (4 + 2 * held) > 236:
+    if forward:
+        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = 1
+    tokens = 8
+    while tokens > 1 and 32 + 17 * held + tokens * (2 + 2 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _s4d_starts(u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = u.shape[1]
-    H = u.shape[2]
-    N = log_A_real.shape[1]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * 2 * H * N, dtype=torch.float32, device=u.device) for _ in range(3)
-    )
-    s4d_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-        u, log_dt, log_A_real, A_imag, C, D, products, ends, cu_seqlens, T, config.pieces, *u.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, x, starts, rows, config.pieces, H * N, False, True)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _s4d_triton(u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens):
@@ -2158,11 +2277,21 @@ def _s4d_triton(u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens):
                 u, log_dt, log_A_real, A_imag, C, D, x, _reals(y_output_linear_in), _reals(last_x), u.stride(0), **fixed,
             )  # fmt: skip
             return y_output_linear_in, last_x
-        if config.pieces > 1:
-            _, x = _s4d_starts(u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens, rows, config, fixed)
+        turned_log_A_real = log_A_real.reshape(H, N).permute(1, 0).contiguous()
+        turned_A_imag = A_imag.reshape(H, N).permute(1, 0).contiguous()
+        turned_C = C.reshape(H, N, 2).permute(2, 1, 0).contiguous()
+        x = None if x is None else x.reshape(rows, H, N, 2).permute(0, 3, 2, 1).contiguous()
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * 2 * H * N, u)
+            s4d_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
+                u, log_dt, turned_log_A_real, turned_A_imag, turned_C, D, products, ends, cu_seqlens, T, config.pieces, *u.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, x, starts, rows, config.pieces, H * N, False, True)
+            x = starts
         s4d_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-            u, log_dt, log_A_real, A_imag, C, D, x, _reals(y_output_linear_in), _reals(last_x), None, cu_seqlens, T, config.pieces, *u.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            u, log_dt, turned_log_A_real, turned_A_imag, turned_C, D, x, _reals(y_output_linear_in), _reals(last_x), cu_seqlens, T, config.pieces, *u.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_output_linear_in, last_x
 
@@ -2214,26 +2343,32 @@ def _s4d_triton_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_real, A_
     g_output_linear_in = _reals(_rows_of(g_output_linear_in))
     x = None if x is None else _reals(x.contiguous())
     g_last_x = None if g_last_x is None else _reals(g_last_x.contiguous())
+    turned_log_A_real = log_A_real.reshape(H, N).permute(1, 0).contiguous()
+    turned_A_imag = A_imag.reshape(H, N).permute(1, 0).contiguous()
+    turned_C = C.reshape(H, N, 2).permute(2, 1, 0).contiguous()
+    x = None if x is None else x.reshape(rows, H, N, 2).permute(0, 3, 2, 1).contiguous()
+    g_last_x = None if g_last_x is None else g_last_x.reshape(rows, H, N, 2).permute(0, 3, 2, 1).contiguous()
     config = choose_s4d(rows, T, H, _pow2(N), _sms(u.device))
-    config = config._replace(pieces=1)
+    config = config._replace(pieces=1, parts=1)
+    pieces = config.pieces * config.parts
     fixed = dict(H=H, N=N, BH=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     d_u = _like(inputs[0])
-    d_log_dt = _parts(rows * config.pieces, inputs[1])
-    d_log_A_real = _parts(rows * config.pieces, inputs[2])
-    d_A_imag = _parts(rows * config.pieces, inputs[3])
-    d_C = _parts(rows * config.pieces, inputs[4])
-    d_D = _parts(rows * config.pieces, inputs[5])
+    d_log_dt = _parts(rows * pieces, inputs[1])
+    d_log_A_real = _parts(rows * pieces, inputs[2])
+    d_A_imag = _parts(rows * pieces, inputs[3])
+    d_C = _parts(rows * pieces, inputs[4])
+    d_D = _parts(rows * pieces, inputs[5])
     first_d_x = None if x is None else _like(inputs[6])
-    kept_x = torch.empty(slots, 2 * H * N, dtype=torch.float32, device=u.device)
+    kept_x = torch.empty(slots, 2 * H * _pow2(N), dtype=torch.float32, device=u.device)
     with _on(u.device):
-        s4d_walk_kernel[(n_blocks * config.pieces * rows,)](
-            u, log_dt, log_A_real, A_imag, C, D, x, None, None, kept_x, cu_seqlens, T, config.pieces, *u.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+        s4d_keep_kernel[(n_blocks * config.pieces * rows,)](
+            u, log_dt, turned_log_A_real, turned_A_imag, turned_C, D, x, kept_x, cu_seqlens, T, config.pieces, config.parts, *u.stride()[:2],
+            BT=config.tokens, **fixed, **_within(config.registers),
         )  # fmt: skip
-        s4d_backward_kernel[(n_blocks * config.pieces * rows,)](
-            u, log_dt, log_A_real, A_imag, C, D, g_output_linear_in, kept_x, g_last_x, _reals(d_u), d_log_dt, d_log_A_real, d_A_imag, d_C, d_D, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, config.pieces, u.shape[0] * T, *u.stride()[:2], *g_output_linear_in.stride()[:2],
+        s4d_backward_kernel[(n_blocks * pieces * rows,)](
+            u, log_dt, turned_log_A_real, turned_A_imag, turned_C, D, g_output_linear_in, kept_x, g_last_x, _reals(d_u), d_log_dt, d_log_A_real, d_A_imag, d_C, d_D, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, pieces, u.shape[0] * T, *u.stride()[:2], *g_output_linear_in.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_log_dt = _summed(d_log_dt, inputs[1])

@@ -413,7 +413,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -423,7 +423,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -453,7 +453,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -1252,8 +1252,9 @@ def _s5_eager_by_mode_backward(g_x, g_last_x, Bu_sum, Lambda_re, Lambda_im, log_
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -1294,9 +1295,64 @@ if triton is not None:
         return tl.where(tl.abs(x) < 0.5, x * p, tl_exp(x) - 1.0)
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -1307,34 +1363,35 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_complex_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The same for M complex numbers; in reverse with the conjugate of a."""
+        """The same for M complex numbers, real parts before imaginary ones; in reverse with the conjugate of a."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
         m_m = o_m < M
         if first is not None:
-            b_re = tl.load(first + i_s * 2 * M + 2 * o_m, mask=m_m, other=0.0).to(tl.float32)
-            b_im = tl.load(first + i_s * 2 * M + 2 * o_m + 1, mask=m_m, other=0.0).to(tl.float32)
+            b_re = tl.load(first + i_s * 2 * M + o_m, mask=m_m, other=0.0).to(tl.float32)
+            b_im = tl.load(first + (i_s * 2 + 1) * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_re = tl.zeros([BM], tl.float32)
             b_im = tl.zeros([BM], tl.float32)
         for i_j in range(NP):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * 2 * M
-            tl.store(starts + p + 2 * o_m, b_re, mask=m_m)
-            tl.store(starts + p + 2 * o_m + 1, b_im, mask=m_m)
-            a_re = tl.load(a + p + 2 * o_m, mask=m_m, other=0.0)
-            a_im = tl.load(a + p + 2 * o_m + 1, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * 2 * M + o_m
+            tl.store(starts + p, b_re, mask=m_m)
+            tl.store(starts + p + M, b_im, mask=m_m)
+            a_re = tl.load(a + p, mask=m_m, other=0.0)
+            a_im = tl.load(a + p + M, mask=m_m, other=0.0)
             a_im = -a_im if REVERSE else a_im
-            re = a_re * b_re - a_im * b_im + tl.load(b + p + 2 * o_m, mask=m_m, other=0.0)
-            im = a_re * b_im + a_im * b_re + tl.load(b + p + 2 * o_m + 1, mask=m_m, other=0.0)
+            re = a_re * b_re - a_im * b_im + tl.load(b + p, mask=m_m, other=0.0)
+            im = a_re * b_im + a_im * b_re + tl.load(b + p + M, mask=m_m, other=0.0)
             b_re, b_im = re, im
 
     @triton.jit(do_not_specialize=["n", "M"])
@@ -1678,18 +1735,20 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def s5_walk_kernel(
-        Bu_sum, Lambda_re, Lambda_im, log_step, x0, y_x, xT, xs, cu_seqlens, T, NP,
+        Bu_sum, Lambda_re, Lambda_im, log_step, x0, y_x, xT, cu_seqlens, T, NP,
         s_Bu_sumb, s_Bu_sumt,
-        J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        m_c = o_c < C
+        m_c = tl_inside(o_c, C, BC)
+        o_t = tl.arange(0, BT)
         p_Bu_sum = Bu_sum + i_b * s_Bu_sumb + (bos + i_t) * s_Bu_sumt
+        p_y_x = y_x + (i_b * T + bos + i_t) * (2 * C)
         b_Lambda_re = tl.load(Lambda_re + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_Lambda_im = tl.load(Lambda_im + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_log_step = tl.load(log_step + o_c, mask=m_c, other=0.0).to(tl.float32)
@@ -1699,63 +1758,108 @@ if triton is not None:
         b_B_scale_re = b_B_scale_re.to(tl.float32)
         b_B_scale_im = b_B_scale_im.to(tl.float32)
         if x0 is not None:
-            b_x_re = tl.load(x0 + (i_s * NP + i_p) * (2 * C) + 2 * o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_x_re = tl.load(x0 + (i_s * NP + i_p) * (2 * C) + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_x_re = tl.zeros([BC], tl.float32)
         if x0 is not None:
-            b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * C) + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32)
+            b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * C) + o_c + C, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BC], tl.float32)
-        if KEEP:
-            p_xs = xs + i_k * (2 * C)
-        if not KEEP:
-            p_y_x = y_x + (i_b * T + bos + i_t) * (2 * C)
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        Bu_sum_res = ()
-        Bu_sum_ims = ()
-        for j in tl.static_range(BT):
-            Bu_sum_res += (tl.load(p_Bu_sum + j * s_Bu_sumt + 2 * o_c, mask=m_c & (0 < n_block), other=0.0),)
-            Bu_sum_ims += (tl.load(p_Bu_sum + j * s_Bu_sumt + 2 * o_c + 1, mask=m_c & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_xs + 2 * o_c, b_x_re, mask=m_c)
-                tl.store(p_xs + 2 * o_c + 1, b_x_im, mask=m_c)
-                p_xs += (2 * C)
-            p_Bu_sum += BT * s_Bu_sumt
-            Bu_sum_res_ahead = ()
-            Bu_sum_ims_ahead = ()
-            for j in tl.static_range(BT):
-                Bu_sum_res_ahead += (tl.load(p_Bu_sum + j * s_Bu_sumt + 2 * o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-                Bu_sum_ims_ahead += (tl.load(p_Bu_sum + j * s_Bu_sumt + 2 * o_c + 1, mask=m_c & (i_j + 1 < n_block), other=0.0),)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            Bu_sum_res = tl_rows_1(tl.load(p_Bu_sum + o_t[:, None] * s_Bu_sumt + (2 * o_c)[None, :], mask=m_c[None, :], other=0.0))
+            Bu_sum_ims = tl_rows_1(tl.load(p_Bu_sum + o_t[:, None] * s_Bu_sumt + (2 * o_c + 1)[None, :], mask=m_c[None, :], other=0.0))
             for j in tl.static_range(BT):
                 b_x_re, b_x_im = s5_update(b_x_re, b_x_im, Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
-                if not KEEP:
-                    b_x_re, b_x_im = b_x_re, b_x_im
-                    tl.store(p_y_x + j * (2 * C) + 2 * o_c, b_x_re, mask=m_c)
-                    tl.store(p_y_x + j * (2 * C) + 2 * o_c + 1, b_x_im, mask=m_c)
-            Bu_sum_res = Bu_sum_res_ahead
-            Bu_sum_ims = Bu_sum_ims_ahead
-            if not KEEP:
-                p_y_x += BT * (2 * C)
-
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_xs + 2 * o_c, b_x_re, mask=m_c)
-                tl.store(p_xs + 2 * o_c + 1, b_x_im, mask=m_c)
-        else:
-            for _ in range(n_t % BT):
-                b_Bu_sum_re = tl.load(p_Bu_sum + 2 * o_c, mask=m_c, other=0.0).to(tl.float32)
-                b_Bu_sum_im = tl.load(p_Bu_sum + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32)
-                b_x_re, b_x_im = s5_update(b_x_re, b_x_im, b_Bu_sum_re, b_Bu_sum_im, b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
                 b_x_re, b_x_im = b_x_re, b_x_im
-                tl.store(p_y_x + 2 * o_c, b_x_re, mask=m_c)
-                tl.store(p_y_x + 2 * o_c + 1, b_x_im, mask=m_c)
-                p_Bu_sum += s_Bu_sumt
-                p_y_x += (2 * C)
-            if i_p == NP - 1:
-                tl.store(xT + i_s * (2 * C) + 2 * o_c, b_x_re, mask=m_c)
-                tl.store(xT + i_s * (2 * C) + 2 * o_c + 1, b_x_im, mask=m_c)
+                tl.store(p_y_x + j * (2 * C) + 2 * o_c, b_x_re, mask=m_c)
+                tl.store(p_y_x + j * (2 * C) + 2 * o_c + 1, b_x_im, mask=m_c)
+            p_Bu_sum += BT * s_Bu_sumt
+            p_y_x += BT * (2 * C)
+        for _ in range(n_t % BT):
+            b_Bu_sum_re = tl.load(p_Bu_sum + 2 * o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_Bu_sum_im = tl.load(p_Bu_sum + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32)
+            b_x_re, b_x_im = s5_update(b_x_re, b_x_im, b_Bu_sum_re, b_Bu_sum_im, b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
+            b_x_re, b_x_im = b_x_re, b_x_im
+            tl.store(p_y_x + 2 * o_c, b_x_re, mask=m_c)
+            tl.store(p_y_x + 2 * o_c + 1, b_x_im, mask=m_c)
+            p_Bu_sum += s_Bu_sumt
+            p_y_x += (2 * C)
+        if i_p == NP - 1:
+            tl.store(xT + i_s * (2 * C) + 2 * o_c, b_x_re, mask=m_c)
+            tl.store(xT + i_s * (2 * C) + 2 * o_c + 1, b_x_im, mask=m_c)
+
+    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
+    def s5_keep_kernel(
+        Bu_sum, Lambda_re, Lambda_im, log_step, x0, xs, g_x, x_decay, x_piece, cu_seqlens, T, NP, NQ,
+        s_Bu_sumb, s_Bu_sumt, s_g_xb, s_g_xt,
+        J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
+        i_s = i // tl.cdiv(C, BC) // NP
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        m_c = tl_inside(o_c, C, BC)
+        o_t = tl.arange(0, BT)
+        b_Lambda_re = tl.load(Lambda_re + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_Lambda_im = tl.load(Lambda_im + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_log_step = tl.load(log_step + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_L_bar_re, b_L_bar_im, b_B_scale_re, b_B_scale_im = s5_hoist(b_Lambda_re.to(tl.float64), b_Lambda_im.to(tl.float64), b_log_step.to(tl.float64), step_rescale)
+        b_L_bar_re = b_L_bar_re.to(tl.float32)
+        b_L_bar_im = b_L_bar_im.to(tl.float32)
+        b_B_scale_re = b_B_scale_re.to(tl.float32)
+        b_B_scale_im = b_B_scale_im.to(tl.float32)
+        if x0 is not None:
+            b_x_re = tl.load(x0 + (i_s * NP + i_p) * (2 * C) + o_c, mask=m_c, other=0.0).to(tl.float32)
+        else:
+            b_x_re = tl.zeros([BC], tl.float32)
+        if x0 is not None:
+            b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * C) + o_c + C, mask=m_c, other=0.0).to(tl.float32)
+        else:
+            b_x_im = tl.zeros([BC], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_Bu_sum = Bu_sum + i_b * s_Bu_sumb + (bos + i_t) * s_Bu_sumt
+            p_xs = xs + i_k * (2 * C)
+            if CUT:
+                p_g_x = g_x + i_b * s_g_xb + (bos + i_t) * s_g_xt
+                b_x_re_product = tl.full([BC], 1.0, tl.float32)
+                b_x_im_product = tl.full([BC], 0.0, tl.float32)
+                b_x_re_wanted = tl.zeros([BC], tl.float32)
+                b_x_im_wanted = tl.zeros([BC], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_xs, b_x_re, i_c, C, BC, 1)
+                tl_keep(p_xs + C * 1, b_x_im, i_c, C, BC, 1)
+                p_xs += (2 * C)
+                Bu_sum_res = tl_rows_1(tl.load(p_Bu_sum + o_t[:, None] * s_Bu_sumt + (2 * o_c)[None, :], mask=m_c[None, :], other=0.0))
+                Bu_sum_ims = tl_rows_1(tl.load(p_Bu_sum + o_t[:, None] * s_Bu_sumt + (2 * o_c + 1)[None, :], mask=m_c[None, :], other=0.0))
+                p_Bu_sum += BT * s_Bu_sumt
+                if CUT:
+                    g_x_res = tl_rows_1(tl.load(p_g_x + o_t[:, None] * s_g_xt + (2 * o_c)[None, :], mask=m_c[None, :], other=0.0))
+                    g_x_ims = tl_rows_1(tl.load(p_g_x + o_t[:, None] * s_g_xt + (2 * o_c + 1)[None, :], mask=m_c[None, :], other=0.0))
+                    p_g_x += BT * s_g_xt
+                for j in tl.static_range(BT):
+                    b_x_re, b_x_im = s5_update(b_x_re, b_x_im, Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
+                    if CUT:
+                        b_L_bar_re, b_L_bar_im = b_L_bar_re, b_L_bar_im
+                        b_x_re_product, b_x_im_product = b_L_bar_re * b_x_re_product - b_L_bar_im * b_x_im_product, b_L_bar_re * b_x_im_product + b_L_bar_im * b_x_re_product
+                        b_d_x_re_read, b_d_x_im_read = s5_wants(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32))
+                        b_x_re_wanted += b_x_re_product * b_d_x_re_read + b_x_im_product * b_d_x_im_read
+                        b_x_im_wanted += b_x_re_product * b_d_x_im_read - b_x_im_product * b_d_x_re_read
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_xs, b_x_re, i_c, C, BC, 1)
+                tl_keep(p_xs + C * 1, b_x_im, i_c, C, BC, 1)
+                for _ in range(n_t % BT):
+                    b_Bu_sum_re = tl.load(p_Bu_sum + 2 * o_c, mask=m_c, other=0.0).to(tl.float32)
+                    b_Bu_sum_im = tl.load(p_Bu_sum + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32)
+                    b_x_re, b_x_im = s5_update(b_x_re, b_x_im, b_Bu_sum_re, b_Bu_sum_im, b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
+                    p_Bu_sum += s_Bu_sumt
+            if CUT:
+                tl.store(x_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * C) + o_c, b_x_re_product, mask=m_c)
+                tl.store(x_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * C) + o_c, b_x_re_wanted, mask=m_c)
+                tl.store(x_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * C) + o_c + C, b_x_im_product, mask=m_c)
+                tl.store(x_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * C) + o_c + C, b_x_im_wanted, mask=m_c)
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def s5_backward_kernel(
@@ -1764,16 +1868,16 @@ if triton is not None:
         J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        m_c = o_c < C
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        m_c = tl_inside(o_c, C, BC)
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_Bu_sum = Bu_sum + i_b * s_Bu_sumb + (bos + i_t) * s_Bu_sumt
         p_g_x = g_x + i_b * s_g_xb + (bos + i_t) * s_g_xt
         p_d_Bu_sum = d_Bu_sum + (i_b * T + bos + i_t) * (2 * C)
@@ -1791,48 +1895,62 @@ if triton is not None:
         b_d_B_scale_re = tl.zeros([BC], tl.float32)
         b_d_B_scale_im = tl.zeros([BC], tl.float32)
         if d_xT is not None:
-            b_d_x_re = tl.load(d_xT + (i_s * NP + i_p) * (2 * C) + 2 * o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_d_x_re = tl.load(d_xT + (i_s * NP + i_p) * (2 * C) + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_x_re = tl.zeros([BC], tl.float32)
         if d_xT is not None:
-            b_d_x_im = tl.load(d_xT + (i_s * NP + i_p) * (2 * C) + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32)
+            b_d_x_im = tl.load(d_xT + (i_s * NP + i_p) * (2 * C) + o_c + C, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_x_im = tl.zeros([BC], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            Bu_sum_res = ()
-            Bu_sum_ims = ()
-            g_x_res = ()
-            g_x_ims = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                Bu_sum_res += (tl.load(p_Bu_sum + k * s_Bu_sumt + 2 * o_c, mask=m_c, other=0.0).to(tl.float32),)
-                Bu_sum_ims += (tl.load(p_Bu_sum + k * s_Bu_sumt + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32),)
-                g_x_res += (tl.load(p_g_x + k * s_g_xt + 2 * o_c, mask=m_c & (j < n_j), other=0.0).to(tl.float32),)
-                g_x_ims += (tl.load(p_g_x + k * s_g_xt + 2 * o_c + 1, mask=m_c & (j < n_j), other=0.0).to(tl.float32),)
-            b_x_res = (tl.load(p_xs + 2 * o_c, mask=m_c, other=0.0),)
-            b_x_ims = (tl.load(p_xs + 2 * o_c + 1, mask=m_c, other=0.0),)
-            for j in tl.static_range(BT):
-                b_x_re_j, b_x_im_j = s5_update(b_x_res[j], b_x_ims[j], Bu_sum_res[j], Bu_sum_ims[j], b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
-                b_x_res += (b_x_re_j,)
-                b_x_ims += (b_x_im_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_x_re, b_back_x_im, b_d_Bu_sum_re, b_d_Bu_sum_im, b_d_L_bar_re_j, b_d_L_bar_im_j, b_d_B_scale_re_j, b_d_B_scale_im_j = s5_vjp(g_x_res[j], g_x_ims[j], tl.where(j < n_j, b_d_x_re, 0.0), tl.where(j < n_j, b_d_x_im, 0.0), b_x_res[j], b_x_ims[j], Bu_sum_res[j], Bu_sum_ims[j], b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
-                b_d_x_re = tl.where(j < n_j, b_back_x_re, b_d_x_re)
-                b_d_x_im = tl.where(j < n_j, b_back_x_im, b_d_x_im)
-                b_d_L_bar_re += b_d_L_bar_re_j
-                b_d_L_bar_im += b_d_L_bar_im_j
-                b_d_B_scale_re += b_d_B_scale_re_j
-                b_d_B_scale_im += b_d_B_scale_im_j
-                tl.store(p_d_Bu_sum + j * (2 * C) + 2 * o_c, b_d_Bu_sum_re, mask=m_c & (j < n_j))
-                tl.store(p_d_Bu_sum + j * (2 * C) + 2 * o_c + 1, b_d_Bu_sum_im, mask=m_c & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_x_re = tl.reshape(tl_kept(p_xs, i_c, C, BC, 1), [BC])
+            b_x_im = tl.reshape(tl_kept(p_xs + C * 1, i_c, C, BC, 1), [BC])
+            for j in range(k):
+                b_Bu_sum_re = tl.load(p_Bu_sum + j * s_Bu_sumt + 2 * o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_Bu_sum_im = tl.load(p_Bu_sum + j * s_Bu_sumt + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32)
+                b_x_re, b_x_im = s5_update(b_x_re, b_x_im, b_Bu_sum_re, b_Bu_sum_im, b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
+            b_Bu_sum_re = tl.load(p_Bu_sum + k * s_Bu_sumt + 2 * o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_Bu_sum_im = tl.load(p_Bu_sum + k * s_Bu_sumt + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32)
+            b_g_x_re = tl.load(p_g_x + k * s_g_xt + 2 * o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_g_x_im = tl.load(p_g_x + k * s_g_xt + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32)
+            b_x_re_prev = b_x_re
+            b_x_im_prev = b_x_im
+            b_x_re, b_x_im = s5_update(b_x_re, b_x_im, b_Bu_sum_re, b_Bu_sum_im, b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
+            b_back_x_re, b_back_x_im, b_d_Bu_sum_re, b_d_Bu_sum_im, b_d_L_bar_re_j, b_d_L_bar_im_j, b_d_B_scale_re_j, b_d_B_scale_im_j = s5_vjp(b_g_x_re, b_g_x_im, b_d_x_re, b_d_x_im, b_x_re_prev, b_x_im_prev, b_Bu_sum_re, b_Bu_sum_im, b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
+            b_d_x_re = b_back_x_re
+            b_d_x_im = b_back_x_im
+            b_d_L_bar_re += b_d_L_bar_re_j
+            b_d_L_bar_im += b_d_L_bar_im_j
+            b_d_B_scale_re += b_d_B_scale_re_j
+            b_d_B_scale_im += b_d_B_scale_im_j
+            tl.store(p_d_Bu_sum + k * (2 * C) + 2 * o_c, b_d_Bu_sum_re, mask=m_c)
+            tl.store(p_d_Bu_sum + k * (2 * C) + 2 * o_c + 1, b_d_Bu_sum_im, mask=m_c)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_Bu_sum -= BT * s_Bu_sumt
             p_g_x -= BT * s_g_xt
             p_d_Bu_sum -= BT * (2 * C)
             p_xs -= (2 * C)
-
+            Bu_sum_res = tl_rows_1(tl.load(p_Bu_sum + o_t[:, None] * s_Bu_sumt + (2 * o_c)[None, :], mask=m_c[None, :], other=0.0))
+            Bu_sum_ims = tl_rows_1(tl.load(p_Bu_sum + o_t[:, None] * s_Bu_sumt + (2 * o_c + 1)[None, :], mask=m_c[None, :], other=0.0))
+            g_x_res = tl_rows_1(tl.load(p_g_x + o_t[:, None] * s_g_xt + (2 * o_c)[None, :], mask=m_c[None, :], other=0.0))
+            g_x_ims = tl_rows_1(tl.load(p_g_x + o_t[:, None] * s_g_xt + (2 * o_c + 1)[None, :], mask=m_c[None, :], other=0.0))
+            b_x_res = (tl.reshape(tl_kept(p_xs, i_c, C, BC, 1), [BC]),)
+            b_x_ims = (tl.reshape(tl_kept(p_xs + C * 1, i_c, C, BC, 1), [BC]),)
+            for j in tl.static_range(BT):
+                b_x_re_j, b_x_im_j = s5_update(b_x_res[j], b_x_ims[j], Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
+                b_x_res += (b_x_re_j,)
+                b_x_ims += (b_x_im_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_x_re, b_back_x_im, b_d_Bu_sum_re, b_d_Bu_sum_im, b_d_L_bar_re_j, b_d_L_bar_im_j, b_d_B_scale_re_j, b_d_B_scale_im_j = s5_vjp(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32), b_d_x_re, b_d_x_im, b_x_res[j], b_x_ims[j], Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
+                b_d_x_re = b_back_x_re
+                b_d_x_im = b_back_x_im
+                b_d_L_bar_re += b_d_L_bar_re_j
+                b_d_L_bar_im += b_d_L_bar_im_j
+                b_d_B_scale_re += b_d_B_scale_re_j
+                b_d_B_scale_im += b_d_B_scale_im_j
+                tl.store(p_d_Bu_sum + j * (2 * C) + 2 * o_c, b_d_Bu_sum_re, mask=m_c)
+                tl.store(p_d_Bu_sum + j * (2 * C) + 2 * o_c + 1, b_d_Bu_sum_im, mask=m_c)
         b_Lambda_re = tl.load(Lambda_re + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_Lambda_im = tl.load(Lambda_im + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_log_step = tl.load(log_step + o_c, mask=m_c, other=0.0).to(tl.float32)
@@ -1857,7 +1975,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_b = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        m_c = o_c < C
+        m_c = tl_inside(o_c, C, BC)
         p_Bu_sum = Bu_sum + i_b * s_Bu_sumb
         p_y_x = y_x + i_b * (2 * C)
         b_Lambda_re = tl.load(Lambda_re + o_c, mask=m_c, other=0.0).to(tl.float32)
@@ -1895,9 +2013,10 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        m_c = o_c < C
+        m_c = tl_inside(o_c, C, BC)
+        o_t = tl.arange(0, BT)
         p_Bu_sum = Bu_sum + i_b * s_Bu_sumb + (bos + i_t) * s_Bu_sumt
         b_Lambda_re = tl.load(Lambda_re + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_Lambda_im = tl.load(Lambda_im + o_c, mask=m_c, other=0.0).to(tl.float32)
@@ -1911,72 +2030,25 @@ if triton is not None:
         b_x_im_product = tl.full([BC], 0.0, tl.float32)
         b_x_re = tl.zeros([BC], tl.float32)
         b_x_im = tl.zeros([BC], tl.float32)
-        for i_j in range(0, n_t, BT):
-            Bu_sum_res = ()
-            Bu_sum_ims = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                Bu_sum_res += (tl.load(p_Bu_sum + k * s_Bu_sumt + 2 * o_c, mask=m_c, other=0.0).to(tl.float32),)
-                Bu_sum_ims += (tl.load(p_Bu_sum + k * s_Bu_sumt + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_L_bar_re, b_L_bar_im = b_L_bar_re, b_L_bar_im
-                b_x_re_j, b_x_im_j = s5_update(b_x_re, b_x_im, Bu_sum_res[j], Bu_sum_ims[j], b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
-                b_x_re_next = b_L_bar_re * b_x_re_product - b_L_bar_im * b_x_im_product
-                b_x_im_next = b_L_bar_re * b_x_im_product + b_L_bar_im * b_x_re_product
-                b_x_re_product = tl.where(m_j, b_x_re_next, b_x_re_product)
-                b_x_im_product = tl.where(m_j, b_x_im_next, b_x_im_product)
-                b_x_re = tl.where(m_j, b_x_re_j, b_x_re)
-                b_x_im = tl.where(m_j, b_x_im_j, b_x_im)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            Bu_sum_res = tl_rows_1(tl.load(p_Bu_sum + o_t[:, None] * s_Bu_sumt + (2 * o_c)[None, :], mask=m_c[None, :], other=0.0))
+            Bu_sum_ims = tl_rows_1(tl.load(p_Bu_sum + o_t[:, None] * s_Bu_sumt + (2 * o_c + 1)[None, :], mask=m_c[None, :], other=0.0))
             p_Bu_sum += BT * s_Bu_sumt
-        tl.store(x_decay + (i_s * NP + i_p) * (2 * C) + 2 * o_c, b_x_re_product, mask=m_c)
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * C) + 2 * o_c, b_x_re, mask=m_c)
-        tl.store(x_decay + (i_s * NP + i_p) * (2 * C) + 2 * o_c + 1, b_x_im_product, mask=m_c)
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * C) + 2 * o_c + 1, b_x_im, mask=m_c)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def s5_piece_adjoint_kernel(
-        Lambda_re, Lambda_im, log_step, g_x, x_piece, cu_seqlens, T, NP,
-        s_g_xb, s_g_xt,
-        J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `s5_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        m_c = o_c < C
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_g_x = g_x + i_b * s_g_xb + (bos + i_t) * s_g_xt
-        b_Lambda_re = tl.load(Lambda_re + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_Lambda_im = tl.load(Lambda_im + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_log_step = tl.load(log_step + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_L_bar_re, b_L_bar_im, b_B_scale_re, b_B_scale_im = s5_hoist(b_Lambda_re.to(tl.float64), b_Lambda_im.to(tl.float64), b_log_step.to(tl.float64), step_rescale)
-        b_L_bar_re = b_L_bar_re.to(tl.float32)
-        b_L_bar_im = b_L_bar_im.to(tl.float32)
-        b_B_scale_re = b_B_scale_re.to(tl.float32)
-        b_B_scale_im = b_B_scale_im.to(tl.float32)
-        b_d_x_re = tl.zeros([BC], tl.float32)
-        b_d_x_im = tl.zeros([BC], tl.float32)
-        for i_j in range(0, n_t, BT):
-            g_x_res = ()
-            g_x_ims = ()
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                g_x_res += (tl.load(p_g_x - k * s_g_xt + 2 * o_c, mask=m_c, other=0.0).to(tl.float32),)
-                g_x_ims += (tl.load(p_g_x - k * s_g_xt + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
+                b_x_re, b_x_im = s5_update(b_x_re, b_x_im, Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
                 b_L_bar_re, b_L_bar_im = b_L_bar_re, b_L_bar_im
-                b_d_x_re_read, b_d_x_im_read = s5_wants(g_x_res[j], g_x_ims[j])
-                b_d_x_re_j = b_L_bar_re * (b_d_x_re + b_d_x_re_read) + b_L_bar_im * (b_d_x_im + b_d_x_im_read)
-                b_d_x_im_j = b_L_bar_re * (b_d_x_im + b_d_x_im_read) - b_L_bar_im * (b_d_x_re + b_d_x_re_read)
-                b_d_x_re = tl.where(m_j, b_d_x_re_j, b_d_x_re)
-                b_d_x_im = tl.where(m_j, b_d_x_im_j, b_d_x_im)
-            p_g_x -= BT * s_g_xt
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * C) + 2 * o_c, b_d_x_re, mask=m_c)
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * C) + 2 * o_c + 1, b_d_x_im, mask=m_c)
+                b_x_re_product, b_x_im_product = b_L_bar_re * b_x_re_product - b_L_bar_im * b_x_im_product, b_L_bar_re * b_x_im_product + b_L_bar_im * b_x_re_product
+        for _ in range(n_t % BT):
+            b_Bu_sum_re = tl.load(p_Bu_sum + 2 * o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_Bu_sum_im = tl.load(p_Bu_sum + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32)
+            b_x_re, b_x_im = s5_update(b_x_re, b_x_im, b_Bu_sum_re, b_Bu_sum_im, b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
+            b_L_bar_re, b_L_bar_im = b_L_bar_re, b_L_bar_im
+            b_x_re_product, b_x_im_product = b_L_bar_re * b_x_re_product - b_L_bar_im * b_x_im_product, b_L_bar_re * b_x_im_product + b_L_bar_im * b_x_re_product
+            p_Bu_sum += s_Bu_sumt
+        tl.store(x_decay + (i_s * NP + i_p) * (2 * C) + o_c, b_x_re_product, mask=m_c)
+        tl.store(x_piece + (i_s * NP + i_p) * (2 * C) + o_c, b_x_re, mask=m_c)
+        tl.store(x_decay + (i_s * NP + i_p) * (2 * C) + o_c + C, b_x_im_product, mask=m_c)
+        tl.store(x_piece + (i_s * NP + i_p) * (2 * C) + o_c + C, b_x_im, mask=m_c)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1991,10 +2063,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -2022,6 +2109,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -2030,6 +2122,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -2062,36 +2159,21 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_s5(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 128 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 256 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 256 // inner))
+    num_warps = min(16, max(1, block * inner // 256))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 44 + 14 * held + tokens * (0 + 6 * held) > 236:
+    if forward:
+        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    tokens = 8
+    while tokens > 1 and 30 + 13 * held + tokens * (0 + 6 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _s5_starts(Bu_sum, Lambda_re, Lambda_im, log_step, x, cu_seqlens, step_rescale, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = Bu_sum.shape[1]
-    P = Lambda_re.shape[0]
-    J = Bu_sum.shape[2]
-    M = Bu_sum.shape[3]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * 2 * J * M, dtype=torch.float32, device=Bu_sum.device) for _ in range(3)
-    )
-    s5_piece_kernel[(triton.cdiv(J * M, config.lanes) * config.pieces * rows,)](
-        Bu_sum, Lambda_re, Lambda_im, log_step, products, ends, cu_seqlens, T, config.pieces, *Bu_sum.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, x, starts, rows, config.pieces, J * M, False, True)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _s5_triton(Bu_sum, Lambda_re, Lambda_im, log_step, x, cu_seqlens, step_rescale):
@@ -2118,11 +2200,18 @@ def _s5_triton(Bu_sum, Lambda_re, Lambda_im, log_step, x, cu_seqlens, step_resca
                 Bu_sum, Lambda_re, Lambda_im, log_step, x, _reals(y_x), _reals(last_x), Bu_sum.stride(0), **fixed,
             )  # fmt: skip
             return y_x, last_x
-        if config.pieces > 1:
-            _, x = _s5_starts(Bu_sum, Lambda_re, Lambda_im, log_step, x, cu_seqlens, step_rescale, rows, config, fixed)
+        x = None if x is None else x.reshape(rows, J, M, 2).permute(0, 3, 1, 2).contiguous()
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * 2 * J * M, Bu_sum)
+            s5_piece_kernel[(triton.cdiv(J * M, config.lanes) * config.pieces * rows,)](
+                Bu_sum, Lambda_re, Lambda_im, log_step, products, ends, cu_seqlens, T, config.pieces, *Bu_sum.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, x, starts, rows, config.pieces, J * M, False, True)
+            x = starts
         s5_walk_kernel[(triton.cdiv(J * M, config.lanes) * config.pieces * rows,)](
-            Bu_sum, Lambda_re, Lambda_im, log_step, x, _reals(y_x), _reals(last_x), None, cu_seqlens, T, config.pieces, *Bu_sum.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            Bu_sum, Lambda_re, Lambda_im, log_step, x, _reals(y_x), _reals(last_x), cu_seqlens, T, config.pieces, *Bu_sum.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_x, last_x
 
@@ -2172,32 +2261,40 @@ def _s5_triton_backward(g_x, g_last_x, Bu_sum, Lambda_re, Lambda_im, log_step, x
     g_x = _reals(_rows_of(g_x))
     x = None if x is None else _reals(x.contiguous())
     g_last_x = None if g_last_x is None else _reals(g_last_x.contiguous())
+    x = None if x is None else x.reshape(rows, J, M, 2).permute(0, 3, 1, 2).contiguous()
+    g_last_x = None if g_last_x is None else g_last_x.reshape(rows, J, M, 2).permute(0, 3, 1, 2).contiguous()
     config = choose_s5(rows, T, J * M, 1, _sms(Bu_sum.device))
+    pieces = config.pieces * config.parts
     fixed = dict(J=J, M=M, C=J * M, step_rescale=step_rescale, BC=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(J * M, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     d_Bu_sum = _like(inputs[0])
-    d_Lambda_re_ = _parts(rows * config.pieces, inputs[1])
-    d_Lambda_im_ = _parts(rows * config.pieces, inputs[2])
-    d_log_step = _parts(rows * config.pieces, inputs[3])
+    d_Lambda_re_ = _parts(rows * pieces, inputs[1])
+    d_Lambda_im_ = _parts(rows * pieces, inputs[2])
+    d_log_step = _parts(rows * pieces, inputs[3])
     first_d_x = None if x is None else _like(inputs[4])
     kept_x = torch.empty(slots, 2 * J * M, dtype=torch.float32, device=Bu_sum.device)
     with _on(Bu_sum.device):
-        if config.pieces > 1:
-            products, x = _s5_starts(Bu_sum, Lambda_re, Lambda_im, log_step, x, cu_seqlens, step_rescale, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            s5_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                Lambda_re, Lambda_im, log_step, g_x, ends, cu_seqlens, T, config.pieces, *g_x.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * 2 * J * M, Bu_sum)
+            s5_piece_kernel[(triton.cdiv(J * M, config.lanes) * config.pieces * rows,)](
+                Bu_sum, Lambda_re, Lambda_im, log_step, products, ends, cu_seqlens, T, config.pieces, *Bu_sum.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_x, starts, rows, config.pieces, J * M, True, True)
-            g_last_x = starts
-        s5_walk_kernel[(n_blocks * config.pieces * rows,)](
-            Bu_sum, Lambda_re, Lambda_im, log_step, x, None, None, kept_x, cu_seqlens, T, config.pieces, *Bu_sum.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, x, starts, rows, config.pieces, J * M, False, True)
+            x = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * 2 * J * M, Bu_sum)
+        s5_keep_kernel[(n_blocks * config.pieces * rows,)](
+            Bu_sum, Lambda_re, Lambda_im, log_step, x, kept_x, g_x, products, ends, cu_seqlens, T, config.pieces, config.parts, *Bu_sum.stride()[:2], *g_x.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        s5_backward_kernel[(n_blocks * config.pieces * rows,)](
-            Bu_sum, Lambda_re, Lambda_im, log_step, g_x, kept_x, g_last_x, _reals(d_Bu_sum), d_Lambda_re_, d_Lambda_im_, d_log_step, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, config.pieces, Bu_sum.shape[0] * T, *Bu_sum.stride()[:2], *g_x.stride()[:2],
+        if pieces > 1:
+            _pass(products, ends, g_last_x, starts, rows, pieces, J * M, True, True)
+            g_last_x = starts
+        s5_backward_kernel[(n_blocks * pieces * rows,)](
+            Bu_sum, Lambda_re, Lambda_im, log_step, g_x, kept_x, g_last_x, _reals(d_Bu_sum), d_Lambda_re_, d_Lambda_im_, d_log_step, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, pieces, Bu_sum.shape[0] * T, *Bu_sum.stride()[:2], *g_x.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_Lambda_re_ = _summed(d_Lambda_re_, inputs[1])

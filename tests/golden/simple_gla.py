@@ -358,7 +358,7 @@ def _state_gradient(value, state):
     return value.new_empty(0) if state is None else _as(value, state.dtype)
 
 
-def _pieces(n, width):
+def _cuts(n, width):
     """Into how many pieces n steps are cut: on few numbers a step costs a call each, however few they are."""
     return 1 if width > NARROW or n < 32 else 1 << (n.bit_length() // 2)
 
@@ -368,7 +368,7 @@ NARROW = 512  # numbers a step
 
 def _scan(a, b, h):
     """h_t = a_t * h_(t-1) + b_t over a chunk: the states after each token."""
-    n, pieces = b.shape[1], _pieces(b.shape[1], h.numel())
+    n, pieces = b.shape[1], _cuts(b.shape[1], h.numel())
     if pieces > 1:
         return _scan_pieces(*torch.broadcast_tensors(a, b, h[:, None])[:2], h, pieces)[:, :n]
     states = []
@@ -398,7 +398,7 @@ def _scan_back(a, reads, d_h):
     of the state before the chunk."""
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
-    if _pieces(a.shape[1], d_h.numel()) > 1:
+    if _cuts(a.shape[1], d_h.numel()) > 1:
         late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
         cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
@@ -890,8 +890,9 @@ def _simple_gla_v_conv1d_eager_backward(g_v_conv1d_pre, d_last, x, weight, bias,
 # Triton kernels
 # ======================================================================================================================
 # A program owns a block of channels of one sequence (or of a piece of it) and walks over its tokens in blocks of BT: the
-# operands of a block are loaded together, then the updates run in registers. Names: p_ a pointer, b_ a value in registers,
-# o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a padded size.
+# operands of a block come through shared memory, those of the next blocks meanwhile, and the updates run in registers, a
+# channel to a thread. Names: p_ a pointer, b_ a value in registers, o_ offsets, m_ a mask, i_ an index, s_ a stride, B* a
+# padded size.
 
 if triton is not None:
 
@@ -936,9 +937,80 @@ if triton is not None:
         return tl.sum(b_v, 1)
 
     @triton.jit
+    def tl_inside(o, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+        """Where indices are no padding; a constant, so no mask at all, where blocks fit."""
+        if SIZE % BLOCK == 0:
+            return tl.full(o.shape, True, tl.int1)
+        else:
+            return o < SIZE
+
+    @triton.jit
+    def tl_halves(v, n: tl.constexpr):
+        """n tiles as twice as many: their even rows, then their odd ones."""
+        even = ()
+        odd = ()
+        for i in tl.static_range(n):
+            pairs = tl.reshape(v[i], [v[i].shape[0] // 2, 2, v[i].shape[1]])
+            a, b = tl.split(tl.permute(pairs, (0, 2, 1)))
+            even += (a,)
+            odd += (b,)
+        return even + odd
+
+    @triton.jit
+    def tl_rows_1(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1]]),)
+        return rows
+
+    @triton.jit
+    def tl_rows_2(v):
+        """The rows of a tile, of which there are up to 8, a power of two."""
+        BT: tl.constexpr = v.shape[0]
+        many = (tl.reshape(v, [BT, v.numel // BT]),)
+        if BT > 1:
+            many = tl_halves(many, 1)
+        if BT > 2:
+            many = tl_halves(many, 2)
+        if BT > 4:
+            many = tl_halves(many, 4)
+        rows = ()
+        for i in tl.static_range(BT):
+            rows += (tl.reshape(many[i], [v.shape[1], v.shape[2]]),)
+        return rows
+
+    @triton.jit
+    def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        them those of the next channel: what a warp writes and reads at once."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
+        tl.store(p, tl.reshape(b_v, [L // V, B * V]), mask=tl_inside(o // V, C, B))
+
+    @triton.jit
+    def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
+        """What `tl_keep` wrote."""
+        V: tl.constexpr = L if L < 4 else 4
+        o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
+        p += tl.arange(0, L // V)[:, None] * (C * V) + o
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens."""
+        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
@@ -949,10 +1021,11 @@ if triton is not None:
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             i_k = bos // BT + i_s
-        n_p = tl.cdiv(tl.cdiv(n, NP), BT) * BT
-        i_t = i_p * n_p
-        n_t = tl.maximum(tl.minimum(n - i_t, n_p), 0).to(tl.int32)
-        return i_b, bos, n, i_t, n_t, i_k + i_p * (n_p // BT)
+        n_p = n // NP // BT * BT
+        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
+        i_t = n - (NP - i_p) * n_p
+        i_t = tl.where(i_p == 0, 0, i_t)
+        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -985,13 +1058,18 @@ if triton is not None:
         tl.store(out + o_m, b_sum, mask=m_m)
 
     @triton.jit
-    def simple_gla_update(b_S_prev, b_gk, b_k_conv1d, b_v_conv1d, gate_logit_normalizer: tl.constexpr):
-        """The state after a token."""
-        b_k_ = tl_silu(b_k_conv1d)  # simple_gla.ssm:22
+    def simple_gla_prepare(b_gk, b_v_conv1d, gate_logit_normalizer: tl.constexpr):
+        """What a token brings before it meets the state."""
         b_v = tl_silu(b_v_conv1d)  # simple_gla.ssm:23
         b_log_a = tl_log_sigmoid(b_gk) / gate_logit_normalizer  # simple_gla.ssm:26
         b_a_S = tl_exp(b_log_a)  # simple_gla.ssm:28
-        b_b_S = b_v[:, None] * b_k_
+        return b_v, b_a_S
+
+    @triton.jit
+    def simple_gla_update(b_S_prev, b_k_conv1d, b_a_S, b_v):
+        """The state after a token."""
+        b_k_ = tl_silu(b_k_conv1d)  # simple_gla.ssm:22
+        b_b_S = b_v[:, None] * b_k_  # simple_gla.ssm:28
         b_S = b_a_S[:, None] * b_S_prev + b_b_S
         return b_S
 
@@ -1004,13 +1082,6 @@ if triton is not None:
         return b_o
 
     @triton.jit
-    def simple_gla_decay(b_gk, gate_logit_normalizer: tl.constexpr):
-        """The coefficient of the state before a token."""
-        b_log_a = tl_log_sigmoid(b_gk) / gate_logit_normalizer  # simple_gla.ssm:26
-        b_a_S = tl_exp(b_log_a)  # simple_gla.ssm:28
-        return b_a_S
-
-    @triton.jit
     def simple_gla_wants(b_g_o, b_q_conv1d, c_2: tl.constexpr):
         """The cotangents that reads send to the state."""
         b_q = tl_silu(b_q_conv1d)  # simple_gla.ssm:21
@@ -1019,21 +1090,18 @@ if triton is not None:
         return b_d_S_read
 
     @triton.jit
-    def simple_gla_vjp(b_g_o, b_d_S, b_S, b_S_prev, b_gk, b_q_conv1d, b_k_conv1d, b_v_conv1d, K: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr):
+    def simple_gla_vjp(b_g_o, b_d_S, b_S, b_S_prev, b_gk, b_q_conv1d, b_k_conv1d, b_v_conv1d, b_a_S, b_v, K: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr):
         """One token in reverse: from the cotangents of its results and states to those of all it was made of."""
         b_q = tl_silu(b_q_conv1d)  # simple_gla.ssm:21
         b_k_ = tl_silu(b_k_conv1d)  # simple_gla.ssm:22
-        b_v = tl_silu(b_v_conv1d)  # simple_gla.ssm:23
-        b_log_a = tl_log_sigmoid(b_gk) / gate_logit_normalizer  # simple_gla.ssm:26
-        b_a_S = tl_exp(b_log_a)  # simple_gla.ssm:28
         b_w_1 = c_2 * b_q  # simple_gla.ssm:29
-        b_d_S_read = b_g_o[:, None] * b_w_1
+        b_d_S_read = b_g_o[:, None] * b_w_1  # simple_gla.ssm:28
         b_d_S = b_d_S + b_d_S_read
         b_carry_S = b_a_S[:, None] * b_d_S
         b_back_S = b_carry_S
         b_d_a_S = tl_sum_1_of_2(b_d_S * b_S_prev, K)
-        b_d_log_a = b_d_a_S * b_a_S
-        b_d_v = tl_sum_1_of_2(b_d_S * b_k_, K)
+        b_d_log_a = b_d_a_S * b_a_S  # simple_gla.ssm:26
+        b_d_v = tl_sum_1_of_2(b_d_S * b_k_, K)  # simple_gla.ssm:23
         b_d_k = b_v[:, None] * b_d_S
         b_d_q = c_2 * (b_g_o[:, None] * b_S)
         b_d_gk = b_d_log_a / gate_logit_normalizer * tl_sigmoid(-b_gk)  # simple_gla.ssm:25
@@ -1045,106 +1113,151 @@ if triton is not None:
         b_d_v_conv1d = b_d_v * (b_w_4 + b_v * (1.0 - b_w_4))
         return b_back_S, b_d_gk, b_d_q_conv1d, b_d_k_conv1d, b_d_v_conv1d
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "S0"])
     def simple_gla_walk_kernel(
-        gk, q_conv1d, k_conv1d, v_conv1d, S0, y_o, ST, Ss, cu_seqlens, T, NP,
+        gk, q_conv1d, k_conv1d, v_conv1d, S0, y_o, ST, cu_seqlens, T, NP,
         s_gkb, s_gkt, s_q_conv1db, s_q_conv1dt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, KEEP: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states; or, for the way back, only the states before every BT-th token."""
+        """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_t = tl.arange(0, BT)
         p_gk = gk + i_b * s_gkb + (bos + i_t) * s_gkt
         p_q_conv1d = q_conv1d + i_b * s_q_conv1db + (bos + i_t) * s_q_conv1dt
         p_k_conv1d = k_conv1d + i_b * s_k_conv1db + (bos + i_t) * s_k_conv1dt
         p_v_conv1d = v_conv1d + i_b * s_v_conv1db + (bos + i_t) * s_v_conv1dt
+        p_y_o = y_o + (i_b * T + bos + i_t) * C
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_hk_v, mask=m_ck_, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
-        if KEEP:
-            p_Ss = Ss + i_k * (H * K * V)
-        if not KEEP:
-            p_y_o = y_o + (i_b * T + bos + i_t) * C
-
-        n_block = n_t // BT  # a block's operands are on their way while the tokens of the one before are computed
-        gks = ()
-        q_conv1ds = ()
-        k_conv1ds = ()
-        v_conv1ds = ()
-        for j in tl.static_range(BT):
-            gks += (tl.load(p_gk + j * s_gkt + o_h, mask=m_c & (0 < n_block), other=0.0),)
-            q_conv1ds += (tl.load(p_q_conv1d + j * s_q_conv1dt + o_hk_, mask=m_ck_ & (0 < n_block), other=0.0),)
-            k_conv1ds += (tl.load(p_k_conv1d + j * s_k_conv1dt + o_hk_, mask=m_ck_ & (0 < n_block), other=0.0),)
-            v_conv1ds += (tl.load(p_v_conv1d + j * s_v_conv1dt + o_c, mask=m_c & (0 < n_block), other=0.0),)
-        for i_j in range(n_block):
-            if KEEP:
-                tl.store(p_Ss + o_hk_v, b_S, mask=m_ck_)
-                p_Ss += (H * K * V)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            gks = tl_rows_1(tl.load(p_gk + o_t[:, None] * s_gkt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            q_conv1ds = tl_rows_2(tl.load(p_q_conv1d + o_t[:, None, None] * s_q_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            k_conv1ds = tl_rows_2(tl.load(p_k_conv1d + o_t[:, None, None] * s_k_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            v_conv1ds = tl_rows_1(tl.load(p_v_conv1d + o_t[:, None] * s_v_conv1dt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_v, b_a_S = simple_gla_prepare(gks[j].to(tl.float32), v_conv1ds[j].to(tl.float32), gate_logit_normalizer)
+                b_S = simple_gla_update(b_S, k_conv1ds[j].to(tl.float32), b_a_S, b_v)
+                b_o = simple_gla_read(b_S, q_conv1ds[j].to(tl.float32), K, c_2)
+                tl.store(p_y_o + j * C + o_c, b_o, mask=m_c)
             p_gk += BT * s_gkt
             p_q_conv1d += BT * s_q_conv1dt
             p_k_conv1d += BT * s_k_conv1dt
             p_v_conv1d += BT * s_v_conv1dt
-            gks_ahead = ()
-            q_conv1ds_ahead = ()
-            k_conv1ds_ahead = ()
-            v_conv1ds_ahead = ()
-            for j in tl.static_range(BT):
-                gks_ahead += (tl.load(p_gk + j * s_gkt + o_h, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-                q_conv1ds_ahead += (tl.load(p_q_conv1d + j * s_q_conv1dt + o_hk_, mask=m_ck_ & (i_j + 1 < n_block), other=0.0),)
-                k_conv1ds_ahead += (tl.load(p_k_conv1d + j * s_k_conv1dt + o_hk_, mask=m_ck_ & (i_j + 1 < n_block), other=0.0),)
-                v_conv1ds_ahead += (tl.load(p_v_conv1d + j * s_v_conv1dt + o_c, mask=m_c & (i_j + 1 < n_block), other=0.0),)
-            for j in tl.static_range(BT):
-                b_S = simple_gla_update(b_S, gks[j].to(tl.float32), k_conv1ds[j].to(tl.float32), v_conv1ds[j].to(tl.float32), gate_logit_normalizer)
-                if not KEEP:
-                    b_o = simple_gla_read(b_S, q_conv1ds[j].to(tl.float32), K, c_2)
-                    tl.store(p_y_o + j * C + o_c, b_o, mask=m_c)
-            gks = gks_ahead
-            q_conv1ds = q_conv1ds_ahead
-            k_conv1ds = k_conv1ds_ahead
-            v_conv1ds = v_conv1ds_ahead
-            if not KEEP:
-                p_y_o += BT * C
+            p_y_o += BT * C
+        for _ in range(n_t % BT):
+            b_gk = tl.load(p_gk + o_h, mask=m_c, other=0.0).to(tl.float32)
+            b_q_conv1d = tl.load(p_q_conv1d + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_k_conv1d = tl.load(p_k_conv1d + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_v_conv1d = tl.load(p_v_conv1d + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_v, b_a_S = simple_gla_prepare(b_gk, b_v_conv1d, gate_logit_normalizer)
+            b_S = simple_gla_update(b_S, b_k_conv1d, b_a_S, b_v)
+            b_o = simple_gla_read(b_S, b_q_conv1d, K, c_2)
+            tl.store(p_y_o + o_c, b_o, mask=m_c)
+            p_gk += s_gkt
+            p_q_conv1d += s_q_conv1dt
+            p_k_conv1d += s_k_conv1dt
+            p_v_conv1d += s_v_conv1dt
+            p_y_o += C
+        if i_p == NP - 1:
+            tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-        if KEEP:  # the last block, shorter than BT
-            if n_t % BT > 0:
-                tl.store(p_Ss + o_hk_v, b_S, mask=m_ck_)
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0", "S_decay", "S_piece"])
+    def simple_gla_keep_kernel(
+        gk, q_conv1d, k_conv1d, v_conv1d, S0, Ss, g_o, S_decay, S_piece, cu_seqlens, T, NP, NQ,
+        s_gkb, s_gkt, s_q_conv1db, s_q_conv1dt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt, s_g_ob, s_g_ot,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
+        as one step of the cotangent, but for the first, before which there is nothing."""
+        i = tl.program_id(0).to(tl.int64)
+        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
+        i_s = i // tl.cdiv(C, BC) // NP
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        o_h = o_c // V
+        o_k_ = tl.arange(0, BK)
+        o_v = o_c % V
+        o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
+        m_ck_ = m_c[:, None] & m_k_[None, :]
+        o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_t = tl.arange(0, BT)
+        if S0 is not None:
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
-            for _ in range(n_t % BT):
-                b_gk = tl.load(p_gk + o_h, mask=m_c, other=0.0).to(tl.float32)
-                b_q_conv1d = tl.load(p_q_conv1d + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-                b_k_conv1d = tl.load(p_k_conv1d + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-                b_v_conv1d = tl.load(p_v_conv1d + o_c, mask=m_c, other=0.0).to(tl.float32)
-                b_S = simple_gla_update(b_S, b_gk, b_k_conv1d, b_v_conv1d, gate_logit_normalizer)
-                b_o = simple_gla_read(b_S, b_q_conv1d, K, c_2)
-                tl.store(p_y_o + o_c, b_o, mask=m_c)
-                p_gk += s_gkt
-                p_q_conv1d += s_q_conv1dt
-                p_k_conv1d += s_k_conv1dt
-                p_v_conv1d += s_v_conv1dt
-                p_y_o += C
-            if i_p == NP - 1:
-                tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
+            b_S = tl.zeros([BC, BK], tl.float32)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            p_gk = gk + i_b * s_gkb + (bos + i_t) * s_gkt
+            p_k_conv1d = k_conv1d + i_b * s_k_conv1db + (bos + i_t) * s_k_conv1dt
+            p_v_conv1d = v_conv1d + i_b * s_v_conv1db + (bos + i_t) * s_v_conv1dt
+            p_Ss = Ss + i_k * (C * BK)
+            if CUT:
+                p_q_conv1d = q_conv1d + i_b * s_q_conv1db + (bos + i_t) * s_q_conv1dt
+                p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
+                b_S_product = tl.full([BC, BK], 1.0, tl.float32)
+                b_S_wanted = tl.zeros([BC, BK], tl.float32)
+            for _ in tl.range(0, n_t // BT, num_stages=3):
+                tl_keep(p_Ss, b_S, i_c, C, BC, BK)
+                p_Ss += (C * BK)
+                gks = tl_rows_1(tl.load(p_gk + o_t[:, None] * s_gkt + o_h[None, :], mask=m_c[None, :], other=0.0))
+                k_conv1ds = tl_rows_2(tl.load(p_k_conv1d + o_t[:, None, None] * s_k_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                v_conv1ds = tl_rows_1(tl.load(p_v_conv1d + o_t[:, None] * s_v_conv1dt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_gk += BT * s_gkt
+                p_k_conv1d += BT * s_k_conv1dt
+                p_v_conv1d += BT * s_v_conv1dt
+                if CUT:
+                    q_conv1ds = tl_rows_2(tl.load(p_q_conv1d + o_t[:, None, None] * s_q_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                    g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    p_q_conv1d += BT * s_q_conv1dt
+                    p_g_o += BT * s_g_ot
+                for j in tl.static_range(BT):
+                    b_v, b_a_S = simple_gla_prepare(gks[j].to(tl.float32), v_conv1ds[j].to(tl.float32), gate_logit_normalizer)
+                    b_S = simple_gla_update(b_S, k_conv1ds[j].to(tl.float32), b_a_S, b_v)
+                    if CUT:
+                        b_a_S = b_a_S
+                        b_S_product = b_a_S[:, None] * b_S_product
+                        b_d_S_read = simple_gla_wants(g_os[j].to(tl.float32), q_conv1ds[j].to(tl.float32), c_2)
+                        b_S_wanted += b_S_product * b_d_S_read
+            if n_t % BT > 0:  # of the first piece
+                tl_keep(p_Ss, b_S, i_c, C, BC, BK)
+                for _ in range(n_t % BT):
+                    b_gk = tl.load(p_gk + o_h, mask=m_c, other=0.0).to(tl.float32)
+                    b_k_conv1d = tl.load(p_k_conv1d + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+                    b_v_conv1d = tl.load(p_v_conv1d + o_c, mask=m_c, other=0.0).to(tl.float32)
+                    b_v, b_a_S = simple_gla_prepare(b_gk, b_v_conv1d, gate_logit_normalizer)
+                    b_S = simple_gla_update(b_S, b_k_conv1d, b_a_S, b_v)
+                    p_gk += s_gkt
+                    p_k_conv1d += s_k_conv1dt
+                    p_v_conv1d += s_v_conv1dt
+            if CUT:
+                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
+                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "d_ST"])
     def simple_gla_backward_kernel(
         gk, q_conv1d, k_conv1d, v_conv1d, g_o, Ss, d_ST, d_gk, d_q_conv1d, d_k_conv1d, d_v_conv1d, d_S0, cu_seqlens, T, NP, n_tokens,
         s_gkb, s_gkt, s_q_conv1db, s_q_conv1dt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt, s_g_ob, s_g_ot,
         H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. Tokens beyond the end repeat the last one with no cotangent."""
+        reverse."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1154,15 +1267,16 @@ if triton is not None:
         o_k_ = tl.arange(0, BK)
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_v_part = o_v.to(tl.int64) * (n_tokens * H)
         o_v_part_ = o_v.to(tl.int64) * (n_tokens * (H * K))
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        n_k = tl.cdiv(n_t, BT)  # start at the last block
-        i_k += n_k - 1
-        i_t += (n_k - 1) * BT
+        o_t = tl.arange(0, BT)
+        i_k += n_t // BT  # start after the last whole block
+        i_t += n_t // BT * BT
         p_gk = gk + i_b * s_gkb + (bos + i_t) * s_gkt
         p_q_conv1d = q_conv1d + i_b * s_q_conv1db + (bos + i_t) * s_q_conv1dt
         p_k_conv1d = k_conv1d + i_b * s_k_conv1db + (bos + i_t) * s_k_conv1dt
@@ -1172,38 +1286,35 @@ if triton is not None:
         p_d_q_conv1d = d_q_conv1d + (i_b * T + bos + i_t) * (H * K)
         p_d_k_conv1d = d_k_conv1d + (i_b * T + bos + i_t) * (H * K)
         p_d_v_conv1d = d_v_conv1d + (i_b * T + bos + i_t) * C
-        p_Ss = Ss + i_k * (H * K * V)
+        p_Ss = Ss + i_k * (C * BK)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_hk_v, mask=m_ck_, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
-
-        n_j = n_t - (n_k - 1) * BT  # tokens of this block, BT of all others
-        for _ in range(n_k):
-            gks = ()
-            q_conv1ds = ()
-            k_conv1ds = ()
-            v_conv1ds = ()
-            g_os = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_j - 1)
-                gks += (tl.load(p_gk + k * s_gkt + o_h, mask=m_c, other=0.0).to(tl.float32),)
-                q_conv1ds += (tl.load(p_q_conv1d + k * s_q_conv1dt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                k_conv1ds += (tl.load(p_k_conv1d + k * s_k_conv1dt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                v_conv1ds += (tl.load(p_v_conv1d + k * s_v_conv1dt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-                g_os += (tl.load(p_g_o + k * s_g_ot + o_c, mask=m_c & (j < n_j), other=0.0).to(tl.float32),)
-            b_Ss = (tl.load(p_Ss + o_hk_v, mask=m_ck_, other=0.0),)
-            for j in tl.static_range(BT):
-                b_S_j = simple_gla_update(b_Ss[j], gks[j], k_conv1ds[j], v_conv1ds[j], gate_logit_normalizer)
-                b_Ss += (b_S_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_S, b_d_gk, b_d_q_conv1d, b_d_k_conv1d, b_d_v_conv1d = simple_gla_vjp(g_os[j], tl.where(j < n_j, b_d_S, 0.0), b_Ss[j + 1], b_Ss[j], gks[j], q_conv1ds[j], k_conv1ds[j], v_conv1ds[j], K, gate_logit_normalizer, c_2)
-                b_d_S = tl.where(j < n_j, b_back_S, b_d_S)
-                tl.store(p_d_gk + j * H + o_v_part + o_h, b_d_gk, mask=m_c & (j < n_j))
-                tl.store(p_d_q_conv1d + j * (H * K) + o_v_part_[:, None] + o_hk_, b_d_q_conv1d, mask=m_ck_ & (j < n_j))
-                tl.store(p_d_k_conv1d + j * (H * K) + o_v_part_[:, None] + o_hk_, b_d_k_conv1d, mask=m_ck_ & (j < n_j))
-                tl.store(p_d_v_conv1d + j * C + o_c, b_d_v_conv1d, mask=m_c & (j < n_j))
-            n_j = BT
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+            for j in range(k):
+                b_gk = tl.load(p_gk + j * s_gkt + o_h, mask=m_c, other=0.0).to(tl.float32)
+                b_k_conv1d = tl.load(p_k_conv1d + j * s_k_conv1dt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+                b_v_conv1d = tl.load(p_v_conv1d + j * s_v_conv1dt + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_v, b_a_S = simple_gla_prepare(b_gk, b_v_conv1d, gate_logit_normalizer)
+                b_S = simple_gla_update(b_S, b_k_conv1d, b_a_S, b_v)
+            b_gk = tl.load(p_gk + k * s_gkt + o_h, mask=m_c, other=0.0).to(tl.float32)
+            b_q_conv1d = tl.load(p_q_conv1d + k * s_q_conv1dt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_k_conv1d = tl.load(p_k_conv1d + k * s_k_conv1dt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_v_conv1d = tl.load(p_v_conv1d + k * s_v_conv1dt + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_g_o = tl.load(p_g_o + k * s_g_ot + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_S_prev = b_S
+            b_v, b_a_S = simple_gla_prepare(b_gk, b_v_conv1d, gate_logit_normalizer)
+            b_S = simple_gla_update(b_S, b_k_conv1d, b_a_S, b_v)
+            b_back_S, b_d_gk, b_d_q_conv1d, b_d_k_conv1d, b_d_v_conv1d = simple_gla_vjp(b_g_o, b_d_S, b_S, b_S_prev, b_gk, b_q_conv1d, b_k_conv1d, b_v_conv1d, b_a_S, b_v, K, gate_logit_normalizer, c_2)
+            b_d_S = b_back_S
+            tl.store(p_d_gk + k * H + o_v_part + o_h, b_d_gk, mask=m_c)
+            tl.store(p_d_q_conv1d + k * (H * K) + o_v_part_[:, None] + o_hk_, b_d_q_conv1d, mask=m_ck_)
+            tl.store(p_d_k_conv1d + k * (H * K) + o_v_part_[:, None] + o_hk_, b_d_k_conv1d, mask=m_ck_)
+            tl.store(p_d_v_conv1d + k * C + o_c, b_d_v_conv1d, mask=m_c)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
             p_gk -= BT * s_gkt
             p_q_conv1d -= BT * s_q_conv1dt
             p_k_conv1d -= BT * s_k_conv1dt
@@ -1213,8 +1324,28 @@ if triton is not None:
             p_d_q_conv1d -= BT * (H * K)
             p_d_k_conv1d -= BT * (H * K)
             p_d_v_conv1d -= BT * C
-            p_Ss -= (H * K * V)
-
+            p_Ss -= (C * BK)
+            gks = tl_rows_1(tl.load(p_gk + o_t[:, None] * s_gkt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            q_conv1ds = tl_rows_2(tl.load(p_q_conv1d + o_t[:, None, None] * s_q_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            k_conv1ds = tl_rows_2(tl.load(p_k_conv1d + o_t[:, None, None] * s_k_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            v_conv1ds = tl_rows_1(tl.load(p_v_conv1d + o_t[:, None] * s_v_conv1dt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (tl_kept(p_Ss, i_c, C, BC, BK),)
+            b_vs = ()
+            b_a_Ss = ()
+            for j in tl.static_range(BT):
+                b_v, b_a_S = simple_gla_prepare(gks[j].to(tl.float32), v_conv1ds[j].to(tl.float32), gate_logit_normalizer)
+                b_S_j = simple_gla_update(b_Ss[j], k_conv1ds[j].to(tl.float32), b_a_S, b_v)
+                b_Ss += (b_S_j,)
+                b_vs += (b_v,)
+                b_a_Ss += (b_a_S,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_S, b_d_gk, b_d_q_conv1d, b_d_k_conv1d, b_d_v_conv1d = simple_gla_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], gks[j].to(tl.float32), q_conv1ds[j].to(tl.float32), k_conv1ds[j].to(tl.float32), v_conv1ds[j].to(tl.float32), b_a_Ss[j], b_vs[j], K, gate_logit_normalizer, c_2)
+                b_d_S = b_back_S
+                tl.store(p_d_gk + j * H + o_v_part + o_h, b_d_gk, mask=m_c)
+                tl.store(p_d_q_conv1d + j * (H * K) + o_v_part_[:, None] + o_hk_, b_d_q_conv1d, mask=m_ck_)
+                tl.store(p_d_k_conv1d + j * (H * K) + o_v_part_[:, None] + o_hk_, b_d_k_conv1d, mask=m_ck_)
+                tl.store(p_d_v_conv1d + j * C + o_c, b_d_v_conv1d, mask=m_c)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
@@ -1233,8 +1364,8 @@ if triton is not None:
         o_k_ = tl.arange(0, BK)
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         p_gk = gk + i_b * s_gkb
@@ -1250,12 +1381,13 @@ if triton is not None:
         b_q_conv1d = tl.load(p_q_conv1d + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
         b_k_conv1d = tl.load(p_k_conv1d + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
         b_v_conv1d = tl.load(p_v_conv1d + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_S = simple_gla_update(b_S, b_gk, b_k_conv1d, b_v_conv1d, gate_logit_normalizer)
+        b_v, b_a_S = simple_gla_prepare(b_gk, b_v_conv1d, gate_logit_normalizer)
+        b_S = simple_gla_update(b_S, b_k_conv1d, b_a_S, b_v)
         b_o = simple_gla_read(b_S, b_q_conv1d, K, c_2)
         tl.store(p_y_o + o_c, b_o, mask=m_c)
         tl.store(ST + i_b * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece"])
     def simple_gla_piece_kernel(
         gk, k_conv1d, v_conv1d, S_decay, S_piece, cu_seqlens, T, NP,
         s_gkb, s_gkt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt,
@@ -1265,87 +1397,48 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
+        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        m_c = tl_inside(o_c, C, BC)
+        m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_t = tl.arange(0, BT)
         p_gk = gk + i_b * s_gkb + (bos + i_t) * s_gkt
         p_k_conv1d = k_conv1d + i_b * s_k_conv1db + (bos + i_t) * s_k_conv1dt
         p_v_conv1d = v_conv1d + i_b * s_v_conv1db + (bos + i_t) * s_v_conv1dt
         b_S_product = tl.full([BC, BK], 1.0, tl.float32)
         b_S = tl.zeros([BC, BK], tl.float32)
-        for i_j in range(0, n_t, BT):
-            gks = ()
-            k_conv1ds = ()
-            v_conv1ds = ()
-            for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                gks += (tl.load(p_gk + k * s_gkt + o_h, mask=m_c, other=0.0).to(tl.float32),)
-                k_conv1ds += (tl.load(p_k_conv1d + k * s_k_conv1dt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                v_conv1ds += (tl.load(p_v_conv1d + k * s_v_conv1dt + o_c, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_S = simple_gla_decay(gks[j], gate_logit_normalizer)
-                b_S_j = simple_gla_update(b_S, gks[j], k_conv1ds[j], v_conv1ds[j], gate_logit_normalizer)
-                b_S_next = b_a_S[:, None] * b_S_product
-                b_S_product = tl.where(m_j, b_S_next, b_S_product)
-                b_S = tl.where(m_j, b_S_j, b_S)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            gks = tl_rows_1(tl.load(p_gk + o_t[:, None] * s_gkt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            k_conv1ds = tl_rows_2(tl.load(p_k_conv1d + o_t[:, None, None] * s_k_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            v_conv1ds = tl_rows_1(tl.load(p_v_conv1d + o_t[:, None] * s_v_conv1dt + o_c[None, :], mask=m_c[None, :], other=0.0))
             p_gk += BT * s_gkt
             p_k_conv1d += BT * s_k_conv1dt
             p_v_conv1d += BT * s_v_conv1dt
-        tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_hk_v, b_S_product, mask=m_ck_)
-        tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
-
-    @triton.jit(do_not_specialize=["T", "NP"])
-    def simple_gla_piece_adjoint_kernel(
-        gk, q_conv1d, g_o, S_piece, cu_seqlens, T, NP,
-        s_gkb, s_gkt, s_q_conv1db, s_q_conv1dt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
-    ):  # fmt: skip
-        """Each piece in reverse as one step of the cotangent, with the a of `simple_gla_piece_kernel`."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        o_h = o_c // V
-        o_k_ = tl.arange(0, BK)
-        o_v = o_c % V
-        o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
-        m_c = o_c < C
-        m_k_ = o_k_ < K
-        m_ck_ = m_c[:, None] & m_k_[None, :]
-        o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        i_t += n_t - 1  # token j of a block is the j-th from its end
-        p_gk = gk + i_b * s_gkb + (bos + i_t) * s_gkt
-        p_q_conv1d = q_conv1d + i_b * s_q_conv1db + (bos + i_t) * s_q_conv1dt
-        p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
-        b_d_S = tl.zeros([BC, BK], tl.float32)
-        for i_j in range(0, n_t, BT):
-            gks = ()
-            q_conv1ds = ()
-            g_os = ()
             for j in tl.static_range(BT):
-                k = tl.minimum(j, n_t - 1 - i_j)
-                gks += (tl.load(p_gk - k * s_gkt + o_h, mask=m_c, other=0.0).to(tl.float32),)
-                q_conv1ds += (tl.load(p_q_conv1d - k * s_q_conv1dt + o_hk_, mask=m_ck_, other=0.0).to(tl.float32),)
-                g_os += (tl.load(p_g_o - k * s_g_ot + o_c, mask=m_c, other=0.0).to(tl.float32),)
-            for j in tl.static_range(BT):
-                m_j = i_j + j < n_t
-                b_a_S = simple_gla_decay(gks[j], gate_logit_normalizer)
-                b_d_S_read = simple_gla_wants(g_os[j], q_conv1ds[j], c_2)
-                b_d_S_j = b_a_S[:, None] * (b_d_S + b_d_S_read)
-                b_d_S = tl.where(m_j, b_d_S_j, b_d_S)
-            p_gk -= BT * s_gkt
-            p_q_conv1d -= BT * s_q_conv1dt
-            p_g_o -= BT * s_g_ot
-        tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
+                b_v, b_a_S = simple_gla_prepare(gks[j].to(tl.float32), v_conv1ds[j].to(tl.float32), gate_logit_normalizer)
+                b_S = simple_gla_update(b_S, k_conv1ds[j].to(tl.float32), b_a_S, b_v)
+                b_a_S = b_a_S
+                b_S_product = b_a_S[:, None] * b_S_product
+        for _ in range(n_t % BT):
+            b_gk = tl.load(p_gk + o_h, mask=m_c, other=0.0).to(tl.float32)
+            b_k_conv1d = tl.load(p_k_conv1d + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+            b_v_conv1d = tl.load(p_v_conv1d + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_v, b_a_S = simple_gla_prepare(b_gk, b_v_conv1d, gate_logit_normalizer)
+            b_S = simple_gla_update(b_S, b_k_conv1d, b_a_S, b_v)
+            b_a_S = b_a_S
+            b_S_product = b_a_S[:, None] * b_S_product
+            p_gk += s_gkt
+            p_k_conv1d += s_k_conv1dt
+            p_v_conv1d += s_v_conv1dt
+        tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
+        tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
 
     @triton.jit
     def simple_gla_q_conv1d_activation(b_q_conv1d_pre):
@@ -1732,10 +1825,25 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
+    parts: int = 1  # what each of them is cut into on the way back
+    again: bool = False  # whether the way back works out exponentials twice
+    registers: int = 255  # that a thread of the walk that keeps states may have
 
 
 def _pow2(n):
     return 1 << max(n - 1, 0).bit_length()
+
+
+def _pieces(warps, most, room):
+    """Up to `most` pieces of time for each of so many warps, of which `room` fit on the GPU at once: as many as leave
+    least of it idle in the end."""
+    most = max(most, 1)
+    return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _within(registers):
+    """The launch option that leaves room for more warps, where there is one."""
+    return {} if registers == 255 or torch.version.hip else {"maxnreg": registers}
 
 
 def _on(device):
@@ -1763,6 +1871,11 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
+def _wide(v):
+    """As float32, if that is wider: what has no channel is read by every block of them."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -1771,6 +1884,11 @@ def _like(v):
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+
+
+def _rooms(n, like):
+    """Room for n numbers, three times."""
+    return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
 def _summed(parts, like):
@@ -1799,36 +1917,21 @@ def _pass(products, ends, first, starts, rows, pieces, M, reverse, is_complex=Fa
 
 
 def choose_simple_gla(rows, T, lanes, inner, sms, forward=False):
-    """The launch configuration, by size alone: about 8 values of the state a thread (16 forward), and enough warps to
-    fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
-    program = 256 * (2 if forward else 1)
-    block = min(32, _pow2(lanes), max(1, program // inner))
-    num_warps = min(16, max(1, block * inner // program))
+    """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
+    channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
+    block = min(32, _pow2(lanes), max(1, 512 // inner))
+    num_warps = min(16, max(1, block * inner // 512))
+    warps = max(rows, 1) * -(-lanes // block) * num_warps
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
-    tokens = 4 if forward else 8
-    while not forward and tokens > 1 and 44 + 2 * held + tokens * (8 + 3 * held) > 236:
+    if forward:
+        return _Config(block, 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    tokens = 8
+    while tokens > 1 and 30 + 1 * held + tokens * (5 + 3 * held) > 236:
         tokens //= 2
-    programs, pieces = max(rows, 1) * -(-lanes // block), 1
-    if programs * num_warps * 2 <= 8 * sms:  # a second pass over time pays if it doubles the warps at least
-        pieces = max(1, min(-(-16 * sms // (programs * num_warps)), T // 64))
-    return _Config(block, tokens, num_warps, pieces)
-
-
-def _simple_gla_starts(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer, rows, config, fixed):
-    """The product of the coefficients over each piece of time, and the state before each."""
-    T = gk.shape[1]
-    H = gk.shape[2]
-    K = q_conv1d.shape[3]
-    V = v_conv1d.shape[3]
-    products, ends, starts = (
-        torch.empty(rows * config.pieces * H * K * V, dtype=torch.float32, device=gk.device) for _ in range(3)
-    )
-    simple_gla_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-        gk, k_conv1d, v_conv1d, products, ends, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
-        BT=config.tokens, **fixed,
-    )  # fmt: skip
-    _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
-    return products, starts
+    return _Config(block, tokens, num_warps, pieces, parts)
 
 
 def _simple_gla_triton(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer):
@@ -1855,11 +1958,18 @@ def _simple_gla_triton(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_log
                 gk, q_conv1d, k_conv1d, v_conv1d, S, _reals(y_o), _reals(last_S), gk.stride(0), q_conv1d.stride(0), k_conv1d.stride(0), v_conv1d.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
-        if config.pieces > 1:
-            _, S = _simple_gla_starts(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer, rows, config, fixed)
+        S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * K * V, gk)
+            simple_gla_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
+                gk, k_conv1d, v_conv1d, products, ends, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
+                BT=config.tokens, **fixed,
+            )  # fmt: skip
+            _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
+            S = starts
         simple_gla_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-            gk, q_conv1d, k_conv1d, v_conv1d, S, _reals(y_o), _reals(last_S), None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
-            BT=config.tokens, KEEP=False, **fixed,
+            gk, q_conv1d, k_conv1d, v_conv1d, S, _reals(y_o), _reals(last_S), cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
+            BT=config.tokens, **fixed,
         )  # fmt: skip
     return y_o, last_S
 
@@ -1909,7 +2019,10 @@ def _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
+    S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
+    g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_simple_gla(rows, T, H * V, _pow2(K), _sms(gk.device))
+    pieces = config.pieces * config.parts
     fixed = dict(H=H, V=V, K=K, C=H * V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), BC=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H * V, config.lanes)
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
@@ -1918,23 +2031,28 @@ def _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
     d_k_conv1d = _parts(V, inputs[2])
     d_v_conv1d = _like(inputs[3])
     first_d_S = None if S is None else _like(inputs[4])
-    kept_S = torch.empty(slots, H * K * V, dtype=torch.float32, device=gk.device)
+    kept_S = torch.empty(slots, H * V * _pow2(K), dtype=torch.float32, device=gk.device)
     with _on(gk.device):
-        if config.pieces > 1:
-            products, S = _simple_gla_starts(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer, rows, config, fixed)
-            ends, starts = torch.empty_like(products), torch.empty_like(products)
-            simple_gla_piece_adjoint_kernel[(n_blocks * config.pieces * rows,)](
-                gk, q_conv1d, g_o, ends, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *g_o.stride()[:2],
+        if config.pieces > 1:  # the state before each piece
+            products, ends, starts = _rooms(rows * config.pieces * H * K * V, gk)
+            simple_gla_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
+                gk, k_conv1d, v_conv1d, products, ends, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
                 BT=config.tokens, **fixed,
             )  # fmt: skip
-            _pass(products, ends, g_last_S, starts, rows, config.pieces, H * K * V, True)
-            g_last_S = starts
-        simple_gla_walk_kernel[(n_blocks * config.pieces * rows,)](
-            gk, q_conv1d, k_conv1d, v_conv1d, S, None, None, kept_S, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
-            BT=config.tokens, KEEP=True, **fixed,
+            _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
+            S = starts
+        products = ends = starts = None
+        if pieces > 1:
+            products, ends, starts = _rooms(rows * pieces * H * K * V, gk)
+        simple_gla_keep_kernel[(n_blocks * config.pieces * rows,)](
+            gk, q_conv1d, k_conv1d, v_conv1d, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
+            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        simple_gla_backward_kernel[(n_blocks * config.pieces * rows,)](
-            gk, q_conv1d, k_conv1d, v_conv1d, g_o, kept_S, g_last_S, d_gk, d_q_conv1d, d_k_conv1d, _reals(d_v_conv1d), None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, config.pieces, gk.shape[0] * T, *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
+        if pieces > 1:
+            _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
+            g_last_S = starts
+        simple_gla_backward_kernel[(n_blocks * pieces * rows,)](
+            gk, q_conv1d, k_conv1d, v_conv1d, g_o, kept_S, g_last_S, d_gk, d_q_conv1d, d_k_conv1d, _reals(d_v_conv1d), None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, gk.shape[0] * T, *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
             BT=config.tokens, **fixed,
         )  # fmt: skip
         d_gk = _summed(d_gk, inputs[0])

@@ -18,8 +18,8 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A value of every token: `many` collects a block's, `one` holds one token's. `at` and `mask` end its `tl.load`;
-    `valid` is the mask's beginning where tokens beyond the end are asked for."""
+    """A value of every token: `many` holds a block's, made by `rows`; `one` holds one token's, and `at` and `mask` end
+    its `tl.load`."""
 
     many: str
     one: str
@@ -27,27 +27,36 @@ class Load:
     stride: str
     at: str
     mask: str
-    valid: str
+    rows: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is done with a token: the lines for token j of a block, and for one that was loaded alone."""
+
+    block: tuple[str, ...]
+    one: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A value of every token that is written; `mask` and `valid` as for a load."""
+    """A value of every token that is written; `at` and `mask` as for a load."""
 
     pointer: str
     stride: str
     at: str
     value: str
     mask: str
-    valid: str
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """One kernel: its tensors and its numbers, the lines before the walk, what streams in and out."""
+    """One kernel: its tensors and its numbers, the tensors whose alignment it must not know, the lines before the walk,
+    what streams in and out."""
 
     tensors: str
     strides: str
+    unaligned: str
     constants: str
     locals: tuple[str, ...]
     streams: tuple[Stream, ...]
@@ -58,7 +67,8 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class FieldText:
-    """A field in kernels: its value, the one before, its cotangent, what is passed back, and where its state lies."""
+    """A field in kernels: its value, the one before, its cotangent, what is passed back, where its state lies (`turned`
+    before a walk), and how it is kept for the way back."""
 
     value: str
     before: str
@@ -67,22 +77,22 @@ class FieldText:
     back: str
     first: str
     last: str
-    kept: str
     d_last: str
     d_first: str
-    pointer: str
     at: str
+    turned: str
     mask: str
     shape: str
     width: str
     again: str
+    keep: str
+    kept: str
 
 
 @dataclass(frozen=True, slots=True)
 class StateText:
-    """A state, all its fields together: its tensors in kernels and the numbers a row has."""
+    """A state, all its fields together: what is kept of it, and how many numbers that is for each block."""
 
-    first: str
     kept: str
     pointer: str
     width: str
@@ -99,58 +109,75 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Coefficient:
-    """The coefficient of a field over a piece: its running product, a token's, how it starts and where it is stored."""
+    """The running product of a field's coefficient over a piece: its shape, how it starts."""
 
     product: str
-    token: str
     shape: str
     start: str
-    next: str
-    multiplied: str
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A field or its cotangent in a piece: its name, its next value by name and by code."""
-
-    name: str
-    next: str
-    code: str
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Time in pieces: each as one step of the recurrence, forward and, where reads allow it, in reverse."""
+    """Time in pieces, each as one step of the recurrence: what a token does to the running products of coefficients,
+    and, where reads allow it, to the `sums` of what its reads want of the state before the piece."""
 
-    forward: Kernel
+    kernel: Kernel
     a: str
     b: str
     coefficients: tuple[Coefficient, ...]
-    factors: str
-    decay: str
-    moved: str
-    update: str
-    next: tuple[tuple[str, str], ...]
+    token: Token
     stored: tuple[tuple[FieldText, Coefficient], ...]
-    fields: tuple[FieldText, ...]
-    backward: Kernel | None
-    decay_back: str
-    wanted: str
-    wants: str
-    pulled: tuple[Moved, ...]
+    sums: tuple[tuple[str, str], ...]
+    back: tuple[str, ...]
+    stored_back: tuple[tuple[FieldText, Coefficient, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The walk that keeps states: its kernel, and what it loads only if time is cut for the way back."""
+
+    kernel: Kernel
+    loads: tuple[Load, ...]
+    cut_loads: tuple[Load, ...]
+    streams: tuple[Stream, ...]
+    cut_streams: tuple[Stream, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Backward:
+    """The way back: how a block's states are made again, values worked out anew (name, of token j of a block), the
+    function of a token, sums over lanes, sums over time, and the lines after the walk."""
+
+    kernel: Kernel
+    advance: Token
+    prepared: tuple[tuple[str, str], ...]
+    again: tuple[tuple[str, str], ...]
+    vjp_block: str
+    vjp_one: str
+    parts: str
+    lane_sums: tuple[str, ...]
+    sums: tuple[Sum, ...]
+    after: tuple[str, ...]
+    finals: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Registers:
-    """An estimate of what the way back holds: numbers, and tiles of the state, once and for each token of a block.
-    `program` is how many numbers of a field a warp owns."""
+    """An estimate of what the way back holds: numbers, and tiles of the state, once and for each token of a block; of
+    the latter `shared` are exponentials that can be worked out again. `program` is how many numbers of a field a warp
+    owns, `tokens` a block forward, fewer if each has `inner` values of a tile's inner size, `keep` the tiles of the
+    walk that keeps states."""
 
     program: str
+    tokens: str
+    inner: str
     fixed: str
     fixed_tiles: str
     numbers: str
     tiles: str
+    shared: str
     limit: str
+    keep: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +201,7 @@ class Launch:
     complex_flag: str
     constants: str
     prepared: tuple[str, ...]
+    turned: tuple[str, ...]
     prepared_back: tuple[str, ...]
     copied: tuple[tuple[str, str], ...]
     last_states: str
@@ -187,7 +215,6 @@ class Launch:
     backward: str
     step: str
     piece: str
-    piece_back: str
     state: str
     d_last: str
 
@@ -208,27 +235,30 @@ class TritonOp:
     fields: tuple[FieldText, ...]
     states: tuple[StateText, ...]
     keeps_before: bool
-    assigned: str
-    again: str
-    update_block: str
-    update_one: str
-    update_again: str
+    advance: Token
     results: str
     read_block: str
     read_one: str
     walk: Kernel
     single: Kernel
-    backward: Kernel
-    seeds: tuple[Load, ...]
-    vjp: str
-    parts: str
-    sums: tuple[Sum, ...]
-    after: tuple[str, ...]
-    finals: tuple[str, ...]
+    keep: Keep
+    backward: Backward
     pieces: Pieces | None
     cut_back: bool
     registers: Registers
     launch: Launch
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSum:
+    """A helper that sums over lanes: its index of a mask, the shape it gives, whether that is a tile, and whether some
+    caller has two values at once."""
+
+    name: str
+    index: str
+    shape: str
+    tile: bool
+    of_two: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +267,7 @@ class TritonFile:
 
     helpers: frozenset[str]
     sums: tuple[tuple[str, int, int, str], ...]
-    lane_sums: tuple[tuple[str, str], ...]
+    lane_sums: tuple[LaneSum, ...]
+    rows: tuple[tuple[str, str], ...]
     passes: bool
     complex_passes: bool

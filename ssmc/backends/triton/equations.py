@@ -11,11 +11,12 @@ from ssmc.backends.triton.sections import Sections, needed, sections
 from ssmc.backends.triton.tiles import Dims, Tile, place
 from ssmc.calculus.reverse import cotangent_name
 from ssmc.codegen.op_text import OpText
-from ssmc.ir.expr import Index, Ref, walk
+from ssmc.ir.expr import Index, Pointwise, Ref, walk
 from ssmc.ir.program import Let
 
 Key = tuple[str, int]  # a name and its offset
 INDEX = 9  # the offset that stands for "the index along this atom"
+EXPENSIVE = ("exp", "sigmoid", "tanh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +150,12 @@ class Equations:
 
 @dataclass(frozen=True, slots=True)
 class LayerEquations:
-    """All functions of an op; those of time in pieces are None where that does not apply."""
+    """All functions of an op; those of time in pieces are None where that does not apply. `prepared` are the values
+    that `prepare` makes of a token before it meets the state; `again` are values (prepared, or leaves) from which the
+    way back works out exponentials anew that would take a register for every number of the state."""
 
     hoist: Equation
+    prepare: Equation
     update: Equation
     read: Equation
     vjp: Equation
@@ -161,6 +165,8 @@ class LayerEquations:
     held: tuple[str, ...]
     tokens: tuple[str, ...]
     parameters: tuple[str, ...]
+    prepared: tuple[str, ...]
+    again: tuple[str, ...]
 
 
 def layer_equations(e: Equations) -> LayerEquations:
@@ -168,12 +174,13 @@ def layer_equations(e: Equations) -> LayerEquations:
     p, s, a = e.p, e.s, e.p.adjoint
     token_leaves = [x.name for x in p.leaves if x.operand.token]
     parameters = [x.name for x in p.leaves if not x.operand.token]
-    reading = s.slice(e.results, e.fields)
     pulled = [n for f in p.fields for n in (a.reads.get(f.name), a.reads_before.get(f.name)) if n]
     gradients = [a.gradients[n] for n in token_leaves if n in a.gradients]
     outputs = [*(f"back:{f}" for f in e.fields), *gradients, *a.accumulated]
-    back = s.slice(outputs, e.fields)
     advancing = s.slice(e.fields)
+    prepared, again = _before_the_state(e, advancing, token_leaves)
+    known = [*e.fields, *prepared]
+    reading, back = s.slice(e.results, known), s.slice(outputs, known)
     coefficients = [n for port in p.ports for n in port.coefficient]
     cut = bool(p.ports)
     cut_back = cut and not _reads_fields(s.slice(pulled, e.fields), e.fields)
@@ -184,13 +191,16 @@ def layer_equations(e: Equations) -> LayerEquations:
     hoisted = [x.name for x in s.hoisted if x.name in early]
     hoist = e.make("hoist", "What depends on parameters only.", needed(s.hoisted, hoisted), hoisted)
     e.bind(zip(hoisted, hoist.dims, strict=True))
-    update = e.make("update", "The state after a token.", advancing, e.fields, full=True)
+    prepare = e.make("prepare", "What a token brings before it meets the state.", s.slice(prepared), prepared)
+    e.bind(zip(prepared, prepare.dims, strict=True))
+    update = e.make("update", "The state after a token.", s.slice(e.fields, prepared), e.fields, full=True)
     read = e.make("read", "The results of a token.", reading, e.results)
     decay = wants = None
     if cut:
-        decay = e.make("decay", "The coefficient of the state before a token.", s.slice(coefficients), coefficients)
+        lets = s.slice(coefficients, prepared)
+        decay = e.make("decay", "The coefficient of the state before a token.", lets, coefficients)
     if cut_back:
-        wants = e.make("wants", "The cotangents that reads send to the state.", s.slice(pulled, e.fields), pulled)
+        wants = e.make("wants", "The cotangents that reads send to the state.", s.slice(pulled, known), pulled)
     vjp = e.make(
         "vjp",
         "One token in reverse: from the cotangents of its results and states to those of all it was made of.",
@@ -208,6 +218,7 @@ def layer_equations(e: Equations) -> LayerEquations:
     )
     return LayerEquations(
         hoist,
+        prepare,
         update,
         read,
         vjp,
@@ -217,7 +228,32 @@ def layer_equations(e: Equations) -> LayerEquations:
         tuple(n for n in (*parameters, *hoisted) if n in early or (n, 0) in hoist.inputs),
         tuple(token_leaves),
         tuple(parameters),
+        tuple(prepared),
+        tuple(n for n in again if (n, 0) in vjp.inputs),
     )
+
+
+def _before_the_state(e: Equations, advancing: Sequence[Let], leaves: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(what is known of a token before its state and is smaller than that, as far as the rest reads it; what of this,
+    and of the leaves, exponentials of the state's size are made of)."""
+    late: set[str] = set(e.fields)
+    small: set[str] = set()
+    read: dict[str, None] = {}
+    again: dict[str, None] = {}
+    for let in advancing:
+        refs = {n.name for n in walk(let.node) if isinstance(n, Ref)}
+        if refs & late:
+            late.add(let.name)
+        elif let.name not in e.fields and e.tile.dims(let.node.axes) != e.tile.full and let.node.dtype != "bool":
+            small.add(let.name)
+            continue
+        read |= dict.fromkeys(sorted(refs & small))
+        if not refs & late and len(e.tile.full) > 1:
+            for n in walk(let.node):
+                if isinstance(n, Pointwise) and n.fn in EXPENSIVE and e.tile.dims(n.axes) == e.tile.full:
+                    inside = {x.name for x in walk(n) if isinstance(x, Ref)}
+                    again |= dict.fromkeys(sorted(inside & (small | set(leaves))))
+    return [x.name for x in advancing if x.name in read], list(again)
 
 
 def _reads_fields(lets: Iterable[Let], fields: Sequence[str]) -> bool:

@@ -36,6 +36,13 @@ NEEDS = {
     "tl_phi1": ("tl_exp",),
     "tl_phi1_slope": ("tl_exp",),
     "tl_mod": ("tl_floordiv",),
+    "tl_rows_1": ("tl_halves",),
+    "tl_rows_2": ("tl_halves",),
+    "tl_rows_3": ("tl_halves",),
+    "tl_rows_4": ("tl_halves",),
+    "tl_over_lanes_2": ("tl_fold",),
+    "tl_over_lanes_3": ("tl_fold",),
+    "tl_over_lanes_4": ("tl_fold",),
 }
 
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from ssmc.backends.triton.contexts import (
-    FieldText,
-    Kernel,
-    Load,
-    StateText,
-    Store,
-    Stream,
-    Sum,
-)
+from ssmc.backends.triton.contexts import FieldText, Kernel, Load, StateText, Store, Stream, Token
 from ssmc.backends.triton.equations import Equation, Equations, Key, LayerEquations
 from ssmc.backends.triton.memory import Memory, parts_of, scaled
 from ssmc.backends.triton.tiles import Locals
 from ssmc.ir.program import Field, Leaf, Result
 from ssmc.ir.regions import Carried, Operand
+
+WIDE = ".to(tl.float32)"  # what is loaded in blocks stays as narrow as it came until it is used
 
 
 class Kernels:
@@ -27,7 +22,7 @@ class Kernels:
         self.e, self.q, self.p, self.tile = e, q, e.p, e.tile
         reverse = e.p.recurrence.reverse
         self.step, self.back = ("-", "+") if reverse else ("+", "-")
-        self.memory = Memory(e, "(bos + n - 1 - i_t)" if reverse else "(bos + i_t)")
+        self.memory = Memory(e, "(bos + n - 1 - i_t)" if reverse else "(bos + i_t)", self.step)
         self.name = e.tile.name
         self.token_leaves = [x for x in self.p.leaves if x.operand.token]
         self.parameters = [x for x in self.p.leaves if not x.operand.token]
@@ -55,15 +50,12 @@ class Kernels:
 
     def states(self) -> tuple[StateText, ...]:
         """The states in kernels."""
-        return tuple(
-            StateText(
-                self.state_name(c, "first"),
-                self.state_name(c, "kept"),
-                f"p_{self.state_name(c, 'kept')}",
-                scaled(self.width(c)),
-            )
-            for c in self.p.recurrence.carried
-        )
+        t, out = self.tile, []
+        for c in self.p.recurrence.carried:
+            kept = self.state_name(c, "kept")
+            width = " * ".join([*(["2"] if c.dtype == "complex" else []), t.lanes, *t.pads])
+            out.append(StateText(kept, f"p_{kept}", scaled(width)))
+        return tuple(out)
 
     def width(self, c: Carried) -> str:
         """The numbers a row of a state has."""
@@ -73,29 +65,36 @@ class Kernels:
         """The same as Python outside kernels."""
         return " * ".join([*(["2"] if c.dtype == "complex" else []), *(self.e.o.size(a) for a in c.atoms)]) or "1"
 
-    def fields(self, loc: Locals) -> tuple[FieldText, ...]:
-        """The fields in a kernel."""
-        out = []
+    def fields(self, loc: Locals, walks: bool = True) -> tuple[FieldText, ...]:
+        """The fields in a kernel: of a walk, or of a step."""
+        t, out = self.tile, []
+        inner = " * ".join(t.pads) or "1"
         for f in self.p.fields:
             c, name = self.carried(f), self.name(f.name)
+            pointer = f"p_{self.state_name(c, 'kept')}"
+            if f.part == "im":
+                pointer += f" + {t.lanes} * {inner}"
+            value, sizes = f"b_{name}", f"{t.lanes}, {t.block}, {inner}"
+            kept = f"tl_kept({pointer}, i_{t.letter}, {sizes})"
             out.append(
                 FieldText(
-                    value=f"b_{name}",
+                    value=value,
                     before=f"b_{self.name(f'{f.name}:prev')}",
                     cotangent=f"b_{self.name(f'd:{f.name}')}",
                     many=self.memory.fresh(f"b_{name}s"),
                     back=f"b_{self.name(f'back:{f.name}')}",
                     first=self.state_name(c, "first"),
                     last=self.state_name(c, "last"),
-                    kept=self.state_name(c, "kept"),
                     d_last=self.state_name(c, "d_last"),
                     d_first=self.state_name(c, "d_first"),
-                    pointer=f"p_{self.state_name(c, 'kept')}",
-                    at=parts_of(loc.offset(c.atoms, self.tile.full), f.part),
-                    mask=loc.mask(self.tile.full),
-                    shape=self.tile.shape(self.tile.full),
+                    at=parts_of(loc.offset(c.atoms, t.full), f.part),
+                    turned=self.memory.turned(c.atoms, f.part, loc) if walks else "",
+                    mask=loc.mask(t.full),
+                    shape=t.shape(t.full),
                     width=scaled(self.width(c)),
                     again=f"b_{name}_j",
+                    keep=f"tl_keep({pointer}, {value}, i_{t.letter}, {sizes})",
+                    kept=kept if len(t.full) == 2 else f"tl.reshape({kept}, {t.shape(t.full)})",
                 )
             )
         return tuple(out)
@@ -110,15 +109,31 @@ class Kernels:
         self, e: Equation, loc: Locals, block: str = "", extra: dict[Key, str] | None = None, wide: str = ""
     ) -> str:
         """The call of a function: on one token's values, or on those of index `block` in tuples, made `wide` there."""
-        site: dict[Key, str] = dict(extra or {})
+        site: dict[Key, str] = {}
         if block:
             for leaf in self.token_leaves:
                 site[leaf.name, 0] = f"{self.memory.fresh(f'{self.name(leaf.name)}s')}[{block}]{wide}"
             for r in self.p.results:
                 for part in r.parts:
                     seed = f"g:{part}"
-                    site[seed, 0] = f"{self.memory.fresh(f'{self.name(seed)}s')}[{block}]"
-        return self.e.call(e, site, self.index(loc, e))
+                    site[seed, 0] = f"{self.memory.fresh(f'{self.name(seed)}s')}[{block}]{wide}"
+        return self.e.call(e, site | dict(extra or {}), self.index(loc, e))
+
+    def names(self, e: Equation) -> str:
+        """What a function's results are called."""
+        return ", ".join(self.e.name((n, 0)) for n in e.outputs)
+
+    def advance(self, loc: Locals, target: str, fields: dict[Key, str]) -> Token:
+        """The fields after a token, under the names `target`; `fields` are those before, in a block."""
+        q = self.q
+
+        def lines(block: str, target: str, fields: dict[Key, str]) -> tuple[str, ...]:
+            out = [f"{target} = {self.call(q.update, loc, block, fields, WIDE)}"]
+            if q.prepare.lines:
+                out.insert(0, f"{self.names(q.prepare)} = {self.call(q.prepare, loc, block, None, WIDE)}")
+            return tuple(out)
+
+        return Token(lines("j", target, fields), lines("", self.names(q.update), self.before("{}")))
 
     def before(self, code: str) -> dict[Key, str]:
         """Fields before the token by the pattern `code` of their values' names."""
@@ -140,7 +155,7 @@ class Kernels:
         """The lines that load parameters and work out what depends on them alone: in float64 before a walk, since a
         rate's rounding grows with the length, else in float32."""
         held = set(self.q.held)
-        lines = [self.memory.parameter(x, loc) for x in self.parameters if x.name in held]
+        lines = [self.memory.parameter(x, loc, fine) for x in self.parameters if x.name in held]
         if self.q.hoist.lines:
             names = [self.e.name((n, 0)) for n in self.q.hoist.outputs]
             call = self.e.call(self.q.hoist, self._fine() if fine else {}, self.index(loc, self.q.hoist))
@@ -160,31 +175,38 @@ class Kernels:
         loc: Locals,
         leaves: Sequence[Leaf],
         tensors: Iterable[str],
-        constants: Iterable[str],
-        seeds: Iterable[Result] = (),
+        wanted: Iterable[Result] = (),
         stores: Iterable[tuple[Stream, Store]] = (),
         time: bool = True,
+        seeds: tuple[Load, ...] = (),
+        turned: Iterable[str] = (),
     ) -> Kernel:
-        """A kernel that streams the leaves; `tensors` come after the operands, `constants` after the sizes."""
+        """A kernel that streams the leaves, and the `seeds` that are cotangents of the `wanted` results; `tensors` come
+        after the operands. Of what is `turned` a lane loads number after number: no alignment is asked for."""
         m = self.memory
         operands = self.streamed(leaves)
-        streams = [m.stream(o.name) for o in operands] + [m.stream(f"g:{r.name}") for r in seeds]
+        streams = [m.stream(o.name) for o in operands] + [m.stream(f"g:{r.name}") for r in wanted]
         loads = tuple(m.load(x, loc) for x in leaves)
+        if time and (seeds or any(self.tile.dims(x.operand.atoms) for x in leaves)):
+            loc.define("o_t", "tl.arange(0, BT)")
         strides = [
             s
-            for n in (*(o.name for o in operands), *(f"g:{r.name}" for r in seeds))
+            for n in (*(o.name for o in operands), *(f"g:{r.name}" for r in wanted))
             for s in m.strides(n)[: 2 if time else 1]
         ]
         names = [self.name(o.name) for o in (*operands, *(o for o in self.operands if not o.token))]
+        scattered = [self.name(o.name) for o in self.operands if m.is_turned(o)] if time else []
+        scattered += turned if len(self.tile.full) > 1 else ()
         done = list(stores)
         outputs = tuple(dict.fromkeys(s for s, _ in done))
         return Kernel(
             ", ".join([*names, *tensors]),
             ", ".join(strides),
-            ", ".join(f"{c}: tl.constexpr" for c in (*self.sizes(), *constants)),
+            "".join(f', "{n}"' for n in scattered),
+            ", ".join(f"{c}: tl.constexpr" for c in self.sizes()),
             loc.text(),
             tuple(streams),
-            loads,
+            (*loads, *seeds),
             tuple(s for _, s in done),
             outputs,
         )
@@ -214,25 +236,25 @@ class Kernels:
         return [self.name(f"y:{r.name}") for r in self.p.results]
 
     def walk(self) -> tuple[Kernel, Locals]:
-        """The walk over time: results and last states, or the states kept for the way back."""
+        """The walk over time: results and last states."""
         loc = Locals(self.tile)
-        leaves = self.used(self.q.update, self.q.read)
-        self.hoist(loc), self.fields(loc), self.index(loc, self.q.update, self.q.read)
+        q = self.q
+        leaves = self.used(q.prepare, q.update, q.read)
+        self.hoist(loc), self.fields(loc), self.index(loc, q.prepare, q.update, q.read)
         stores = self.results(loc)
-        tensors = [*self.state_tensors("first"), *self.result_tensors(), *self.state_tensors("last", "kept")]
-        return self.kernel(loc, leaves, tensors, (), stores=stores), loc
+        tensors = [*self.state_tensors("first"), *self.result_tensors(), *self.state_tensors("last")]
+        return self.kernel(loc, leaves, tensors, stores=stores, turned=self.state_tensors("first")), loc
 
     def single(self) -> Kernel:
         """One token of every row."""
-        loc = Locals(self.tile)
-        leaves = self.used(self.q.update, self.q.read)
-        self.hoist(loc), self.fields(loc), self.index(loc, self.q.update, self.q.read)
+        loc, q = Locals(self.tile), self.q
+        leaves = self.used(q.prepare, q.update, q.read)
+        self.hoist(loc, fine=False), self.fields(loc, walks=False), self.index(loc, q.prepare, q.update, q.read)
         stores = self.results(loc)
         k = self.kernel(
             loc,
             leaves,
             [*self.state_tensors("first"), *self.result_tensors(), *self.state_tensors("last")],
-            (),
             stores=stores,
             time=False,
         )
@@ -246,7 +268,7 @@ class Kernels:
             width = m.numel(r.atoms, len(r.parts) > 1)
             step = f" * ({width})" if "*" in width else "" if width == "1" else f" * {width}"
             outputs.append(Stream(m.pointer(f"y:{r.name}"), f"{self.name(f'y:{r.name}')} + i_b{step}", "0"))
-        return Kernel(k.tensors, k.strides, k.constants, k.locals, streams, k.loads, k.stores, tuple(outputs))
+        return replace(k, streams=streams, outputs=tuple(outputs))
 
     def gradient_tensors(self) -> list[str]:
         """The buffers of the operands' cotangents, in the order of the operands."""
@@ -260,40 +282,12 @@ class Kernels:
         """The cotangent of a leaf."""
         return f"b_{self.name(f'd:{x.name}')}"
 
-    def backward(self) -> tuple[Kernel, Locals, tuple[Load, ...], tuple[Sum, ...], tuple[str, ...], tuple[str, ...]]:
-        """The walk back: the kernel, the cotangents it loads, what it sums, and the lines after it."""
-        q, a, m, loc = self.q, self.p.adjoint, self.memory, Locals(self.tile)
-        leaves = self.used(q.update, q.vjp)
-        self.hoist(loc), self.fields(loc), self.index(loc, q.update, q.vjp)
-        read = {k[0] for k in q.vjp.inputs}
-        seeds = tuple(m.seed(r, part, loc) for r in self.p.results for part in r.parts if f"g:{part}" in read)
-        wanted = [r for r in self.p.results if any(f"g:{part}" in read for part in r.parts)]
-        dims = dict(zip(q.vjp.outputs, q.vjp.dims, strict=True))
-        stores = []
-        for x in self.token_leaves:
-            if x.name in a.gradients:
-                stores.append(m.gradient(x, self.d_leaf(x), dims[a.gradients[x.name]], loc))
-        sums = tuple(
-            Sum(self.e.name((n, 0)), f"{self.e.name((n, 0))}_j", self.tile.shape(dims[n])) for n in a.accumulated
-        )
-        after = [m.parameter(x, loc) for x in self.parameters if (x.name, 0) in q.hoist_vjp.inputs]
-        given = dict(zip(q.hoist_vjp.outputs, q.hoist_vjp.dims, strict=True))
-        if q.hoist_vjp.lines:
-            targets = ", ".join(self.d_leaf(x) for x in self.parameters if x.name in a.gradients)
-            after.append(f"{targets} = {self.e.call(q.hoist_vjp, {}, self.index(loc, q.hoist_vjp))}")
-        finals = []
-        for x in self.parameters:
-            if x.name in a.gradients:
-                value = self.d_leaf(x) if q.hoist_vjp.lines else self.e.name((a.gradients[x.name], 0))
-                finals.append(m.sum_store(x, value, given[a.gradients[x.name]], loc))
-        tensors = [
-            *(self.name(f"g:{r.name}") for r in wanted),
-            *self.state_tensors("kept", "d_last"),
-            *self.gradient_tensors(),
-            *self.state_tensors("d_first"),
-        ]
-        return self.kernel(loc, leaves, tensors, (), wanted, stores), loc, seeds, sums, tuple(after), tuple(finals)
+    def seeded(self, *equations: Equation) -> list[Result]:
+        """The results whose cotangents functions read."""
+        read = {k[0] for e in equations for k in e.inputs}
+        return [r for r in self.p.results if any(f"g:{part}" in read for part in r.parts)]
 
-    def seed_loads(self, results: Iterable[Result], read: set[str], loc: Locals) -> tuple[Load, ...]:
-        """The cotangents of results that a function reads."""
-        return tuple(self.memory.seed(r, part, loc) for r in results for part in r.parts if f"g:{part}" in read)
+    def seed_loads(self, loc: Locals, *equations: Equation) -> tuple[Load, ...]:
+        """The cotangents of results that functions read."""
+        read = {k[0] for e in equations for k in e.inputs}
+        return tuple(self.memory.seed(r, part, loc) for r in self.p.results for part in r.parts if f"g:{part}" in read)

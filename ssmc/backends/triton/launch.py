@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ssmc.backends.triton.contexts import Kernel, Launch
 from ssmc.backends.triton.kernel_op import Kernels
@@ -29,24 +29,33 @@ class Host:
         """The product of the sizes of axes."""
         return " * ".join(self.o.size(a) for a in axes) or "1"
 
-    def passed(self, values: Iterable[str], kernel: Kernel, leaves: Iterable[str], time: bool = True) -> str:
-        """The arguments of a kernel: operands, other tensors, and strides; `leaves` are the streams' tensors."""
-        streams = [v if time else f"{v}.stride(0)" for v in leaves]
-        strides = [f"*{v}.stride()[:2]" if time else v for v in streams]
-        numbers = ["cu_seqlens", "T", "config.pieces"] if time else []
-        return ", ".join([*values, *numbers, *strides])
+    def passed(self, values: Iterable[str], numbers: Iterable[str], leaves: Iterable[str]) -> str:
+        """The arguments of a walk: operands, other tensors, numbers, and strides of the streams."""
+        return ", ".join([*values, "cu_seqlens", "T", *numbers, *(f"*{v}.stride()[:2]" for v in leaves)])
 
     def operand(self, o: Operand) -> str:
         """An operand on the host."""
         return self.names(o.name)
 
-    def streams(self, leaves: Iterable[Leaf]) -> list[str]:
-        """The tensors of streaming leaves."""
-        return [self.operand(o) for o in self.k.streamed(leaves)]
+    def streams(self, leaves: Iterable[Leaf], wide: bool = False) -> list[str]:
+        """The tensors of streaming leaves; `wide`, those that are widened under another name."""
+        return [self.wide(o) if wide else self.operand(o) for o in self.k.streamed(leaves)]
 
-    def parameters(self) -> list[str]:
-        """The parameters among the operands that kernels take."""
-        return [self.operand(o) for o in self.operands if not o.token]
+    def wide(self, o: Operand) -> str:
+        """An operand as walks forward in time read it: in float32 if all blocks of channels read the same."""
+        return self.names(f"wide:{o.name}") if self.widened(o) else self.operand(o)
+
+    def widened(self, o: Operand) -> bool:
+        """Whether it is one that `wide` speaks of."""
+        t = self.k.tile
+        return o.token and o.dtype == "real" and bool(t.dims(o.atoms)) and t.lacks_all(o.atoms)
+
+    def parameters(self, walks: bool = True) -> list[str]:
+        """The parameters among the operands that kernels take, as walks or as steps read them."""
+        turned = self.k.memory.is_turned if walks else lambda o: False
+        return [
+            self.names(f"turned:{o.name}") if turned(o) else self.operand(o) for o in self.operands if not o.token
+        ]
 
     def last(self, c: Carried) -> str:
         """The last state on the host."""
@@ -62,21 +71,25 @@ class Host:
         states = [names(x.of) for x in c]
         lasts = [self.last(x) for x in c]
         results = [names(f"y:{r.name}") for r in self.p.results]
-        leaves = k.used(q.update, q.read)
-        leaves_back = k.used(q.update, q.vjp)
-        read = {key[0] for key in q.vjp.inputs}
-        seeds = [self.seed(r.name) for r in self.p.results if any(f"g:{part}" in read for part in r.parts)]
+        leaves = k.used(q.prepare, q.update, q.read)
+        leaves_back = k.used(q.prepare, q.update, q.vjp)
+        seeds = [self.seed(r.name) for r in k.seeded(q.vjp)]
         d_lasts, d_firsts = [names(f"g_last:{x.of}") for x in c], [names(f"first:d:{x.of}") for x in c]
         kept = [names(f"kept:{x.of}") for x in c]
         reals = [f"_reals({r})" for r in results]
         real_lasts = [f"_reals({v})" for v in lasts]
-        none = ["None"] * len(c)
         streams, streams_back = self.streams(leaves), self.streams(leaves_back)
         gradients = [o for o in self.operands if k.has_gradient(o)]
         d_args = [names(f"d:{o.name}") if self.partial(o) else f"_reals({names(f'd:{o.name}')})" for o in gradients]
-        step_lasts = [f"_reals({v})" for v in lasts]
-        piece = self.streams(k.used(q.update, q.decay)) if q.decay else []
+        piece = self.streams(k.used(q.prepare, q.update, q.decay)) if q.decay else []
+        cut = [f for f in (q.decay, q.wants) if f is not None] if q.wants is not None else []
+        keeping = [*k.used(q.prepare, q.update), *(x for x in k.used(*cut) if x not in k.used(q.prepare, q.update))]
+        keep, seeds_keep = self.streams(keeping, wide=True), [self.seed(r.name) for r in k.seeded(*cut)]
+        both = {o.name: o for o in (*k.streamed(leaves_back), *k.streamed(keeping))}
+        turned = [self._turned_parameter(o) for o in self.operands if k.memory.is_turned(o)]
+        widened = [self.operand(o) for o in self.operands if self.widened(o)]
         state, sizes = c[0], self.o.size_lines()
+        inner = " * ".join(f"_pow2({self.o.size(a)})" for a in k.tile.inner)
         made = tuple(self._result(r.name, r.axes, len(r.parts) > 1) for r in self.p.results)
         made_lasts = tuple(
             f"{self.last(x)} = torch.empty((rows, {self.size(x.axes)}), dtype={_kind(x)}, device={self.first}.device)"
@@ -96,20 +109,25 @@ class Host:
             opening=(*sizes, *made, *made_lasts),
             opening_step=(*sizes, *made),
             lanes=self.product(k.tile.channels),
-            inner=" * ".join(f"_pow2({self.o.size(a)})" for a in k.tile.inner) or "1",
+            inner=inner or "1",
             numbers=" * ".join(["rows", *(self.o.size(a) for a in (*k.tile.channels, *k.tile.inner))]),
             width=k.host_width(state),
             numel=self.product(state.atoms),
             complex_flag=", True" if state.dtype == "complex" else "",
             constants=self._constants(),
             prepared=(
-                *self._prepared(leaves),
+                *self._prepared(k.streamed(leaves)),
                 *(f"{s} = None if {s} is None else _reals({s}.contiguous())" for s in states),
             ),
+            turned=(*(f"{n} = _wide({n})" for n in widened), *turned, *self._turned_states(states)),
             prepared_back=(
-                *self._prepared(leaves_back),
-                *(f"{s} = _reals(_rows_of({s}))" for s in seeds),
+                *self._prepared(both.values()),
+                *(f"{self.wide(o)} = _wide({self.operand(o)})" for o in k.streamed(keeping) if self.widened(o)),
+                *(f"{s} = _reals(_rows_of({s}))" for s in dict.fromkeys([*seeds, *seeds_keep])),
                 *(f"{s} = None if {s} is None else _reals({s}.contiguous())" for s in (*states, *d_lasts)),
+                *turned,
+                *self._turned_states(states),
+                *self._turned_states(d_lasts),
             ),
             copied=tuple(zip(lasts, states, strict=True)),
             last_states=", ".join(lasts),
@@ -120,7 +138,7 @@ class Host:
                     for i, (d, s) in enumerate(zip(d_firsts, states, strict=True))
                 ),
                 *(
-                    f"{n} = torch.empty(slots, {k.host_width(x)}, dtype=torch.float32, device={self.first}.device)"
+                    f"{n} = torch.empty(slots, {self._kept(x, inner)}, dtype=torch.float32, device={self.first}.device)"
                     for n, x in zip(kept, c, strict=True)
                 ),
             ),
@@ -131,9 +149,13 @@ class Host:
                 *(names(f"d:{o.name}") if o in gradients else f"{self.first}.new_empty(0)" for o in self.o.operands),
                 *(f"{self.first}.new_empty(0) if {d} is None else {d}" for d in d_firsts),
             ),
-            walk=self.passed([*streams, *self.parameters(), *states, *reals, *real_lasts, *none], walk, streams),
+            walk=self.passed(
+                [*streams, *self.parameters(), *states, *reals, *real_lasts], ["config.pieces"], streams
+            ),
             keep=self.passed(
-                [*streams, *self.parameters(), *states, *(["None"] * len(results)), *none, *kept], walk, streams
+                [*keep, *self.parameters(), *states, *kept, *seeds_keep, *(["products", "ends"] if cut else [])],
+                ["config.pieces", "config.parts"],
+                [*keep, *seeds_keep],
             ),
             backward=self.passed(
                 [
@@ -145,12 +167,16 @@ class Host:
                     *d_args,
                     *(f"None if {d} is None else _reals({d})" for d in d_firsts),
                 ],
-                backward,
+                ["pieces", f"{self.first}.shape[0] * T", *(["0.0"] if q.again else [])],
                 [*streams_back, *seeds],
-            ).replace("config.pieces,", f"config.pieces, {self.first}.shape[0] * T,", 1),
-            step=self.passed([*streams, *self.parameters(), *states, *reals, *step_lasts], walk, streams, time=False),
-            piece=self.passed([*piece, *self.parameters(), "products", "ends"], walk, piece),
-            piece_back=self._piece_back(),
+            ),
+            step=", ".join(
+                [
+                    *streams, *self.parameters(walks=False), *states, *reals, *real_lasts,
+                    *(f"{v}.stride(0)" for v in streams),
+                ]
+            ),
+            piece=self.passed([*piece, *self.parameters(), "products", "ends"], ["config.pieces"], piece),
             state=states[0],
             d_last=d_lasts[0],
         )
@@ -160,21 +186,41 @@ class Host:
         t = self.k.tile
         return not o.token or t.lacks_all(o.atoms) or bool(splits(t, o.atoms))
 
-    def _piece_back(self) -> str:
-        q = self.k.q
-        if q.wants is None or q.decay is None:
-            return ""
-        leaves = self.streams(self.k.used(q.decay, q.wants))
-        read = {key[0] for key in q.wants.inputs}
-        seeds = [self.seed(r.name) for r in self.p.results if any(f"g:{part}" in read for part in r.parts)]
-        values = [*leaves, *self.parameters(), *seeds, "ends"]
-        return ", ".join(
-            [*values, "cu_seqlens", "T", "config.pieces", *(f"*{v}.stride()[:2]" for v in (*leaves, *seeds))]
-        )
+    def _turned(self, code: str, atoms: Sequence[str], lead: Sequence[str], is_complex: bool) -> str:
+        """A tensor with its channels last, behind its inner atoms, and the parts of complex numbers before both."""
+        t = self.k.tile
+        inner, own = [a for a in t.inner if a in atoms], [a for a in t.channels if a in atoms]
+        order = [*range(len(lead)), *([len(lead) + len(atoms)] if is_complex else [])]
+        order += [len(lead) + atoms.index(a) for a in (*inner, *own)]
+        parts = ["2"] if is_complex else []
+        code += f".reshape({', '.join([*lead, *map(self.o.size, atoms), *parts])})"
+        code += f".permute({', '.join(map(str, order))})"
+        if len(own) < len(t.channels):
+            every = [":"] * (len(lead) + len(parts) + len(inner))
+            code += f"[{', '.join([*every, *(':' if a in own else 'None' for a in t.channels)])}]"
+            code += f".expand({', '.join([*lead, *parts, *map(self.o.size, (*inner, *t.channels))])})"
+        return f"{code}.contiguous()"
 
-    def _prepared(self, leaves: Iterable[Leaf]) -> list[str]:
+    def _turned_parameter(self, o: Operand) -> str:
+        code = self._turned(self.operand(o), o.atoms, (), o.dtype == "complex")
+        return f"{self.names(f'turned:{o.name}')} = {code}"
+
+    def _turned_states(self, states: Sequence[str]) -> list[str]:
         out = []
-        for o in self.k.streamed(leaves):
+        for c, s in zip(self.carried, states, strict=True):
+            if self.k.tile.inner or c.dtype == "complex":
+                code = self._turned(s, c.atoms, ("rows",), c.dtype == "complex")
+                out.append(f"{s} = None if {s} is None else {code}")
+        return out
+
+    def _kept(self, c: Carried, inner: str) -> str:
+        """The numbers kept of a state for each block."""
+        parts = ["2"] if c.dtype == "complex" else []
+        return " * ".join([*parts, self.product(self.k.tile.channels), *([inner] if inner else [])])
+
+    def _prepared(self, streamed: Iterable[Operand]) -> list[str]:
+        out = []
+        for o in streamed:
             v = self.operand(o)
             out.append(f"{v} = _reals(_rows_of({v}))" if o.dtype == "complex" else f"{v} = _rows_of({v})")
         for o in self.operands:
@@ -208,7 +254,7 @@ class Host:
         whole = o.dtype != "complex" or len(parts) == 2
         if not self.partial(o):
             return f"{name} = _like({like})" if whole else f"{name} = _like({like}).zero_()"
-        n = [] if o.token else ["rows", "config.pieces"]
+        n = [] if o.token else ["rows", "pieces"]
         if t.lacks_all(o.atoms):
             n.append("n_blocks")
         else:

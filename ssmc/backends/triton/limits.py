@@ -5,46 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ssmc.backends.triton.contexts import Registers
-from ssmc.backends.triton.equations import Equations, LayerEquations
+from ssmc.backends.triton.equations import EXPENSIVE, Equations, LayerEquations
 from ssmc.backends.triton.tiles import Dims
 from ssmc.ir.expr import Pointwise, walk
 
 TESTED = (("3.6", "sm_90"),)  # (triton, architecture) pairs on which `pytest -m gpu` has passed: see bench/results
-LIMIT, FIXED = 236, 44  # of the 255 a thread may have; addresses, masks, temporaries
+LIMIT, FIXED = 236, 30  # of the 255 a thread may have; addresses, masks, temporaries
+PROGRAM = 512  # numbers of state a warp owns: 16 a thread
+BLOCK = 8  # tokens of a block forward, 2 where a token has a tile of its own
 
 
 def registers(e: Equations, q: LayerEquations) -> Registers:
-    """The estimate of an op's walk back."""
+    """The estimate of an op's walk back, where a thread owns whole channels: what has no channel is held by all."""
     t, n_fields = e.tile, len(e.fields)
     accumulated = [d for n, d in zip(q.vjp.outputs, q.vjp.dims, strict=True) if n in e.p.adjoint.accumulated]
-    fixed = [*([t.full] * (n_fields + 1)), *(e.dims(n) for n in q.held), *accumulated]
-    read = [k for k in q.vjp.inputs if k[1] == 0 and (k[0] in q.tokens or k[0].startswith("g:"))]
-    token = [*([t.full] * n_fields), *(e.dims(n) for n, _ in read), *_shared(e, q)]
-    fixed_tiles, fixed_numbers = _split(fixed, t.full)
-    tiles, numbers = _split(token, t.full)
-    program = 256
-    while program > 32 and program * n_fields > 256:
+    read = {k[0] for f in (q.prepare, q.update, q.vjp) for k in f.inputs if k[1] == 0}
+    held = [e.dims(n) for n in q.held if n in read]
+    loaded = [n for n in read if n in q.tokens or n in q.prepared or n.startswith("g:")]
+    shared = _exponentials(e)
+    fixed_tiles, fixed_numbers = _split([*([t.full] * n_fields), *held, *accumulated], t.full)
+    tiles, numbers = _split([*([t.full] * n_fields), *(e.dims(n) for n in loaded)], t.full)
+    program, wide = PROGRAM, len(t.full) > 1 and any(e.dims(n) == t.full for n in q.tokens)
+    while program > 32 and program * n_fields > PROGRAM:
         program //= 2
-    return Registers(str(program), str(FIXED + fixed_numbers), str(fixed_tiles), str(numbers), str(tiles), str(LIMIT))
+    fixed_tiles += 3 * (n_fields - 1)  # of products of complex numbers
+    inner = 0 if q.again else sum(d != t.full and any(d) for d in map(e.dims, q.tokens))
+    keep = (3 if q.wants else 1) * n_fields + sum(d == t.full for d in held)
+    counts = (FIXED + fixed_numbers, fixed_tiles, numbers, tiles + shared, shared if q.again else 0, LIMIT, keep)
+    return Registers(str(program), str(2 if wide else BLOCK), str(inner), *map(str, counts))
 
 
-def _shared(e: Equations, q: LayerEquations) -> list[Dims]:
-    """Exponentials of the walk forward that the compiler keeps for the walk back."""
-    lets = e.s.slice(e.fields)
-    return [
-        e.tile.dims(n.axes)
-        for x in lets
-        for n in walk(x.node)
-        if isinstance(n, Pointwise) and n.fn in ("exp", "sigmoid", "tanh")
-    ]
+def _exponentials(e: Equations) -> int:
+    """Exponentials of the walk forward, a tile each, that the compiler keeps for the walk back."""
+    nodes = [n for x in e.s.slice(e.fields) for n in walk(x.node)]
+    return sum(isinstance(n, Pointwise) and n.fn in EXPENSIVE and e.tile.dims(n.axes) == e.tile.full for n in nodes)
 
 
 def _split(dims: Iterable[Dims], full: Dims) -> tuple[int, int]:
-    """(tiles of the state, numbers beside them a thread holds)."""
-    tiles = numbers = 0
-    for d in dims:
-        if d == full:
-            tiles += 1
-        else:
-            numbers += 1 if not d else 2 if 0 in d else 4
-    return tiles, numbers
+    """(tiles of the state, numbers beside them a thread holds); what lies along inner atoms comes as half a tile."""
+    dims = list(dims)
+    tiles = sum(d == full for d in dims)
+    halves = sum(d != full and any(d) for d in dims)
+    return tiles + (halves + 1) // 2, len(dims) - tiles - halves

@@ -30,8 +30,8 @@ def plus(offset: str) -> str:
 class Memory:
     """The texts of loads and stores of one op; each kernel has its own `Locals`."""
 
-    def __init__(self, e: Equations, first: str) -> None:
-        self.e, self.tile, self.first = e, e.tile, first
+    def __init__(self, e: Equations, first: str, step: str) -> None:
+        self.e, self.tile, self.first, self.step = e, e.tile, first, step
         self.names: dict[str, str] = {}
 
     def fresh(self, wish: str) -> str:
@@ -71,39 +71,62 @@ class Memory:
         b, t = self.strides(name)
         return Stream(self.pointer(name), f"{self.tile.name(name)} + i_b * {b} + {self.first} * {t}", t)
 
-    def masked(self, loc: Locals, dims: Dims) -> tuple[str, str]:
-        """The end of a `tl.load`, and the beginning of its mask."""
+    def masked(self, loc: Locals, dims: Dims) -> str:
+        """The end of a `tl.load`."""
         m = loc.mask(dims)
-        return (f", mask={m}, other=0.0" if m else ""), (f"{m} & " if m else "")
+        return f", mask={m}, other=0.0" if m else ""
 
     def load(self, leaf: Leaf, loc: Locals) -> Load:
         """A leaf that streams."""
         at = parts_of(loc.offset(leaf.operand.atoms), leaf.part)
-        mask, valid = self.masked(loc, self.tile.dims(leaf.operand.atoms))
-        name = self.tile.name(leaf.name)
-        _, t = self.strides(leaf.operand.name)
-        return Load(self.fresh(f"{name}s"), f"b_{name}", self.pointer(leaf.operand.name), t, plus(at), mask, valid)
+        mask = self.masked(loc, self.tile.dims(leaf.operand.atoms))
+        name, dims = self.tile.name(leaf.name), self.tile.dims(leaf.operand.atoms)
+        return self._load(name, leaf.operand.name, at, mask, dims)
+
+    def _load(self, name: str, of: str, at: str, mask: str, dims: Dims) -> Load:
+        pointer, t = self.pointer(of), self.strides(of)[1]
+        rows = self._rows(pointer, t, at, mask, dims)
+        return Load(self.fresh(f"{name}s"), f"b_{name}", pointer, t, plus(at), mask, rows)
+
+    def _rows(self, pointer: str, stride: str, at: str, mask: str, dims: Dims) -> str:
+        """The values of BT tokens, loaded as one tile."""
+        if not dims:
+            self.e.helpers.add("tl_scalars")
+            return f"tl_scalars({pointer}, {'-' if self.step == '-' else ''}{stride}, BT)"
+        more = ", ".join([":"] * len(dims))
+        times = f"o_t[:, {', '.join(['None'] * len(dims))}]"
+        code = at if at.isidentifier() else f"({at})"
+        code = f"{pointer} {self.step} {times} * {stride} + {code}[None, {more}]"
+        if mask:
+            held = mask.removeprefix(", mask=").removesuffix(", other=0.0")
+            code += f", mask={held}[None, {more}], other=0.0"
+        helper = f"tl_rows_{len(dims)}"
+        self.e.helpers.add(helper)
+        return f"{helper}(tl.load({code}))"
 
     def seed(self, r: Result, part: str, loc: Locals) -> Load:
         """The cotangent of a part of a result."""
         dims = self.e.dims(f"g:{part}")
         at = parts_of(loc.offset(r.atoms, dims), part.rpartition(":")[2] if len(r.parts) > 1 else "")
-        mask, valid = self.masked(loc, dims)
-        name = self.tile.name(f"g:{part}")
-        return Load(
-            self.fresh(f"{name}s"),
-            f"b_{name}",
-            self.pointer(f"g:{r.name}"),
-            self.strides(f"g:{r.name}")[1],
-            plus(at),
-            mask,
-            valid,
-        )
+        return self._load(self.tile.name(f"g:{part}"), f"g:{r.name}", at, self.masked(loc, dims), dims)
 
-    def parameter(self, leaf: Leaf, loc: Locals) -> str:
+    def is_turned(self, o: Operand) -> bool:
+        """Whether walks read a parameter with its channels last (see `Locals.turned`)."""
+        dims = self.tile.dims(o.atoms)
+        return not o.token and len(dims) > 1 and 0 in dims
+
+    def turned(self, atoms: Sequence[str], part: str, loc: Locals) -> str:
+        """The offset of what is turned, or of a part of it, the real parts all before the imaginary ones."""
+        sizes = [self.tile.size(a) for a in self.tile.inner if a in atoms]
+        code = loc.turned(atoms)
+        return f"{code} + {' * '.join([*sizes, self.tile.lanes])}" if part == "im" else code
+
+    def parameter(self, leaf: Leaf, loc: Locals, walks: bool = True) -> str:
         """The line that loads a parameter."""
-        at = parts_of(loc.offset(leaf.operand.atoms), leaf.part)
-        mask, _ = self.masked(loc, self.tile.dims(leaf.operand.atoms))
+        atoms = leaf.operand.atoms
+        turned = walks and self.is_turned(leaf.operand)
+        at = self.turned(atoms, leaf.part, loc) if turned else parts_of(loc.offset(atoms), leaf.part)
+        mask = self.masked(loc, self.tile.dims(atoms))
         base = self.operand(leaf.operand)
         return f"b_{self.tile.name(leaf.name)} = tl.load({base}{plus(at)}{mask}).to(tl.float32)"
 
@@ -121,11 +144,11 @@ class Memory:
         width = self.numel(r.atoms, is_complex)
         dims = self.e.dims(f"g:{part}")
         at = parts_of(loc.offset(r.atoms, dims), part.rpartition(":")[2] if is_complex else "")
-        mask, valid = self.masked(loc, dims)
+        mask = self.masked(loc, dims)
         pointer = self.pointer(f"y:{r.name}")
         stream = Stream(pointer, f"{self.tile.name(f'y:{r.name}')} + {self.row(width)}", scaled(width))
         mask = mask.replace(", other=0.0", "")
-        return stream, Store(pointer, scaled(width), plus(at), f"b_{self.tile.name(part)}", mask, valid)
+        return stream, Store(pointer, scaled(width), plus(at), f"b_{self.tile.name(part)}", mask)
 
     def gradient(self, leaf: Leaf, value: str, dims: Dims, loc: Locals) -> tuple[Stream, Store]:
         """A token operand's cotangent: its own, or a partial sum (one a block of lanes, or one at every index of the
@@ -139,30 +162,31 @@ class Memory:
         offset = parts_of(loc.offset(atoms), leaf.part)
         target = tuple(sorted({*t.dims(atoms), *dims}))
         at = plus(lane and place(lane, (0,), target)) + plus(offset and placed(offset, t.dims(atoms), target))
-        mask, valid = self.masked(loc, target)
-        return stream, Store(
-            pointer, scaled(width), at, place(value, dims, target), mask.replace(", other=0.0", ""), valid
-        )
+        mask = self.masked(loc, target)
+        return stream, Store(pointer, scaled(width), at, place(value, dims, target), mask.replace(", other=0.0", ""))
 
     def _partial(
         self, value: str, atoms: Sequence[str], dims: Dims, width: str, loc: Locals
     ) -> tuple[str, Dims, str, str]:
         """(value, its dimensions, the program's part of the offset, the lane's part of the offset)."""
         t = self.tile
-        if 0 in dims and t.lacks_all(atoms):
-            return self.over_lanes(value, dims, loc), dims[1:], f"i_{t.letter} * n_tokens + ", ""
+        if 0 in dims and t.lacks_all(atoms):  # summed over the lanes before: see `over_lanes`
+            return value, dims[1:], f"i_{t.letter} * n_tokens + ", ""
         missing = t.missing(atoms)
         if not missing or 0 not in dims:
             return value, dims, "", ""
         o = loc.offset(missing)
         return value, dims, "", loc.define(f"{o}_part", f"{o}.to(tl.int64) * (n_tokens * {scaled(width)})")
 
-    def over_lanes(self, value: str, dims: Dims, loc: Locals) -> str:
-        """A sum over the lanes of the program."""
+    def over_lanes(self, values: Sequence[str], dims: Dims, loc: Locals) -> str:
+        """Sums over the lanes of the program, of one value or of two with as many dimensions."""
         t = self.tile
         helper = f"tl_over_lanes_{len(dims)}"
         self.e.helpers.add(helper)
-        return f"{helper}({value}, {loc.mask((0,))}, {t.lanes} % {t.block} != 0)"
+        if len(values) == 2:
+            helper = f"tl_over_lanes_{len(dims)}_of_two"
+            self.e.helpers.add(helper)
+        return f"{helper}({', '.join(values)}, {loc.mask((0,))}, {t.lanes} % {t.block} != 0)"
 
     def sum_store(self, leaf: Leaf, value: str, dims: Dims, loc: Locals) -> str:
         """The store of a parameter's cotangent: a partial sum for each piece of each row."""
@@ -170,7 +194,7 @@ class Memory:
         width = scaled(self.numel(atoms, leaf.part != ""))
         slot, lane = "(i_s * NP + i_p)", ""
         if 0 in dims and t.lacks_all(atoms):
-            value, dims = self.over_lanes(value, dims, loc), dims[1:]
+            value, dims = self.over_lanes([value], dims, loc), dims[1:]
             slot = "i"
         elif t.missing(atoms) and 0 in dims:
             missing = splits(t, atoms)

@@ -1,9 +1,15 @@
-"""Time in pieces: kernels that make one step of each piece, so that pieces can be walked at once."""
+"""Time in pieces: each made one step of the recurrence, forward and in reverse, so that pieces can be walked at once.
+
+In reverse a piece takes the cotangent of the state after it to that of the state before it. Both are worked out in one
+walk forward in time: the cotangent before is the sum of what each token's reads want, times the product of the
+coefficients up to that token, which the walk has at hand.
+"""
 
 from __future__ import annotations
 
-from ssmc.backends.triton.contexts import Coefficient, FieldText, Kernel, Moved, Pieces
-from ssmc.backends.triton.kernel_op import Kernels
+from ssmc.backends.triton.contexts import Coefficient, Keep, Pieces, Token
+from ssmc.backends.triton.equations import Equation
+from ssmc.backends.triton.kernel_op import WIDE, Kernels
 from ssmc.backends.triton.tiles import Locals
 
 
@@ -12,110 +18,99 @@ def pieces(k: Kernels) -> Pieces | None:
     q = k.q
     if q.decay is None:
         return None
-    port, c = k.p.ports[0], k.p.recurrence.carried[0]
+    c = k.p.recurrence.carried[0]
     loc = Locals(k.tile)
-    k.hoist(loc), k.index(loc, q.update, q.decay)
+    k.hoist(loc), k.index(loc, q.prepare, q.update, q.decay)
     fields = k.fields(loc)
-    leaves = k.used(q.update, q.decay)
-    forward = k.kernel(loc, leaves, [k.state_name(c, "a"), k.state_name(c, "b")], ())
-    tokens = [f"{k.e.name((n, 0))}" for n in q.decay.outputs]
+    a, b = k.state_name(c, "a"), k.state_name(c, "b")
+    kernel = k.kernel(loc, k.used(q.prepare, q.update, q.decay), [a, b], turned=[a, b])
     products = [k.memory.fresh(f"b_{k.name(f.name)}_product") for f in k.p.fields]
-    coefficients = []
-    for i, (f, text) in enumerate(zip(k.p.fields, fields, strict=True)):
-        if len(products) == 1:
-            code = f"{_full(k, tokens[0])} * {products[0]}"
-        elif i == 0:
-            code = f"{_full(k, tokens[0])} * {products[0]} - {_full(k, tokens[1])} * {products[1]}"
-        else:
-            code = f"{_full(k, tokens[0])} * {products[1]} + {_full(k, tokens[1])} * {products[0]}"
-        coefficients.append(
-            Coefficient(
-                products[i],
-                tokens[i],
-                text.shape,
-                "1.0" if i == 0 else "0.0",
-                k.memory.fresh(f"b_{k.name(f.name)}_next"),
-                code,
-            )
-        )
-    update = k.call(q.update, loc, "j", k.before("{}"))
-    decay = k.call(q.decay, loc, "j")
-    moved = tuple(x.again for x in fields)
-    backward = None
-    decay_back = wants = wanted = ""
-    pulled: list[Moved] = []
+    coefficients = tuple(
+        Coefficient(product, x.shape, "0.0" if i else "1.0")
+        for i, (product, x) in enumerate(zip(products, fields, strict=True))
+    )
+    advance = k.advance(loc, k.names(q.update), k.before("{}"))
+    multiply = _multiplied(k, q.decay, loc, products)
+    sums = [k.memory.fresh(f"b_{k.name(f.name)}_wanted") for f in k.p.fields]
+    back: tuple[str, ...] = ()
+    stored_back = []
     if q.wants is not None:
-        loc_b = Locals(k.tile)
-        k.hoist(loc_b), k.fields(loc_b), k.index(loc_b, q.decay, q.wants)
-        read = {k[0] for k in q.wants.inputs}
-        seen = [r for r in k.p.results if any(f"g:{part}" in read for part in r.parts)]
-        k.seed_loads(seen, read, loc_b)
-        tensors = [*(k.name(f"g:{r.name}") for r in seen), k.state_name(c, "b")]
-        kernel = k.kernel(loc_b, k.used(q.decay, q.wants), tensors, (), seen)
-        backward = Kernel(
-            kernel.tensors,
-            kernel.strides,
-            kernel.constants,
-            kernel.locals,
-            kernel.streams,
-            (*kernel.loads, *k.seed_loads(seen, read, loc_b)),
-            (),
-            (),
-        )
-        decay_back = k.call(q.decay, loc_b, "j")
-        wants = k.call(q.wants, loc_b, "j")
-        wanted = ", ".join(k.e.name((n, 0)) for n in q.wants.outputs)
-        pulled = _pulled(k, tokens, fields)
-    assert port.coefficient == q.decay.outputs
+        summed = _summed(k, q.wants, products, sums)
+        early = [f"{n}_before = {n}" for n in products] if k.p.adjoint.reads_before else []
+        wanted = f"{k.names(q.wants)} = {k.call(q.wants, loc, 'j', None, WIDE)}"
+        back = (*early, *multiply.block, wanted, *summed)
+        stored_back = list(zip(fields, coefficients, sums, strict=True))
     return Pieces(
-        forward,
-        k.state_name(c, "a"),
-        k.state_name(c, "b"),
-        tuple(coefficients),
-        ", ".join(tokens),
-        decay,
-        ", ".join(moved),
-        update,
-        tuple((x.value, n) for x, n in zip(fields, moved, strict=True)),
-        tuple(zip(fields, coefficients, strict=True)),
-        fields,
-        backward,
-        decay_back,
-        wanted,
-        wants,
-        tuple(pulled),
+        kernel=kernel,
+        a=a,
+        b=b,
+        coefficients=coefficients,
+        token=Token((*advance.block, *multiply.block), (*advance.one, *multiply.one)),
+        stored=tuple(zip(fields, coefficients, strict=True)),
+        sums=tuple((n, x.shape) for n, x in zip(sums, fields, strict=True)),
+        back=back,
+        stored_back=tuple(stored_back),
     )
 
 
-def _pulled(k: Kernels, tokens: list[str], fields: tuple[FieldText, ...]) -> list[Moved]:
-    """The cotangents of the fields before a token: what is wanted after it, times the coefficient's conjugate, and
-    what is wanted before it."""
-    a = k.p.adjoint
-    totals, out = [], []
-    for f, x in zip(k.p.fields, fields, strict=True):
-        read = a.reads.get(f.name)
-        totals.append(f"({x.cotangent} + {_wanted(k, read)})" if read else x.cotangent)
-    for i, (f, x) in enumerate(zip(k.p.fields, fields, strict=True)):
-        if len(fields) == 1:
-            code = f"{_full(k, tokens[0])} * {totals[0]}"
-        else:
-            sign = "+" if i == 0 else "-"
-            code = f"{_full(k, tokens[0])} * {totals[i]} {sign} {_full(k, tokens[1])} * {totals[1 - i]}"
-        before = a.reads_before.get(f.name)
-        out.append(Moved(x.cotangent, f"{x.cotangent}_j", code + (f" + {_wanted(k, before)}" if before else "")))
+def keep(k: Kernels) -> Keep:
+    """The context of the walk that keeps states for the way back."""
+    q, loc = k.q, Locals(k.tile)
+    own = k.used(q.prepare, q.update)
+    cut = [f for f in (q.decay, q.wants) if f is not None] if q.wants is not None else []
+    k.hoist(loc), k.fields(loc), k.index(loc, q.prepare, q.update, *cut)
+    more = [x for x in k.used(*cut) if x not in own]
+    seeds = k.seed_loads(loc, *cut)
+    wanted = k.seeded(*cut)
+    c = k.p.recurrence.carried[0]
+    tensors = [*k.state_tensors("first", "kept"), *(k.name(f"g:{r.name}") for r in wanted)]
+    summaries = [k.state_name(c, "a"), k.state_name(c, "b")] if cut else []
+    turned = [*k.state_tensors("first"), *summaries]
+    kernel = k.kernel(loc, [*own, *more], [*tensors, *summaries], wanted, seeds=seeds, turned=turned)
+    first = {k.memory.pointer(o.name) for o in k.streamed(own)}
+    return Keep(
+        kernel=kernel,
+        loads=kernel.loads[: len(own)],
+        cut_loads=kernel.loads[len(own) :],
+        streams=tuple(s for s in kernel.streams if s.pointer in first),
+        cut_streams=tuple(s for s in kernel.streams if s.pointer not in first),
+    )
+
+
+def _multiplied(k: Kernels, decay: Equation, loc: Locals, products: list[str]) -> Token:
+    """A token's coefficients, and the running products of them."""
+    a = [_full(k, decay, n) for n in decay.outputs]
+    if len(products) == 1:
+        line = f"{products[0]} = {a[0]} * {products[0]}"
+    else:
+        re, im = products
+        line = f"{re}, {im} = {a[0]} * {re} - {a[1]} * {im}, {a[0]} * {im} + {a[1]} * {re}"
+    block, one = (
+        (f"{k.names(decay)} = {k.call(decay, loc, j, None, WIDE if j else '')}", line) for j in ("j", "")
+    )
+    return Token(block, one)
+
+
+def _summed(k: Kernels, wants: Equation, products: list[str], sums: list[str]) -> list[str]:
+    """What a token's reads want of the state before the piece: times the conjugate of the product up to the token, or,
+    where they read the state before it, up to the token before."""
+    a, out = k.p.adjoint, []
+    for names, suffix in ((a.reads, ""), (a.reads_before, "_before")):
+        w = [_full(k, wants, names[f.name]) if f.name in names else "" for f in k.p.fields]
+        p = [f"{n}{suffix}" for n in products]
+        for i, s in enumerate(sums):
+            if len(sums) == 1:
+                terms = [f"{p[0]} * {w[0]}"] if w[0] else []
+            else:
+                sign = "-" if i else ""
+                terms = [f"{p[0]} * {w[i]}"] if w[i] else []
+                terms += [f"{sign}{p[1]} * {w[1 - i]}"] if w[1 - i] else []
+            out += [f"{s} += {' + '.join(terms).replace('+ -', '- ')}"] if terms else []
     return out
 
 
-def _full(k: Kernels, token: str) -> str:
-    assert k.q.decay is not None
-    n = [k.e.name((x, 0)) for x in k.q.decay.outputs].index(token)
-    return _on(token, k.q.decay.dims[n], k.tile.full)
-
-
-def _wanted(k: Kernels, name: str) -> str:
-    assert k.q.wants is not None
-    return _on(k.e.name((name, 0)), k.q.wants.dims[k.q.wants.outputs.index(name)], k.tile.full)
-
-
-def _on(code: str, own: tuple[int, ...], target: tuple[int, ...]) -> str:
+def _full(k: Kernels, e: Equation, name: str) -> str:
+    """A function's output on the dimensions of a field."""
+    own, target = e.dims[e.outputs.index(name)], k.tile.full
+    code = k.e.name((name, 0))
     return code if own == target or not own else f"{code}[{', '.join(':' if d in own else 'None' for d in target)}]"

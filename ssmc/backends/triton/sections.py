@@ -72,7 +72,34 @@ def sections(p: Program, tile: Tile) -> Sections:
 
     shared = share([hoisted, tidy(token), tidy(back)], "v:")
     late = {x.name for x in shared[0]} - {x.name for x in hoisted}
-    return Sections(shared[0], shared[1], shared[2], a.hoisted, frozenset(early | late))
+    return Sections(shared[0], shared[1], _reuse(shared[2]), a.hoisted, frozenset(early | late))
+
+
+def _reuse(lets: Iterable[Let]) -> tuple[Let, ...]:
+    """`p = x * y; q = x * z; r = q * y` as `r = p * z`: nothing may be left that reads q."""
+    made: dict[str, list[Node]] = {}  # products of two names
+    out = []
+    for let in lets:
+        parts = factors(let.node)
+        wide = [y for x in parts for y in (made.get(x.name, [x]) if isinstance(x, Ref) and not x.offset else [x])]
+        if len(parts) == 2 and len(wide) == 3:
+            for name, pair in made.items():
+                if all(x in wide for x in pair) and not any(isinstance(x, Ref) and x.name == name for x in parts):
+                    rest = list(wide)
+                    for x in pair:
+                        rest.remove(x)
+                    let = Let(let.name, let.atoms, b.mul(b.ref(name, pair[0].axes, "real"), rest[0]), let.span)
+                    break
+        made = {n: pair for n, pair in made.items() if n != let.name and not _names(pair, let.name)}
+        alike = all(isinstance(x, Ref) and x.axes == let.node.axes for x in parts)
+        if len(parts) == 2 and alike and not _names(parts, let.name):
+            made[let.name] = parts
+        out.append(let)
+    return tuple(out)
+
+
+def _names(nodes: Iterable[Node], name: str) -> bool:
+    return any(isinstance(x, Ref) and x.name == name for x in nodes)
 
 
 def _whole(p: Program) -> list[Let]:

@@ -16,9 +16,13 @@ SKELETON = [
     "T",
     "BT",
     "NP",
-    "KEEP",
+    "NQ",
+    "CUT",
+    "AGAIN",
+    "zero",
     "i",
     "i_p",
+    "i_q",
     "i_s",
     "i_b",
     "i_k",
@@ -31,7 +35,7 @@ SKELETON = [
     "n_tokens",
     "j",
     "k",
-    "m_j",
+    "o_t",
     "cu_seqlens",
 ]
 
@@ -134,7 +138,8 @@ class Locals:
         for d in dims:
             letter = t.letter if d == 0 else t.letters[d - 1]
             o, size = (self.lane(), t.lanes) if d == 0 else (self.inner(d), t.size(t.inner[d - 1]))
-            names.append((self.define(f"m_{letter}", f"{o} < {size}"), letter))
+            block = t.block if d == 0 else t.pads[d - 1]
+            names.append((self.define(f"m_{letter}", f"tl_inside({o}, {size}, {block})"), letter))
         if len(names) <= 1:
             return names[0][0] if names else ""
         code = " & ".join(place(n, (d,), dims) for (n, _), d in zip(names, dims, strict=True))
@@ -164,6 +169,17 @@ class Locals:
             return self.run(at, at), (0,)
         at = t.inner.index(atom) + 1
         return self.inner(at), (at,)
+
+    def turned(self, atoms: Sequence[str]) -> str:
+        """The offset where the channels come last: neighbouring lanes are neighbours in memory, and the compiler gives
+        each of them a thread of its own, with all that lies along inner atoms."""
+        t = self.tile
+        dims = t.dims(atoms)
+        if len(dims) < 2 or 0 not in dims:
+            return self.offset(atoms)
+        inner = self.offset([a for a in t.inner if a in atoms])
+        code = f"{place(inner, dims[1:], dims)} * {t.lanes} + {place(self.lane(), (0,), dims)}"
+        return self.define(f"o_{''.join(t.letters[d - 1] for d in dims[1:])}{t.letter}", code)
 
     def offset(self, atoms: Sequence[str], dims: Dims | None = None) -> str:
         """The row-major offset of a value on these atoms, in this order; empty for a scalar."""

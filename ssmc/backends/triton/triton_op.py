@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from ssmc.backends.triton.contexts import TritonFile, TritonOp
+from ssmc.backends.triton.backward_op import backward
+from ssmc.backends.triton.contexts import LaneSum, TritonFile, TritonOp
 from ssmc.backends.triton.conv_op import TritonConv, triton_conv
 from ssmc.backends.triton.equations import Equations, layer_equations
 from ssmc.backends.triton.functions import closure
-from ssmc.backends.triton.kernel_op import Kernels
+from ssmc.backends.triton.kernel_op import WIDE, Kernels
 from ssmc.backends.triton.launch import Host
 from ssmc.backends.triton.limits import registers
-from ssmc.backends.triton.pieces import pieces
+from ssmc.backends.triton.pieces import keep, pieces
 from ssmc.backends.triton.tiles import tile_of
 from ssmc.codegen.op_text import OpText
 from ssmc.ir.expr import Pointwise, walk
@@ -27,7 +29,8 @@ def triton_ops(
     made = tuple(_op(o, helpers) for o in ops if o.kernel)
     made_convs = tuple(triton_conv(c.program, stem, helpers) for c, stem in convs if c.kernel)
     sums = sorted(h for h in helpers if h.startswith("tl_sum_"))
-    lanes = sorted(h for h in helpers if h.startswith("tl_over_lanes_"))
+    lanes = sorted(h for h in helpers if re.fullmatch(r"tl_over_lanes_\d+", h))
+    rows = sorted(h for h in helpers if h.startswith("tl_rows_"))
     ranks = [tuple(map(int, h.removeprefix("tl_sum_").split("_of_"))) for h in sums]
     cut = [op for op in made if op.pieces]
     return (
@@ -36,11 +39,21 @@ def triton_ops(
         TritonFile(
             helpers=closure(helpers),
             sums=tuple((h, at, rank, _unit(at, rank)) for h, (at, rank) in zip(sums, ranks, strict=True)),
-            lane_sums=tuple((h, _unit(0, int(h.rpartition("_")[2]))) for h in lanes),
+            lane_sums=tuple(_lane_sum(h, helpers) for h in lanes),
+            rows=tuple((h, _shape("v", 1, int(h.rpartition("_")[2]))) for h in rows),
             passes=any(not op.launch.complex_flag for op in cut),
             complex_passes=any(bool(op.launch.complex_flag) for op in cut),
         ),
     )
+
+
+def _lane_sum(helper: str, helpers: set[str]) -> LaneSum:
+    rank = int(helper.rpartition("_")[2])
+    return LaneSum(helper, _unit(0, rank), _shape("b_v", 1, rank - 1), rank > 1, f"{helper}_of_two" in helpers)
+
+
+def _shape(v: str, first: int, n: int) -> str:
+    return "[" + ", ".join(f"{v}.shape[{first + i}]" for i in range(n)) + "]"
 
 
 def _unit(at: int, rank: int) -> str:
@@ -58,16 +71,8 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
     q = layer_equations(e)
     k = Kernels(e, q)
     walk, loc = k.walk()
-    single = k.single()
-    backward, loc_back, seeds, sums, after, finals = k.backward()
-    cut = pieces(k)
-    fields = k.fields(loc)
-    at = {(f.name, 0): f"{x.many}[j + 1]" for f, x in zip(k.p.fields, fields, strict=True)}
-    at |= {(f.name, -1): f"{x.many}[j]" for f, x in zip(k.p.fields, fields, strict=True)}
-    at |= {
-        (f"d:{f.name}", 0): f"tl.where(j < n_j, {x.cotangent}, 0.0)" for f, x in zip(k.p.fields, fields, strict=True)
-    }
-    gradients = [k.d_leaf(x) for x in k.token_leaves if x.name in e.p.adjoint.gradients]
+    single, back, cut = k.single(), backward(k), pieces(k)
+    e.helpers |= {"tl_inside", "tl_keep"}
     op = TritonOp(
         stem=o.stem,
         equations=tuple(e.made),
@@ -78,30 +83,21 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
         back=k.back,
         hoist=k.hoist(loc),
         hoist_once=k.hoist(loc, fine=_turns(k.p)),
-        fields=fields,
+        fields=k.fields(loc),
         states=k.states(),
         keeps_before=k.reads_before(),
-        assigned=", ".join(f.value for f in fields),
-        again=", ".join(f.again for f in fields),
-        update_block=k.call(q.update, loc, "j", k.before("{}"), ".to(tl.float32)"),
-        update_one=k.call(q.update, loc, "", k.before("{}")),
-        update_again=k.call(q.update, loc_back, "j", at),
-        results=", ".join(e.name((n, 0)) for n in e.results),
-        read_block=k.call(q.read, loc, "j", wide=".to(tl.float32)"),
+        advance=k.advance(loc, k.names(q.update), k.before("{}")),
+        results=k.names(q.read),
+        read_block=k.call(q.read, loc, "j", wide=WIDE),
         read_one=k.call(q.read, loc),
         walk=walk,
         single=single,
-        backward=backward,
-        seeds=seeds,
-        vjp=k.call(q.vjp, loc_back, "j", at),
-        parts=", ".join([*(f.back for f in fields), *gradients, *(s.part for s in sums)]),
-        sums=sums,
-        after=after,
-        finals=finals,
+        keep=keep(k),
+        backward=back,
         pieces=cut,
-        cut_back=cut is not None and cut.backward is not None,
+        cut_back=cut is not None and bool(cut.stored_back),
         registers=registers(e, q),
-        launch=Host(k).launch(walk, backward),
+        launch=Host(k).launch(walk, back.kernel),
     )
     helpers |= e.helpers
     return op
