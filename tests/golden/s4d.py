@@ -2185,11 +2185,6 @@ def _reals(v):
     return torch.view_as_real(v.resolve_conj()) if v.is_complex() else v
 
 
-def _wide(v):
-    """As float32, if that is wider: what has no channel is read by every block of them."""
-    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
-
-
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
@@ -2754,7 +2749,7 @@ def _check_input(layer, name, value, shape, spec):
 
 
 def _wide(v):
-    """Half precision is too coarse for sums over a feature axis."""
+    """Half precision is too coarse for sums over a feature axis, and no less to read for every block of channels."""
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
