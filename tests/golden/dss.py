@@ -1968,16 +1968,17 @@ if triton is not None:
         m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
         m_n = tl_inside(o_n, N, BN)
-        o_hn = o_h[:, None] * N + o_n[None, :]
+        o_nh = o_n[None, :] * H + o_h[:, None]
         m_hn = m_h[:, None] & m_n[None, :]
+        o_hn = o_h[:, None] * N + o_n[None, :]
         p_u = u + i_b * s_ub
         p_y_output_linear_in = y_output_linear_in + i_b * H
         b_z_sum = tl.load(z_sum + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_z_sum_2 = tl.load(z_sum_2 + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_Lambda_log_neg_re = tl.load(Lambda_log_neg_re + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_Lambda_imag = tl.load(Lambda_imag + o_n, mask=m_n, other=0.0).to(tl.float32)
-        b_W_re = tl.load(W + o_nh, mask=m_hn, other=0.0).to(tl.float32)
-        b_W_im = tl.load(W + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
+        b_W_re = tl.load(W + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_W_im = tl.load(W + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_a_x_re, b_a_x_im, b_c_1, b_c_2 = dss_hoist(b_z_sum.to(tl.float64), b_z_sum_2.to(tl.float64), b_Lambda_log_neg_re.to(tl.float64), b_Lambda_imag.to(tl.float64))
         b_a_x_re = b_a_x_re.to(tl.float32)

@@ -2121,8 +2121,9 @@ if triton is not None:
         m_g = tl_inside(o_g, G, BG)
         o_n = tl.arange(0, BN)
         m_n = tl_inside(o_n, N, BN)
-        o_gn = o_g[:, None] * N + o_n[None, :]
+        o_ng = o_n[None, :] * G + o_g[:, None]
         m_gn = m_g[:, None] & m_n[None, :]
+        o_gn = o_g[:, None] * N + o_n[None, :]
         p_v_raw = v_raw + i_b * s_v_rawb
         p_v_sum = v_sum + i_b * s_v_sumb
         p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b
@@ -2131,8 +2132,8 @@ if triton is not None:
         b_ssm_norm_bias = tl.load(ssm_norm_bias + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_Lambda_real = tl.load(Lambda_real + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_Lambda_imag = tl.load(Lambda_imag + o_n, mask=m_n, other=0.0).to(tl.float32)
-        b_C_re = tl.load(C + o_ng, mask=m_gn, other=0.0).to(tl.float32)
-        b_C_im = tl.load(C + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + 2 * o_gn, mask=m_gn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + 2 * o_gn + 1, mask=m_gn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_a_h_re, b_a_h_im, b_c_1, b_c_2 = gss_hoist(b_Lambda_real.to(tl.float64), b_Lambda_imag.to(tl.float64))
         b_a_h_re = b_a_h_re.to(tl.float32)

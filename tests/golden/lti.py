@@ -2076,18 +2076,19 @@ if triton is not None:
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
-        o_hn = o_h[:, None] * N + o_n[None, :]
+        o_nh = o_n[None, :] * H + o_h[:, None]
         m_n = tl_inside(o_n, N, BN)
         m_hn = m_h[:, None] & m_n[None, :]
+        o_hn = o_h[:, None] * N + o_n[None, :]
         p_u = u + i_b * s_ub
         p_y_out_proj_in = y_out_proj_in + i_b * H
         b_log_dt = tl.load(log_dt + o_h, mask=m_h, other=0.0).to(tl.float32)
-        b_log_decay = tl.load(log_decay + o_nh, mask=m_hn, other=0.0).to(tl.float32)
-        b_frequency = tl.load(frequency + o_nh, mask=m_hn, other=0.0).to(tl.float32)
-        b_B_re = tl.load(B + o_nh, mask=m_hn, other=0.0).to(tl.float32)
-        b_B_im = tl.load(B + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
-        b_C_re = tl.load(C + o_nh, mask=m_hn, other=0.0).to(tl.float32)
-        b_C_im = tl.load(C + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
+        b_log_decay = tl.load(log_decay + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_frequency = tl.load(frequency + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_B_re = tl.load(B + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_B_im = tl.load(B + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_a_x_re, b_a_x_im, b_c_1, b_c_2 = lti_hoist(b_log_dt.to(tl.float64), b_log_decay.to(tl.float64), b_frequency.to(tl.float64), b_B_re.to(tl.float64), b_B_im.to(tl.float64))
         b_a_x_re = b_a_x_re.to(tl.float32)

@@ -151,11 +151,11 @@ class Kernels:
 
     # --- kernels ----------------------------------------------------------------------------------------------------
 
-    def hoist(self, loc: Locals, fine: bool = True) -> tuple[str, ...]:
+    def hoist(self, loc: Locals, fine: bool = True, walk: bool = True) -> tuple[str, ...]:
         """The lines that load parameters and work out what depends on them alone: in float64 before a walk, since a
         rate's rounding grows with the length, else in float32."""
         held = set(self.q.held)
-        lines = [self.memory.parameter(x, loc, fine) for x in self.parameters if x.name in held]
+        lines = [self.memory.parameter(x, loc, walk) for x in self.parameters if x.name in held]
         if self.q.hoist.lines:
             names = [self.e.name((n, 0)) for n in self.q.hoist.outputs]
             call = self.e.call(self.q.hoist, self._fine() if fine else {}, self.index(loc, self.q.hoist))
@@ -249,7 +249,7 @@ class Kernels:
         """One token of every row."""
         loc, q = Locals(self.tile), self.q
         leaves = self.used(q.prepare, q.update, q.read)
-        self.hoist(loc, fine=False), self.fields(loc, walks=False), self.index(loc, q.prepare, q.update, q.read)
+        self.hoist(loc, fine=False, walk=False), self.fields(loc, walks=False), self.index(loc, q.prepare, q.update, q.read)
         stores = self.results(loc)
         k = self.kernel(
             loc,

@@ -82,7 +82,7 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
         step=k.step,
         back=k.back,
         hoist=k.hoist(loc),
-        hoist_once=k.hoist(loc, fine=_turns(k.p)),
+        hoist_once=k.hoist(loc, fine=_turns(k.p), walk=False),
         fields=k.fields(loc),
         states=k.states(),
         keeps_before=k.reads_before(),
