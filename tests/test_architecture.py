@@ -20,6 +20,7 @@ SSMC = ROOT / "ssmc"
 FILES = sorted(SSMC.rglob("*.py"))
 TEMPLATES = sorted((ROOT / "templates").rglob("*.jinja"))
 SPECS = sorted((ROOT / "specs").glob("*.ssm"))
+VARIANTS = sorted((ROOT / "tests" / "specs" / "variants").glob("*.ssm"))
 
 # The folder listing is the pipeline: a room imports from the rooms before it, rooms in one set from each other's files
 # only where the set says that they are one stage.
@@ -243,6 +244,7 @@ def contexts() -> dict[tuple[str, str], type]:
     from ssmc.codegen.eager_op import EagerOp
     from ssmc.codegen.emit import FileContext
     from ssmc.codegen.filter_op import FilterOp
+    from ssmc.codegen.gathered_op import GatheredOp
     from ssmc.codegen.layer_context import LayerContext
     from ssmc.codegen.operator_op import OperatorOp
     from ssmc.codegen.reference_op import ReferenceOp
@@ -256,6 +258,7 @@ def contexts() -> dict[tuple[str, str], type]:
         ("eager/op", "op"): EagerOp,
         ("eager/conv", "conv"): ConvOp,
         ("eager/filtered", "form"): FilterOp,
+        ("eager/gathered", "form"): GatheredOp,
         ("triton/filtered", "form"): FilterOp,
         ("torch/operators", "conv"): ConvOp,
         ("triton/", "op"): TritonOp,
@@ -333,3 +336,12 @@ def test_no_layer_is_known_by_name() -> None:
         comment = {".py": "#", ".lark": "//", ".jinja": "{#"}[path.suffix]
         for number, line in enumerate(text.splitlines(), 1):
             assert not words.search(line.split(comment)[0]), f"{path.relative_to(ROOT)}:{number} {line.strip()}"
+
+
+@pytest.mark.parametrize("path", [*SPECS, *VARIANTS], ids=lambda p: p.stem)
+def test_the_output_defines_every_name_once(path: Path) -> None:
+    text = compile_text(Source(path.name, path.read_text(encoding="utf-8")))
+    bodies = [ast.parse(text).body]
+    bodies += [n.body for n in bodies[0] if isinstance(n, ast.If)]
+    names = [n.name for body in bodies for n in body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    assert len(names) == len(set(names)), sorted(n for n in names if names.count(n) > 1)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ssmc.analysis.filters import find_filter
+from ssmc.analysis.outer import find_outer
 from ssmc.ir import build as b
 from ssmc.ir.classified import Classified
 from ssmc.ir.expr import Node, Reduce, Ref, Relabel, refs, walk
 from ssmc.ir.filters import Filter
 from ssmc.ir.layer import Time
+from ssmc.ir.outer import Outer
 from ssmc.ir.regions import Recurrence
 from ssmc.structures import Facts, structures
 
@@ -48,11 +50,16 @@ def classify(recurrence: Recurrence) -> Classified:
             coefficients = [a for a, _ in match.linear]
             time = max((times[r.name] for a in coefficients for r in refs(a)), default=Time.LITERAL)
             letter, title = match.letter, match.title
+            outer: Outer | str = f"a recurrence of class {letter} is not linear"
             impulse: Filter | str = f"a recurrence of class {letter} is not linear"
             if match.linear:
                 impulse = find_filter(recurrence, match.linear, times)
+                outer = find_outer(recurrence, match.linear, times)
                 title += ", varying"
-                if time <= Time.PARAMETER:
+                if isinstance(outer, Outer):
+                    letter = "O2" if outer.by_key else "O1"
+                    title = "outer products under a decay a " + ("key" if outer.by_key else "head")
+                elif time <= Time.PARAMETER:
                     letter, title = "LTI", f"LTI {match.title}"
-            return Classified(recurrence, s.name, letter, title, match.linear, time, match.reasons, impulse)
+            return Classified(recurrence, s.name, letter, title, match.linear, time, match.reasons, impulse, outer)
     raise AssertionError("the last structure takes everything")

@@ -16,6 +16,7 @@ from ssmc.backends.triton.triton_op import triton_ops
 from ssmc.codegen.conv_op import conv_op
 from ssmc.codegen.eager_op import eager_op
 from ssmc.codegen.filter_op import filter_op
+from ssmc.codegen.gathered_op import gathered_op
 from ssmc.codegen.layer_context import LayerContext, layer_context
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.merge import as_lines, merge_variants
@@ -81,6 +82,7 @@ def emit(plan: Plan) -> str:
         )
     eager = [eager_op(o) for o in ops]
     filtered = [f for o in ops if (f := filter_op(o, plan.mode)) is not None]
+    gathered = [g for o in ops if (g := gathered_op(o, plan.mode)) is not None]
     references = [reference_op(o) for o in ops]
     operators = [operator_op(o, planned.equations) for o, planned in zip(ops, plan.programs, strict=True)]
     conv_stems = stems[len(ops) :]
@@ -105,6 +107,8 @@ def emit(plan: Plan) -> str:
         "references": references,
         "eager": eager,
         "filtered": filtered,
+        "gathered": gathered,
+        "flat": bool(filtered or gathered),
         "filter_kernels": [f for f in filtered if f.kernel],
         "triton": kernels,
         "triton_convs": conv_kernels,

@@ -48,6 +48,7 @@ class OperatorOp:
     reason: str
     documented: tuple[str, ...]
     filtered: bool
+    by_mode: bool
     last: str
     schema_last: str
     d_state: str
@@ -128,6 +129,7 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
         reason=f"recurrences of class {o.title} have no kernel yet",
         documented=tuple(documented),
         filtered=has_filter,
+        by_mode=has_filter or p.outer is not None,
         last=", last" * has_filter,
         schema_last=", bool last" * has_filter,
         d_state=names(f"g_last:{r.carried[0].of}"),

@@ -48,6 +48,16 @@ def _class(r: dict[str, Any]) -> Iterator[str]:
         yield "  time-invariant: the coefficient is the same at every token"
     if r["filter"] is not None:
         yield from _filter(r["filter"])
+    if r["outer_products"] is not None:
+        yield from _outer(r["outer_products"])
+
+
+def _outer(o: dict[str, Any]) -> Iterator[str]:
+    along = f"keys {', '.join(o['keys'])}, values {', '.join(o['values'])}, heads {', '.join(o['heads']) or 'none'}"
+    yield f"Gathers outer products, along {along}"
+    yield f"  log decay {o['log_decay']}; key {o['key']}; value {o['value']}"
+    for name, query in o["queries"].items():
+        yield f"  {name} is read by the query {query}"
 
 
 def _filter(f: dict[str, Any]) -> Iterator[str]:
@@ -90,7 +100,7 @@ def _adjoint(r: dict[str, Any]) -> Iterator[str]:
 
 
 def _modes(r: dict[str, Any]) -> Iterator[str]:
-    yield "Modes, for T tokens, M numbers of state and P pieces"
+    yield "Modes, for T tokens, M numbers of state, P pieces or chunks of C tokens"
     for m in r["modes"]:
         if not m["allowed"]:
             yield f"  {m['name']:12} refused: {m['reason']}"

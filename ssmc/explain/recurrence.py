@@ -53,6 +53,7 @@ def recurrence(
         "class": {"letter": c.letter, "title": c.title, "reasons": list(c.reasons)},
         "coefficient": _coefficient(c),
         "filter": filter_of(c, p),
+        "outer_products": _outer(c),
         "operands": [_operand(o, c, partition) for o in r.operands],
         "results": [{"name": n, "axes": list(r.definitions[n].axes), "why": _why(c, n)} for n in r.results],
         "channels": list(r.channels),
@@ -96,6 +97,22 @@ def _coefficient(c: Classified) -> dict[str, Any] | None:
         "b": [pretty(x) for _, x in c.linear],
         "selective": c.coefficient_time > Time.PARAMETER,
         "through": list(through),
+    }
+
+
+def _outer(c: Classified) -> dict[str, Any] | None:
+    """Decay, key, value and queries of a state that gathers outer products."""
+    o = c.outer
+    if isinstance(o, str):
+        return None
+    return {
+        "log_decay": pretty(o.log_decay),
+        "key": pretty(o.key),
+        "value": pretty(o.value),
+        "queries": {f"prev({x.name})" if x.late else x.name: pretty(x.weight) for x in o.reads},
+        "heads": list(o.heads),
+        "keys": list(o.keys),
+        "values": list(o.values),
     }
 
 

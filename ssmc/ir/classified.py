@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ssmc.ir.expr import Node
 from ssmc.ir.filters import Filter
 from ssmc.ir.layer import Time
+from ssmc.ir.outer import Outer
 from ssmc.ir.regions import Recurrence
 
 
@@ -17,7 +18,8 @@ class Classified:
 
     `linear` holds (coefficient, input) of each carried value, in order, if every one is linear in itself alone.
     `coefficient_time` tells whether the coefficients depend on the token (selective) or not (time-invariant).
-    `filter` is the impulse response of a time-invariant one, or the reason why it has none.
+    `filter` is the impulse response of a time-invariant one, or the reason why it has none; `outer` the form
+    of one that gathers outer products, or why it does not.
     """
 
     recurrence: Recurrence
@@ -28,3 +30,4 @@ class Classified:
     coefficient_time: Time
     reasons: tuple[str, ...]
     filter: Filter | str
+    outer: Outer | str

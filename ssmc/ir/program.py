@@ -130,6 +130,39 @@ class FilterProgram:
 
 
 @dataclass(frozen=True, slots=True)
+class OuterQuery:
+    """A read of a matrix-valued state: its weight, the name of sum_K weight * S in the epilogue, whether S is the state
+    before the token; the name of the weight's cotangent, and the read's (None: no result needs it)."""
+
+    name: str
+    read: str
+    late: bool
+    wanted: str
+    cotangent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OuterProgram:
+    """An op that gathers outer products (see `ir/outer.py`) chunk by chunk: `prologue` gives the log decay, key, value
+    and queries, the core the reads, `epilogue` the results. `given` names what the core wants of decay, key and value;
+    `adjoint` as in a FilterProgram."""
+
+    hoisted: tuple[Let, ...]
+    prologue: tuple[Let, ...]
+    epilogue: tuple[Let, ...]
+    decay: str
+    key: str
+    value: str
+    queries: tuple[OuterQuery, ...]
+    given: tuple[str, ...]
+    heads: tuple[str, ...]
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+    by_key: bool
+    adjoint: Adjoint
+
+
+@dataclass(frozen=True, slots=True)
 class ConvProgram:
     """A causal depthwise convolution with what is fused after it: `activation` leads from the sum `pre` to the value
     `result`, `adjoint` from the cotangent of the result to that of the sum (`cotangent` names it)."""
@@ -162,6 +195,7 @@ class Program:
     results: tuple[Result, ...]
     adjoint: Adjoint
     filter: FilterProgram | None = None
+    outer: OuterProgram | None = None
 
     @property
     def linear(self) -> bool:

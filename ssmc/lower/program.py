@@ -11,6 +11,7 @@ from ssmc.ir.program import Adjoint, Field, Leaf, Let, Port, Program, Result
 from ssmc.ir.regions import Definition, Recurrence
 from ssmc.lower.filters import lower_filter
 from ssmc.lower.hoist import hoist
+from ssmc.lower.outer import lower_outer
 from ssmc.lower.pairs import pair, part_name, real
 from ssmc.lower.rewriting import rewrite
 from ssmc.lower.share import share
@@ -29,6 +30,7 @@ def lower(c: Classified) -> Program:
     results = tuple(_result(r, name) for name in r.results)
     known = {leaf.name for leaf in leaves if not leaf.operand.token}
     filtered = lower_filter(c, leaves, hoisted, prologue, epilogue, results)
+    outer = None if filtered else lower_outer(c, leaves, hoisted, prologue, epilogue, results)
     hoisted, (prologue, update, epilogue) = hoist(hoisted, (prologue, update, epilogue), known)
     adjoint, sections = _adjoint(leaves, fields, hoisted, prologue, update, epilogue, results)
     shared = share([hoisted, prologue, update, epilogue, *sections], summed=adjoint.accumulated)
@@ -59,6 +61,7 @@ def lower(c: Classified) -> Program:
             gradients=adjoint.gradients,
         ),
         filter=filtered,
+        outer=outer,
     )
 
 

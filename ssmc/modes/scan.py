@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ssmc.ir.classified import Classified
 from ssmc.ir.filters import Filter
+from ssmc.ir.outer import Outer
 from ssmc.modes import Cost, Job, Mode
 from ssmc.structures import structure
 
@@ -19,7 +20,10 @@ def refuse(c: Classified) -> str | None:
 
 
 def cost(c: Classified) -> Cost:
-    """A second pass over the operands for the pieces' summaries; the chain is one piece and the passing."""
+    """A second pass over the operands for the pieces' summaries; the chain is one piece and the passing. In chunks of C
+    tokens, products of matrices: what a chunk does inside, and what enters and leaves its state."""
+    if isinstance(c.filter, Filter) or isinstance(c.outer, Outer):
+        return Cost(flops="2*T*C*channels + 4*T*M", bytes="operands + results + 2*T*M/C", depth="T/C")
     return Cost(flops="4*T*M + 2 updates", bytes="2 * operands + results + 4*P*M", depth="T/P + P")
 
 

@@ -139,9 +139,9 @@ def _launch_op(call: Call, states: bool) -> None:
     one = [v[:, :1] if n in call.tokens() else v for n, v in call.operands.items()]
     getattr(m, f"_{stem}_triton")(*one, *own, None, *numbers)
     if hasattr(m, f"_{stem}_filtered"):
-        filters = m._TRITON_FILTERS["convolution"]
-        getattr(m, f"_{stem}_filtered")(*values, *own, *numbers, True, filters)
-        getattr(m, f"_{stem}_filtered_backward")(*results, *own, *values, *own, *numbers, filters)
+        for filters in m._TRITON_FILTERS.values():
+            getattr(m, f"_{stem}_filtered")(*values, *own, *numbers, True, filters)
+            getattr(m, f"_{stem}_filtered_backward")(*results, *own, *values, *own, *numbers, filters)
 
 
 def _conv_operands(conv: torch.nn.Conv1d, B: int, T: int, dtype: torch.dtype):

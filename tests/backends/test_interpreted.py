@@ -30,13 +30,18 @@ MAMBA = [
 ]
 FILTERS = [
     {"T": 5, "states": True},
-    {"T": 70, "rows": 1, "poisoned": True},
-    {"T": 33, "rows": 1, "states": True, "poisoned": True},
+    {"T": 70, "rows": 1, "states": True, "poisoned": True},
 ]
 VARIANTS = ROOT / "tests/specs/variants"
 FILTERED = {
-    f"{n} filtered": {"text": (VARIANTS / f"{n}.ssm").read_text(), "cases": FILTERS, "mode": "convolution"}
-    for n in ("s4dr", "late", "driven", "ahead")
+    f"{n} {mode}": {"text": (VARIANTS / f"{n}.ssm").read_text(), "cases": FILTERS, "mode": mode}
+    for n, mode in (
+        ("s4dr", "convolution"),
+        ("late", "convolution"),
+        ("driven", "convolution"),
+        ("s4dr", "scan"),
+        ("ahead", "scan"),
+    )
 }
 IDLE = [{"T": 5, "poisoned": True, "idle": True}]
 

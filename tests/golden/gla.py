@@ -2,7 +2,7 @@
 #     ssmc compile gla.ssm -o gla_layer.py
 #
 # layer GLA
-#     S: class D (diagonal, varying)
+#     S: class O2 (outer products under a decay a key)
 #         log_a[H, K] = log_sigmoid(gk)/gate_logit_normalizer
 #         S[H, K, V] = exp(log_a)*prev(S) + k*v
 #         o[H, V] = sum[K](q*K**-0.5*S)
@@ -35,8 +35,8 @@ NAMESPACE = "ssmc_23d3646a9f73"
 PLAN = {'spec': 'gla.ssm',
  'sha256': '925aba725868e58212cf642f0c12fa4e6209ead4672e1cb0e557624d2346a022',
  'ssmc': '0.1.0',
- 'S': {'class': 'D',
-       'title': 'diagonal, varying',
+ 'S': {'class': 'O2',
+       'title': 'outer products under a decay a key',
        'modes': ('recurrent', 'scan'),
        'refused': {'convolution': 'the coefficient depends on the token, through `log_a`'},
        'stability': ('contractive: assumed', 'exponentially stable: assumed', 'bounded: assumed')}}
@@ -55,7 +55,7 @@ KERNELS = True
 
 
 def gla_op(q, k, v, gk, *, gate_logit_normalizer, initial_state=None, return_state=False, cu_seqlens=None, backend="auto", inplace=False):
-    """The recurrence of gla.ssm with what is fused around it: diagonal, varying.
+    """The recurrence of gla.ssm with what is fused around it: outer products under a decay a key.
 
         log_a[H, K] = log_sigmoid(gk)/gate_logit_normalizer
         S[H, K, V] = exp(log_a)*prev(S) + k*v
@@ -370,6 +370,12 @@ def _scan_back(a, reads, d_h):
     return torch.stack(cotangents[::-1], 1), d_h
 
 
+def _plane(value, lead, n_channels):
+    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
+    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
+    return value.reshape(*front, math.prod(channels), math.prod(inner))
+
+
 def _gla_eager(q, k, v, gk, S, gate_logit_normalizer):
     """The results and the last states."""
     dtype = _compute_dtype(q, k, v, gk, S)
@@ -453,6 +459,232 @@ def _gla_eager_backward(g_o, g_last_S, q, k, v, gk, S, gate_logit_normalizer):
         _as(d_gk, inputs[3].dtype),
         _state_gradient(d_S_0, inputs[4]),
     )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Outer products under a decay, by chunks of matrix products
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _products(z):
+    """exp of the sum of z over the tokens i < l <= j, 0 for i > j: [rows, heads, i, j, keys or 1]. Every sum begins at its
+    own token, so that a large decay takes no digits from those after it."""
+    C = z.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=z.device).triu(1)[..., None]  # l after i
+    sums = torch.where(after, z[:, :, None], 0).cumsum(3)
+    upto = torch.ones(C, C, dtype=torch.bool, device=z.device).triu()[..., None]
+    return torch.where(upto, torch.exp(torch.where(upto, sums, 0)), 0)
+
+
+def _products_back(d_sums):
+    """The cotangent of z from those of the sums (0 for i > j)."""
+    C = d_sums.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=d_sums.device).triu(1)[..., None]
+    return torch.where(after, d_sums.flip(3).cumsum(3).flip(3), 0).sum(2)
+
+
+def _earlier(v, dim):
+    """What stands one token earlier, zeros first."""
+    return torch.cat((torch.zeros_like(v.narrow(dim, 0, 1)), v.narrow(dim, 0, v.shape[dim] - 1)), dim)
+
+
+def _earlier_back(v, dim):
+    """The adjoint of `_earlier`."""
+    return torch.cat((v.narrow(dim, 1, v.shape[dim] - 1), torch.zeros_like(v.narrow(dim, 0, 1))), dim)
+
+
+def _scores(q, k, D):
+    """sum over keys of q_j k_i D_ij: [rows, heads, j, i]."""
+    if D.shape[-1] == 1:
+        return (q @ k.transpose(-1, -2)) * D[..., 0].transpose(-1, -2)
+    return torch.einsum("bhjk,bhik,bhijk->bhji", q, k, D)
+
+
+def _gathered(z, k, v, queries, late, S):
+    """A chunk of S_t = exp(z_t) S_(t-1) + k_t v_t: the reads sum_K q S, each [rows, heads, C, values], and the last S. All
+    that goes in is [rows, heads, C, keys, values or 1]; S is [rows, heads, keys, values]."""
+    D, P = _products(z), torch.exp(z.cumsum(2))
+    reads = []
+    for q, before in zip(queries, late):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        reads.append(_scores(q, k, D_q) @ v + (q * P_q) @ S)
+    return reads, _carried_on(D, P, k, v, S)
+
+
+def _late_product(P):
+    """The product of the decays up to the token before."""
+    return torch.cat((torch.ones_like(P[:, :, :1]), P[:, :, :-1]), 2)
+
+
+def _carried_on(D, P, k, v, S):
+    """S after the chunk."""
+    return P[:, :, -1, :, None] * S + (k * D[:, :, :, -1]).transpose(-1, -2) @ v
+
+
+def _gathered_back(z, k, v, queries, late, S, d_reads, d_S):
+    """The cotangents of z, k, v, the queries and S, from those of the reads and of the last S."""
+    D, P = _products(z), torch.exp(z.cumsum(2))
+    by_key = z.shape[-1] > 1
+
+    def fold(value):
+        return value if by_key else value.sum(-1, keepdim=True)
+
+    entered = v @ d_S.transpose(-1, -2)  # [rows, heads, i, keys]
+    d_end, d_k = fold(k * entered), D[:, :, :, -1] * entered
+    d_v = (k * D[:, :, :, -1]) @ d_S
+    d_P = _of_last(fold((S * d_S).sum(-1)), P)
+    d_start = P[:, :, -1, :, None] * d_S
+    d_D = F.pad(d_end[:, :, :, None], (0, 0, z.shape[2] - 1, 0))
+    d_queries = []
+    for q, before, d_o in zip(queries, late, d_reads):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        d_v = d_v + _scores(q, k, D_q).transpose(-1, -2) @ d_o
+        G = d_o @ v.transpose(-1, -2)  # [rows, heads, j, i]
+        if by_key:
+            d_q, d_Dq = torch.einsum("bhji,bhik,bhijk->bhjk", G, k, D_q), torch.einsum("bhji,bhjk,bhik->bhijk", G, q, k)
+            d_k = d_k + torch.einsum("bhji,bhjk,bhijk->bhik", G, q, D_q)
+        else:
+            weighed = G * D_q[..., 0].transpose(-1, -2)
+            d_q, d_k = weighed @ k, d_k + weighed.transpose(-1, -2) @ q
+            d_Dq = (G * (q @ k.transpose(-1, -2))).transpose(-1, -2)[..., None]
+        d_D = d_D + (_earlier_back(d_Dq, 3) if before else d_Dq)
+        read = d_o @ S.transpose(-1, -2)  # [rows, heads, j, keys]
+        d_Pq = fold(read * q)
+        d_P = d_P + (_earlier_back(d_Pq, 2) if before else d_Pq)
+        d_queries.append(d_q + read * P_q)
+        d_start = d_start + (q * P_q).transpose(-1, -2) @ d_o
+    d_z = _products_back(d_D * D) + (d_P * P).flip(2).cumsum(2).flip(2)
+    return d_z, d_k, d_v, d_queries, d_start
+
+
+def _of_last(d_last, P):
+    """The cotangent of P from that of its last token."""
+    return torch.cat((torch.zeros_like(P[:, :, 1:]), d_last[:, :, None]), 2)
+
+
+def _by_head(value, n_heads):
+    """[rows, tokens, heads, rest] as [rows, heads, tokens, rest], heads and the rest as one axis each."""
+    return _plane(value, 2, n_heads).transpose(1, 2)
+
+
+def _spans(T, n):
+    """Chunks of n tokens, the last maybe shorter."""
+    return [(i_t, min(i_t + n, T)) for i_t in range(0, T, n)]
+
+
+def _chunked(mode, T):
+    """Whether chunks serve better than a walk: they never hold a state a token, and pay off from a few tokens on."""
+    return mode == "scan" or (mode == "auto" and T >= 4)
+
+
+def _gla_gathered(q, k, v, gk, S, gate_logit_normalizer):
+    """The results and the last states, chunk by chunk as matrix products."""
+    dtype = _compute_dtype(q, k, v, gk, S)
+    y_dtype = _stream_dtype(q, k, v, gk)
+    rows, T = q.shape[:2]
+    H = q.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    S = _start(S, q, dtype, rows, H, K, V)
+    ends = _plane(S, 1, 1).unflatten(-1, (K, -1))
+    tokens = (q, k, v, gk)
+    o_chunks = [q.new_empty(rows, 0, H, V, dtype=dtype)]
+    for i_t, j_t in _spans(T, 16):
+        q, k, v, gk = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        log_a = F.logsigmoid(gk) / gate_logit_normalizer  # gla.ssm:22
+        outer_q_0 = q * K ** (-0.5)  # gla.ssm:24
+        given = (
+            _by_head(log_a, 1),
+            _by_head(k, 1),
+            _by_head(v, 1),
+            _by_head(outer_q_0, 1),
+        )
+        reads, ends = _gathered(*given[:3], given[3:], (False,), ends)
+        o_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        o = o_state  # gla.ssm:25
+        o_chunks.append(o)
+    return (
+        _as(torch.cat(o_chunks, 1), y_dtype),
+        _own(ends.reshape(rows, H, K, V)),
+    )
+
+
+def _gla_gathered_backward(g_o, g_last_S, q, k, v, gk, S, gate_logit_normalizer):
+    """The cotangents of the operands and of the initial states."""
+    dtype = _compute_dtype(q, k, v, gk, S)
+    inputs = (q, k, v, gk, S)
+    rows, T = q.shape[:2]
+    H = q.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    S = _start(S, q, dtype, rows, H, K, V)
+    g_last_S = _start(g_last_S, q, dtype, rows, H, K, V)
+    ends = _plane(S, 1, 1).unflatten(-1, (K, -1))
+    d_ends = _plane(g_last_S, 1, 1).unflatten(-1, (K, -1))
+    tokens = (q, k, v, gk, g_o)
+    chunks = _spans(T, 16)
+    starts = []  # the state before each chunk
+    for i_t, j_t in chunks:
+        starts.append(ends)
+        if j_t == T:
+            break
+        q, k, v, gk, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        log_a = F.logsigmoid(gk) / gate_logit_normalizer  # gla.ssm:22
+        given = (
+            _by_head(log_a, 1),
+            _by_head(k, 1),
+            _by_head(v, 1),
+        )
+        ends = _gathered(*given, (), (), ends)[1]
+    grads = []
+    for i_t, j_t in reversed(chunks):
+        ends = starts.pop()
+        q, k, v, gk, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        log_a = F.logsigmoid(gk) / gate_logit_normalizer  # gla.ssm:22
+        outer_q_0 = q * K ** (-0.5)  # gla.ssm:24
+        given = (
+            _by_head(log_a, 1),
+            _by_head(k, 1),
+            _by_head(v, 1),
+            _by_head(outer_q_0, 1),
+        )
+        d_o_state_read = g_o  # gla.ssm:24
+        d_reads = (
+            _by_head(d_o_state_read, 1),
+        )
+        *wanted, d_queries, d_ends = _gathered_back(*given[:3], given[3:], (False,), ends, d_reads, d_ends)
+        wanted += d_queries
+        d_outer_z_core = wanted[0].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        d_outer_k_core = wanted[1].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        d_outer_v_core = wanted[2].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        d_outer_q_0_core = wanted[3].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        d_q_leaf = d_outer_q_0_core * K ** (-0.5)  # gla.ssm:16
+        d_k_leaf = d_outer_k_core  # gla.ssm:17
+        d_v_leaf = d_outer_v_core  # gla.ssm:18
+        d_gk_leaf = d_outer_z_core / gate_logit_normalizer * torch.sigmoid(-gk)  # gla.ssm:21
+        grads.append((d_q_leaf, d_k_leaf, d_v_leaf, d_gk_leaf))
+    d_q = _joined(grads, 0, q.new_empty(rows, 0, H, K, dtype=dtype))
+    d_k = _joined(grads, 1, q.new_empty(rows, 0, H, K, dtype=dtype))
+    d_v = _joined(grads, 2, q.new_empty(rows, 0, H, V, dtype=dtype))
+    d_gk = _joined(grads, 3, q.new_empty(rows, 0, H, K, dtype=dtype))
+    return (
+        _as(d_q, inputs[0].dtype),
+        _as(d_k, inputs[1].dtype),
+        _as(d_v, inputs[2].dtype),
+        _as(d_gk, inputs[3].dtype),
+        _state_gradient(d_ends.reshape(rows, H, K, V), inputs[-1]),
+    )
+
+
+def _gla_eager_by_mode(q, k, v, gk, S, gate_logit_normalizer):
+    formula = _gla_gathered if _chunked("auto", q.shape[1]) else _gla_eager
+    return formula(q, k, v, gk, S, gate_logit_normalizer)
+
+
+def _gla_eager_by_mode_backward(g_o, g_last_S, q, k, v, gk, S, gate_logit_normalizer):
+    chunked = _chunked("auto", q.shape[1])
+    formula = _gla_gathered_backward if chunked else _gla_eager_backward
+    return formula(g_o, g_last_S, q, k, v, gk, S, gate_logit_normalizer)
 
 
 # ======================================================================================================================
@@ -1136,7 +1368,7 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
 def _gla(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, k, v, gk, S)):
         return _gla_triton(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
-    return _per_segment(_gla_eager, "ttttsn", "ts", cu_seqlens, q, k, v, gk, S, gate_logit_normalizer)
+    return _per_segment(_gla_eager_by_mode, "ttttsn", "ts", cu_seqlens, q, k, v, gk, S, gate_logit_normalizer)
 
 
 def _gla_fake(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, backend):
@@ -1153,7 +1385,7 @@ def _gla_fake(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, backend):
 
 def _gla_adjoint(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
     return _per_segment(
-        _gla_eager_backward, "tsttttsn", "tttts", cu_seqlens,
+        _gla_eager_by_mode_backward, "tsttttsn", "tttts", cu_seqlens,
         g_o, g_last_S, q, k, v, gk, S, gate_logit_normalizer,
     )
 

@@ -2,7 +2,7 @@
 #     ssmc compile linear_attention.ssm -o linear_attention_layer.py
 #
 # layer LinearAttention
-#     S: class LTI (LTI diagonal)
+#     S: class O1 (outer products under a decay a head)
 #         S[H, K, V] = prev(S) + k*v
 #         read[H, V] = sum[K](q*K**-0.5*S)
 #         o[E] = read/(o_sum + 1e-10)
@@ -41,8 +41,8 @@ NAMESPACE = "ssmc_c8c925ae01b2"
 PLAN = {'spec': 'linear_attention.ssm',
  'sha256': 'dfd25af763c38a06f1dbb931c91652e0915a867bfafc5415b653a5c1fed6306c',
  'ssmc': '0.1.0',
- 'S': {'class': 'LTI',
-       'title': 'LTI diagonal',
+ 'S': {'class': 'O1',
+       'title': 'outer products under a decay a head',
        'modes': ('recurrent', 'scan'),
        'refused': {'convolution': 'the input varies by token along `K`, which the reads sum'},
        'stability': ('contractive: proven', 'exponentially stable: refuted', 'bounded: refuted')},
@@ -69,7 +69,7 @@ KERNELS = True
 
 
 def linear_attention_S_op(v, q, k, o_sum, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto", inplace=False):
-    """The recurrence of linear_attention.ssm with what is fused around it: LTI diagonal.
+    """The recurrence of linear_attention.ssm with what is fused around it: outer products under a decay a head.
 
         S[H, K, V] = prev(S) + k*v
         read[H, V] = sum[K](q*K**-0.5*S)
@@ -435,6 +435,12 @@ def _scan_back(a, reads, d_h):
     return torch.stack(cotangents[::-1], 1), d_h
 
 
+def _plane(value, lead, n_channels):
+    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
+    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
+    return value.reshape(*front, math.prod(channels), math.prod(inner))
+
+
 def _linear_attention_S_eager(v, q, k, o_sum, S):
     """The results and the last states."""
     dtype = _compute_dtype(v, q, k, o_sum, S)
@@ -595,6 +601,242 @@ def _linear_attention_z_eager_backward(g_o_sum, g_last_z, q, k, z):
         _as(d_k, inputs[1].dtype),
         _state_gradient(d_z_0, inputs[2]),
     )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Outer products under a decay, by chunks of matrix products
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _products(z):
+    """exp of the sum of z over the tokens i < l <= j, 0 for i > j: [rows, heads, i, j, keys or 1]. Every sum begins at its
+    own token, so that a large decay takes no digits from those after it."""
+    C = z.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=z.device).triu(1)[..., None]  # l after i
+    sums = torch.where(after, z[:, :, None], 0).cumsum(3)
+    upto = torch.ones(C, C, dtype=torch.bool, device=z.device).triu()[..., None]
+    return torch.where(upto, torch.exp(torch.where(upto, sums, 0)), 0)
+
+
+def _products_back(d_sums):
+    """The cotangent of z from those of the sums (0 for i > j)."""
+    C = d_sums.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=d_sums.device).triu(1)[..., None]
+    return torch.where(after, d_sums.flip(3).cumsum(3).flip(3), 0).sum(2)
+
+
+def _earlier(v, dim):
+    """What stands one token earlier, zeros first."""
+    return torch.cat((torch.zeros_like(v.narrow(dim, 0, 1)), v.narrow(dim, 0, v.shape[dim] - 1)), dim)
+
+
+def _earlier_back(v, dim):
+    """The adjoint of `_earlier`."""
+    return torch.cat((v.narrow(dim, 1, v.shape[dim] - 1), torch.zeros_like(v.narrow(dim, 0, 1))), dim)
+
+
+def _scores(q, k, D):
+    """sum over keys of q_j k_i D_ij: [rows, heads, j, i]."""
+    if D.shape[-1] == 1:
+        return (q @ k.transpose(-1, -2)) * D[..., 0].transpose(-1, -2)
+    return torch.einsum("bhjk,bhik,bhijk->bhji", q, k, D)
+
+
+def _gathered(z, k, v, queries, late, S):
+    """A chunk of S_t = exp(z_t) S_(t-1) + k_t v_t: the reads sum_K q S, each [rows, heads, C, values], and the last S. All
+    that goes in is [rows, heads, C, keys, values or 1]; S is [rows, heads, keys, values]."""
+    D, P = _products(z), torch.exp(z.cumsum(2))
+    reads = []
+    for q, before in zip(queries, late):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        reads.append(_scores(q, k, D_q) @ v + (q * P_q) @ S)
+    return reads, _carried_on(D, P, k, v, S)
+
+
+def _late_product(P):
+    """The product of the decays up to the token before."""
+    return torch.cat((torch.ones_like(P[:, :, :1]), P[:, :, :-1]), 2)
+
+
+def _carried_on(D, P, k, v, S):
+    """S after the chunk."""
+    return P[:, :, -1, :, None] * S + (k * D[:, :, :, -1]).transpose(-1, -2) @ v
+
+
+def _gathered_back(z, k, v, queries, late, S, d_reads, d_S):
+    """The cotangents of z, k, v, the queries and S, from those of the reads and of the last S."""
+    D, P = _products(z), torch.exp(z.cumsum(2))
+    by_key = z.shape[-1] > 1
+
+    def fold(value):
+        return value if by_key else value.sum(-1, keepdim=True)
+
+    entered = v @ d_S.transpose(-1, -2)  # [rows, heads, i, keys]
+    d_end, d_k = fold(k * entered), D[:, :, :, -1] * entered
+    d_v = (k * D[:, :, :, -1]) @ d_S
+    d_P = _of_last(fold((S * d_S).sum(-1)), P)
+    d_start = P[:, :, -1, :, None] * d_S
+    d_D = F.pad(d_end[:, :, :, None], (0, 0, z.shape[2] - 1, 0))
+    d_queries = []
+    for q, before, d_o in zip(queries, late, d_reads):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        d_v = d_v + _scores(q, k, D_q).transpose(-1, -2) @ d_o
+        G = d_o @ v.transpose(-1, -2)  # [rows, heads, j, i]
+        if by_key:
+            d_q, d_Dq = torch.einsum("bhji,bhik,bhijk->bhjk", G, k, D_q), torch.einsum("bhji,bhjk,bhik->bhijk", G, q, k)
+            d_k = d_k + torch.einsum("bhji,bhjk,bhijk->bhik", G, q, D_q)
+        else:
+            weighed = G * D_q[..., 0].transpose(-1, -2)
+            d_q, d_k = weighed @ k, d_k + weighed.transpose(-1, -2) @ q
+            d_Dq = (G * (q @ k.transpose(-1, -2))).transpose(-1, -2)[..., None]
+        d_D = d_D + (_earlier_back(d_Dq, 3) if before else d_Dq)
+        read = d_o @ S.transpose(-1, -2)  # [rows, heads, j, keys]
+        d_Pq = fold(read * q)
+        d_P = d_P + (_earlier_back(d_Pq, 2) if before else d_Pq)
+        d_queries.append(d_q + read * P_q)
+        d_start = d_start + (q * P_q).transpose(-1, -2) @ d_o
+    d_z = _products_back(d_D * D) + (d_P * P).flip(2).cumsum(2).flip(2)
+    return d_z, d_k, d_v, d_queries, d_start
+
+
+def _of_last(d_last, P):
+    """The cotangent of P from that of its last token."""
+    return torch.cat((torch.zeros_like(P[:, :, 1:]), d_last[:, :, None]), 2)
+
+
+def _by_head(value, n_heads):
+    """[rows, tokens, heads, rest] as [rows, heads, tokens, rest], heads and the rest as one axis each."""
+    return _plane(value, 2, n_heads).transpose(1, 2)
+
+
+def _spans(T, n):
+    """Chunks of n tokens, the last maybe shorter."""
+    return [(i_t, min(i_t + n, T)) for i_t in range(0, T, n)]
+
+
+def _chunked(mode, T):
+    """Whether chunks serve better than a walk: they never hold a state a token, and pay off from a few tokens on."""
+    return mode == "scan" or (mode == "auto" and T >= 4)
+
+
+def _linear_attention_S_gathered(v, q, k, o_sum, S):
+    """The results and the last states, chunk by chunk as matrix products."""
+    dtype = _compute_dtype(v, q, k, o_sum, S)
+    y_dtype = _stream_dtype(v, q, k, o_sum)
+    rows, T = v.shape[:2]
+    H = v.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    E = H * V
+    S = _start(S, v, dtype, rows, H, K, V)
+    ends = _plane(S, 1, 1).unflatten(-1, (K, -1))
+    tokens = (v, q, k, o_sum)
+    o_chunks = [v.new_empty(rows, 0, H, V, dtype=dtype)]
+    for i_t, j_t in _spans(T, 64):
+        v, q, k, o_sum = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        outer_z = v.new_full((), 0, dtype=dtype)  # linear_attention.ssm:39
+        outer_q_0 = q * K ** (-0.5)
+        given = (
+            _by_head(outer_z.expand(rows, j_t - i_t, H), 1),
+            _by_head(k, 1),
+            _by_head(v, 1),
+            _by_head(outer_q_0, 1),
+        )
+        reads, ends = _gathered(*given[:3], given[3:], (False,), ends)
+        read_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        read = read_state  # linear_attention.ssm:40
+        w_1 = o_sum + 1e-10  # linear_attention.ssm:43
+        o = read / w_1[..., None]
+        o_chunks.append(o)
+    return (
+        _as(torch.cat(o_chunks, 1).flatten(-2, -1), y_dtype),
+        _own(ends.reshape(rows, H, K, V)),
+    )
+
+
+def _linear_attention_S_gathered_backward(g_o, g_last_S, v, q, k, o_sum, S):
+    """The cotangents of the operands and of the initial states."""
+    dtype = _compute_dtype(v, q, k, o_sum, S)
+    inputs = (v, q, k, o_sum, S)
+    rows, T = v.shape[:2]
+    H = v.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    E = H * V
+    S = _start(S, v, dtype, rows, H, K, V)
+    g_last_S = _start(g_last_S, v, dtype, rows, H, K, V)
+    ends = _plane(S, 1, 1).unflatten(-1, (K, -1))
+    d_ends = _plane(g_last_S, 1, 1).unflatten(-1, (K, -1))
+    tokens = (v, q, k, o_sum, g_o.unflatten(-1, (H, V)))
+    chunks = _spans(T, 64)
+    starts = []  # the state before each chunk
+    for i_t, j_t in chunks:
+        starts.append(ends)
+        if j_t == T:
+            break
+        v, q, k, o_sum, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        outer_z = v.new_full((), 0, dtype=dtype)  # linear_attention.ssm:39
+        given = (
+            _by_head(outer_z.expand(rows, j_t - i_t, H), 1),
+            _by_head(k, 1),
+            _by_head(v, 1),
+        )
+        ends = _gathered(*given, (), (), ends)[1]
+    grads = []
+    for i_t, j_t in reversed(chunks):
+        ends = starts.pop()
+        v, q, k, o_sum, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        outer_z = v.new_full((), 0, dtype=dtype)  # linear_attention.ssm:39
+        outer_q_0 = q * K ** (-0.5)
+        given = (
+            _by_head(outer_z.expand(rows, j_t - i_t, H), 1),
+            _by_head(k, 1),
+            _by_head(v, 1),
+            _by_head(outer_q_0, 1),
+        )
+        reads, _ = _gathered(*given[:3], given[3:], (False,), ends)
+        read_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        read = read_state  # linear_attention.ssm:40
+        w_1 = o_sum + 1e-10  # linear_attention.ssm:43
+        o = read / w_1[..., None]
+        d_read = g_o / w_1[..., None]  # linear_attention.ssm:40
+        d_read_state_read = d_read  # linear_attention.ssm:39
+        d_reads = (
+            _by_head(d_read_state_read, 1),
+        )
+        *wanted, d_queries, d_ends = _gathered_back(*given[:3], given[3:], (False,), ends, d_reads, d_ends)
+        wanted += d_queries
+        d_outer_z_core = wanted[0].transpose(1, 2).reshape(rows, j_t - i_t, H)
+        d_outer_k_core = wanted[1].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        d_outer_v_core = wanted[2].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        d_outer_q_0_core = wanted[3].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        d_v_leaf = d_outer_v_core  # linear_attention.ssm:18
+        d_q_leaf = d_outer_q_0_core * K ** (-0.5)  # linear_attention.ssm:22
+        d_k_leaf = d_outer_k_core  # linear_attention.ssm:23
+        d_o_sum_leaf = (-(d_read * o)).sum(-1)  # linear_attention.ssm:43
+        grads.append((d_v_leaf, d_q_leaf, d_k_leaf, d_o_sum_leaf))
+    d_v = _joined(grads, 0, v.new_empty(rows, 0, H, V, dtype=dtype))
+    d_q = _joined(grads, 1, v.new_empty(rows, 0, H, K, dtype=dtype))
+    d_k = _joined(grads, 2, v.new_empty(rows, 0, H, K, dtype=dtype))
+    d_o_sum = _joined(grads, 3, v.new_empty(rows, 0, H, dtype=dtype))
+    return (
+        _as(d_v, inputs[0].dtype),
+        _as(d_q, inputs[1].dtype),
+        _as(d_k, inputs[2].dtype),
+        _as(d_o_sum, inputs[3].dtype),
+        _state_gradient(d_ends.reshape(rows, H, K, V), inputs[-1]),
+    )
+
+
+def _linear_attention_S_eager_by_mode(v, q, k, o_sum, S):
+    formula = _linear_attention_S_gathered if _chunked("auto", v.shape[1]) else _linear_attention_S_eager
+    return formula(v, q, k, o_sum, S)
+
+
+def _linear_attention_S_eager_by_mode_backward(g_o, g_last_S, v, q, k, o_sum, S):
+    chunked = _chunked("auto", v.shape[1])
+    formula = _linear_attention_S_gathered_backward if chunked else _linear_attention_S_eager_backward
+    return formula(g_o, g_last_S, v, q, k, o_sum, S)
 
 
 # ======================================================================================================================
@@ -1676,7 +1918,7 @@ def _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens):
 def _linear_attention_S(v, q, k, o_sum, S, cu_seqlens, backend):
     if _use_triton(backend, v.device, _compute_dtype(v, q, k, o_sum, S)):
         return _linear_attention_S_triton(v, q, k, o_sum, S, cu_seqlens)
-    return _per_segment(_linear_attention_S_eager, "tttts", "ts", cu_seqlens, v, q, k, o_sum, S)
+    return _per_segment(_linear_attention_S_eager_by_mode, "tttts", "ts", cu_seqlens, v, q, k, o_sum, S)
 
 
 def _linear_attention_S_fake(v, q, k, o_sum, S, cu_seqlens, backend):
@@ -1694,7 +1936,7 @@ def _linear_attention_S_fake(v, q, k, o_sum, S, cu_seqlens, backend):
 
 def _linear_attention_S_adjoint(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens):
     return _per_segment(
-        _linear_attention_S_eager_backward, "tstttts", "tttts", cu_seqlens,
+        _linear_attention_S_eager_by_mode_backward, "tstttts", "tttts", cu_seqlens,
         g_o, g_last_S, v, q, k, o_sum, S,
     )
 

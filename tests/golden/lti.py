@@ -418,6 +418,12 @@ def _scan_back(a, reads, d_h):
     return torch.stack(cotangents[::-1], 1), d_h
 
 
+def _plane(value, lead, n_channels):
+    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
+    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
+    return value.reshape(*front, math.prod(channels), math.prod(inner))
+
+
 def _lti_eager(u, log_dt, log_decay, frequency, B, C, D, x):
     """The results and the last states."""
     dtype = _compute_dtype(u, log_dt, log_decay, frequency, B, C, D, x)
@@ -669,12 +675,6 @@ class _Gradients(NamedTuple):
     h: torch.Tensor
 
 
-def _plane(value, lead, n_channels):
-    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
-    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
-    return value.reshape(*front, math.prod(channels), math.prod(inner))
-
-
 def _by_channel(values):
     """Streams, each [rows, T, channels], as [streams, channels, rows, T]."""
     return torch.stack([v.flatten(2) if v.dim() > 2 else v[..., None] for v in values]).permute(0, 3, 1, 2)
@@ -779,8 +779,8 @@ def _applied(K, x):
     if T <= DIRECT:
         return torch.einsum("ijcst,jcbs->icbt", _toeplitz(K), x)
     n = _fft_length(2 * T)
-    products = torch.einsum("ijcf,jcbf->icbf", torch.fft.rfft(K, n), torch.fft.rfft(x, n))
-    return torch.fft.irfft(products, n)[..., :T]
+    products = torch.fft.rfft(K, n)[..., None, :] * torch.fft.rfft(x, n)  # [reads, streams, channels, rows, frequencies]
+    return torch.fft.irfft(_summed_over(products, 1), n)[..., :T]
 
 
 def _applied_back(K, x, d_r):
@@ -791,8 +791,13 @@ def _applied_back(K, x, d_r):
         return d_K, torch.einsum("ijcst,icbt->jcbs", _toeplitz(K), d_r)
     n = _fft_length(2 * T)
     K_f, x_f, d_f = (torch.fft.rfft(v, n) for v in (K, x, d_r))
-    d_K = torch.fft.irfft(torch.einsum("icbf,jcbf->ijcf", d_f, x_f.conj()), n)[..., :T]
-    return d_K, torch.fft.irfft(torch.einsum("ijcf,icbf->jcbf", K_f.conj(), d_f), n)[..., :T]
+    d_K = torch.fft.irfft(_summed_over(d_f[:, None] * x_f.conj(), 3), n)[..., :T]
+    return d_K, torch.fft.irfft(_summed_over(K_f.conj()[..., None, :] * d_f[:, None], 0), n)[..., :T]
+
+
+def _summed_over(value, dim):
+    """The sum over a dimension, which often has one entry."""
+    return value.squeeze(dim) if value.shape[dim] == 1 else value.sum(dim)
 
 
 DIRECT = 32  # tokens
@@ -1446,6 +1451,133 @@ if triton is not None:
         tl.store(d_w + p + 1, b_w_im, mask=o_s < S)
         tl.store(d_a + p, wr * b_a_re + wi * b_a_im, mask=o_s < S)
         tl.store(d_a + p + 1, wr * b_a_im - wi * b_a_re, mask=o_s < S)
+
+    @triton.jit
+    def tl_combine(ar, ai, hr, hi, br, bi, gr, gi):
+        """First h -> a h + ..., then b: the product of the coefficients, and the later state."""
+        return br * ar - bi * ai, br * ai + bi * ar, br * hr - bi * hi + gr, br * hi + bi * hr + gi
+
+    @triton.jit
+    def tl_table(w, zr, zi, i_c, o_s, o_k, S, CONJ: tl.constexpr):
+        """w exp(k z) for the weights of a channel: [states, k], or of its conjugate."""
+        wr, wi = tl_weights(w, i_c, o_s, S)
+        pr, pi = tl_power(zr[:, None], zi[:, None], o_k[None, :].to(tl.float64))
+        re, im = wr[:, None] * pr - wi[:, None] * pi, wr[:, None] * pi + wi[:, None] * pr
+        return re, -im if CONJ else im
+
+    @triton.jit(do_not_specialize=["T", "n_rows", "n_tiles", "pad"])
+    def _states_kernel(
+        x, z, w, first, states, last, T, pad, n_rows, n_tiles, Q, s_c, s_b, s_t,
+        S: tl.constexpr, BS: tl.constexpr, C: tl.constexpr, R: tl.constexpr, TOP: tl.constexpr, ROW: tl.constexpr, BACK: tl.constexpr,
+    ):
+        """The state before every chunk of C tokens of a channel's row, R chunks at a time; BACK: what is wanted of the state
+        after it. `first` enters before chunk ROW. Token s of a chunk weighs w a**(TOP - s)."""
+        i_c, i_b = tl.program_id(0).to(tl.int64) // n_rows, tl.program_id(0).to(tl.int64) % n_rows
+        row = tl.program_id(0).to(tl.int64)
+        o_s, o_t, o_q = tl.arange(0, BS), tl.arange(0, C), tl.arange(0, R)
+        zr, zi = tl_rates(z, i_c, o_s, S)
+        e_r, e_i = tl_table(w, zr, zi, i_c, o_s, TOP - o_t, S, BACK)
+        e_r, e_i = tl.trans(e_r), tl.trans(e_i)
+        ar, ai = tl_power(zr[None, :], zi[None, :], (o_q[:, None] * 0 + C).to(tl.float64))
+        gr, gi = tl_power(zr[None, :], zi[None, :], ((o_q[:, None] + 1) * C).to(tl.float64))
+        if BACK:
+            ai, gi = -ai, -gi
+        hr, hi = tl.zeros([BS], tl.float32), tl.zeros([BS], tl.float32)
+        p_x = x + i_c * s_c + i_b * s_b
+        m_s = (o_s < S)[None, :]
+        for i_t in range(n_tiles):
+            q = i_t * R + o_q[:, None]
+            o = (q - 1) * C + o_t[None, :] - pad
+            b_x = tl.load(p_x + (T - 1 - o if BACK else o) * s_t, mask=(o >= 0) & (o < T), other=0.0)
+            s_r = tl.dot(b_x, e_r, input_precision="tf32x3")
+            s_i = tl.dot(b_x, e_i, input_precision="tf32x3")
+            if first is not None:
+                p = first + (row * S + o_s[None, :]) * 2 + q * 0
+                s_r += tl.load(p, mask=m_s & (q == ROW), other=0.0)
+                s_i += tl.load(p + 1, mask=m_s & (q == ROW), other=0.0)
+            _, _, s_r, s_i = tl.associative_scan((ar, ai, s_r, s_i), 0, tl_combine)
+            s_r, s_i = s_r + gr * hr[None, :] - gi * hi[None, :], s_i + gr * hi[None, :] + gi * hr[None, :]
+            p = states + (row * Q + (Q - 1 - q if BACK else q)) * (2 * S) + o_s[None, :]
+            tl.store(p, s_r, mask=m_s & (q < Q))
+            tl.store(p + S, s_i, mask=m_s & (q < Q))
+            if last is not None:
+                p = last + (row * S + o_s[None, :]) * 2 + q * 0
+                tl.store(p, s_r, mask=m_s & (q == Q))
+                tl.store(p + 1, s_i, mask=m_s & (q == Q))
+            hr = tl.sum(tl.where(o_q[:, None] == R - 1, s_r, 0.0), 0)
+            hi = tl.sum(tl.where(o_q[:, None] == R - 1, s_i, 0.0), 0)
+
+    @triton.jit(do_not_specialize=["T", "n_rows", "n_tiles", "pad"])
+    def _outputs_kernel(
+        x, states, y, z, w, K, T, pad, n_rows, n_tiles, Q, s_c, s_b, s_t,
+        S: tl.constexpr, BS: tl.constexpr, C: tl.constexpr, R: tl.constexpr, BASE: tl.constexpr, BACK: tl.constexpr,
+    ):
+        """What leaves every chunk: its own tokens through the filter's first lags, and the state before it, of which token r
+        sees w a**(BASE + r). BACK: the same backward in time, of what is wanted."""
+        i_c, i_b = tl.program_id(0).to(tl.int64) // n_rows, tl.program_id(0).to(tl.int64) % n_rows
+        row = tl.program_id(0).to(tl.int64)
+        o_s, o_t, o_q = tl.arange(0, BS), tl.arange(0, C), tl.arange(0, R)
+        zr, zi = tl_rates(z, i_c, o_s, S)
+        l_r, l_i = tl_table(w, zr, zi, i_c, o_s, BASE + o_t, S, BACK)
+        lag = o_t[None, :] - o_t[:, None]
+        inside = tl.load(K + i_c * C + lag, mask=lag >= 0, other=0.0)
+        p_x, p_y = x + i_c * s_c + i_b * s_b, y + row * T
+        for i_t in range(n_tiles):
+            q = i_t * R + o_q[:, None]
+            o = q * C + o_t[None, :] - pad
+            t = T - 1 - o if BACK else o
+            m = (o >= 0) & (o < T)
+            b_y = tl.dot(tl.load(p_x + t * s_t, mask=m, other=0.0), inside, input_precision="tf32x3")
+            p = states + (row * Q + (Q - 1 - q if BACK else q)) * (2 * S) + o_s[None, :]
+            m_s = (o_s < S)[None, :] & (q < Q)
+            b_y += tl.dot(tl.load(p, mask=m_s, other=0.0), l_r, input_precision="tf32x3")
+            b_y -= tl.dot(tl.load(p + S, mask=m_s, other=0.0), l_i, input_precision="tf32x3")
+            tl.store(p_y + t, b_y, mask=m)
+
+    @triton.jit(do_not_specialize=["T", "n_rows", "n_tiles", "pad"])
+    def _weights_kernel(
+        x, g, states, wanted, d_inside, d_enter, d_leave, d_whole, T, pad, n_rows, n_groups, n_tiles, Q,
+        s_xc, s_xb, s_xt, s_gc, s_gb, s_gt, S: tl.constexpr, BS: tl.constexpr, C: tl.constexpr, R: tl.constexpr,
+    ):
+        """The cotangents of a chunk's matrices, summed over chunks and a group of rows."""
+        own = tl.program_id(0).to(tl.int64)
+        i_c, i_g = own // n_groups, tl.program_id(0) % n_groups
+        o_s, o_t, o_q = tl.arange(0, BS), tl.arange(0, C), tl.arange(0, R)
+        b_in = tl.zeros([C, C], tl.float32)
+        b_er, b_ei = tl.zeros([C, BS], tl.float32), tl.zeros([C, BS], tl.float32)
+        b_lr, b_li = tl.zeros([C, BS], tl.float32), tl.zeros([C, BS], tl.float32)
+        b_wr, b_wi = tl.zeros([R, BS], tl.float32), tl.zeros([R, BS], tl.float32)
+        for i_b in range(i_g, n_rows, n_groups):
+            row = i_c * n_rows + i_b
+            b_row = row - i_c * n_rows  # in 64 bits
+            p_x, p_g = x + i_c * s_xc + b_row * s_xb, g + i_c * s_gc + b_row * s_gb
+            for i_t in range(n_tiles):
+                q = i_t * R + o_q[:, None]
+                o = q * C + o_t[None, :] - pad
+                m = (o >= 0) & (o < T)
+                x_t = tl.trans(tl.load(p_x + o * s_xt, mask=m, other=0.0))
+                b_g = tl.load(p_g + o * s_gt, mask=m, other=0.0)
+                m_s = (o_s < S)[None, :] & (q < Q)
+                p = (row * Q + q) * (2 * S) + o_s[None, :]
+                h_r, h_i = tl.load(states + p, mask=m_s, other=0.0), tl.load(states + p + S, mask=m_s, other=0.0)
+                q_r, q_i = tl.load(wanted + p, mask=m_s, other=0.0), tl.load(wanted + p + S, mask=m_s, other=0.0)
+                b_in += tl.dot(x_t, b_g, input_precision="tf32x3")
+                b_er += tl.dot(x_t, q_r, input_precision="tf32x3")
+                b_ei += tl.dot(x_t, q_i, input_precision="tf32x3")
+                g_t = tl.trans(b_g)
+                b_lr += tl.dot(g_t, h_r, input_precision="tf32x3")
+                b_li -= tl.dot(g_t, h_i, input_precision="tf32x3")
+                b_wr += h_r * q_r + h_i * q_i
+                b_wi += h_r * q_i - h_i * q_r
+        tl.store(d_inside + own * C * C + o_t[:, None] * C + o_t[None, :], b_in)
+        p = (own * C * S + o_t[:, None] * S + o_s[None, :]) * 2
+        m = (o_s < S)[None, :] & (o_t >= 0)[:, None]
+        tl.store(d_enter + p, b_er, mask=m)
+        tl.store(d_enter + p + 1, b_ei, mask=m)
+        tl.store(d_leave + p, b_lr, mask=m)
+        tl.store(d_leave + p + 1, b_li, mask=m)
+        tl.store(d_whole + (own * S + o_s) * 2, tl.sum(b_wr, 0), mask=o_s < S)
+        tl.store(d_whole + (own * S + o_s) * 2 + 1, tl.sum(b_wi, 0), mask=o_s < S)
 
     @triton.jit
     def lti_hoist(b_log_dt, b_log_decay, b_frequency, b_B_re, b_B_im):
@@ -2168,12 +2300,116 @@ def _response_back_triton(d_K, a, w):
     return _of_pairs(d_a.flatten(0, -4).sum(0) if d_a.dim() > 3 else d_a, a), _of_pairs(d_w, a)
 
 
+class _Cut(NamedTuple):
+    """How streams [1, channels, rows, T] are cut: chunks of C tokens, the first with `pad` zeros before it, R a tile."""
+
+    T: int
+    pad: int
+    rows: int
+    tiles: int
+    Q: int
+    C: int
+    R: int
+
+
+def _cut(x, last=False):
+    C, R = 32, 16
+    Q = -(-x.shape[3] // C)
+    return _Cut(x.shape[3], Q * C - x.shape[3], x.shape[2], -(-(Q + last) // R), Q, C, R)
+
+
+def _fits(system, x):
+    """Whether the chunk kernels take a system: one stream, one read, few states."""
+    return len(system.b) == len(system.c) == 1 and system.a.shape[-1] <= 64 and x.numel() > 0
+
+
+def _states(x, z, w, cut, first, S, top, row, back=False, last=False):
+    """The states before the chunks [channels, rows, Q, 2, S], and the last as pairs if it is wanted."""
+    (_, H, rows, T), new = x.shape, dict(dtype=torch.float32, device=x.device)
+    states, end = torch.empty(H, rows, cut.Q, 2, S, **new), torch.empty(H, rows, S, 2, **new) if last else None
+    _states_kernel[(H * rows,)](
+        x, z, w, first, states, end, T, 0 if back else cut.pad, rows, cut.tiles, cut.Q, *x.stride()[1:],
+        S=S, BS=max(16, _pow2(S)), C=cut.C, R=cut.R, TOP=top, ROW=row, BACK=back, num_warps=4,
+    )  # fmt: skip
+    return states, end
+
+
+def _outputs(x, states, z, w, K, cut, S, base, back=False):
+    """What leaves the chunks, [channels, rows, T]."""
+    (_, H, rows, T), y = x.shape, torch.empty(x.shape[1:], dtype=torch.float32, device=x.device)
+    _outputs_kernel[(H * rows,)](
+        x, states, y, z, w, K, T, 0 if back else cut.pad, rows, cut.tiles, cut.Q, *x.stride()[1:],
+        S=S, BS=max(16, _pow2(S)), C=cut.C, R=cut.R, BASE=base, BACK=back, num_warps=4,
+    )  # fmt: skip
+    return y
+
+
+def _lags(system, cut):
+    """The first C lags of the filter, [channels, C]."""
+    w = system.c[:, None] * system.b
+    return _delayed(_response_triton(system.a, w, cut.C, torch.float32), system.late).contiguous()
+
+
+def _scan_forward_triton(system, x, h, last):
+    """`_scan_forward` in two kernels: the states before the chunks, then what leaves them."""
+    if not _fits(system, x):
+        return _scan_forward(system, x, h, last)
+    cut, S, late = _cut(x, last), system.a.shape[-1], int(system.late[0])
+    m, z = cut.C - cut.pad, _log(system.a)
+    first = None if h is None else _pairs((_power(system.a, m) * h).transpose(0, 1))
+    with _on(x.device):
+        states, end = _states(x, z, _pairs(system.b[0]), cut, first, S, cut.C - 1, 1, last=last)
+        r = _outputs(x, states, z, _pairs(system.c[0]), _lags(system, cut), cut, S, 1 - late)
+    if h is not None:
+        r[..., :m] += _response_triton(system.a, _first(system, h), m, torch.float32)[0].transpose(0, 1)
+    return r[None], _of_pairs(end, _in(system.a, x.dtype)).transpose(0, 1) if last else None
+
+
+def _scan_adjoint_triton(system, x, h, d_r, d_last):
+    """`_scan_adjoint` in four kernels: the states, what is wanted of them, the streams' cotangent, and the weights'."""
+    if not _fits(system, x):
+        return _scan_adjoint(system, x, h, d_r, d_last)
+    cut, (H, S), late = _cut(x), system.a.shape, int(system.late[0])
+    m, z, b, c = cut.C - cut.pad, _log(system.a), _pairs(system.b[0]), _pairs(system.c[0])
+    first = None if h is None else _pairs((_power(system.a, m) * h).transpose(0, 1))
+    groups = max(1, min(cut.rows, -(-4 * _sms(x.device) // max(H, 1))))
+    new = dict(dtype=torch.float32, device=x.device)
+    n = H * groups
+    d_inside, d_whole = torch.empty(n, cut.C, cut.C, **new), torch.empty(n, S, 2, **new)
+    d_enter, d_leave = torch.empty(n, cut.C, S, 2, **new), torch.empty(n, cut.C, S, 2, **new)
+    with _on(x.device):
+        end = None if d_last is None else _pairs(d_last.transpose(0, 1))
+        states, _ = _states(x, z, b, cut, first, S, cut.C - 1, 1)
+        wanted, _ = _states(d_r, z, c, cut, end, S, cut.C - late, 0, back=True)
+        d_x = _outputs(d_r, wanted, z, b, _lags(system, cut), cut, S, 0, back=True)
+        _weights_kernel[(n,)](
+            x, d_r, states, wanted, d_inside, d_enter, d_leave, d_whole,
+            cut.T, cut.pad, cut.rows, groups, cut.tiles, cut.Q, *x.stride()[1:], *d_r.stride()[1:],
+            S=S, BS=max(16, _pow2(S)), C=cut.C, R=cut.R, num_warps=8,
+        )  # fmt: skip
+    a, powers = _in(system.a, x.dtype), _powers(system.a, cut.C + 1)
+    d_inside = d_inside.unflatten(0, (H, groups)).sum(1)
+    d_enter, d_leave, d_whole = (_of_pairs(v.unflatten(0, (H, groups)).sum(1), a) for v in (d_enter, d_leave, d_whole))
+    d_leave, d_h, d_part = d_leave.transpose(-1, -2), None, None
+    if h is not None:
+        at_first = torch.complex(wanted[:, :, 0, 0], wanted[:, :, 0, 1]) if a.is_complex() else wanted[:, :, 0, 0]
+        at_first, start, g = at_first.transpose(0, 1), h.transpose(0, 1), d_r[0, :, :, :m]
+        leave = _in(system.c[0] * powers[1 - late : m + 1 - late], x.dtype)  # [m, channels, S]
+        d_h = _in(powers[m], x.dtype).conj() * at_first + _matmul(g, leave.conj().transpose(0, 1)).transpose(0, 1)
+        d_leave = d_leave + F.pad(_matmul(g.transpose(-1, -2), start.conj()).transpose(-1, -2), (0, cut.C - m))
+        d_part = (h.conj() * at_first).sum(0).to(system.a.dtype)
+    d_a, d_b, d_c = _chunks_back(system, powers, d_inside, d_enter, d_leave, d_whole.to(system.a.dtype))
+    if d_part is not None:
+        d_a = d_a + m * _power(system.a, m - 1).conj() * d_part
+    return d_a, d_b, d_c, d_x[None], d_h
+
+
 _TRITON_FILTERS = {
     "convolution": _Filters(
         partial(_convolution_forward, response=_response_triton),
         partial(_convolution_adjoint, response=_response_triton, response_back=_response_back_triton),
     ),
-    "scan": _FILTERS["scan"],  # matrix products
+    "scan": _Filters(_scan_forward_triton, _scan_adjoint_triton),
 }
 
 

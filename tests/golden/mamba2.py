@@ -2,7 +2,7 @@
 #     ssmc compile mamba2.ssm -o mamba2_layer.py
 #
 # layer Mamba2
-#     S: class D (diagonal, varying)
+#     S: class O1 (outer products under a decay a head)
 #         A[H] = -exp(A_log)
 #         dt[H] = clip(softplus(dt_raw + dt_bias), dt_min, dt_max)
 #         S[H, P, N] = exp(dt*A)*prev(S) + dt*B*x
@@ -37,8 +37,8 @@ NAMESPACE = "ssmc_e778da0267e2"
 PLAN = {'spec': 'mamba2.ssm',
  'sha256': '981cb91bad03585a63184097da2f1f63443bebe6aaf9e11bbe464bbada78ab3b',
  'ssmc': '0.1.0',
- 'S': {'class': 'D',
-       'title': 'diagonal, varying',
+ 'S': {'class': 'O1',
+       'title': 'outer products under a decay a head',
        'modes': ('recurrent', 'scan'),
        'refused': {'convolution': 'the coefficient depends on the token, through `dt`'},
        'stability': ('continuous: proven',
@@ -63,7 +63,7 @@ KERNELS = True
 
 
 def mamba2_op(dt_raw, x, B, C, dt_bias, A_log, D, *, dt_min, dt_max, P, J, initial_state=None, return_state=False, cu_seqlens=None, backend="auto", inplace=False):
-    """The recurrence of mamba2.ssm with what is fused around it: diagonal, varying.
+    """The recurrence of mamba2.ssm with what is fused around it: outer products under a decay a head.
 
         A[H] = -exp(A_log)
         dt[H] = clip(softplus(dt_raw + dt_bias), dt_min, dt_max)
@@ -401,6 +401,12 @@ def _scan_back(a, reads, d_h):
     return torch.stack(cotangents[::-1], 1), d_h
 
 
+def _plane(value, lead, n_channels):
+    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
+    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
+    return value.reshape(*front, math.prod(channels), math.prod(inner))
+
+
 def _mamba2_eager(dt_raw, x, B, C, dt_bias, A_log, D, S, dt_min, dt_max, P, J):
     """The results and the last states."""
     dtype = _compute_dtype(dt_raw, x, B, C, dt_bias, A_log, D, S)
@@ -518,6 +524,270 @@ def _mamba2_eager_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S,
         _as(d_D.flatten(-2, -1), inputs[6].dtype),
         _state_gradient(d_S_0.flatten(-4, -3), inputs[7]),
     )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Outer products under a decay, by chunks of matrix products
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _products(z):
+    """exp of the sum of z over the tokens i < l <= j, 0 for i > j: [rows, heads, i, j, keys or 1]. Every sum begins at its
+    own token, so that a large decay takes no digits from those after it."""
+    C = z.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=z.device).triu(1)[..., None]  # l after i
+    sums = torch.where(after, z[:, :, None], 0).cumsum(3)
+    upto = torch.ones(C, C, dtype=torch.bool, device=z.device).triu()[..., None]
+    return torch.where(upto, torch.exp(torch.where(upto, sums, 0)), 0)
+
+
+def _products_back(d_sums):
+    """The cotangent of z from those of the sums (0 for i > j)."""
+    C = d_sums.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=d_sums.device).triu(1)[..., None]
+    return torch.where(after, d_sums.flip(3).cumsum(3).flip(3), 0).sum(2)
+
+
+def _earlier(v, dim):
+    """What stands one token earlier, zeros first."""
+    return torch.cat((torch.zeros_like(v.narrow(dim, 0, 1)), v.narrow(dim, 0, v.shape[dim] - 1)), dim)
+
+
+def _earlier_back(v, dim):
+    """The adjoint of `_earlier`."""
+    return torch.cat((v.narrow(dim, 1, v.shape[dim] - 1), torch.zeros_like(v.narrow(dim, 0, 1))), dim)
+
+
+def _scores(q, k, D):
+    """sum over keys of q_j k_i D_ij: [rows, heads, j, i]."""
+    if D.shape[-1] == 1:
+        return (q @ k.transpose(-1, -2)) * D[..., 0].transpose(-1, -2)
+    return torch.einsum("bhjk,bhik,bhijk->bhji", q, k, D)
+
+
+def _gathered(z, k, v, queries, late, S):
+    """A chunk of S_t = exp(z_t) S_(t-1) + k_t v_t: the reads sum_K q S, each [rows, heads, C, values], and the last S. All
+    that goes in is [rows, heads, C, keys, values or 1]; S is [rows, heads, keys, values]."""
+    D, P = _products(z), torch.exp(z.cumsum(2))
+    reads = []
+    for q, before in zip(queries, late):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        reads.append(_scores(q, k, D_q) @ v + (q * P_q) @ S)
+    return reads, _carried_on(D, P, k, v, S)
+
+
+def _late_product(P):
+    """The product of the decays up to the token before."""
+    return torch.cat((torch.ones_like(P[:, :, :1]), P[:, :, :-1]), 2)
+
+
+def _carried_on(D, P, k, v, S):
+    """S after the chunk."""
+    return P[:, :, -1, :, None] * S + (k * D[:, :, :, -1]).transpose(-1, -2) @ v
+
+
+def _gathered_back(z, k, v, queries, late, S, d_reads, d_S):
+    """The cotangents of z, k, v, the queries and S, from those of the reads and of the last S."""
+    D, P = _products(z), torch.exp(z.cumsum(2))
+    by_key = z.shape[-1] > 1
+
+    def fold(value):
+        return value if by_key else value.sum(-1, keepdim=True)
+
+    entered = v @ d_S.transpose(-1, -2)  # [rows, heads, i, keys]
+    d_end, d_k = fold(k * entered), D[:, :, :, -1] * entered
+    d_v = (k * D[:, :, :, -1]) @ d_S
+    d_P = _of_last(fold((S * d_S).sum(-1)), P)
+    d_start = P[:, :, -1, :, None] * d_S
+    d_D = F.pad(d_end[:, :, :, None], (0, 0, z.shape[2] - 1, 0))
+    d_queries = []
+    for q, before, d_o in zip(queries, late, d_reads):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        d_v = d_v + _scores(q, k, D_q).transpose(-1, -2) @ d_o
+        G = d_o @ v.transpose(-1, -2)  # [rows, heads, j, i]
+        if by_key:
+            d_q, d_Dq = torch.einsum("bhji,bhik,bhijk->bhjk", G, k, D_q), torch.einsum("bhji,bhjk,bhik->bhijk", G, q, k)
+            d_k = d_k + torch.einsum("bhji,bhjk,bhijk->bhik", G, q, D_q)
+        else:
+            weighed = G * D_q[..., 0].transpose(-1, -2)
+            d_q, d_k = weighed @ k, d_k + weighed.transpose(-1, -2) @ q
+            d_Dq = (G * (q @ k.transpose(-1, -2))).transpose(-1, -2)[..., None]
+        d_D = d_D + (_earlier_back(d_Dq, 3) if before else d_Dq)
+        read = d_o @ S.transpose(-1, -2)  # [rows, heads, j, keys]
+        d_Pq = fold(read * q)
+        d_P = d_P + (_earlier_back(d_Pq, 2) if before else d_Pq)
+        d_queries.append(d_q + read * P_q)
+        d_start = d_start + (q * P_q).transpose(-1, -2) @ d_o
+    d_z = _products_back(d_D * D) + (d_P * P).flip(2).cumsum(2).flip(2)
+    return d_z, d_k, d_v, d_queries, d_start
+
+
+def _of_last(d_last, P):
+    """The cotangent of P from that of its last token."""
+    return torch.cat((torch.zeros_like(P[:, :, 1:]), d_last[:, :, None]), 2)
+
+
+def _by_head(value, n_heads):
+    """[rows, tokens, heads, rest] as [rows, heads, tokens, rest], heads and the rest as one axis each."""
+    return _plane(value, 2, n_heads).transpose(1, 2)
+
+
+def _spans(T, n):
+    """Chunks of n tokens, the last maybe shorter."""
+    return [(i_t, min(i_t + n, T)) for i_t in range(0, T, n)]
+
+
+def _chunked(mode, T):
+    """Whether chunks serve better than a walk: they never hold a state a token, and pay off from a few tokens on."""
+    return mode == "scan" or (mode == "auto" and T >= 4)
+
+
+def _mamba2_gathered(dt_raw, x, B, C, dt_bias, A_log, D, S, dt_min, dt_max, P, J):
+    """The results and the last states, chunk by chunk as matrix products."""
+    dtype = _compute_dtype(dt_raw, x, B, C, dt_bias, A_log, D, S)
+    y_dtype = _stream_dtype(dt_raw, x, B, C)
+    rows, T = dt_raw.shape[:2]
+    H = dt_raw.shape[2]
+    N = B.shape[3]
+    G = B.shape[2]
+    E = x.shape[2]
+    dt_bias = _fine(dt_bias).unflatten(-1, (G, J))
+    A_log = _fine(A_log).unflatten(-1, (G, J))
+    D = _fine(D).unflatten(-1, (G, J))
+    w_1 = torch.exp(A_log)  # mamba2.ssm:25
+    A = -w_1
+    dt_bias, D, A = _narrow(dtype, dt_bias, D, A)
+    S = _start(S, dt_raw, dtype, rows, H, P, N)
+    ends = _plane(S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3), 1, 2).unflatten(-1, (N, -1))
+    tokens = (dt_raw.unflatten(-1, (G, J)), x.unflatten(-1, (G, J, P)), B, C)
+    y_chunks = [dt_raw.new_empty(rows, 0, G, J, P, dtype=dtype)]
+    for i_t, j_t in _spans(T, 64):
+        dt_raw, x, B, C = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        w_2 = dt_raw + dt_bias  # mamba2.ssm:24
+        w_3 = _softplus(w_2)
+        dt = torch.clamp(w_3, dt_min, dt_max)
+        outer_z = dt * A  # mamba2.ssm:27
+        outer_v = dt[..., None] * x
+        given = (
+            _by_head(outer_z, 2),
+            _by_head(B[..., None, :].expand(rows, j_t - i_t, G, J, N), 2),
+            _by_head(outer_v, 2),
+            _by_head(C[..., None, :].expand(rows, j_t - i_t, G, J, N), 2),
+        )
+        reads, ends = _gathered(*given[:3], given[3:], (False,), ends)
+        y_sum_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, G, J, P)
+        y_sum = y_sum_state  # mamba2.ssm:32
+        y = y_sum + D[..., None] * x
+        y_chunks.append(y)
+    return (
+        _as(torch.cat(y_chunks, 1).flatten(-3, -2), y_dtype),
+        _own(ends.reshape(rows, G, J, N, P).permute(0, 1, 2, 4, 3).flatten(-4, -3)),
+    )
+
+
+def _mamba2_gathered_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, dt_min, dt_max, P, J):
+    """The cotangents of the operands and of the initial states."""
+    dtype = _compute_dtype(dt_raw, x, B, C, dt_bias, A_log, D, S)
+    inputs = (dt_raw, x, B, C, dt_bias, A_log, D, S)
+    rows, T = dt_raw.shape[:2]
+    H = dt_raw.shape[2]
+    N = B.shape[3]
+    G = B.shape[2]
+    E = x.shape[2]
+    dt_bias = _fine(dt_bias).unflatten(-1, (G, J))
+    A_log = _fine(A_log).unflatten(-1, (G, J))
+    D = _fine(D).unflatten(-1, (G, J))
+    w_1 = torch.exp(A_log)  # mamba2.ssm:25
+    A = -w_1
+    dt_bias, D, w_1, A = _narrow(dtype, dt_bias, D, w_1, A)
+    S = _start(S, dt_raw, dtype, rows, H, P, N)
+    g_last_S = _start(g_last_S, dt_raw, dtype, rows, H, P, N)
+    ends = _plane(S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3), 1, 2).unflatten(-1, (N, -1))
+    d_ends = _plane(g_last_S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3), 1, 2).unflatten(-1, (N, -1))
+    tokens = (dt_raw.unflatten(-1, (G, J)), x.unflatten(-1, (G, J, P)), B, C, g_y.unflatten(-2, (G, J)))
+    chunks = _spans(T, 64)
+    starts = []  # the state before each chunk
+    for i_t, j_t in chunks:
+        starts.append(ends)
+        if j_t == T:
+            break
+        dt_raw, x, B, C, g_y = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        w_2 = dt_raw + dt_bias  # mamba2.ssm:24
+        w_3 = _softplus(w_2)
+        dt = torch.clamp(w_3, dt_min, dt_max)
+        outer_z = dt * A  # mamba2.ssm:27
+        outer_v = dt[..., None] * x
+        given = (
+            _by_head(outer_z, 2),
+            _by_head(B[..., None, :].expand(rows, j_t - i_t, G, J, N), 2),
+            _by_head(outer_v, 2),
+        )
+        ends = _gathered(*given, (), (), ends)[1]
+    d_A = _zeros(dt_raw, dtype, G, J)
+    d_dt_bias = _zeros(dt_raw, dtype, G, J)
+    d_D = _zeros(dt_raw, dtype, G, J)
+    grads = []
+    for i_t, j_t in reversed(chunks):
+        ends = starts.pop()
+        dt_raw, x, B, C, g_y = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        w_2 = dt_raw + dt_bias  # mamba2.ssm:24
+        w_3 = _softplus(w_2)
+        dt = torch.clamp(w_3, dt_min, dt_max)
+        outer_z = dt * A  # mamba2.ssm:27
+        outer_v = dt[..., None] * x
+        given = (
+            _by_head(outer_z, 2),
+            _by_head(B[..., None, :].expand(rows, j_t - i_t, G, J, N), 2),
+            _by_head(outer_v, 2),
+            _by_head(C[..., None, :].expand(rows, j_t - i_t, G, J, N), 2),
+        )
+        d_y_sum_state_read = g_y  # mamba2.ssm:27
+        d_reads = (
+            _by_head(d_y_sum_state_read, 2),
+        )
+        *wanted, d_queries, d_ends = _gathered_back(*given[:3], given[3:], (False,), ends, d_reads, d_ends)
+        wanted += d_queries
+        d_outer_z_core = wanted[0].transpose(1, 2).reshape(rows, j_t - i_t, G, J)
+        d_outer_k_core = wanted[1].transpose(1, 2).reshape(rows, j_t - i_t, G, J, N)
+        d_outer_v_core = wanted[2].transpose(1, 2).reshape(rows, j_t - i_t, G, J, P)
+        d_outer_q_0_core = wanted[3].transpose(1, 2).reshape(rows, j_t - i_t, G, J, N)
+        d_dt = (d_outer_v_core * x).sum(-1) + d_outer_z_core * A  # mamba2.ssm:24
+        d_dt_raw_leaf = torch.where((w_3 >= dt_min) & (w_3 <= dt_max), d_dt, 0) * torch.sigmoid(w_2)  # mamba2.ssm:18
+        d_x_leaf = g_y * D[..., None] + d_outer_v_core * dt[..., None]  # mamba2.ssm:20
+        d_B_leaf = d_outer_k_core.sum(-2)
+        d_C_leaf = d_outer_q_0_core.sum(-2)
+        d_A = d_A + (d_outer_z_core * dt).sum((0, 1))
+        d_dt_bias = d_dt_bias + d_dt_raw_leaf.sum((0, 1))
+        d_D = d_D + (g_y * x).sum(-1).sum((0, 1))
+        grads.append((d_dt_raw_leaf, d_x_leaf, d_B_leaf, d_C_leaf))
+    d_dt_bias_leaf = d_dt_bias  # mamba2.ssm:22
+    d_A_log_leaf = -d_A * w_1  # mamba2.ssm:23
+    d_D_leaf = d_D  # mamba2.ssm:31
+    d_dt_raw = _joined(grads, 0, dt_raw.new_empty(rows, 0, G, J, dtype=dtype))
+    d_x = _joined(grads, 1, dt_raw.new_empty(rows, 0, G, J, P, dtype=dtype))
+    d_B = _joined(grads, 2, dt_raw.new_empty(rows, 0, G, N, dtype=dtype))
+    d_C = _joined(grads, 3, dt_raw.new_empty(rows, 0, G, N, dtype=dtype))
+    return (
+        _as(d_dt_raw.flatten(-2, -1), inputs[0].dtype),
+        _as(d_x.flatten(-3, -1), inputs[1].dtype),
+        _as(d_B, inputs[2].dtype),
+        _as(d_C, inputs[3].dtype),
+        _as(d_dt_bias_leaf.flatten(-2, -1), inputs[4].dtype),
+        _as(d_A_log_leaf.flatten(-2, -1), inputs[5].dtype),
+        _as(d_D_leaf.flatten(-2, -1), inputs[6].dtype),
+        _state_gradient(d_ends.reshape(rows, G, J, N, P).permute(0, 1, 2, 4, 3).flatten(-4, -3), inputs[-1]),
+    )
+
+
+def _mamba2_eager_by_mode(dt_raw, x, B, C, dt_bias, A_log, D, S, dt_min, dt_max, P, J):
+    formula = _mamba2_gathered if _chunked("auto", dt_raw.shape[1]) else _mamba2_eager
+    return formula(dt_raw, x, B, C, dt_bias, A_log, D, S, dt_min, dt_max, P, J)
+
+
+def _mamba2_eager_by_mode_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, dt_min, dt_max, P, J):
+    chunked = _chunked("auto", dt_raw.shape[1])
+    formula = _mamba2_gathered_backward if chunked else _mamba2_eager_backward
+    return formula(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, dt_min, dt_max, P, J)
 
 
 def _mamba2_conv1d_sums(x, weight, bias, taps, dtype):
@@ -1518,7 +1788,7 @@ def _mamba2_conv1d_triton_backward(g, d_last, x, weight, bias, taps, cu_seqlens)
 def _mamba2(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J, backend):
     if _use_triton(backend, dt_raw.device, _compute_dtype(dt_raw, x, B, C, dt_bias, A_log, D, S)):
         return _mamba2_triton(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
-    return _per_segment(_mamba2_eager, "ttttpppsnnnn", "ts", cu_seqlens, dt_raw, x, B, C, dt_bias, A_log, D, S, dt_min, dt_max, P, J)
+    return _per_segment(_mamba2_eager_by_mode, "ttttpppsnnnn", "ts", cu_seqlens, dt_raw, x, B, C, dt_bias, A_log, D, S, dt_min, dt_max, P, J)
 
 
 def _mamba2_fake(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J, backend):
@@ -1536,7 +1806,7 @@ def _mamba2_fake(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_m
 
 def _mamba2_adjoint(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J):
     return _per_segment(
-        _mamba2_eager_backward, "tsttttpppsnnnn", "ttttppps", cu_seqlens,
+        _mamba2_eager_by_mode_backward, "tsttttpppsnnnn", "ttttppps", cu_seqlens,
         g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, dt_min, dt_max, P, J,
     )
 

@@ -7,7 +7,7 @@
 #     n: class D (diagonal, varying)
 #         n[H, K] = exp(log_keep)*prev(n) + add*k
 #         weight[H] = sum[K](q*K**-0.5*n)
-#     S: class D (diagonal, varying)
+#     S: class O1 (outer products under a decay a head)
 #         shift[H] = min(m, 0)
 #         scale[H] = exp(shift)
 #         S[H, K, V] = exp(log_keep)*prev(S) + add*k*v
@@ -60,8 +60,8 @@ PLAN = {'spec': 'mlstm.ssm',
        'modes': ('recurrent', 'scan'),
        'refused': {'convolution': 'the coefficient depends on the token, through `log_keep`'},
        'stability': ('contractive: proven', 'exponentially stable: undecided', 'bounded: undecided')},
- 'S': {'class': 'D',
-       'title': 'diagonal, varying',
+ 'S': {'class': 'O1',
+       'title': 'outer products under a decay a head',
        'modes': ('recurrent', 'scan'),
        'refused': {'convolution': 'the coefficient depends on the token, through `log_keep`'},
        'stability': ('contractive: proven', 'exponentially stable: undecided', 'bounded: undecided')}}
@@ -154,7 +154,7 @@ _MLSTM_N_AXES = (
 
 
 def mlstm_S_op(q, k, v, log_keep, add, weight, m, *, eps, initial_state=None, return_state=False, cu_seqlens=None, backend="auto", inplace=False):
-    """The recurrence of mlstm.ssm with what is fused around it: diagonal, varying.
+    """The recurrence of mlstm.ssm with what is fused around it: outer products under a decay a head.
 
         shift[H] = min(m, 0)
         scale[H] = exp(shift)
@@ -537,6 +537,12 @@ def _walk_back(update_back, tokens, previous, reads, carry, n):
     return tuple(torch.stack(v, 1) for v in zip(*reversed(cotangents))), carry
 
 
+def _plane(value, lead, n_channels):
+    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
+    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
+    return value.reshape(*front, math.prod(channels), math.prod(inner))
+
+
 def _mlstm_m_eager(i_, log_f, m):
     """The results and the last states."""
     dtype = _compute_dtype(i_, log_f, m)
@@ -813,6 +819,266 @@ def _mlstm_S_eager_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S,
         _as(d_m, inputs[6].dtype),
         _state_gradient(d_S_0, inputs[7]),
     )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Outer products under a decay, by chunks of matrix products
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _products(z):
+    """exp of the sum of z over the tokens i < l <= j, 0 for i > j: [rows, heads, i, j, keys or 1]. Every sum begins at its
+    own token, so that a large decay takes no digits from those after it."""
+    C = z.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=z.device).triu(1)[..., None]  # l after i
+    sums = torch.where(after, z[:, :, None], 0).cumsum(3)
+    upto = torch.ones(C, C, dtype=torch.bool, device=z.device).triu()[..., None]
+    return torch.where(upto, torch.exp(torch.where(upto, sums, 0)), 0)
+
+
+def _products_back(d_sums):
+    """The cotangent of z from those of the sums (0 for i > j)."""
+    C = d_sums.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=d_sums.device).triu(1)[..., None]
+    return torch.where(after, d_sums.flip(3).cumsum(3).flip(3), 0).sum(2)
+
+
+def _earlier(v, dim):
+    """What stands one token earlier, zeros first."""
+    return torch.cat((torch.zeros_like(v.narrow(dim, 0, 1)), v.narrow(dim, 0, v.shape[dim] - 1)), dim)
+
+
+def _earlier_back(v, dim):
+    """The adjoint of `_earlier`."""
+    return torch.cat((v.narrow(dim, 1, v.shape[dim] - 1), torch.zeros_like(v.narrow(dim, 0, 1))), dim)
+
+
+def _scores(q, k, D):
+    """sum over keys of q_j k_i D_ij: [rows, heads, j, i]."""
+    if D.shape[-1] == 1:
+        return (q @ k.transpose(-1, -2)) * D[..., 0].transpose(-1, -2)
+    return torch.einsum("bhjk,bhik,bhijk->bhji", q, k, D)
+
+
+def _gathered(z, k, v, queries, late, S):
+    """A chunk of S_t = exp(z_t) S_(t-1) + k_t v_t: the reads sum_K q S, each [rows, heads, C, values], and the last S. All
+    that goes in is [rows, heads, C, keys, values or 1]; S is [rows, heads, keys, values]."""
+    D, P = _products(z), torch.exp(z.cumsum(2))
+    reads = []
+    for q, before in zip(queries, late):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        reads.append(_scores(q, k, D_q) @ v + (q * P_q) @ S)
+    return reads, _carried_on(D, P, k, v, S)
+
+
+def _late_product(P):
+    """The product of the decays up to the token before."""
+    return torch.cat((torch.ones_like(P[:, :, :1]), P[:, :, :-1]), 2)
+
+
+def _carried_on(D, P, k, v, S):
+    """S after the chunk."""
+    return P[:, :, -1, :, None] * S + (k * D[:, :, :, -1]).transpose(-1, -2) @ v
+
+
+def _gathered_back(z, k, v, queries, late, S, d_reads, d_S):
+    """The cotangents of z, k, v, the queries and S, from those of the reads and of the last S."""
+    D, P = _products(z), torch.exp(z.cumsum(2))
+    by_key = z.shape[-1] > 1
+
+    def fold(value):
+        return value if by_key else value.sum(-1, keepdim=True)
+
+    entered = v @ d_S.transpose(-1, -2)  # [rows, heads, i, keys]
+    d_end, d_k = fold(k * entered), D[:, :, :, -1] * entered
+    d_v = (k * D[:, :, :, -1]) @ d_S
+    d_P = _of_last(fold((S * d_S).sum(-1)), P)
+    d_start = P[:, :, -1, :, None] * d_S
+    d_D = F.pad(d_end[:, :, :, None], (0, 0, z.shape[2] - 1, 0))
+    d_queries = []
+    for q, before, d_o in zip(queries, late, d_reads):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        d_v = d_v + _scores(q, k, D_q).transpose(-1, -2) @ d_o
+        G = d_o @ v.transpose(-1, -2)  # [rows, heads, j, i]
+        if by_key:
+            d_q, d_Dq = torch.einsum("bhji,bhik,bhijk->bhjk", G, k, D_q), torch.einsum("bhji,bhjk,bhik->bhijk", G, q, k)
+            d_k = d_k + torch.einsum("bhji,bhjk,bhijk->bhik", G, q, D_q)
+        else:
+            weighed = G * D_q[..., 0].transpose(-1, -2)
+            d_q, d_k = weighed @ k, d_k + weighed.transpose(-1, -2) @ q
+            d_Dq = (G * (q @ k.transpose(-1, -2))).transpose(-1, -2)[..., None]
+        d_D = d_D + (_earlier_back(d_Dq, 3) if before else d_Dq)
+        read = d_o @ S.transpose(-1, -2)  # [rows, heads, j, keys]
+        d_Pq = fold(read * q)
+        d_P = d_P + (_earlier_back(d_Pq, 2) if before else d_Pq)
+        d_queries.append(d_q + read * P_q)
+        d_start = d_start + (q * P_q).transpose(-1, -2) @ d_o
+    d_z = _products_back(d_D * D) + (d_P * P).flip(2).cumsum(2).flip(2)
+    return d_z, d_k, d_v, d_queries, d_start
+
+
+def _of_last(d_last, P):
+    """The cotangent of P from that of its last token."""
+    return torch.cat((torch.zeros_like(P[:, :, 1:]), d_last[:, :, None]), 2)
+
+
+def _by_head(value, n_heads):
+    """[rows, tokens, heads, rest] as [rows, heads, tokens, rest], heads and the rest as one axis each."""
+    return _plane(value, 2, n_heads).transpose(1, 2)
+
+
+def _spans(T, n):
+    """Chunks of n tokens, the last maybe shorter."""
+    return [(i_t, min(i_t + n, T)) for i_t in range(0, T, n)]
+
+
+def _chunked(mode, T):
+    """Whether chunks serve better than a walk: they never hold a state a token, and pay off from a few tokens on."""
+    return mode == "scan" or (mode == "auto" and T >= 4)
+
+
+def _mlstm_S_gathered(q, k, v, log_keep, add, weight, m, S, eps):
+    """The results and the last states, chunk by chunk as matrix products."""
+    dtype = _compute_dtype(q, k, v, log_keep, add, weight, m, S)
+    y_dtype = _stream_dtype(q, k, v, log_keep, add, weight, m)
+    rows, T = q.shape[:2]
+    H = q.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    S = _start(S, q, dtype, rows, H, K, V)
+    ends = _plane(S, 1, 1).unflatten(-1, (K, -1))
+    tokens = (q, k, v, log_keep, add, weight, m)
+    h_chunks = [q.new_empty(rows, 0, H, V, dtype=dtype)]
+    for i_t, j_t in _spans(T, 64):
+        q, k, v, log_keep, add, weight, m = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        shift = torch.minimum(m, q.new_tensor(0, dtype=dtype))  # mlstm.ssm:33
+        scale = torch.exp(shift)  # mlstm.ssm:34
+        outer_v = add[..., None] * v  # mlstm.ssm:29
+        outer_q_0 = q * K ** (-0.5)
+        given = (
+            _by_head(log_keep, 1),
+            _by_head(k, 1),
+            _by_head(outer_v, 1),
+            _by_head(outer_q_0, 1),
+        )
+        reads, ends = _gathered(*given[:3], given[3:], (False,), ends)
+        h_sum_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        h_sum = h_sum_state  # mlstm.ssm:35
+        w_1 = torch.abs(weight)
+        w_2 = scale * w_1
+        w_3 = torch.exp(shift - m)
+        w_4 = torch.maximum(w_2, w_3) + scale * eps
+        h = scale[..., None] * h_sum / w_4[..., None]
+        h_chunks.append(h)
+    return (
+        _as(torch.cat(h_chunks, 1), y_dtype),
+        _own(ends.reshape(rows, H, K, V)),
+    )
+
+
+def _mlstm_S_gathered_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, eps):
+    """The cotangents of the operands and of the initial states."""
+    dtype = _compute_dtype(q, k, v, log_keep, add, weight, m, S)
+    inputs = (q, k, v, log_keep, add, weight, m, S)
+    rows, T = q.shape[:2]
+    H = q.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    S = _start(S, q, dtype, rows, H, K, V)
+    g_last_S = _start(g_last_S, q, dtype, rows, H, K, V)
+    ends = _plane(S, 1, 1).unflatten(-1, (K, -1))
+    d_ends = _plane(g_last_S, 1, 1).unflatten(-1, (K, -1))
+    tokens = (q, k, v, log_keep, add, weight, m, g_h)
+    chunks = _spans(T, 64)
+    starts = []  # the state before each chunk
+    for i_t, j_t in chunks:
+        starts.append(ends)
+        if j_t == T:
+            break
+        q, k, v, log_keep, add, weight, m, g_h = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        outer_v = add[..., None] * v  # mlstm.ssm:29
+        given = (
+            _by_head(log_keep, 1),
+            _by_head(k, 1),
+            _by_head(outer_v, 1),
+        )
+        ends = _gathered(*given, (), (), ends)[1]
+    grads = []
+    for i_t, j_t in reversed(chunks):
+        ends = starts.pop()
+        q, k, v, log_keep, add, weight, m, g_h = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        shift = torch.minimum(m, q.new_tensor(0, dtype=dtype))  # mlstm.ssm:33
+        scale = torch.exp(shift)  # mlstm.ssm:34
+        outer_v = add[..., None] * v  # mlstm.ssm:29
+        outer_q_0 = q * K ** (-0.5)
+        given = (
+            _by_head(log_keep, 1),
+            _by_head(k, 1),
+            _by_head(outer_v, 1),
+            _by_head(outer_q_0, 1),
+        )
+        reads, _ = _gathered(*given[:3], given[3:], (False,), ends)
+        h_sum_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        h_sum = h_sum_state  # mlstm.ssm:35
+        w_1 = torch.abs(weight)
+        w_2 = scale * w_1
+        w_3 = torch.exp(shift - m)
+        w_4 = torch.maximum(w_2, w_3) + scale * eps
+        h = scale[..., None] * h_sum / w_4[..., None]
+        w_5 = g_h / w_4[..., None]  # mlstm.ssm:35
+        d_h_sum = w_5 * scale[..., None]
+        d_h_sum_state_read = d_h_sum  # mlstm.ssm:29
+        d_reads = (
+            _by_head(d_h_sum_state_read, 1),
+        )
+        *wanted, d_queries, d_ends = _gathered_back(*given[:3], given[3:], (False,), ends, d_reads, d_ends)
+        wanted += d_queries
+        d_outer_z_core = wanted[0].transpose(1, 2).reshape(rows, j_t - i_t, H)
+        d_outer_k_core = wanted[1].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        d_outer_v_core = wanted[2].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        d_outer_q_0_core = wanted[3].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        w_6 = (-(w_5 * h)).sum(-1)  # mlstm.ssm:34
+        w_7 = torch.where(w_2 == w_3, 0.5 * w_6, 0)
+        w_8 = torch.where(w_2 > w_3, w_6, w_7)
+        d_scale = w_6 * eps + w_8 * w_1 + (w_5 * h_sum).sum(-1)
+        w_9 = torch.where(w_3 > w_2, w_6, w_7) * w_3  # mlstm.ssm:33
+        d_shift = w_9 + d_scale * scale
+        d_q_leaf = d_outer_q_0_core * K ** (-0.5)  # mlstm.ssm:16
+        d_k_leaf = d_outer_k_core  # mlstm.ssm:17
+        d_v_leaf = d_outer_v_core * add[..., None]  # mlstm.ssm:18
+        d_log_keep_leaf = d_outer_z_core  # mlstm.ssm:27
+        d_add_leaf = (d_outer_v_core * v).sum(-1)  # mlstm.ssm:28
+        d_weight_leaf = w_8 * scale * torch.sign(weight)  # mlstm.ssm:31
+        d_m_leaf = -w_9 + torch.where(m < 0, d_shift, torch.where(m == 0, 0.5 * d_shift, 0))  # mlstm.ssm:26
+        grads.append((d_q_leaf, d_k_leaf, d_v_leaf, d_log_keep_leaf, d_add_leaf, d_weight_leaf, d_m_leaf))
+    d_q = _joined(grads, 0, q.new_empty(rows, 0, H, K, dtype=dtype))
+    d_k = _joined(grads, 1, q.new_empty(rows, 0, H, K, dtype=dtype))
+    d_v = _joined(grads, 2, q.new_empty(rows, 0, H, V, dtype=dtype))
+    d_log_keep = _joined(grads, 3, q.new_empty(rows, 0, H, dtype=dtype))
+    d_add = _joined(grads, 4, q.new_empty(rows, 0, H, dtype=dtype))
+    d_weight_ = _joined(grads, 5, q.new_empty(rows, 0, H, dtype=dtype))
+    d_m = _joined(grads, 6, q.new_empty(rows, 0, H, dtype=dtype))
+    return (
+        _as(d_q, inputs[0].dtype),
+        _as(d_k, inputs[1].dtype),
+        _as(d_v, inputs[2].dtype),
+        _as(d_log_keep, inputs[3].dtype),
+        _as(d_add, inputs[4].dtype),
+        _as(d_weight_, inputs[5].dtype),
+        _as(d_m, inputs[6].dtype),
+        _state_gradient(d_ends.reshape(rows, H, K, V), inputs[-1]),
+    )
+
+
+def _mlstm_S_eager_by_mode(q, k, v, log_keep, add, weight, m, S, eps):
+    formula = _mlstm_S_gathered if _chunked("auto", q.shape[1]) else _mlstm_S_eager
+    return formula(q, k, v, log_keep, add, weight, m, S, eps)
+
+
+def _mlstm_S_eager_by_mode_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, eps):
+    chunked = _chunked("auto", q.shape[1])
+    formula = _mlstm_S_gathered_backward if chunked else _mlstm_S_eager_backward
+    return formula(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, eps)
 
 
 # ======================================================================================================================
@@ -2422,7 +2688,7 @@ def _mlstm_n_step_fake(q, k, log_keep, add, n, backend):
 def _mlstm_S(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, k, v, log_keep, add, weight, m, S)):
         return _mlstm_S_triton(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
-    return _per_segment(_mlstm_S_eager, "tttttttsn", "ts", cu_seqlens, q, k, v, log_keep, add, weight, m, S, eps)
+    return _per_segment(_mlstm_S_eager_by_mode, "tttttttsn", "ts", cu_seqlens, q, k, v, log_keep, add, weight, m, S, eps)
 
 
 def _mlstm_S_fake(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps, backend):
@@ -2439,7 +2705,7 @@ def _mlstm_S_fake(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps, backend
 
 def _mlstm_S_adjoint(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
     return _per_segment(
-        _mlstm_S_eager_backward, "tstttttttsn", "ttttttts", cu_seqlens,
+        _mlstm_S_eager_by_mode_backward, "tstttttttsn", "ttttttts", cu_seqlens,
         g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, eps,
     )
 

@@ -2,7 +2,7 @@
 #     ssmc compile retnet.ssm -o ret_net_layer.py
 #
 # layer RetNet
-#     S: class LTI (LTI diagonal)
+#     S: class O1 (outer products under a decay a head)
 #         gamma[H] = 1 - 2**(-5 - index(H))
 #         angle[J] = t*rope_theta**(-index(J)/J)
 #         q[H, K] = where(index(W) == 0, q0*cos(angle) - q1*sin(angle), q0*sin(angle) + q1*cos(angle))
@@ -38,8 +38,8 @@ NAMESPACE = "ssmc_f35bd410541e"
 PLAN = {'spec': 'retnet.ssm',
  'sha256': '1173e8ce8dd34b4f33b66cc790e94ee10096d70c38682e48b21755084de2c209',
  'ssmc': '0.1.0',
- 'S': {'class': 'LTI',
-       'title': 'LTI diagonal',
+ 'S': {'class': 'O1',
+       'title': 'outer products under a decay a head',
        'modes': ('recurrent', 'scan'),
        'refused': {'convolution': 'the input varies by token along `W`, `J`, which the reads sum'},
        'stability': ('contractive: proven', 'exponentially stable: assumed', 'bounded: assumed')}}
@@ -60,7 +60,7 @@ KERNELS = True
 
 
 def ret_net_op(t_, v, q0, q1, k0, k1, *, rope_theta, W, initial_state=None, return_state=False, cu_seqlens=None, backend="auto", inplace=False):
-    """The recurrence of retnet.ssm with what is fused around it: LTI diagonal.
+    """The recurrence of retnet.ssm with what is fused around it: outer products under a decay a head.
 
         gamma[H] = 1 - 2**(-5 - index(H))
         angle[J] = t*rope_theta**(-index(J)/J)
@@ -383,6 +383,12 @@ def _scan_back(a, reads, d_h):
     return torch.stack(cotangents[::-1], 1), d_h
 
 
+def _plane(value, lead, n_channels):
+    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
+    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
+    return value.reshape(*front, math.prod(channels), math.prod(inner))
+
+
 def _ret_net_eager(t_, v, q0, q1, k0, k1, S, rope_theta, W):
     """The results and the last states."""
     dtype = _compute_dtype(t_, v, q0, q1, k0, k1, S)
@@ -493,6 +499,269 @@ def _ret_net_eager_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_theta,
         _as(d_k1, inputs[5].dtype),
         _state_gradient(d_S_0.flatten(-3, -2), inputs[6]),
     )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Outer products under a decay, by chunks of matrix products
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _products(z):
+    """exp of the sum of z over the tokens i < l <= j, 0 for i > j: [rows, heads, i, j, keys or 1]. Every sum begins at its
+    own token, so that a large decay takes no digits from those after it."""
+    C = z.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=z.device).triu(1)[..., None]  # l after i
+    sums = torch.where(after, z[:, :, None], 0).cumsum(3)
+    upto = torch.ones(C, C, dtype=torch.bool, device=z.device).triu()[..., None]
+    return torch.where(upto, torch.exp(torch.where(upto, sums, 0)), 0)
+
+
+def _products_back(d_sums):
+    """The cotangent of z from those of the sums (0 for i > j)."""
+    C = d_sums.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=d_sums.device).triu(1)[..., None]
+    return torch.where(after, d_sums.flip(3).cumsum(3).flip(3), 0).sum(2)
+
+
+def _earlier(v, dim):
+    """What stands one token earlier, zeros first."""
+    return torch.cat((torch.zeros_like(v.narrow(dim, 0, 1)), v.narrow(dim, 0, v.shape[dim] - 1)), dim)
+
+
+def _earlier_back(v, dim):
+    """The adjoint of `_earlier`."""
+    return torch.cat((v.narrow(dim, 1, v.shape[dim] - 1), torch.zeros_like(v.narrow(dim, 0, 1))), dim)
+
+
+def _scores(q, k, D):
+    """sum over keys of q_j k_i D_ij: [rows, heads, j, i]."""
+    if D.shape[-1] == 1:
+        return (q @ k.transpose(-1, -2)) * D[..., 0].transpose(-1, -2)
+    return torch.einsum("bhjk,bhik,bhijk->bhji", q, k, D)
+
+
+def _gathered(z, k, v, queries, late, S):
+    """A chunk of S_t = exp(z_t) S_(t-1) + k_t v_t: the reads sum_K q S, each [rows, heads, C, values], and the last S. All
+    that goes in is [rows, heads, C, keys, values or 1]; S is [rows, heads, keys, values]."""
+    D, P = _products(z), torch.exp(z.cumsum(2))
+    reads = []
+    for q, before in zip(queries, late):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        reads.append(_scores(q, k, D_q) @ v + (q * P_q) @ S)
+    return reads, _carried_on(D, P, k, v, S)
+
+
+def _late_product(P):
+    """The product of the decays up to the token before."""
+    return torch.cat((torch.ones_like(P[:, :, :1]), P[:, :, :-1]), 2)
+
+
+def _carried_on(D, P, k, v, S):
+    """S after the chunk."""
+    return P[:, :, -1, :, None] * S + (k * D[:, :, :, -1]).transpose(-1, -2) @ v
+
+
+def _gathered_back(z, k, v, queries, late, S, d_reads, d_S):
+    """The cotangents of z, k, v, the queries and S, from those of the reads and of the last S."""
+    D, P = _products(z), torch.exp(z.cumsum(2))
+    by_key = z.shape[-1] > 1
+
+    def fold(value):
+        return value if by_key else value.sum(-1, keepdim=True)
+
+    entered = v @ d_S.transpose(-1, -2)  # [rows, heads, i, keys]
+    d_end, d_k = fold(k * entered), D[:, :, :, -1] * entered
+    d_v = (k * D[:, :, :, -1]) @ d_S
+    d_P = _of_last(fold((S * d_S).sum(-1)), P)
+    d_start = P[:, :, -1, :, None] * d_S
+    d_D = F.pad(d_end[:, :, :, None], (0, 0, z.shape[2] - 1, 0))
+    d_queries = []
+    for q, before, d_o in zip(queries, late, d_reads):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        d_v = d_v + _scores(q, k, D_q).transpose(-1, -2) @ d_o
+        G = d_o @ v.transpose(-1, -2)  # [rows, heads, j, i]
+        if by_key:
+            d_q, d_Dq = torch.einsum("bhji,bhik,bhijk->bhjk", G, k, D_q), torch.einsum("bhji,bhjk,bhik->bhijk", G, q, k)
+            d_k = d_k + torch.einsum("bhji,bhjk,bhijk->bhik", G, q, D_q)
+        else:
+            weighed = G * D_q[..., 0].transpose(-1, -2)
+            d_q, d_k = weighed @ k, d_k + weighed.transpose(-1, -2) @ q
+            d_Dq = (G * (q @ k.transpose(-1, -2))).transpose(-1, -2)[..., None]
+        d_D = d_D + (_earlier_back(d_Dq, 3) if before else d_Dq)
+        read = d_o @ S.transpose(-1, -2)  # [rows, heads, j, keys]
+        d_Pq = fold(read * q)
+        d_P = d_P + (_earlier_back(d_Pq, 2) if before else d_Pq)
+        d_queries.append(d_q + read * P_q)
+        d_start = d_start + (q * P_q).transpose(-1, -2) @ d_o
+    d_z = _products_back(d_D * D) + (d_P * P).flip(2).cumsum(2).flip(2)
+    return d_z, d_k, d_v, d_queries, d_start
+
+
+def _of_last(d_last, P):
+    """The cotangent of P from that of its last token."""
+    return torch.cat((torch.zeros_like(P[:, :, 1:]), d_last[:, :, None]), 2)
+
+
+def _by_head(value, n_heads):
+    """[rows, tokens, heads, rest] as [rows, heads, tokens, rest], heads and the rest as one axis each."""
+    return _plane(value, 2, n_heads).transpose(1, 2)
+
+
+def _spans(T, n):
+    """Chunks of n tokens, the last maybe shorter."""
+    return [(i_t, min(i_t + n, T)) for i_t in range(0, T, n)]
+
+
+def _chunked(mode, T):
+    """Whether chunks serve better than a walk: they never hold a state a token, and pay off from a few tokens on."""
+    return mode == "scan" or (mode == "auto" and T >= 4)
+
+
+def _ret_net_gathered(t_, v, q0, q1, k0, k1, S, rope_theta, W):
+    """The results and the last states, chunk by chunk as matrix products."""
+    dtype = _compute_dtype(t_, v, q0, q1, k0, k1, S)
+    y_dtype = _stream_dtype(t_, v, q0, q1, k0, k1)
+    rows, T = t_.shape[:2]
+    H = v.shape[2]
+    V = v.shape[3]
+    J = q0.shape[3]
+    K = W * J
+    gamma = 1 - 2 ** (-5 - torch.arange(H, device=t_.device, dtype=dtype))  # retnet.ssm:28
+    c_1 = torch.log(gamma)  # retnet.ssm:29
+    c_1, = _narrow(dtype, c_1)
+    S = _start(S, t_, dtype, rows, H, K, V)
+    ends = _plane(S.unflatten(-2, (W, J)), 1, 1).unflatten(-1, (W * J, -1))
+    tokens = (t_, v, q0, q1, k0, k1)
+    o_chunks = [t_.new_empty(rows, 0, H, V, dtype=dtype)]
+    for i_t, j_t in _spans(T, 64):
+        t_, v, q0, q1, k0, k1 = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        angle = t_[..., None] * rope_theta ** (-torch.arange(J, device=t_.device, dtype=dtype) / J)  # retnet.ssm:21
+        w_1 = torch.cos(angle)  # retnet.ssm:25
+        w_2 = torch.sin(angle)
+        q = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (q0 * w_1[..., None, :] - q1 * w_2[..., None, :])[..., None, :], (q0 * w_2[..., None, :] + q1 * w_1[..., None, :])[..., None, :])
+        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_1[..., None, :] - k1 * w_2[..., None, :])[..., None, :], (k0 * w_2[..., None, :] + k1 * w_1[..., None, :])[..., None, :])  # retnet.ssm:26
+        outer_z = c_1  # retnet.ssm:29
+        outer_q_0 = q * K ** (-0.5)
+        given = (
+            _by_head(outer_z.expand(rows, j_t - i_t, H), 1),
+            _by_head(k, 1),
+            _by_head(v, 1),
+            _by_head(outer_q_0, 1),
+        )
+        reads, ends = _gathered(*given[:3], given[3:], (False,), ends)
+        o_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        o = o_state  # retnet.ssm:30
+        o_chunks.append(o)
+    return (
+        _as(torch.cat(o_chunks, 1), y_dtype),
+        _own(ends.reshape(rows, H, W, J, V).flatten(-3, -2)),
+    )
+
+
+def _ret_net_gathered_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_theta, W):
+    """The cotangents of the operands and of the initial states."""
+    dtype = _compute_dtype(t_, v, q0, q1, k0, k1, S)
+    inputs = (t_, v, q0, q1, k0, k1, S)
+    rows, T = t_.shape[:2]
+    H = v.shape[2]
+    V = v.shape[3]
+    J = q0.shape[3]
+    K = W * J
+    gamma = 1 - 2 ** (-5 - torch.arange(H, device=t_.device, dtype=dtype))  # retnet.ssm:28
+    c_1 = torch.log(gamma)  # retnet.ssm:29
+    gamma, c_1 = _narrow(dtype, gamma, c_1)
+    S = _start(S, t_, dtype, rows, H, K, V)
+    g_last_S = _start(g_last_S, t_, dtype, rows, H, K, V)
+    ends = _plane(S.unflatten(-2, (W, J)), 1, 1).unflatten(-1, (W * J, -1))
+    d_ends = _plane(g_last_S.unflatten(-2, (W, J)), 1, 1).unflatten(-1, (W * J, -1))
+    tokens = (t_, v, q0, q1, k0, k1, g_o)
+    chunks = _spans(T, 64)
+    starts = []  # the state before each chunk
+    for i_t, j_t in chunks:
+        starts.append(ends)
+        if j_t == T:
+            break
+        t_, v, q0, q1, k0, k1, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        angle = t_[..., None] * rope_theta ** (-torch.arange(J, device=t_.device, dtype=dtype) / J)  # retnet.ssm:21
+        w_1 = torch.cos(angle)  # retnet.ssm:25
+        w_2 = torch.sin(angle)
+        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_1[..., None, :] - k1 * w_2[..., None, :])[..., None, :], (k0 * w_2[..., None, :] + k1 * w_1[..., None, :])[..., None, :])  # retnet.ssm:26
+        outer_z = c_1  # retnet.ssm:29
+        given = (
+            _by_head(outer_z.expand(rows, j_t - i_t, H), 1),
+            _by_head(k, 1),
+            _by_head(v, 1),
+        )
+        ends = _gathered(*given, (), (), ends)[1]
+    d_c_1 = _zeros(t_, dtype, H)
+    grads = []
+    for i_t, j_t in reversed(chunks):
+        ends = starts.pop()
+        t_, v, q0, q1, k0, k1, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        angle = t_[..., None] * rope_theta ** (-torch.arange(J, device=t_.device, dtype=dtype) / J)  # retnet.ssm:21
+        w_1 = torch.cos(angle)  # retnet.ssm:25
+        w_2 = torch.sin(angle)
+        q = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (q0 * w_1[..., None, :] - q1 * w_2[..., None, :])[..., None, :], (q0 * w_2[..., None, :] + q1 * w_1[..., None, :])[..., None, :])
+        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_1[..., None, :] - k1 * w_2[..., None, :])[..., None, :], (k0 * w_2[..., None, :] + k1 * w_1[..., None, :])[..., None, :])  # retnet.ssm:26
+        outer_z = c_1  # retnet.ssm:29
+        outer_q_0 = q * K ** (-0.5)
+        given = (
+            _by_head(outer_z.expand(rows, j_t - i_t, H), 1),
+            _by_head(k, 1),
+            _by_head(v, 1),
+            _by_head(outer_q_0, 1),
+        )
+        d_o_state_read = g_o  # retnet.ssm:29
+        d_reads = (
+            _by_head(d_o_state_read, 1),
+        )
+        *wanted, d_queries, d_ends = _gathered_back(*given[:3], given[3:], (False,), ends, d_reads, d_ends)
+        wanted += d_queries
+        d_outer_z_core = wanted[0].transpose(1, 2).reshape(rows, j_t - i_t, H)
+        d_outer_k_core = wanted[1].transpose(1, 2).reshape(rows, j_t - i_t, H, W, J)
+        d_outer_v_core = wanted[2].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        d_outer_q_0_core = wanted[3].transpose(1, 2).reshape(rows, j_t - i_t, H, W, J)
+        d_q = d_outer_q_0_core * K ** (-0.5)  # retnet.ssm:25
+        w_3 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], 0, d_outer_k_core).sum(-2)  # retnet.ssm:21
+        w_4 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], d_outer_k_core, 0).sum(-2)
+        w_5 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], 0, d_q).sum(-2)
+        w_6 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], d_q, 0).sum(-2)
+        d_angle = ((w_3 * k0).sum(-2) + (-w_4 * k1).sum(-2)) * w_1 + -(((w_3 * k1).sum(-2) + (w_4 * k0).sum(-2)) * w_2) + (((w_5 * q0).sum(-2) + (-w_6 * q1).sum(-2)) * w_1 + -(((w_5 * q1).sum(-2) + (w_6 * q0).sum(-2)) * w_2))
+        d_t_leaf = (d_angle * rope_theta ** (-torch.arange(J, device=t_.device, dtype=dtype) / J)).sum(-1)  # retnet.ssm:11
+        d_v_leaf = d_outer_v_core  # retnet.ssm:18
+        d_q0_leaf = w_5 * w_2[..., None, :] + w_6 * w_1[..., None, :]  # retnet.ssm:23
+        d_q1_leaf = w_5 * w_1[..., None, :] + -w_6 * w_2[..., None, :]
+        d_k0_leaf = w_3 * w_2[..., None, :] + w_4 * w_1[..., None, :]  # retnet.ssm:24
+        d_k1_leaf = w_3 * w_1[..., None, :] + -w_4 * w_2[..., None, :]
+        d_c_1 = d_c_1 + d_outer_z_core.sum((0, 1))
+        grads.append((d_t_leaf, d_v_leaf, d_q0_leaf, d_q1_leaf, d_k0_leaf, d_k1_leaf))
+    d_gamma = d_c_1 / gamma  # retnet.ssm:28
+    d_t = _joined(grads, 0, t_.new_empty(rows, 0, dtype=dtype))
+    d_v = _joined(grads, 1, t_.new_empty(rows, 0, H, V, dtype=dtype))
+    d_q0 = _joined(grads, 2, t_.new_empty(rows, 0, H, J, dtype=dtype))
+    d_q1 = _joined(grads, 3, t_.new_empty(rows, 0, H, J, dtype=dtype))
+    d_k0 = _joined(grads, 4, t_.new_empty(rows, 0, H, J, dtype=dtype))
+    d_k1 = _joined(grads, 5, t_.new_empty(rows, 0, H, J, dtype=dtype))
+    return (
+        _as(d_t, inputs[0].dtype),
+        _as(d_v, inputs[1].dtype),
+        _as(d_q0, inputs[2].dtype),
+        _as(d_q1, inputs[3].dtype),
+        _as(d_k0, inputs[4].dtype),
+        _as(d_k1, inputs[5].dtype),
+        _state_gradient(d_ends.reshape(rows, H, W, J, V).flatten(-3, -2), inputs[-1]),
+    )
+
+
+def _ret_net_eager_by_mode(t_, v, q0, q1, k0, k1, S, rope_theta, W):
+    formula = _ret_net_gathered if _chunked("auto", t_.shape[1]) else _ret_net_eager
+    return formula(t_, v, q0, q1, k0, k1, S, rope_theta, W)
+
+
+def _ret_net_eager_by_mode_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_theta, W):
+    chunked = _chunked("auto", t_.shape[1])
+    formula = _ret_net_gathered_backward if chunked else _ret_net_eager_backward
+    return formula(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_theta, W)
 
 
 # ======================================================================================================================
@@ -1307,7 +1576,7 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
 def _ret_net(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W, backend):
     if _use_triton(backend, t_.device, _compute_dtype(t_, v, q0, q1, k0, k1, S)):
         return _ret_net_triton(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
-    return _per_segment(_ret_net_eager, "ttttttsnn", "ts", cu_seqlens, t_, v, q0, q1, k0, k1, S, rope_theta, W)
+    return _per_segment(_ret_net_eager_by_mode, "ttttttsnn", "ts", cu_seqlens, t_, v, q0, q1, k0, k1, S, rope_theta, W)
 
 
 def _ret_net_fake(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W, backend):
@@ -1325,7 +1594,7 @@ def _ret_net_fake(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W, backend):
 
 def _ret_net_adjoint(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
     return _per_segment(
-        _ret_net_eager_backward, "tsttttttsnn", "tttttts", cu_seqlens,
+        _ret_net_eager_by_mode_backward, "tsttttttsnn", "tttttts", cu_seqlens,
         g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_theta, W,
     )
 

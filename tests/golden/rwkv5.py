@@ -2,7 +2,7 @@
 #     ssmc compile rwkv5.ssm -o rwkv5_layer.py
 #
 # layer RWKV5
-#     S: class LTI (LTI diagonal)
+#     S: class O2 (outer products under a decay a key)
 #         S[H, K, V] = exp(-exp(time_decay))*prev(S) + k*v
 #         y[H, V] = sum[K](r*(prev(S) + time_faaaa*k*v))
 #
@@ -34,8 +34,8 @@ NAMESPACE = "ssmc_028ba23e7ba3"
 PLAN = {'spec': 'rwkv5.ssm',
  'sha256': '8ae9997d54c12564a216a83be01656ea9be4f914b738b48b5f2275df78480fc6',
  'ssmc': '0.1.0',
- 'S': {'class': 'LTI',
-       'title': 'LTI diagonal',
+ 'S': {'class': 'O2',
+       'title': 'outer products under a decay a key',
        'modes': ('recurrent', 'scan'),
        'refused': {'convolution': 'the input varies by token along `K`, which the reads sum'},
        'stability': ('contractive: proven', 'exponentially stable: assumed', 'bounded: assumed')}}
@@ -55,7 +55,7 @@ KERNELS = True
 
 
 def rwkv5_op(r, k, v, time_decay, time_faaaa, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto", inplace=False):
-    """The recurrence of rwkv5.ssm with what is fused around it: LTI diagonal.
+    """The recurrence of rwkv5.ssm with what is fused around it: outer products under a decay a key.
 
         S[H, K, V] = exp(-exp(time_decay))*prev(S) + k*v
         y[H, V] = sum[K](r*(prev(S) + time_faaaa*k*v))
@@ -367,6 +367,12 @@ def _scan_back(a, reads, d_h):
     return torch.stack(cotangents[::-1], 1), d_h
 
 
+def _plane(value, lead, n_channels):
+    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
+    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
+    return value.reshape(*front, math.prod(channels), math.prod(inner))
+
+
 def _rwkv5_eager(r, k, v, time_decay, time_faaaa, S):
     """The results and the last states."""
     dtype = _compute_dtype(r, k, v, time_decay, time_faaaa, S)
@@ -462,6 +468,251 @@ def _rwkv5_eager_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S):
         _as(d_time_faaaa, inputs[4].dtype),
         _state_gradient(d_S_0, inputs[5]),
     )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Outer products under a decay, by chunks of matrix products
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _products(z):
+    """exp of the sum of z over the tokens i < l <= j, 0 for i > j: [rows, heads, i, j, keys or 1]. Every sum begins at its
+    own token, so that a large decay takes no digits from those after it."""
+    C = z.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=z.device).triu(1)[..., None]  # l after i
+    sums = torch.where(after, z[:, :, None], 0).cumsum(3)
+    upto = torch.ones(C, C, dtype=torch.bool, device=z.device).triu()[..., None]
+    return torch.where(upto, torch.exp(torch.where(upto, sums, 0)), 0)
+
+
+def _products_back(d_sums):
+    """The cotangent of z from those of the sums (0 for i > j)."""
+    C = d_sums.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=d_sums.device).triu(1)[..., None]
+    return torch.where(after, d_sums.flip(3).cumsum(3).flip(3), 0).sum(2)
+
+
+def _earlier(v, dim):
+    """What stands one token earlier, zeros first."""
+    return torch.cat((torch.zeros_like(v.narrow(dim, 0, 1)), v.narrow(dim, 0, v.shape[dim] - 1)), dim)
+
+
+def _earlier_back(v, dim):
+    """The adjoint of `_earlier`."""
+    return torch.cat((v.narrow(dim, 1, v.shape[dim] - 1), torch.zeros_like(v.narrow(dim, 0, 1))), dim)
+
+
+def _scores(q, k, D):
+    """sum over keys of q_j k_i D_ij: [rows, heads, j, i]."""
+    if D.shape[-1] == 1:
+        return (q @ k.transpose(-1, -2)) * D[..., 0].transpose(-1, -2)
+    return torch.einsum("bhjk,bhik,bhijk->bhji", q, k, D)
+
+
+def _gathered(z, k, v, queries, late, S):
+    """A chunk of S_t = exp(z_t) S_(t-1) + k_t v_t: the reads sum_K q S, each [rows, heads, C, values], and the last S. All
+    that goes in is [rows, heads, C, keys, values or 1]; S is [rows, heads, keys, values]."""
+    D, P = _products(z), torch.exp(z.cumsum(2))
+    reads = []
+    for q, before in zip(queries, late):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        reads.append(_scores(q, k, D_q) @ v + (q * P_q) @ S)
+    return reads, _carried_on(D, P, k, v, S)
+
+
+def _late_product(P):
+    """The product of the decays up to the token before."""
+    return torch.cat((torch.ones_like(P[:, :, :1]), P[:, :, :-1]), 2)
+
+
+def _carried_on(D, P, k, v, S):
+    """S after the chunk."""
+    return P[:, :, -1, :, None] * S + (k * D[:, :, :, -1]).transpose(-1, -2) @ v
+
+
+def _gathered_back(z, k, v, queries, late, S, d_reads, d_S):
+    """The cotangents of z, k, v, the queries and S, from those of the reads and of the last S."""
+    D, P = _products(z), torch.exp(z.cumsum(2))
+    by_key = z.shape[-1] > 1
+
+    def fold(value):
+        return value if by_key else value.sum(-1, keepdim=True)
+
+    entered = v @ d_S.transpose(-1, -2)  # [rows, heads, i, keys]
+    d_end, d_k = fold(k * entered), D[:, :, :, -1] * entered
+    d_v = (k * D[:, :, :, -1]) @ d_S
+    d_P = _of_last(fold((S * d_S).sum(-1)), P)
+    d_start = P[:, :, -1, :, None] * d_S
+    d_D = F.pad(d_end[:, :, :, None], (0, 0, z.shape[2] - 1, 0))
+    d_queries = []
+    for q, before, d_o in zip(queries, late, d_reads):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        d_v = d_v + _scores(q, k, D_q).transpose(-1, -2) @ d_o
+        G = d_o @ v.transpose(-1, -2)  # [rows, heads, j, i]
+        if by_key:
+            d_q, d_Dq = torch.einsum("bhji,bhik,bhijk->bhjk", G, k, D_q), torch.einsum("bhji,bhjk,bhik->bhijk", G, q, k)
+            d_k = d_k + torch.einsum("bhji,bhjk,bhijk->bhik", G, q, D_q)
+        else:
+            weighed = G * D_q[..., 0].transpose(-1, -2)
+            d_q, d_k = weighed @ k, d_k + weighed.transpose(-1, -2) @ q
+            d_Dq = (G * (q @ k.transpose(-1, -2))).transpose(-1, -2)[..., None]
+        d_D = d_D + (_earlier_back(d_Dq, 3) if before else d_Dq)
+        read = d_o @ S.transpose(-1, -2)  # [rows, heads, j, keys]
+        d_Pq = fold(read * q)
+        d_P = d_P + (_earlier_back(d_Pq, 2) if before else d_Pq)
+        d_queries.append(d_q + read * P_q)
+        d_start = d_start + (q * P_q).transpose(-1, -2) @ d_o
+    d_z = _products_back(d_D * D) + (d_P * P).flip(2).cumsum(2).flip(2)
+    return d_z, d_k, d_v, d_queries, d_start
+
+
+def _of_last(d_last, P):
+    """The cotangent of P from that of its last token."""
+    return torch.cat((torch.zeros_like(P[:, :, 1:]), d_last[:, :, None]), 2)
+
+
+def _by_head(value, n_heads):
+    """[rows, tokens, heads, rest] as [rows, heads, tokens, rest], heads and the rest as one axis each."""
+    return _plane(value, 2, n_heads).transpose(1, 2)
+
+
+def _spans(T, n):
+    """Chunks of n tokens, the last maybe shorter."""
+    return [(i_t, min(i_t + n, T)) for i_t in range(0, T, n)]
+
+
+def _chunked(mode, T):
+    """Whether chunks serve better than a walk: they never hold a state a token, and pay off from a few tokens on."""
+    return mode == "scan" or (mode == "auto" and T >= 4)
+
+
+def _rwkv5_gathered(r, k, v, time_decay, time_faaaa, S):
+    """The results and the last states, chunk by chunk as matrix products."""
+    dtype = _compute_dtype(r, k, v, time_decay, time_faaaa, S)
+    y_dtype = _stream_dtype(r, k, v)
+    rows, T = r.shape[:2]
+    H = r.shape[2]
+    K = r.shape[3]
+    V = v.shape[3]
+    time_decay = _fine(time_decay)
+    time_faaaa = _fine(time_faaaa)
+    w_1 = torch.exp(time_decay)  # rwkv5.ssm:31
+    c_1 = -w_1
+    time_faaaa, c_1 = _narrow(dtype, time_faaaa, c_1)
+    S = _start(S, r, dtype, rows, H, K, V)
+    ends = _plane(S, 1, 1).unflatten(-1, (K, -1))
+    tokens = (r, k, v)
+    y_chunks = [r.new_empty(rows, 0, H, V, dtype=dtype)]
+    for i_t, j_t in _spans(T, 16):
+        r, k, v = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        outer_z = c_1  # rwkv5.ssm:31
+        given = (
+            _by_head(outer_z.expand(rows, j_t - i_t, H, K), 1),
+            _by_head(k, 1),
+            _by_head(v, 1),
+            _by_head(r, 1),
+        )
+        reads, ends = _gathered(*given[:3], given[3:], (True,), ends)
+        y_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        w_2 = time_faaaa * k  # rwkv5.ssm:32
+        w_3 = (w_2 * r).sum(-1)
+        y = y_state + v * w_3[..., None]
+        y_chunks.append(y)
+    return (
+        _as(torch.cat(y_chunks, 1), y_dtype),
+        _own(ends.reshape(rows, H, K, V)),
+    )
+
+
+def _rwkv5_gathered_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S):
+    """The cotangents of the operands and of the initial states."""
+    dtype = _compute_dtype(r, k, v, time_decay, time_faaaa, S)
+    inputs = (r, k, v, time_decay, time_faaaa, S)
+    rows, T = r.shape[:2]
+    H = r.shape[2]
+    K = r.shape[3]
+    V = v.shape[3]
+    time_decay = _fine(time_decay)
+    time_faaaa = _fine(time_faaaa)
+    w_1 = torch.exp(time_decay)  # rwkv5.ssm:31
+    c_1 = -w_1
+    time_faaaa, w_1, c_1 = _narrow(dtype, time_faaaa, w_1, c_1)
+    S = _start(S, r, dtype, rows, H, K, V)
+    g_last_S = _start(g_last_S, r, dtype, rows, H, K, V)
+    ends = _plane(S, 1, 1).unflatten(-1, (K, -1))
+    d_ends = _plane(g_last_S, 1, 1).unflatten(-1, (K, -1))
+    tokens = (r, k, v, g_y)
+    chunks = _spans(T, 16)
+    starts = []  # the state before each chunk
+    for i_t, j_t in chunks:
+        starts.append(ends)
+        if j_t == T:
+            break
+        r, k, v, g_y = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        outer_z = c_1  # rwkv5.ssm:31
+        given = (
+            _by_head(outer_z.expand(rows, j_t - i_t, H, K), 1),
+            _by_head(k, 1),
+            _by_head(v, 1),
+        )
+        ends = _gathered(*given, (), (), ends)[1]
+    d_c_1 = _zeros(r, dtype, H, K)
+    d_time_faaaa = _zeros(r, dtype, H, K)
+    grads = []
+    for i_t, j_t in reversed(chunks):
+        ends = starts.pop()
+        r, k, v, g_y = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        outer_z = c_1  # rwkv5.ssm:31
+        given = (
+            _by_head(outer_z.expand(rows, j_t - i_t, H, K), 1),
+            _by_head(k, 1),
+            _by_head(v, 1),
+            _by_head(r, 1),
+        )
+        w_2 = time_faaaa * k  # rwkv5.ssm:32
+        w_3 = (w_2 * r).sum(-1)
+        d_y_state_read = g_y  # rwkv5.ssm:31
+        d_reads = (
+            _by_head(d_y_state_read, 1),
+        )
+        *wanted, d_queries, d_ends = _gathered_back(*given[:3], given[3:], (True,), ends, d_reads, d_ends)
+        wanted += d_queries
+        d_outer_z_core = wanted[0].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        d_outer_k_core = wanted[1].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        d_outer_v_core = wanted[2].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        d_outer_q_0_core = wanted[3].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        w_4 = (g_y * v).sum(-1)  # rwkv5.ssm:26
+        d_r_leaf = w_4[..., None] * w_2 + d_outer_q_0_core
+        w_5 = w_4[..., None] * r  # rwkv5.ssm:27
+        d_k_leaf = w_5 * time_faaaa + d_outer_k_core
+        d_v_leaf = g_y * w_3[..., None] + d_outer_v_core  # rwkv5.ssm:28
+        d_c_1 = d_c_1 + d_outer_z_core.sum((0, 1))
+        d_time_faaaa = d_time_faaaa + torch.einsum("zthk,zthk->hk", w_5, k)
+        grads.append((d_r_leaf, d_k_leaf, d_v_leaf))
+    d_time_decay_leaf = -d_c_1 * w_1  # rwkv5.ssm:21
+    d_time_faaaa_leaf = d_time_faaaa  # rwkv5.ssm:22
+    d_r = _joined(grads, 0, r.new_empty(rows, 0, H, K, dtype=dtype))
+    d_k = _joined(grads, 1, r.new_empty(rows, 0, H, K, dtype=dtype))
+    d_v = _joined(grads, 2, r.new_empty(rows, 0, H, V, dtype=dtype))
+    return (
+        _as(d_r, inputs[0].dtype),
+        _as(d_k, inputs[1].dtype),
+        _as(d_v, inputs[2].dtype),
+        _as(d_time_decay_leaf, inputs[3].dtype),
+        _as(d_time_faaaa_leaf, inputs[4].dtype),
+        _state_gradient(d_ends.reshape(rows, H, K, V), inputs[-1]),
+    )
+
+
+def _rwkv5_eager_by_mode(r, k, v, time_decay, time_faaaa, S):
+    formula = _rwkv5_gathered if _chunked("auto", r.shape[1]) else _rwkv5_eager
+    return formula(r, k, v, time_decay, time_faaaa, S)
+
+
+def _rwkv5_eager_by_mode_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S):
+    chunked = _chunked("auto", r.shape[1])
+    formula = _rwkv5_gathered_backward if chunked else _rwkv5_eager_backward
+    return formula(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S)
 
 
 # ======================================================================================================================
@@ -1132,7 +1383,7 @@ def _rwkv5_triton_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
 def _rwkv5(r, k, v, time_decay, time_faaaa, S, cu_seqlens, backend):
     if _use_triton(backend, r.device, _compute_dtype(r, k, v, time_decay, time_faaaa, S)):
         return _rwkv5_triton(r, k, v, time_decay, time_faaaa, S, cu_seqlens)
-    return _per_segment(_rwkv5_eager, "tttpps", "ts", cu_seqlens, r, k, v, time_decay, time_faaaa, S)
+    return _per_segment(_rwkv5_eager_by_mode, "tttpps", "ts", cu_seqlens, r, k, v, time_decay, time_faaaa, S)
 
 
 def _rwkv5_fake(r, k, v, time_decay, time_faaaa, S, cu_seqlens, backend):
@@ -1149,7 +1400,7 @@ def _rwkv5_fake(r, k, v, time_decay, time_faaaa, S, cu_seqlens, backend):
 
 def _rwkv5_adjoint(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu_seqlens):
     return _per_segment(
-        _rwkv5_eager_backward, "tstttpps", "tttpps", cu_seqlens,
+        _rwkv5_eager_by_mode_backward, "tstttpps", "tttpps", cu_seqlens,
         g_y, g_last_S, r, k, v, time_decay, time_faaaa, S,
     )
 

@@ -23,6 +23,7 @@ from ssmc.ir.interpret import Argument, Array
 from ssmc.ir.program import Program
 from ssmc.ir.run import Carried, resolve, run_layer
 from ssmc.ir.run_filter import run_filter
+from ssmc.ir.run_outer import run_outer
 from ssmc.ir.run_partition import run_partition
 from ssmc.ir.run_program import run_adjoint, run_program
 from ssmc.options import Options
@@ -215,6 +216,18 @@ def test_filter_is_the_program(name: str) -> None:
         want = run_program(p, given, None, c.sizes, c.args).results
         for n, x in run_filter(p, given, c.sizes, c.args).items():
             same(x, want[n], f"filter `{p.recurrence.name}`: result `{n}` is not the program's")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outer_products_are_the_program(name: str) -> None:
+    c = case(name)
+    for p in c.programs:
+        if p.outer is None or any(k.init is not None for k in p.recurrence.carried):
+            continue
+        given = operands(c, p)
+        want = run_program(p, given, None, c.sizes, c.args).results
+        for n, x in run_outer(p, given, c.sizes, c.args).items():
+            same(x, want[n], f"outer products `{p.recurrence.name}`: result `{n}` is not the program's")
 
 
 def leaf(x: Array, dtype: str) -> torch.Tensor:

@@ -34,7 +34,7 @@ def check(spec):
     classes = {n: v["class"] for n, v in m.PLAN.items() if isinstance(v, dict) and "class" in v}
     for names, letter in spec.classes.items():
         found = [classes[n] for n in names if n in classes]
-        kinds = [letter] if letter in "PX" else [letter, "LTI"]  # as the coefficient varies or not
+        kinds = [letter] if letter in "PX" else [letter, "LTI", "O1", "O2"]  # as coefficient and input are made
         assert len(found) == 1 and found[0] in kinds, (names, letter, classes)
 
     torch.manual_seed(0)

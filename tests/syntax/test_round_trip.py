@@ -240,3 +240,10 @@ def test_comments_and_blank_lines_anywhere(extra: list[str], seed: int) -> None:
     assert formatted(once) == once
     assert bare(read(once))[2:-1] == bare(read(text))[2:-1]
     assert [c.text for c in read(once).comments] == [c.text for c in read(text).comments]
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "specs").glob("*.ssm")), ids=lambda p: p.stem)
+def test_shipped_specs_are_formatted(path: Path) -> None:
+    from ssmc.cli import main
+
+    assert main(["fmt", "--check", str(path)]) == 0

@@ -12,6 +12,7 @@ from ssmc.ir.interpret import Array, align, evaluate
 from ssmc.ir.program import Let, Port, Program
 from ssmc.ir.verify.filters import verify_filter
 from ssmc.ir.verify.nodes import demand, once
+from ssmc.ir.verify.outer import verify_outer
 from ssmc.ir.verify.sections import Bound, given_on, section
 
 PARTS = {"real": ("",), "bool": ("",), "complex": ("re", "im")}
@@ -51,6 +52,8 @@ def verify_program(p: Program) -> None:
     _adjoint(p, now, hoisted)
     if p.filter is not None:
         verify_filter(p, p.filter)
+    if p.outer is not None:
+        verify_outer(p, p.outer)
 
 
 def _part(name: str, part: str) -> str:

@@ -1,0 +1,163 @@
+"""Does a recurrence gather outer products? Its input must factor over disjoint axes, its reads must sum one of the two.
+
+The decay is taken as its logarithm: exactly, where the expression says it (exp, sigmoid), or of a value that is proven
+positive. A decay of unknown sign is no decay: the walk multiplies by it, and nothing else can be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ssmc.analysis.bounds import bounds
+from ssmc.ir import build as b
+from ssmc.ir import linear
+from ssmc.ir.expr import Node, Pointwise, Reduce, Ref, refs
+from ssmc.ir.layer import Time
+from ssmc.ir.outer import Outer, OuterRead
+from ssmc.ir.regions import Recurrence
+
+MINUS = b.neg(b.ONE)
+
+
+class NotOuter(Exception):
+    """The reason why it does not."""
+
+
+def find_outer(r: Recurrence, updates: tuple[tuple[Node, Node], ...], times: Mapping[str, Time]) -> Outer | str:
+    """The outer-product form of a recurrence whose carried values are h = a*prev(h) + input for each (a, input)."""
+    if len(updates) != 1 or r.carried[0].dtype != "real":
+        return "its state is not one real value"
+    if not r.inner:
+        return "no read sums an axis of the state"
+    try:
+        return _Search(r, times).find(*updates[0])
+    except NotOuter as why:
+        return str(why)
+
+
+class _Search:
+    def __init__(self, r: Recurrence, times: Mapping[str, Time]) -> None:
+        self.r, self.times, self.state = r, times, r.carried[0]
+        self.keys = r.inner
+
+    def find(self, coefficient: Node, inputs: Node) -> Outer:
+        """The form, or NotOuter."""
+        reads = self._reads()
+        factors = self._factors(inputs)
+        taken = {a for f in (coefficient, *(x.weight for x in reads)) for a in f.axes}
+        values = tuple(a for a in self.r.channels if a not in taken and not self._beside_keys(a, factors))
+        if not values:
+            raise NotOuter("no axis of the state belongs to one factor of its input alone")
+        key: list[Node] = []
+        value: list[Node] = []
+        for f in factors:
+            both = set(f.axes) & set(values) and set(f.axes) & set(self.keys)
+            if both:
+                raise NotOuter(
+                    "the input does not factor over the axes " + ", ".join(f"`{a}`" for a in self.state.atoms)
+                )
+            (key if set(f.axes) & set(self.keys) else value).append(f)
+        by_key = bool(set(coefficient.axes) & set(self.keys))
+        k, v = _product(key), _product(value)
+        moving = [x for f in (k, *(y.weight for y in reads)) for x in refs(f) if self.times[x.name] > Time.PARAMETER]
+        if not moving:
+            raise NotOuter("neither the key nor a read depends on the token")
+        heads = tuple(a for a in self.r.channels if a not in values)
+        return Outer(self._log(coefficient), k, v, reads, heads, self.keys, values, by_key)
+
+    def _beside_keys(self, axis: str, factors: list[Node]) -> bool:
+        """Whether the axis is one of a factor that has keys."""
+        return any(axis in f.axes and set(f.axes) & set(self.keys) for f in factors)
+
+    def _factors(self, node: Node) -> list[Node]:
+        """The factors of an input, looked for in what it is made of while they have keys and other axes at once."""
+        whole = set(self.state.atoms)
+        match node:
+            case Pointwise(fn="mul", args=(x, y)):
+                return self._factors(x) + self._factors(y)
+            case Pointwise(fn="neg", args=(x,)):
+                return [MINUS, *self._factors(x)]
+            case Pointwise(fn="div", args=(x, y)):
+                return [*self._factors(x), b.div(b.ONE, y)]
+            case Ref() if not node.offset and set(node.axes) == whole and node.name in self.r.definitions:
+                return self._factors(self.r.definitions[node.name].node)
+        return [node]
+
+    def _reads(self) -> tuple[OuterRead, ...]:
+        r, name, found = self.r, self.state.of, []
+        if name in r.results:
+            raise NotOuter(f"`{name}` itself is a result")
+        for d in r.epilogue:
+            symbols = [x for x in refs(d.node) if x.name == name]
+            if not symbols:
+                continue
+            if not isinstance(d.node, Reduce) or d.node.op != "sum" or set(d.node.over) != set(self.keys):
+                raise NotOuter(f"`{d.name}` reads the state otherwise than by a sum over {list(self.keys)}")
+            split = linear.affine(d.node.body, symbols[0]) if len(symbols) == 1 else None
+            if split is None:
+                raise NotOuter(f"`{d.name}` does not read the state once, times a weight")
+            rest = _summed(d.node.over, split[1])
+            found.append(OuterRead(d.name, bool(symbols[0].offset), split[0], rest))
+        return tuple(found)
+
+    def _log(self, node: Node) -> Node:
+        """log of a decay."""
+        match node:
+            case Ref() if not node.offset and node.name in self.r.definitions:
+                inner = self.r.definitions[node.name].node
+                if isinstance(inner, Pointwise) and inner.fn in ("exp", "sigmoid", "mul"):
+                    return self._log(inner)
+            case Pointwise(fn="exp", args=(x,)):
+                return x
+            case Pointwise(fn="sigmoid", args=(x,)):
+                return b.apply("log_sigmoid", x)
+            case Pointwise(fn="mul", args=(x, y)):
+                return b.add(self._log(x), self._log(y))
+        if node is b.ONE:
+            return b.ZERO
+        if not bounds(self._inlined(node), {}).positive:
+            raise NotOuter("the decay is not proven positive, so it has no logarithm")
+        return b.apply("log", node)
+
+    def _inlined(self, node: Node) -> Node:
+        """A value in terms of the op's operands."""
+        while True:
+            names = {x.name for x in refs(node) if not x.offset and x.name in self.r.definitions}
+            if not names:
+                return node
+            node = b.substitute(node, self._meaning)
+
+    def _meaning(self, n: Node) -> Node | None:
+        return self.r.definitions[n.name].node if isinstance(n, Ref) and n.name in self.r.definitions else None
+
+
+def _product(factors: list[Node]) -> Node:
+    out: Node = b.ONE
+    for f in factors:
+        out = b.mul(out, f)
+    return out
+
+
+def _summed(over: tuple[str, ...], terms: list[Node]) -> Node:
+    """The sum of terms over axes, with the factors that lack them taken out."""
+    out: Node = b.ZERO
+    for term in terms:
+        factors = _all_factors(term)
+        inside = [f for f in factors if set(f.axes) & set(over)]
+        outside = _product([f for f in factors if f not in inside])
+        body = _product(inside)
+        total = b.reduce("sum", over, body)
+        for a in over:
+            if a not in body.axes:
+                total = b.mul(b.size(a), total)
+        out = b.add(out, b.mul(outside, total) if outside is not b.ONE else total)
+    return out
+
+
+def _all_factors(node: Node) -> list[Node]:
+    match node:
+        case Pointwise(fn="mul", args=(x, y)):
+            return _all_factors(x) + _all_factors(y)
+        case Pointwise(fn="neg", args=(x,)):
+            return [MINUS, *_all_factors(x)]
+    return [node]

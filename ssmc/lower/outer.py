@@ -1,0 +1,68 @@
+"""An op that gathers outer products, as a program around a core: log decay, key, value and queries in, reads out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ssmc.calculus.reverse import cotangent_name
+from ssmc.ir import build as b
+from ssmc.ir.classified import Classified
+from ssmc.ir.program import Leaf, Let, OuterProgram, OuterQuery, Result
+from ssmc.lower.around import CoreInput, Draft, around, seeds_of
+from ssmc.lower.pairs import real
+from ssmc.lower.rewriting import rewrite
+
+
+def lower_outer(
+    c: Classified,
+    leaves: tuple[Leaf, ...],
+    hoisted: list[Let],
+    prologue: list[Let],
+    epilogue: list[Let],
+    results: tuple[Result, ...],
+) -> OuterProgram | None:
+    """The program of an op by chunks of matrix products; None if its class is another."""
+    if isinstance(c.outer, str):
+        return None
+    o, span = c.outer, c.recurrence.carried[0].span
+    draft = Draft(list(hoisted), list(prologue), [], leaves, span)
+    decay_axes = (*o.heads, *o.keys) if o.by_key else o.heads
+    inputs = []
+    for name, node, axes in (
+        ("outer:z", o.log_decay, decay_axes),
+        ("outer:k", o.key, (*o.heads, *o.keys)),
+        ("outer:v", o.value, (*o.heads, *o.values)),
+        *((f"outer:q:{i}", x.weight, (*o.heads, *o.keys)) for i, x in enumerate(o.reads)),
+    ):
+        own = draft.token(name, real(rewrite(node)))
+        inputs.append(CoreInput(own, axes, f"{cotangent_name(name)}:core"))
+    reads = {x.name: f"{x.name}:state" for x in o.reads}
+    rests = {x.name: x.rest for x in o.reads}
+    for let in epilogue:
+        if let.name in reads:
+            state = b.ref(reads[let.name], let.atoms, "real")
+            draft.epilogue.append(replace(let, node=b.add(state, real(rewrite(rests[let.name])))))
+        else:
+            draft.epilogue.append(let)
+    seeds = seeds_of(results, ())
+    draft.hoist([*(name for name, _, _ in seeds), *(x.name for x in inputs)])
+    done = around(draft, inputs, [], list(reads.values()), seeds)
+    z, k, v, *queries = inputs
+    return OuterProgram(
+        hoisted=done.hoisted,
+        prologue=done.prologue,
+        epilogue=done.epilogue,
+        decay=z.name,
+        key=k.name,
+        value=v.name,
+        queries=tuple(
+            OuterQuery(q.name, reads[x.name], x.late, q.cotangent, done.reads.get(reads[x.name]))
+            for q, x in zip(queries, o.reads, strict=True)
+        ),
+        given=(z.cotangent, k.cotangent, v.cotangent),
+        heads=o.heads,
+        keys=o.keys,
+        values=o.values,
+        by_key=o.by_key,
+        adjoint=done.adjoint,
+    )
