@@ -2121,9 +2121,8 @@ if triton is not None:
         m_g = tl_inside(o_g, G, BG)
         o_n = tl.arange(0, BN)
         m_n = tl_inside(o_n, N, BN)
-        o_ng = o_n[None, :] * G + o_g[:, None]
-        m_gn = m_g[:, None] & m_n[None, :]
         o_gn = o_g[:, None] * N + o_n[None, :]
+        m_gn = m_g[:, None] & m_n[None, :]
         p_v_raw = v_raw + i_b * s_v_rawb
         p_v_sum = v_sum + i_b * s_v_sumb
         p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b

@@ -1134,13 +1134,12 @@ if triton is not None:
         """One token of every row; a last state may be the first one's memory."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_b = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE)
-        o_n = tl.arange(0, BN)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        o_ne = o_n[None, :] * E + o_e[:, None]
+        o_n = tl.arange(0, BN)
+        o_en = o_e[:, None] * N + o_n[None, :]
         m_e = tl_inside(o_e, E, BE)
         m_n = tl_inside(o_n, N, BN)
         m_en = m_e[:, None] & m_n[None, :]
-        o_en = o_e[:, None] * N + o_n[None, :]
         p_z = z + i_b * s_zb
         p_B = B + i_b * s_Bb
         p_C = C + i_b * s_Cb

@@ -1568,13 +1568,12 @@ if triton is not None:
         """One token of every row; a last state may be the first one's memory."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_b = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
-        o_n = tl.arange(0, BN)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
-        o_nh = o_n[None, :] * H + o_h[:, None]
+        o_n = tl.arange(0, BN)
+        o_hn = o_h[:, None] * N + o_n[None, :]
         m_h = tl_inside(o_h, H, BH)
         m_n = tl_inside(o_n, N, BN)
         m_hn = m_h[:, None] & m_n[None, :]
-        o_hn = o_h[:, None] * N + o_n[None, :]
         p_u = u + i_b * s_ub
         p_y_result = y_result + i_b * H
         b_past_sum = tl.load(past_sum + o_hn, mask=m_hn, other=0.0).to(tl.float32)

@@ -1180,16 +1180,15 @@ if triton is not None:
         """One token of every row; a last state may be the first one's memory."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_b = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
-        o_k_ = tl.arange(0, BK)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        o_k_c = o_k_[None, :] * C + o_c[:, None]
+        o_h = o_c // V
+        o_k_ = tl.arange(0, BK)
+        o_hk_ = o_h[:, None] * K + o_k_[None, :]
         m_c = tl_inside(o_c, C, BC)
         m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
-        o_h = o_c // V
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
-        o_hk_ = o_h[:, None] * K + o_k_[None, :]
         p_r = r + i_b * s_rb
         p_k_ = k_ + i_b * s_k_b
         p_v = v + i_b * s_vb

@@ -2042,10 +2042,9 @@ if triton is not None:
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
-        o_nh = o_n[None, :] * H + o_h[:, None]
+        o_hn = o_h[:, None] * N + o_n[None, :]
         m_n = tl_inside(o_n, N, BN)
         m_hn = m_h[:, None] & m_n[None, :]
-        o_hn = o_h[:, None] * N + o_n[None, :]
         p_u = u + i_b * s_ub
         p_y_output_linear_in = y_output_linear_in + i_b * H
         b_log_dt = tl.load(log_dt + o_h, mask=m_h, other=0.0).to(tl.float32)
