@@ -49,7 +49,7 @@ SPILLS = {
     "s4d_backward_kernel": 64, "dss_backward_kernel": 64,
     # walks over matrices, which await kernels of matrix products for their classes
     "hgrn2_walk_kernel": 112, "ret_net_backward_kernel": 624, "ret_net_walk_kernel": 344, "rwkv5_walk_kernel": 8,
-    "rwkv6_walk_kernel": 192,
+    "rwkv6_walk_kernel": 192, "hgrn2_keep_kernel": 8, "rwkv5_backward_kernel": 160,
 }  # fmt: skip
 NEEDS: dict[str, dict[str, int]] = {}  # what was compiled, by the hash of its source
 
@@ -65,7 +65,7 @@ def loaded(name: str) -> tuple[ModuleType, torch.nn.Module]:
 def compiled(name: str, arch: int, calls: tuple[tuple[int, int, bool], ...]) -> set[str]:
     """Compiles what calls (rows, tokens, with states or without) launch, each source once; the kernels' names."""
     module, layer = loaded(name)
-    seen, worst = set(), dict[str, int]()
+    seen = set()
     for rows, tokens, states in calls:
         for kernel, launch in launches_of(module, layer, rows, tokens, torch.bfloat16, states):
             seen.add(launch.name)
