@@ -48,8 +48,8 @@ def in_turns(runs: Mapping[str, Run], seconds: float, device: str) -> dict[str, 
 
 
 def _once(run: Run, device: str) -> float:
-    """One run in ms: by events on a GPU, by the clock on a CPU; on one thread by the time that thread was running,
-    which others on the machine disturb least."""
+    """One run in ms: by events on a GPU, by the clock on a CPU; one thread by the time it was running, which others on
+    the machine disturb least."""
     if device != "cuda":
         clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
         began = clock()

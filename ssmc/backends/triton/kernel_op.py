@@ -249,7 +249,8 @@ class Kernels:
         """One token of every row."""
         loc, q = Locals(self.tile), self.q
         leaves = self.used(q.prepare, q.update, q.read)
-        self.hoist(loc, fine=False, walk=False), self.fields(loc, walks=False), self.index(loc, q.prepare, q.update, q.read)
+        self.hoist(loc, fine=False, walk=False), self.fields(loc, walks=False)
+        self.index(loc, q.prepare, q.update, q.read)
         stores = self.results(loc)
         k = self.kernel(
             loc,
