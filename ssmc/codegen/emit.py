@@ -110,6 +110,7 @@ def emit(plan: Plan) -> str:
         "gathered": gathered,
         "flat": bool(filtered or gathered),
         "filter_kernels": [f for f in filtered if f.kernel],
+        "chunk_kernels": any(f.kernel and f.n_streams == f.n_reads == 1 for f in filtered),
         "triton": kernels,
         "triton_convs": conv_kernels,
         "shared": shared,

@@ -49,7 +49,7 @@ SPILLS = {
     "s4d_backward_kernel": 64, "dss_backward_kernel": 64,
     # walks over matrices, which await kernels of matrix products for their classes
     "hgrn2_walk_kernel": 112, "ret_net_backward_kernel": 624, "ret_net_walk_kernel": 344, "rwkv5_walk_kernel": 8,
-    "rwkv6_walk_kernel": 192, "hgrn2_keep_kernel": 8, "rwkv5_backward_kernel": 160,
+    "rwkv6_walk_kernel": 192, "hgrn2_keep_kernel": 8, "hgrn2_backward_kernel": 384, "gss_step_kernel": 64, "rwkv5_backward_kernel": 160,
 }  # fmt: skip
 NEEDS: dict[str, dict[str, int]] = {}  # what was compiled, by the hash of its source
 
