@@ -39,6 +39,7 @@ ARGUMENTS: dict[str, dict[str, int]] = {
 REPRESENTATIVES = ("mamba", "liquid_s4", "gated_rnn")
 LONG = (1, 16384, True)
 SHARED = {"_sum_kernel"}  # in every file; not every layer has parameters to sum for
+TOO_WIDE = {"gss": {"_states_kernel", "_outputs_kernel", "_weights_kernel"}}  # more state values than chunk kernels take
 LARGEST = 101_376  # bytes of shared memory that smaller devices have
 # Bytes a thread spills, none but these and no more: outside of loops, or where holding less was measured to be slower
 # (bench/NOTES.md). A state of complex numbers has two fields, and a coefficient that is worked out in float64.
@@ -76,7 +77,7 @@ def compiled(name: str, arch: int, calls: tuple[tuple[int, int, bool], ...]) -> 
             assert need["stack"] <= SPILLS.get(launch.name, 0), (launch, need)
             assert launch.name in SPILLS or need["LDL"] == need["STL"] == 0, (launch, need)
             assert need["shared"] <= LARGEST
-    assert set(kernels_of(module)) - seen <= SHARED
+    assert set(kernels_of(module)) - seen <= SHARED | TOO_WIDE.get(name, set())
     return seen
 
 
