@@ -166,7 +166,7 @@ def _expression(e: ast.Expr) -> tuple[str, int]:
 
 
 def wrap(text: str, indent: str) -> list[str]:
-    """A line that is too long, broken where brackets are fewest: after a comma, before an operator or a clause."""
+    """A line that is too long, broken where brackets are fewest: after a comma, else before an operator or a clause."""
     out = []
     deeper = indent + 2 * INDENT
     breaks = _breaks(text)
@@ -183,8 +183,9 @@ def wrap(text: str, indent: str) -> list[str]:
     return [*out, lead + text[start:]]
 
 
-def _breaks(text: str) -> list[tuple[int, int]]:
-    """Where a line may be broken (the offset of what comes next), and inside how many brackets that is."""
+def _breaks(text: str) -> list[tuple[int, float]]:
+    """Where a line may be broken (the offset of what comes next), and inside how many brackets that is; an operator is half
+    a bracket deeper than a comma beside it."""
     found = []
     depth = 0
     pieces = scan(text)
@@ -193,5 +194,5 @@ def _breaks(text: str) -> list[tuple[int, int]]:
         apart = before.end < piece.start
         operator = piece.text in _LEVELS or (piece.text in _CLAUSES and not (piece.text == "as" and depth))
         if apart and (before.text in (",", ":", "->") or operator):
-            found.append((piece.start, depth))
+            found.append((piece.start, depth + 0.5 * operator))
     return found

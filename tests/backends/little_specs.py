@@ -117,4 +117,18 @@ SPECS: dict[str, str] = {
   state s[E]: s = exp(prev(m) + log_sigmoid(f) - m) * prev(s) + exp(k - m) * v
   return where(w > 0, s, tanh(s)) * clip(w, -1, 1)
 """,
+    # no axis at all, and no channel but that
+    "number": """layer Number(d_model)
+  input u[d_model]
+  param w = 1
+  state h: h = 0.5 * prev(h) + w * sum[d_model](u)
+  return h * u
+""",
+    "complex_number": """layer ComplexNumber(d_model)
+  input u[d_model]
+  param w = 1
+  x = sum[d_model](u)
+  state h: h = complex(0.5, 0.3 * sigmoid(x)) * prev(h) + w * x
+  return re(h) * u + im(h)
+""",
 }

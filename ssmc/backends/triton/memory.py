@@ -117,6 +117,8 @@ class Memory:
 
     def turned(self, atoms: Sequence[str], part: str, loc: Locals) -> str:
         """The offset of what is turned, or of a part of it, the real parts all before the imaginary ones."""
+        if not atoms:
+            return parts_of(loc.offset(atoms, self.tile.full), part)
         sizes = [self.tile.size(a) for a in self.tile.inner if a in atoms]
         code = loc.turned(atoms)
         return f"{code} + {' * '.join([*sizes, self.tile.lanes])}" if part == "im" else code
