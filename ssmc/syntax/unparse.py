@@ -184,8 +184,8 @@ def wrap(text: str, indent: str) -> list[str]:
 
 
 def _breaks(text: str) -> list[tuple[int, float]]:
-    """Where a line may be broken (the offset of what comes next), and inside how many brackets that is; an operator is half
-    a bracket deeper than a comma beside it."""
+    """Where a line may be broken (the offset of what comes next), and inside how many brackets that is; an operator is
+    half a bracket deeper than a comma beside it."""
     found = []
     depth = 0
     pieces = scan(text)
