@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ssmc.backends.triton.chunk_op import ChunkKernel, ChunkKernels
+from ssmc.backends.triton.chunk_op import ChunkKernel, ChunkKernels, ChunkOp
+from ssmc.backends.triton.chunk_tile import KEYS
 from ssmc.codegen.core_text import CoreText
 from ssmc.ir.program import Leaf
 from ssmc.ir.regions import Operand
@@ -45,7 +46,12 @@ class ChunkLaunch:
     wanted: tuple[str, str]
     forward: tuple[tuple[str, str, str, str], ...]
     gradients: tuple[tuple[str, str], ...]
-    gradient_arguments: tuple[str, str, str]
+    by_key: bool
+    blocks: bool
+    scores: tuple[str, str]
+    passed: tuple[tuple[str, str], ...]
+    d_keys: tuple[str, str, str]
+    d_values: tuple[str, str, str]
     finished: tuple[str, ...]
     returned_back: tuple[str, ...]
 
@@ -59,6 +65,8 @@ class ChunkHost:
 
     def code(self, name: str) -> str:
         """A tensor on the host, by the name that kernels know it by."""
+        if name.startswith("core:"):
+            return self.names(f"wanted:{self.k.tensor(name)}")
         return f"reads[{name.removeprefix('read:')}]" if name.startswith("read:") else self.names(name)
 
     def arguments(self, kernel: ChunkKernel) -> tuple[str, str]:
@@ -70,8 +78,7 @@ class ChunkHost:
         """The product of the sizes of axes."""
         return " * ".join(self.o.size(a) for a in axes) or "1"
 
-    def launch(self, mode: str, kernels: ChunkKernel, wanted: ChunkKernel, forward: Sequence[tuple[ChunkKernel, str]],
-               gradients: ChunkKernel) -> ChunkLaunch:  # fmt: skip
+    def launch(self, mode: str, op: ChunkOp) -> ChunkLaunch:
         """The context."""
         k, o, f, names = self.k, self.o, self.f, self.names
         carried = k.p.recurrence.carried[0]
@@ -95,8 +102,10 @@ class ChunkHost:
         )
         by_name = {r.name: y for r, y in results}
         constants = {k.tile.size(a): o.size(a) for a in grid} | k.e.constants.values
-        moving = k.moving()
-        d_tensors = "".join(f"{names(f'd:{x.operand.name}')}, " for x in moving)
+        halves = [k.moving(v) for v in (k.vjp_keys, k.vjp_values)]
+        found = {x.operand.name: x for tokens_, sums in halves for x in (*tokens_, *sums)}
+        moving = list(found.values())
+        passed = [f"core:{n}" for n in k.passed]
         last = names(f"last:{carried.of}")
         return ChunkLaunch(
             stem=o.stem,
@@ -130,11 +139,16 @@ class ChunkHost:
             returned=", ".join([*by_name.values(), last]),
             n_reads=len(f.queries),
             read_sizes=", ".join([self.product(f.heads), self.product(f.values)]),
-            states=self.arguments(kernels),
-            wanted=self.arguments(wanted),
-            forward=tuple((n, *self.arguments(x), self._written(n, by_name)) for x, n in forward),
+            states=self.arguments(op.states),
+            wanted=self.arguments(op.wanted),
+            forward=tuple((n, *self.arguments(x), self._written(n, by_name)) for x, n in op.forward),
             gradients=tuple((names(f"d:{x.operand.name}"), self._made(x)) for x in moving),
-            gradient_arguments=(*self.arguments(gradients), d_tensors),
+            by_key=f.by_key,
+            blocks=op.blocks,
+            scores=self.arguments(op.scores),
+            passed=tuple((self.code(n), self._core_sizes(n)) for n in passed),
+            d_keys=(*self.arguments(op.d_keys), self._gradients(halves[0], passed)),
+            d_values=(*self.arguments(op.d_values), self._gradients(halves[1], [])),
             finished=tuple(self._finished(x) for x in moving),
             returned_back=tuple(
                 names(f"d:{p.name}") if any(x.operand.name == p.name for x in moving) else f"{first}.new_empty(0)"
@@ -148,10 +162,25 @@ class ChunkHost:
     def _index(self, o: Operand) -> int:
         return [x.name for x in self.o.operands].index(o.name)
 
+    def _core_sizes(self, name: str) -> str:
+        """The sizes of what one kernel passes to another, a token."""
+        keyed = KEYS in self.k.e.dims(name.removeprefix("core:"))
+        return "".join(f"{self.o.size(a)}, " for a in (*self.f.heads, *(self.f.keys if keyed else ())))
+
+    def _gradients(self, half: tuple[list[Leaf], list[Leaf]], passed: list[str]) -> str:
+        """The buffers that a kernel writes cotangents to."""
+        names = [self.names(f"d:{x.operand.name}") for leaves in half for x in leaves]
+        return "".join(f"{n}, " for n in (*names, *map(self.code, passed)))
+
     def _made(self, x: Leaf) -> str:
-        heads, blocks = self.k.missing(x.operand)
-        n = [*(["grid[0]"] if blocks else []), *map(self.o.size, heads), *([] if x.operand.token else ["slots"])]
-        return f"_room_for({' * '.join(n) or '1'}, inputs[{self._index(x.operand)}])"
+        parts = []
+        for v in (self.k.vjp_keys, self.k.vjp_values):
+            tokens, sums = self.k.moving(v)
+            if x in (*tokens, *sums):
+                heads, blocks = self.k.memory.missing(x.operand, v is self.k.vjp_values)
+                n = [*(["grid[0]"] if blocks else []), *map(self.o.size, heads)]
+                parts.append(" * ".join([*n, *([] if x.operand.token else ["slots"])]) or "1")
+        return f"_room_for({' + '.join(parts)}, inputs[{self._index(x.operand)}])"
 
     def _finished(self, x: Leaf) -> str:
         name = self.names(f"d:{x.operand.name}")

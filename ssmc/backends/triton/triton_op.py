@@ -90,8 +90,8 @@ def _chunks(o: OpText, helpers: set[str], mode: str) -> Chunked | None:
         op = k.build()
     except Unfit:
         return None
-    helpers |= k.e.helpers
-    return Chunked(op, ChunkHost(k).launch(mode, op.states, op.wanted, op.forward, op.gradients))
+    helpers |= {*k.e.helpers, "tl_inside"}
+    return Chunked(op, ChunkHost(k).launch(mode, op))
 
 
 def _op(o: OpText, helpers: set[str]) -> TritonOp:
