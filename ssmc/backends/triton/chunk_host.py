@@ -47,6 +47,7 @@ class ChunkLaunch:
     forward: tuple[tuple[str, str, str, str], ...]
     gradients: tuple[tuple[str, str], ...]
     by_key: bool
+    reads_again: bool
     blocks: bool
     scores: tuple[str, str]
     passed: tuple[tuple[str, str], ...]
@@ -144,6 +145,7 @@ class ChunkHost:
             forward=tuple((n, *self.arguments(x), self._written(n, by_name)) for x, n in op.forward),
             gradients=tuple((names(f"d:{x.operand.name}"), self._made(x)) for x in moving),
             by_key=f.by_key,
+            reads_again=len(op.forward) > 1,
             blocks=op.blocks,
             scores=self.arguments(op.scores),
             passed=tuple((self.code(n), self._core_sizes(n)) for n in passed),

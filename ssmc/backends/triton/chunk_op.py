@@ -21,6 +21,7 @@ class ChunkRead:
     """A read of the state: its query, what it gives and the cotangents of both, as names of values; `late` ones see the
     state before the token, those that are not `seeded` matter to no result."""
 
+    index: int
     query: str
     read: str
     d_query: str
@@ -345,7 +346,9 @@ class ChunkKernels:
         again = any(n.startswith("read:") for k in (wanted, d_keys, d_values) for n in k.streamed)
         atoms = [t.size(x) for x in (*t.channels, *t.inner)]
         reads = tuple(
-            ChunkRead(f"b_query_{i}", f"b_read_{i}", f"b_d_query_{i}", f"b_d_read_{i}", q.late, q.cotangent is not None)
+            ChunkRead(
+                i, f"b_query_{i}", f"b_read_{i}", f"b_d_query_{i}", f"b_d_read_{i}", q.late, q.cotangent is not None
+            )
             for i, q in enumerate(f.queries)
         )
         reverse = self.p.recurrence.reverse
