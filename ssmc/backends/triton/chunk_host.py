@@ -62,6 +62,7 @@ class ChunkHost:
 
     def __init__(self, k: ChunkKernels) -> None:
         self.k, self.o, self.f, self.names = k, k.o, k.f, k.o.names
+        self.vjps = ((k.vjp_keys, k.vjp_heads), (k.vjp_values,))
         self.operands = [o for o in self.o.operands if any(x.operand.name == o.name for x in k.p.leaves)]
 
     def code(self, name: str) -> str:
@@ -103,7 +104,7 @@ class ChunkHost:
         )
         by_name = {r.name: y for r, y in results}
         constants = {k.tile.size(a): o.size(a) for a in grid} | k.e.constants.values
-        halves = [k.moving(v) for v in (k.vjp_keys, k.vjp_values)]
+        halves = [k.moving(*v) for v in self.vjps]
         found = {x.operand.name: x for tokens_, sums in halves for x in (*tokens_, *sums)}
         moving = list(found.values())
         passed = [f"core:{n}" for n in k.passed]
@@ -176,10 +177,9 @@ class ChunkHost:
 
     def _made(self, x: Leaf) -> str:
         parts = []
-        for v in (self.k.vjp_keys, self.k.vjp_values):
-            tokens, sums = self.k.moving(v)
-            if x in (*tokens, *sums):
-                heads, blocks = self.k.memory.missing(x.operand, v is self.k.vjp_values)
+        for v in self.vjps:
+            if any(x in leaves for leaves in self.k.moving(*v)):
+                heads, blocks = self.k.memory.missing(x.operand, self.k.vjp_values in v)
                 n = [*(["grid[0]"] if blocks else []), *map(self.o.size, heads)]
                 parts.append(" * ".join([*n, *([] if x.operand.token else ["slots"])]) or "1")
         return f"_room_for({' + '.join(parts)}, inputs[{self._index(x.operand)}])"

@@ -54,6 +54,7 @@ class ChunkKernel:
     results: str
     streamed: tuple[str, ...]
     parameters: tuple[str, ...]
+    keyed_stores: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,20 +144,27 @@ class ChunkKernels:
         self.results = e.make("chunk_results", "The results of tokens.", s.slice(e.results), e.results)
         late = [n for n in outputs if f.given[2] in self._read([n])]
         soon = [n for n in outputs if n not in late]
+        axes = {n: s.let(n).node.axes for n in outputs}
+        keyed = [n for n in soon if KEYS in self.tile.dims(axes[n])]
+        plain = [n for n in soon if n not in keyed]
         doc = "From the cotangents of results and of {} to those of the operands."
-        self.vjp_keys = e.make("chunk_vjp_keys", doc.format("keys, queries and decays"), s.slice(soon), soon)
+        self.vjp_keys = e.make("chunk_vjp_keys", doc.format("keys and queries"), s.slice(keyed), keyed)
+        self.vjp_heads = e.make("chunk_vjp_heads", doc.format("decays"), s.slice(plain), plain)
         self.vjp_values = e.make("chunk_vjp_values", doc.format("values"), s.slice(late), late)
-        for v in (self.vjp_keys, self.vjp_values):
+        for v in (self.vjp_keys, self.vjp_heads, self.vjp_values):
             sums = [(n, d) for n, d in zip(v.outputs, v.dims, strict=True) if n in a.accumulated]
             e.bind((n, tuple(x for x in d if x != TIME)) for n, d in sums)
-        given = [a.gradients[x.name] for x in self.parameters if x.name in a.gradients]
-        doc = "From sums over tokens to the cotangents of parameters."
-        self.hoist_vjp = e.make("chunk_hoist_vjp", doc, needed([*s.hoisted, *s.hoisted_back], given), given)
+        given = {a.gradients[x.name]: x.operand.atoms for x in self.parameters if x.name in a.gradients}
+        doc = "From sums over tokens to the cotangents of parameters{}."
+        of = [[n for n, atoms in given.items() if (KEYS in self.tile.dims(atoms)) == k] for k in (False, True)]
+        back = [*s.hoisted, *s.hoisted_back]
+        self.hoist_vjp = e.make("chunk_hoist_vjp", doc.format(""), needed(back, of[0]), of[0])
+        self.hoist_vjp_keys = e.make("chunk_hoist_vjp_keys", doc.format(" with keys"), needed(back, of[1]), of[1])
         cores = [f.given[0], f.given[1], *(q.wanted for q in f.queries)]
         self.passed = [n for n in cores if n in self._read(late)]
         every = s.slice([n for n in self.core if n not in (f.value, *wants)]), s.slice(soon)
-        sums = [n for lets in every for x in lets for n in walk(x.node) if isinstance(n, Reduce)]
-        self.blocks = f.by_key and not any(set(n.over) & set(f.keys) for n in sums)
+        sums = [n for lets in (*every, s.hoisted_back) for x in lets for n in walk(x.node) if isinstance(n, Reduce)]
+        self.blocks = not any(set(n.over) & set(f.keys) for n in sums)
 
     def _read(self, outputs: Sequence[str]) -> set[str]:
         """What some outputs are made of."""
@@ -284,10 +292,11 @@ class ChunkKernels:
         tensors = [t.name(f"y:{r.name}") for r in self.p.results]
         return self.kernel(self.inputs, [self.results], stores, tensors, places)
 
-    def moving(self, vjp: Equation) -> tuple[list[Leaf], list[Leaf]]:
+    def moving(self, *vjps: Equation) -> tuple[list[Leaf], list[Leaf]]:
         """The token leaves and the parameters whose cotangents a kernel has, or has a part of."""
-        tokens = [x for x in self.tokens if self.a.gradients.get(x.name) in vjp.outputs]
-        sums = {n for n in vjp.outputs if n in self.a.accumulated}
+        outputs = {n for v in vjps for n in v.outputs}
+        tokens = [x for x in self.tokens if self.a.gradients.get(x.name) in outputs]
+        sums = outputs & set(self.a.accumulated)
         return tokens, [x for x in self.parameters if sums & self._sums_below(self.a.gradients.get(x.name))]
 
     def _sums_below(self, gradient: str | None) -> set[str]:
@@ -297,52 +306,63 @@ class ChunkKernels:
         lets = needed(self.e.s.hoisted_back, [gradient])
         return {gradient} | {r.name for x in lets for r in walk(x.node) if isinstance(r, Ref)}
 
-    def gradients(self, vjp: Equation, core: Sequence[Equation], passed: Sequence[str]) -> ChunkKernel:
-        """A kernel that writes the cotangents which `vjp` gives."""
-        e, a, m, places, stores = self.e, self.a, self.memory, Places(self.tile), []
-        blocks = vjp is self.vjp_values
+    def _stores(self, vjp: Equation, hoist: Equation, had: Sequence[Equation], places: Places) -> list[str]:
+        """The lines that store what `vjp` gives, and the parameters' cotangents that `hoist` gives of its sums; those of the
+        kernel are the sums of `had`."""
+        e, a, m, lines = self.e, self.a, self.memory, []
+        blocks, late = vjp is self.vjp_values, self.moving(self.vjp_keys, self.vjp_heads)[1]
         if vjp.lines:
-            stores.append(f"{', '.join(e.name((n, 0)) for n in vjp.outputs)} = {self.call(vjp, places)}")
+            lines.append(f"{', '.join(e.name((n, 0)) for n in vjp.outputs)} = {self.call(vjp, places)}")
         dims = dict(zip(vjp.outputs, vjp.dims, strict=True))
-        tokens, parameters = self.moving(vjp)
-        for x in tokens:
+        for x in self.moving(vjp)[0]:
             n, o = a.gradients[x.name], x.operand
-            d = self.tile.name(f"d:{o.name}")
-            stores.append(m.gradient(d, self.value_of(n), dims[n], o, blocks, places))
-        if not blocks:
-            for n in self.passed:
-                atoms = (*self.f.heads, *(self.f.keys if KEYS in e.dims(n) else ()))
-                d = self.tensor(f"core:{n}")
-                stores.append(m.store(d, self.value_of(n), e.dims(n), atoms, places))
-        own = [n for n in a.accumulated if n in vjp.outputs]
-        for n in own:
+            lines.append(m.gradient(self.tile.name(f"d:{o.name}"), self.value_of(n), dims[n], o, blocks, places))
+        for n in (n for n in a.accumulated if n in vjp.outputs):
             target: Dims = (TIME, *(d for d in dims[n] if d != TIME))
             value = place(self.value_of(n), dims[n], target)
-            stores.append(f"{e.name((n, 0))} = tl.sum(tl.where({MASKS[target]}, {value}, 0.0), 0)")
-        after = [vjp]
-        if parameters:
-            after.append(self.hoist_vjp)
-            others = [n for n in a.accumulated if n not in own]
-            if self.hoist_vjp.lines:
-                names = ", ".join(e.name((n, 0)) for n in self.hoist_vjp.outputs)
-                stores.append(f"{names} = {self.call(self.hoist_vjp, places, others)}")
-            given = dict(zip(self.hoist_vjp.outputs, self.hoist_vjp.dims, strict=True))
-            for x in parameters:
-                n, o = a.gradients[x.name], x.operand
-                d = self.tile.name(f"d:{o.name}")
-                after_keys = blocks and x in self.moving(self.vjp_keys)[1]
-                stores.append(m.total(d, e.name((n, 0)), given[n], o, blocks, after_keys, places))
-        results = [self.tile.name(f"d:{x.operand.name}") for x in (*tokens, *parameters)]
-        if not blocks:
-            results += [self.tensor(f"core:{n}") for n in self.passed]
-        return self.kernel(core, after, stores, results, places, passed)
+            lines.append(f"{e.name((n, 0))} = tl.sum(tl.where({MASKS[target]}, {value}, 0.0), 0)")
+        parameters = [x for x in self.moving(*had)[1] if self.a.gradients[x.name] in hoist.outputs]
+        if parameters and hoist.lines:
+            others = [n for n in a.accumulated if not any(n in v.outputs for v in had)]
+            names = ", ".join(e.name((n, 0)) for n in hoist.outputs)
+            lines.append(f"{names} = {self.call(hoist, places, others)}")
+        given = dict(zip(hoist.outputs, hoist.dims, strict=True))
+        for x in parameters:
+            n, o = a.gradients[x.name], x.operand
+            d = self.tile.name(f"d:{o.name}")
+            lines.append(m.total(d, e.name((n, 0)), given[n], o, blocks, blocks and x in late, places))
+        return lines
+
+    def d_keys(self) -> ChunkKernel:
+        """The kernel that writes the cotangents which need none of the values."""
+        places, had = Places(self.tile), (self.vjp_keys, self.vjp_heads)
+        keyed = self._stores(self.vjp_keys, self.hoist_vjp_keys, had, places)
+        stores = self._stores(self.vjp_heads, self.hoist_vjp, had, places)
+        for n in self.passed:
+            own = KEYS in self.e.dims(n)
+            atoms = (*self.f.heads, *(self.f.keys if own else ()))
+            line = self.memory.store(self.tensor(f"core:{n}"), self.value_of(n), self.e.dims(n), atoms, places)
+            (keyed if own else stores).append(line)
+        results = [self.tile.name(f"d:{x.operand.name}") for leaves in self.moving(*had) for x in leaves]
+        results += [self.tensor(f"core:{n}") for n in self.passed]
+        after = [*had, self.hoist_vjp, self.hoist_vjp_keys]
+        kernel = self.kernel([*self.inputs, self.d_reads], after, stores, results, places)
+        return replace(kernel, keyed_stores=tuple(keyed))
+
+    def d_values(self) -> ChunkKernel:
+        """The kernel that writes the others."""
+        places, had, stores = Places(self.tile), (self.vjp_values,), []
+        for hoist in (self.hoist_vjp, self.hoist_vjp_keys):
+            stores += [x for x in self._stores(self.vjp_values, hoist, had, places) if x not in stores]
+        results = [self.tile.name(f"d:{x.operand.name}") for leaves in self.moving(*had) for x in leaves]
+        after = [self.vjp_values, *([self.hoist_vjp, self.hoist_vjp_keys] if self.moving(*had)[1] else [])]
+        return self.kernel([self.decay, self.key, self.d_reads], after, stores, results, places, self.passed)
 
     def build(self) -> ChunkOp:
         """The context."""
         f, t = self.f, self.tile
         wanted = self.kernel([self.decay, self.queries, self.d_reads])
-        d_keys = self.gradients(self.vjp_keys, [*self.inputs, self.d_reads], ())
-        d_values = self.gradients(self.vjp_values, [self.decay, self.key, self.d_reads], self.passed)
+        d_keys, d_values = self.d_keys(), self.d_values()
         again = any(n.startswith("read:") for k in (wanted, d_keys, d_values) for n in k.streamed)
         atoms = [t.size(x) for x in (*t.channels, *t.inner)]
         reads = tuple(
