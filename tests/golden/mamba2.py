@@ -1506,6 +1506,13 @@ if triton is not None:
         return tl.cumsum(v, 0, reverse=True)
 
     @triton.jit
+    def tl_above(v, total, DOT: tl.constexpr):
+        """v, a sum of numbers that may cancel, or 0 where nothing but their rounding is left; `total` is what they sum up to in
+        size. Behind a strong decay a gradient is exactly that, and the decay's own derivative may be large."""
+        EPS: tl.constexpr = 5e-7 if DOT == tl.float32 else 2e-5
+        return tl.where(tl.abs(v) > EPS * total, v, 0.0)
+
+    @triton.jit
     def tl_decayed(z, LATE: tl.constexpr):
         """The sums of z over the tokens of the chunk up to each, as two numbers of float32 whose differences keep their digits
         (LATE: without the token itself, which is another pair)."""
@@ -1745,13 +1752,13 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = G * J * N * P
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, P, BV)
         i_h_G = i_h // J
         b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
         b_A_log = tl.load(A_log + i_h).to(tl.float32)
         b_D = tl.load(D + i_h).to(tl.float32)
         b_A = mamba2_chunk_hoist(b_A_log)
-        o_v = i_v * BV + tl.arange(0, BV)
-        m_v = tl_inside(o_v, P, BV)
         o_k = tl.arange(0, BK)
         m_k = tl_inside(o_k, N, BK)
         o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
@@ -1789,13 +1796,13 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = G * J * N * P
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, P, BV)
         i_h_J = i_h % J
         i_h_G = i_h // J
         b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
         b_A_log = tl.load(A_log + i_h).to(tl.float32)
         b_A = mamba2_chunk_hoist(b_A_log)
-        o_v = i_v * BV + tl.arange(0, BV)
-        m_v = tl_inside(o_v, P, BV)
         m_tv = m_t[:, None] & m_v[None, :]
         b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0).to(tl.float32)
         b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
@@ -1812,7 +1819,7 @@ if triton is not None:
         b_inside_0 *= tl_between(b_decay, False)
         b_turned_0 *= tl_between_turned(b_decay, False)
         b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
-        b_d_decay = tl.zeros([BT], tl.float32)
+        b_d_decay, b_noise = tl.zeros([BT], tl.float32), 0.0
         for i_k in range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, N, BK)
@@ -1831,7 +1838,9 @@ if triton is not None:
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
             b_d_key *= tl_leave(b_decay)[:, None]
             b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_through = tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + b_through
+            b_noise += tl.sum(tl.abs(b_passed), 0) + tl.abs(b_through)
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
             b_d_query_0 *= tl_enter(b_decay, False)[:, None]
             b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
@@ -1842,10 +1851,13 @@ if triton is not None:
             b_pairs *= b_inside_0
             b_pairs = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_pairs)
             b_passed += tl.sum(b_pairs, 1)
-            b_d_decay += tl_after(b_passed - tl.sum(b_pairs, 0))
+            b_pairs = tl.sum(b_pairs, 0)
+            b_d_decay += tl_after(b_passed - b_pairs)
+            b_noise += tl.sum(tl.abs(b_passed) + tl.abs(b_pairs), 0)
             b_d_B_leaf, b_d_C_leaf = mamba2_chunk_vjp_keys(b_d_key, b_d_query_0)
             tl.store(d_B + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_B_leaf, mask=m_tk)
             tl.store(d_C + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_C_leaf, mask=m_tk)
+        b_d_decay = tl_above(b_d_decay, b_noise, DOT)
         b_d_A, b_d_D = mamba2_chunk_vjp_heads(b_g_y, b_dt_raw, b_x, b_dt_bias, b_d_decay, P, dt_min, dt_max)
         b_d_A = tl.sum(tl.where(m_t, b_d_A, 0.0), 0)
         b_d_D = tl.sum(tl.where(m_t, b_d_D, 0.0), 0)
@@ -1867,13 +1879,13 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = G * J * N * P
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, P, BV)
         i_h_G = i_h // J
         b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
         b_A_log = tl.load(A_log + i_h).to(tl.float32)
         b_D = tl.load(D + i_h).to(tl.float32)
         b_A = mamba2_chunk_hoist(b_A_log)
-        o_v = i_v * BV + tl.arange(0, BV)
-        m_v = tl_inside(o_v, P, BV)
         o_k = tl.arange(0, BK)
         m_k = tl_inside(o_k, N, BK)
         o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
@@ -2311,19 +2323,26 @@ class _Chunks(NamedTuple):
     inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
+    stages: int  # chunks on their way at once, where the state is
 
 
-def choose_chunks(rows, T, heads, keys, values, sms, half):
+def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+    stages = 3 if shared > 160_000 and keys <= 128 else 2
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+
+
+@lru_cache(maxsize=None)
+def _shared(device):
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
 def _by_chunks(mode, x, keys, values):
@@ -2364,7 +2383,10 @@ def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
     A_log = A_log.contiguous()
     D = D.contiguous()
     dtype = _dot_dtype(x, B, C)
-    config = choose_chunks(rows, T, G * J, N, P, _sms(dt_raw.device), dtype == torch.bfloat16)
+    device = dt_raw.device
+    config = choose_chunks(
+        rows, T, G * J, N, P, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(P, config.values), G * J, N * P)
     fixed = dict(
@@ -2375,19 +2397,21 @@ def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
         NK=triton.cdiv(N, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
-    with _on(dt_raw.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=dt_raw.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=dt_raw.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], dt_raw)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             mamba2_states_kernel[(n,)](
-                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
+                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mamba2_states_kernel[(n,)](
-            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
+            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         mamba2_outputs_kernel[(slots * grid[0] * grid[1],)](
             dt_raw, x, B, C, dt_bias, A_log, D, hs, y_y, table, cu_seqlens, T, slots,
@@ -2415,7 +2439,10 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     D = D.contiguous()
     g_y = _rows_of(g_y)
     dtype = _dot_dtype(x, B, C)
-    config = choose_chunks(rows, T, G * J, N, P, _sms(dt_raw.device), dtype == torch.bfloat16)
+    device = dt_raw.device
+    config = choose_chunks(
+        rows, T, G * J, N, P, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(P, config.values), G * J, N * P)
     fixed = dict(
@@ -2434,32 +2461,36 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     d_dt_raw = _room_for(grid[0], inputs[0])
     d_x = _room_for(1, inputs[1])
     d_dt_bias = _room_for(grid[0] * slots, inputs[4])
-    with _on(dt_raw.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=dt_raw.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=dt_raw.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], dt_raw)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             mamba2_states_kernel[(n,)](
-                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
+                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mamba2_states_kernel[(n,)](
-            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
+            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             mamba2_wanted_kernel[(n,)](
-                dt_raw, C, g_y, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.num_warps,
+                dt_raw, C, g_y, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         mamba2_wanted_kernel[(n,)](
-            dt_raw, C, g_y, dt_bias, A_log, last, wanted, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.num_warps,
+            dt_raw, C, g_y, dt_bias, A_log, last, wanted, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=dt_raw.device)
-        wanted_d_decay = torch.empty((*dt_raw.shape[:2], G, J, ), dtype=torch.float32, device=dt_raw.device)
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
+        wanted_d_decay = torch.empty((*dt_raw.shape[:2], G, J, ), dtype=torch.float32, device=device)
         n_tokens = dt_raw.shape[0] * T
         mamba2_d_keys_kernel[(slots * grid[1],)](
             dt_raw, x, B, C, g_y, dt_bias, A_log, hs, wanted, scores, d_B, d_C, d_A_log, d_D, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,

@@ -1340,7 +1340,14 @@ if triton is not None:
         return tl.cumsum(v, 0, reverse=True)
 
     @triton.jit
-    def tl_sums(w, z, DOT: tl.constexpr):
+    def tl_above(v, total, DOT: tl.constexpr):
+        """v, a sum of numbers that may cancel, or 0 where nothing but their rounding is left; `total` is what they sum up to in
+        size. Behind a strong decay a gradient is exactly that, and the decay's own derivative may be large."""
+        EPS: tl.constexpr = 5e-7 if DOT == tl.float32 else 2e-5
+        return tl.where(tl.abs(v) > EPS * total, v, 0.0)
+
+    @triton.jit
+    def tl_added(w, z, DOT: tl.constexpr):
         """w z for a matrix w of zeros and ones: z in two parts where products round to 8 bits."""
         if DOT == tl.float32:
             return tl.dot(w.to(tl.float32), z, input_precision="tf32x3")
@@ -1350,7 +1357,7 @@ if triton is not None:
             return tl.dot(w.to(tl.bfloat16), lo, acc=tl.dot(w.to(tl.bfloat16), hi))
 
     @triton.jit
-    def tl_turned_sums(z, w, DOT: tl.constexpr):
+    def tl_added_turned(z, w, DOT: tl.constexpr):
         """z w, likewise."""
         if DOT == tl.float32:
             return tl.dot(z, w.to(tl.float32), input_precision="tf32x3")
@@ -1379,8 +1386,8 @@ if triton is not None:
         """The scores of the pairs that a pivot between two blocks of 2**LEVEL tokens splits."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        b_q = tl.where((i >> LEVEL) % 2 == 1, q * tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT)), 0.0)
-        b_k = tl.where((j >> LEVEL) % 2 == 0, kt * tl.exp(tl_turned_sums(zt, tl_turned_spans(LEVEL, BT, LATE), DOT)), 0.0)
+        b_q = tl.where((i >> LEVEL) % 2 == 1, q * tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT)), 0.0)
+        b_k = tl.where((j >> LEVEL) % 2 == 0, kt * tl.exp(tl_added_turned(zt, tl_turned_spans(LEVEL, BT, LATE), DOT)), 0.0)
         return tl.where(i >> LEVEL + 1 == j >> LEVEL + 1, tl_dot(b_q, b_k, DOT), 0.0)
 
     @triton.jit
@@ -1405,7 +1412,7 @@ if triton is not None:
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
         for LEVEL in range(LEVELS):
             later, meets = (i >> LEVEL) % 2 == 1, i >> LEVEL + 1 == j >> LEVEL + 1
-            b_e = tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT))
+            b_e = tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT))
             b_u = tl_dot(tl.where(meets, G, 0.0), tl.where(later, 0.0, k * b_e), DOT) * b_e
             b_dq += tl.where(later, b_u, 0.0)
             b_w = tl_dot(tl.where(meets, Gt, 0.0), tl.where(later, q * b_e, 0.0), DOT) * b_e
@@ -1519,7 +1526,7 @@ if triton is not None:
             b_key = b_k
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
-            b_leave = tl_turned_sums(tl.trans(b_decay), tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], DOT)
+            b_leave = tl_added_turned(tl.trans(b_decay), tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], DOT)
             b_turned = tl.trans(b_key) * tl.exp(b_leave)
             b_state = b_state * tl.exp(b_sums)[:, None] + tl_dot(b_turned, b_value, DOT)
             b_total += b_sums
@@ -1571,7 +1578,7 @@ if triton is not None:
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
             b_state = b_state * tl.exp(b_sums)[:, None]
-            b_turned = tl.trans(b_query_0) * tl.exp(tl_turned_sums(tl.trans(b_decay), tl_from(BT, True), DOT))
+            b_turned = tl.trans(b_query_0) * tl.exp(tl_added_turned(tl.trans(b_decay), tl_from(BT, True), DOT))
             b_state += tl_dot(b_turned, b_d_read_0, DOT)
             b_total += b_sums
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
@@ -1647,7 +1654,7 @@ if triton is not None:
         b_query_0 = b_r
         b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_enter = tl.exp(tl_sums(tl_upto(BT, True), b_decay, DOT))
+        b_enter = tl.exp(tl_added(tl_upto(BT, True), b_decay, DOT))
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
         b_y = rwkv6_chunk_results(b_r, b_k, b_v, b_time_faaaa, b_read_0, K)
@@ -1699,16 +1706,21 @@ if triton is not None:
             b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
             b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-            b_d_key *= tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+            b_d_key *= tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
             b_through = tl.sum(b_key * b_d_key, 0) + b_total * tl.exp(tl.sum(b_decay, 0))
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-            b_d_query_0 *= tl.exp(tl_sums(tl_upto(BT, True), b_decay, DOT))
+            b_d_query_0 *= tl.exp(tl_added(tl_upto(BT, True), b_decay, DOT))
             b_d_query_0, b_d_key = tl_scores_back(
                 b_inside_0, b_turned_0, b_query_0, b_key, b_decay,
                 b_d_query_0, b_d_key, True, DOT, LEVELS,
             )
-            b_d_decay = b_through[None, :] - tl_sums(tl_from(BT, False), b_key * b_d_key, DOT)
-            b_d_decay += tl_sums(tl_from(BT, True), b_query_0 * b_d_query_0, DOT)
+            b_pairs = b_key * b_d_key
+            b_d_decay = b_through[None, :] - tl_added(tl_from(BT, False), b_pairs, DOT)
+            b_noise = tl.abs(b_through) + tl.sum(tl.abs(b_pairs), 0)
+            b_pairs = b_query_0 * b_d_query_0
+            b_d_decay += tl_added(tl_from(BT, True), b_pairs, DOT)
+            b_noise += tl.sum(tl.abs(b_pairs), 0)
+            b_d_decay = tl_above(b_d_decay, b_noise[None, :], DOT)
             b_d_r_leaf, b_d_k_leaf, b_d_d_sum_2_leaf, b_d_d_sum, b_d_time_faaaa = rwkv6_chunk_vjp_keys(b_g_y, b_r, b_k, b_v, b_d_sum_2, b_d_sum, b_time_faaaa, b_d_key, b_d_query_0, b_d_decay, V)
             tl.store(d_r + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_r_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
@@ -1751,7 +1763,7 @@ if triton is not None:
         b_key = b_k
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_leave = tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+        b_leave = tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
@@ -2034,19 +2046,26 @@ class _Chunks(NamedTuple):
     inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
+    stages: int  # chunks on their way at once, where the state is
 
 
-def choose_chunks(rows, T, heads, keys, values, sms, half):
+def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+    stages = 3 if shared > 160_000 and keys <= 128 else 2
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+
+
+@lru_cache(maxsize=None)
+def _shared(device):
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
 def _by_chunks(mode, x, keys, values):
@@ -2085,7 +2104,10 @@ def _rwkv6_chunks(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
     d_sum = d_sum.contiguous()
     time_faaaa = time_faaaa.contiguous()
     dtype = _dot_dtype(r, k, v, d_sum_2)
-    config = choose_chunks(rows, T, H, K, V, _sms(r.device), dtype == torch.bfloat16)
+    device = r.device
+    config = choose_chunks(
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
@@ -2096,21 +2118,23 @@ def _rwkv6_chunks(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
         NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
-    with _on(r.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=r.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=r.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], r)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             rwkv6_states_kernel[(n,)](
-                k, v, d_sum_2, d_sum, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], **fixed, num_warps=config.num_warps,
+                k, v, d_sum_2, d_sum, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         rwkv6_states_kernel[(n,)](
-            k, v, d_sum_2, d_sum, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], **fixed, num_warps=config.num_warps,
+            k, v, d_sum_2, d_sum, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=r.device)
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         rwkv6_scores_kernel[(slots * grid[1],)](
             r, k, d_sum_2, d_sum, scores, table, cu_seqlens, T, slots, *r.stride()[:2], *k.stride()[:2], *d_sum_2.stride()[:2], **fixed | across,
         )  # fmt: skip
@@ -2138,7 +2162,10 @@ def _rwkv6_chunks_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
     time_faaaa = time_faaaa.contiguous()
     g_y = _rows_of(g_y)
     dtype = _dot_dtype(r, k, v, d_sum_2)
-    config = choose_chunks(rows, T, H, K, V, _sms(r.device), dtype == torch.bfloat16)
+    device = r.device
+    config = choose_chunks(
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
@@ -2156,33 +2183,37 @@ def _rwkv6_chunks_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
     d_d_sum = _room_for(slots, inputs[4])
     d_time_faaaa = _room_for(slots, inputs[5])
     d_v = _room_for(1, inputs[2])
-    with _on(r.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=r.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=r.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], r)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             rwkv6_states_kernel[(n,)](
-                k, v, d_sum_2, d_sum, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], **fixed, num_warps=config.num_warps,
+                k, v, d_sum_2, d_sum, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         rwkv6_states_kernel[(n,)](
-            k, v, d_sum_2, d_sum, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], **fixed, num_warps=config.num_warps,
+            k, v, d_sum_2, d_sum, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=r.device)
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         rwkv6_scores_kernel[(slots * grid[1],)](
             r, k, d_sum_2, d_sum, scores, table, cu_seqlens, T, slots, *r.stride()[:2], *k.stride()[:2], *d_sum_2.stride()[:2], **fixed | across,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             rwkv6_wanted_kernel[(n,)](
-                r, d_sum_2, g_y, d_sum, None, None, ends, products, cu_seqlens, T, config.pieces, *r.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.num_warps,
+                r, d_sum_2, g_y, d_sum, None, None, ends, products, cu_seqlens, T, config.pieces, *r.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         rwkv6_wanted_kernel[(n,)](
-            r, d_sum_2, g_y, d_sum, last, wanted, ends, None, cu_seqlens, T, config.pieces, *r.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.num_warps,
+            r, d_sum_2, g_y, d_sum, last, wanted, ends, None, cu_seqlens, T, config.pieces, *r.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         n_tokens = r.shape[0] * T
         rwkv6_d_keys_kernel[(slots * grid[1],)](
