@@ -132,6 +132,7 @@ def emit(plan: Plan) -> str:
 
 HELPERS = (
     *("_softplus", "_inv_softplus", "_phi1", "_phi1_slope", "_sqrt_clip", "_uniform", "_normal", "_cartesian"),
+    *("_layer_norm", "_rms_norm", "_re_im", "_from_re_im"),
     *(f"_{name}" for name in SPECTRAL),
     *("_hippo_spectrum", "_hippo_matrices"),
 )

@@ -1683,6 +1683,12 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _rms_norm(x, shape, eps, weight=None):
+    """x / sqrt(mean square + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight)
+    return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
+
+
 class GLAState(NamedTuple):
     """What GLA carries from token to token; rows are sequences."""
 
@@ -1826,8 +1832,7 @@ class GLA(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # gla.ssm:24
-        normed_sum = torch.square(_wide(o)).sum(-1)  # gla.ssm:28
-        normed = ((o * torch.rsqrt(normed_sum / self.V + self.norm_eps)[..., None] * self.g_norm.weight).flatten(-2, -1)).to(u.dtype)  # gla.ssm:28
+        normed = (_rms_norm(o, (self.V,), self.norm_eps, self.g_norm.weight).flatten(-2, -1)).to(u.dtype)  # gla.ssm:28
         g = self.g_proj(u)  # gla.ssm:19
         o_proj_in = (normed.unflatten(-1, (self.H, self.V)) * F.silu(g.unflatten(-1, (self.H, self.V)))).flatten(-2, -1)  # gla.ssm:29
         o_proj = self.o_proj(o_proj_in)  # gla.ssm:29

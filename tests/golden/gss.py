@@ -2877,6 +2877,13 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _layer_norm(x, shape, eps, weight=None, bias=None):
+    """(x - mean) / sqrt(variance + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight, bias)
+    weight, bias = (v if v is None else v.to(dtype) for v in (weight, bias))
+    return F.layer_norm(x.to(dtype), shape, weight, bias, eps)
+
+
 class GSSState(NamedTuple):
     """What GSS carries from token to token; rows are sequences."""
 
@@ -3011,9 +3018,7 @@ class GSS(nn.Module):
         """The equations: output and state. `inplace`, of one token: what ops and convolutions carry is overwritten."""
         _check_input("GSS", "u", u, (self.E,), "gss.ssm")
         h_last, = (None,) * 1 if state is None else state
-        x_sum = _wide(u).sum(-1)  # gss.ssm:18
-        x_sum_2 = torch.square(_wide(u) - (_wide(x_sum) / self.E)[..., None]).sum(-1)  # gss.ssm:18
-        x = ((u - (x_sum / self.E)[..., None]) * torch.rsqrt(x_sum_2 / self.E + self.norm_eps)[..., None] * self.norm.weight + self.norm.bias).to(u.dtype)  # gss.ssm:18
+        x = _layer_norm(u, (self.E,), self.norm_eps, self.norm.weight, self.norm.bias).to(u.dtype)  # gss.ssm:18
         v_raw = self.to_v(x)  # gss.ssm:20
         v_sum = F.gelu(_wide(v_raw)).sum(-1)  # gss.ssm:24
         v_sum_2 = torch.square(F.gelu(_wide(v_raw)) - (_wide(v_sum) / self.G)[..., None]).sum(-1)  # gss.ssm:24

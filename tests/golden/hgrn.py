@@ -1332,6 +1332,12 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _rms_norm(x, shape, eps, weight=None):
+    """x / sqrt(mean square + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight)
+    return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
+
+
 class HGRNState(NamedTuple):
     """What HGRN carries from token to token; rows are sequences."""
 
@@ -1446,9 +1452,8 @@ class HGRN(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # hgrn.ssm:21
-        o_sum = torch.square(_wide(h)).sum(-1)  # hgrn.ssm:25
         g = self.g_proj(u)  # hgrn.ssm:17
-        o = (h * torch.rsqrt(o_sum / self.E + self.norm_eps)[..., None] * self.g_norm.weight * F.silu(g)).to(u.dtype)  # hgrn.ssm:25
+        o = (_rms_norm(h, (self.E,), self.norm_eps, self.g_norm.weight) * F.silu(g)).to(u.dtype)  # hgrn.ssm:25
         o_proj = self.o_proj(o)  # hgrn.ssm:27
         return o_proj, HGRNState(h_last,)
 

@@ -1483,6 +1483,12 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _rms_norm(x, shape, eps, weight=None):
+    """x / sqrt(mean square + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight)
+    return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
+
+
 class HGRN2State(NamedTuple):
     """What HGRN2 carries from token to token; rows are sequences."""
 
@@ -1608,8 +1614,7 @@ class HGRN2(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # hgrn2.ssm:22
-        o_proj_in_sum = torch.square(_wide(o).unflatten(-1, (self.H, self.V))).sum((-2, -1))  # hgrn2.ssm:26
-        o_proj_in = ((o.unflatten(-1, (self.H, self.V)) * torch.rsqrt(o_proj_in_sum / (self.H * self.V) + self.norm_eps)[..., None, None] * self.g_norm.weight.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # hgrn2.ssm:26
+        o_proj_in = (_rms_norm(o.unflatten(-1, (self.H, self.V)), (self.H, self.V), self.norm_eps, self.g_norm.weight.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # hgrn2.ssm:26
         o_proj = self.o_proj(o_proj_in)  # hgrn2.ssm:26
         return o_proj, HGRN2State(S_last,)
 

@@ -1643,6 +1643,12 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _rms_norm(x, shape, eps, weight=None):
+    """x / sqrt(mean square + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight)
+    return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
+
+
 class LightningAttentionState(NamedTuple):
     """What LightningAttention carries from token to token; rows are sequences."""
 
@@ -1778,9 +1784,8 @@ class LightningAttention(nn.Module):
             inplace=inplace,
         )  # lightning.ssm:21
         o = o.to(u.dtype)
-        out_proj_in_sum = torch.square(_wide(o).unflatten(-1, (self.H, self.V))).sum((-2, -1))  # lightning.ssm:26
         gate = self.output_gate(u)  # lightning.ssm:25
-        out_proj_in = ((torch.sigmoid(gate.unflatten(-1, (self.H, self.V))) * (o.unflatten(-1, (self.H, self.V)) * torch.rsqrt(out_proj_in_sum / (self.H * self.V) + self.norm_eps)[..., None, None]) * self.norm.weight.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # lightning.ssm:26
+        out_proj_in = ((torch.sigmoid(gate.unflatten(-1, (self.H, self.V))) * _rms_norm(o.unflatten(-1, (self.H, self.V)), (self.H, self.V), self.norm_eps) * self.norm.weight.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # lightning.ssm:26
         out_proj = self.out_proj(out_proj_in)  # lightning.ssm:26
         return out_proj, LightningAttentionState(S_last,)
 

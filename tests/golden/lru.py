@@ -2143,6 +2143,23 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _layer_norm(x, shape, eps, weight=None, bias=None):
+    """(x - mean) / sqrt(variance + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight, bias)
+    weight, bias = (v if v is None else v.to(dtype) for v in (weight, bias))
+    return F.layer_norm(x.to(dtype), shape, weight, bias, eps)
+
+
+def _re_im(v):
+    """A complex tensor as a real one, [..., 2]."""
+    return torch.view_as_real(v.resolve_conj())
+
+
+def _from_re_im(v):
+    """A real tensor [..., 2] as a complex one, in float32 at least: there is no complex half."""
+    return torch.view_as_complex(_wide(v).contiguous())
+
+
 class LRUState(NamedTuple):
     """What LRU carries from token to token; rows are sequences."""
 
@@ -2267,12 +2284,10 @@ class LRU(nn.Module):
         _check_input("LRU", "u", u, (self.H,), "lru.ssm")
         x_last, = (None,) * 1 if state is None else state
         if self.prenorm:
-            v_sum = _wide(u).sum(-1)  # lru.ssm:18
-            v_sum_2 = torch.square(_wide(u) - (_wide(v_sum) / self.H)[..., None]).sum(-1)  # lru.ssm:18
-            v = ((u - (v_sum / self.H)[..., None]) * torch.rsqrt(v_sum_2 / self.H + 1e-06)[..., None] * self.normalization.scale + self.normalization.bias).to(u.dtype)  # lru.ssm:18
+            v = _layer_norm(u, (self.H,), 1e-06, self.normalization.scale, self.normalization.bias).to(u.dtype)  # lru.ssm:18
         else:
             v = u  # lru.ssm:18
-        x_sum = torch.complex(_wide(torch.einsum("nh,...h->...n", torch.view_as_complex(self.seq.B).real, _wide(v))), _wide(torch.einsum("nh,...h->...n", torch.view_as_complex(self.seq.B).imag, _wide(v))))  # lru.ssm:28
+        x_sum = _from_re_im(torch.einsum("nhz,...h->...nz", _re_im(torch.view_as_complex(self.seq.B)), _wide(v)))  # lru.ssm:28
         x_both = lru_op(
             x_sum=x_sum,
             nu_log=self.seq.nu_log,
@@ -2284,8 +2299,8 @@ class LRU(nn.Module):
             inplace=inplace,
         )  # lru.ssm:28
         x, x_last = x_both if return_state else (x_both, x_last)
-        y_sum = torch.einsum("hn,...n->...h", torch.view_as_complex(self.seq.C), x)  # lru.ssm:29
-        y = (torch.real(y_sum) + self.seq.D * v).to(u.dtype)  # lru.ssm:29
+        y_sum = torch.einsum("hnz,...nz->...h", _re_im(torch.view_as_complex(self.seq.C).conj()), _re_im(x))  # lru.ssm:29
+        y = (y_sum + self.seq.D * v).to(u.dtype)  # lru.ssm:29
         s = F.gelu(y, approximate='tanh')  # lru.ssm:31
         value = self.out1(s)  # lru.ssm:32
         gate = self.out2(s)  # lru.ssm:33
@@ -2293,9 +2308,7 @@ class LRU(nn.Module):
         if self.prenorm:
             result = u + g  # lru.ssm:35
         else:
-            result_sum = (_wide(u) + _wide(g)).sum(-1)  # lru.ssm:35
-            result_sum_2 = torch.square(_wide(u) + _wide(g) - (_wide(result_sum) / self.H)[..., None]).sum(-1)  # lru.ssm:35
-            result = ((u + g - (result_sum / self.H)[..., None]) * torch.rsqrt(result_sum_2 / self.H + 1e-06)[..., None] * self.normalization.scale + self.normalization.bias).to(u.dtype)  # lru.ssm:35
+            result = _layer_norm(_wide(u) + _wide(g), (self.H,), 1e-06, self.normalization.scale, self.normalization.bias).to(u.dtype)  # lru.ssm:35
         return result, LRUState(x_last,)
 
     def step(self, u, state, *, inplace=False):

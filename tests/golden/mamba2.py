@@ -2153,6 +2153,12 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _rms_norm(x, shape, eps, weight=None):
+    """x / sqrt(mean square + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight)
+    return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
+
+
 def _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace):
     """A causal depthwise convolution over time with the child's weights, its activation, and the last W - 1 inputs."""
     if _plain(conv):
@@ -2347,8 +2353,7 @@ class Mamba2(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # mamba2.ssm:27
-        normed_sum = torch.square(_wide(y).unflatten(-2, (self.G, self.J)) * F.silu(_wide(z).unflatten(-1, (self.G, self.J, self.P)))).sum((-2, -1))  # mamba2.ssm:35
-        normed = ((y.unflatten(-2, (self.G, self.J)) * F.silu(z.unflatten(-1, (self.G, self.J, self.P))) * torch.rsqrt(normed_sum / (self.J * self.P) + self.norm_eps)[..., None, None] * self.norm.weight.unflatten(-1, (self.G, self.J, self.P))).flatten(-3, -1)).to(u.dtype)  # mamba2.ssm:35
+        normed = ((_rms_norm(_wide(y).unflatten(-2, (self.G, self.J)) * F.silu(_wide(z).unflatten(-1, (self.G, self.J, self.P))), (self.J, self.P), self.norm_eps) * self.norm.weight.unflatten(-1, (self.G, self.J, self.P))).flatten(-3, -1)).to(u.dtype)  # mamba2.ssm:35
         out_proj = self.out_proj(normed)  # mamba2.ssm:36
         return out_proj, Mamba2State(S_last, conv1d_taps)
 

@@ -3076,6 +3076,13 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _layer_norm(x, shape, eps, weight=None, bias=None):
+    """(x - mean) / sqrt(variance + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight, bias)
+    weight, bias = (v if v is None else v.to(dtype) for v in (weight, bias))
+    return F.layer_norm(x.to(dtype), shape, weight, bias, eps)
+
+
 def _places(T, cu_seqlens):
     """For every packed token its sequence and its position in it; no value visits the host."""
     tokens = torch.arange(T, device=cu_seqlens.device)
@@ -3289,9 +3296,7 @@ class MLSTM(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # mlstm.ssm:30
-        normed_sum = _wide(h).sum(-1)  # mlstm.ssm:39
-        normed_sum_2 = torch.square(_wide(h) - (_wide(normed_sum) / self.V)[..., None]).sum(-1)  # mlstm.ssm:39
-        normed = (((h - (normed_sum / self.V)[..., None]) * torch.rsqrt(normed_sum_2 / self.V + self.norm_eps)[..., None] * self.multihead_norm.weight.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # mlstm.ssm:39
+        normed = ((_layer_norm(h, (self.V,), self.norm_eps) * self.multihead_norm.weight.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # mlstm.ssm:39
         o = self.ogate_preact(u)  # mlstm.ssm:20
         out_proj_in = (torch.sigmoid(o.unflatten(-1, (self.H, self.V))) * normed.unflatten(-1, (self.H, self.V))).flatten(-2, -1)  # mlstm.ssm:40
         out_proj = self.out_proj(out_proj_in)  # mlstm.ssm:40

@@ -1916,6 +1916,12 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _rms_norm(x, shape, eps, weight=None):
+    """x / sqrt(mean square + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight)
+    return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
+
+
 def _places(T, cu_seqlens):
     """For every packed token its sequence and its position in it; no value visits the host."""
     tokens = torch.arange(T, device=cu_seqlens.device)
@@ -2082,8 +2088,7 @@ class RetNet(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # retnet.ssm:29
-        normed_sum = torch.square(_wide(o)).sum(-1)  # retnet.ssm:33
-        normed = ((o * torch.rsqrt(normed_sum / self.V + self.norm_eps)[..., None] * self.g_norm.weight).flatten(-2, -1)).to(u.dtype)  # retnet.ssm:33
+        normed = (_rms_norm(o, (self.V,), self.norm_eps, self.g_norm.weight).flatten(-2, -1)).to(u.dtype)  # retnet.ssm:33
         g = self.g_proj(u)  # retnet.ssm:19
         o_proj_in = (normed.unflatten(-1, (self.H, self.V)) * F.silu(g.unflatten(-1, (self.H, self.V)))).flatten(-2, -1)  # retnet.ssm:34
         o_proj = self.o_proj(o_proj_in)  # retnet.ssm:34

@@ -1705,6 +1705,13 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _layer_norm(x, shape, eps, weight=None, bias=None):
+    """(x - mean) / sqrt(variance + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight, bias)
+    weight, bias = (v if v is None else v.to(dtype) for v in (weight, bias))
+    return F.layer_norm(x.to(dtype), shape, weight, bias, eps)
+
+
 def _places(T, cu_seqlens):
     """For every packed token its sequence and its position in it; no value visits the host."""
     tokens = torch.arange(T, device=cu_seqlens.device)
@@ -1911,9 +1918,7 @@ class RWKV5(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # rwkv5.ssm:31
-        normed_sum = (_wide(y) / self.head_size_divisor).sum(-1)  # rwkv5.ssm:36
-        normed_sum_2 = torch.square(_wide(y) / self.head_size_divisor - (_wide(normed_sum) / self.V)[..., None]).sum(-1)  # rwkv5.ssm:36
-        normed = (((y / self.head_size_divisor - (normed_sum / self.V)[..., None]) * torch.rsqrt(normed_sum_2 / self.V + 1e-05)[..., None] * self.ln_x.weight.unflatten(-1, (self.H, self.V)) + self.ln_x.bias.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # rwkv5.ssm:36
+        normed = ((_layer_norm(_wide(y) / self.head_size_divisor, (self.V,), 1e-05) * self.ln_x.weight.unflatten(-1, (self.H, self.V)) + self.ln_x.bias.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # rwkv5.ssm:36
         gate_in_sum = self.time_mix_g.movedim((-1, -3, -2), (-3, -2, -1)).sum((-2, -1))  # rwkv5.ssm:29
         gate_in = (past + gate_in_sum * (u - past)).to(u.dtype)  # rwkv5.ssm:29
         g = self.gate(gate_in)  # rwkv5.ssm:29

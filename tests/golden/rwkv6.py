@@ -1754,6 +1754,13 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _layer_norm(x, shape, eps, weight=None, bias=None):
+    """(x - mean) / sqrt(variance + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight, bias)
+    weight, bias = (v if v is None else v.to(dtype) for v in (weight, bias))
+    return F.layer_norm(x.to(dtype), shape, weight, bias, eps)
+
+
 def _places(T, cu_seqlens):
     """For every packed token its sequence and its position in it; no value visits the host."""
     tokens = torch.arange(T, device=cu_seqlens.device)
@@ -2003,9 +2010,7 @@ class RWKV6(nn.Module):
             inplace=inplace,
         )  # rwkv6.ssm:45
         y = y.to(u.dtype)
-        normed_sum = _wide(y).sum(-1)  # rwkv6.ssm:50
-        normed_sum_2 = torch.square(_wide(y) - (_wide(normed_sum) / self.V)[..., None]).sum(-1)  # rwkv6.ssm:50
-        normed = (((y - (normed_sum / self.V)[..., None]) * torch.rsqrt(normed_sum_2 / self.V + 1e-05 * self.head_size_divisor ** 2)[..., None] * self.ln_x.weight.unflatten(-1, (self.H, self.V)) + self.ln_x.bias.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # rwkv6.ssm:50
+        normed = ((_layer_norm(y, (self.V,), 1e-05 * self.head_size_divisor ** 2) * self.ln_x.weight.unflatten(-1, (self.H, self.V)) + self.ln_x.bias.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # rwkv6.ssm:50
         gate_in_sum = self.time_maa_g.movedim((-1, -3, -2), (-3, -2, -1)).sum((-2, -1))  # rwkv6.ssm:41
         gate_in = (u + past * (gate_in_sum + mix_g)).to(u.dtype)  # rwkv6.ssm:41
         g = self.gate(gate_in)  # rwkv6.ssm:41

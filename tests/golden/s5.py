@@ -2447,6 +2447,23 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _layer_norm(x, shape, eps, weight=None, bias=None):
+    """(x - mean) / sqrt(variance + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight, bias)
+    weight, bias = (v if v is None else v.to(dtype) for v in (weight, bias))
+    return F.layer_norm(x.to(dtype), shape, weight, bias, eps)
+
+
+def _re_im(v):
+    """A complex tensor as a real one, [..., 2]."""
+    return torch.view_as_real(v.resolve_conj())
+
+
+def _from_re_im(v):
+    """A real tensor [..., 2] as a complex one, in float32 at least: there is no complex half."""
+    return torch.view_as_complex(_wide(v).contiguous())
+
+
 class S5State(NamedTuple):
     """What S5 carries from token to token; rows are sequences."""
 
@@ -2602,12 +2619,10 @@ class S5(nn.Module):
         _check_input("S5", "u", u, (self.H,), "s5.ssm")
         x_last, = (None,) * 1 if state is None else state
         if self.prenorm:
-            v_sum = _wide(u).sum(-1)  # s5.ssm:21
-            v_sum_2 = torch.square(_wide(u) - (_wide(v_sum) / self.H)[..., None]).sum(-1)  # s5.ssm:21
-            v = ((u - (v_sum / self.H)[..., None]) * torch.rsqrt(v_sum_2 / self.H + 1e-06)[..., None] * self.norm.scale + self.norm.bias).to(u.dtype)  # s5.ssm:21
+            v = _layer_norm(u, (self.H,), 1e-06, self.norm.scale, self.norm.bias).to(u.dtype)  # s5.ssm:21
         else:
             v = u  # s5.ssm:21
-        Bu_sum = torch.complex(_wide(torch.einsum("jmh,...h->...jm", torch.view_as_complex(self.seq.B).real.unflatten(-2, (self.J, self.M)), _wide(v))), _wide(torch.einsum("jmh,...h->...jm", torch.view_as_complex(self.seq.B).imag.unflatten(-2, (self.J, self.M)), _wide(v))))  # s5.ssm:39
+        Bu_sum = _from_re_im(torch.einsum("jmhz,...h->...jmz", _re_im(torch.view_as_complex(self.seq.B).unflatten(-2, (self.J, self.M))), _wide(v)))  # s5.ssm:39
         x_both = s5_op(
             Bu_sum=Bu_sum,
             Lambda_re=self.seq.Lambda_re,
@@ -2620,8 +2635,8 @@ class S5(nn.Module):
             inplace=inplace,
         )  # s5.ssm:40
         x, x_last = x_both if return_state else (x_both, x_last)
-        past_sum = torch.einsum("hjm,...jm->...h", torch.view_as_complex(self.seq.C).unflatten(-1, (self.J, self.M)), x.unflatten(-1, (self.J, self.M)))  # s5.ssm:41
-        past = (2 * torch.real(past_sum) + self.seq.D * v).to(u.dtype)  # s5.ssm:41
+        past_sum = torch.einsum("hjmz,...jmz->...h", _re_im(torch.view_as_complex(self.seq.C).unflatten(-1, (self.J, self.M)).conj()), _re_im(x.unflatten(-1, (self.J, self.M))))  # s5.ssm:41
+        past = (2 * past_sum + self.seq.D * v).to(u.dtype)  # s5.ssm:41
         y = past  # s5.ssm:47
         s = F.gelu(y, approximate='tanh')  # s5.ssm:49
         if self.activation == "half_glu1":
@@ -2642,9 +2657,7 @@ class S5(nn.Module):
         if self.prenorm:
             result = u + g  # s5.ssm:59
         else:
-            result_sum = (_wide(u) + _wide(g)).sum(-1)  # s5.ssm:59
-            result_sum_2 = torch.square(_wide(u) + _wide(g) - (_wide(result_sum) / self.H)[..., None]).sum(-1)  # s5.ssm:59
-            result = ((u + g - (result_sum / self.H)[..., None]) * torch.rsqrt(result_sum_2 / self.H + 1e-06)[..., None] * self.norm.scale + self.norm.bias).to(u.dtype)  # s5.ssm:59
+            result = _layer_norm(_wide(u) + _wide(g), (self.H,), 1e-06, self.norm.scale, self.norm.bias).to(u.dtype)  # s5.ssm:59
         return result, S5State(x_last,)
 
     def step(self, u, state, *, inplace=False):

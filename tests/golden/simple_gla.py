@@ -2546,6 +2546,12 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _rms_norm(x, shape, eps, weight=None):
+    """x / sqrt(mean square + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight)
+    return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
+
+
 def _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace):
     """A causal depthwise convolution over time with the child's weights, its activation, and the last W - 1 inputs."""
     if _plain(conv):
@@ -2728,8 +2734,7 @@ class SimpleGLA(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # simple_gla.ssm:28
-        normed_sum = torch.square(_wide(o)).sum(-1)  # simple_gla.ssm:32
-        normed = ((o * torch.rsqrt(normed_sum / self.V + self.norm_eps)[..., None] * self.g_norm.weight).flatten(-2, -1)).to(u.dtype)  # simple_gla.ssm:32
+        normed = (_rms_norm(o, (self.V,), self.norm_eps, self.g_norm.weight).flatten(-2, -1)).to(u.dtype)  # simple_gla.ssm:32
         g = self.g_proj(u)  # simple_gla.ssm:24
         o_proj_in = (normed.unflatten(-1, (self.H, self.V)) * F.silu(g.unflatten(-1, (self.H, self.V)))).flatten(-2, -1)  # simple_gla.ssm:33
         o_proj = self.o_proj(o_proj_in)  # simple_gla.ssm:33
