@@ -1441,6 +1441,308 @@ if triton is not None:
         tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
 
     @triton.jit
+    def tl_dot(a, b, DOT: tl.constexpr):
+        """The matrix product in float32, of factors rounded to DOT; float32 itself in three products of tf32."""
+        if DOT == tl.float32:
+            return tl.dot(a.to(tl.float32), b.to(tl.float32), input_precision="tf32x3")
+        else:
+            return tl.dot(a.to(DOT), b.to(DOT))
+
+    @triton.jit
+    def tl_slots(cu_seqlens, i_s, T, BT: tl.constexpr):
+        """Sequence i_s: its row, its begin there, its length, and the slot of its first chunk."""
+        if cu_seqlens is None:
+            return i_s, i_s * 0, i_s * 0 + T, i_s * tl.cdiv(T, BT)
+        else:
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
+            return i_s * 0, bos, n, bos // BT + i_s
+
+    @triton.jit
+    def tl_slot(cu_seqlens, table, i_n, T, BT: tl.constexpr):
+        """The chunk in slot i_n: its row, the begin and the length of its sequence, and which of its chunks it is. A slot that
+        no chunk has (-1 in the table) is one of an empty sequence."""
+        if cu_seqlens is None:
+            n_c = tl.cdiv(T, BT)
+            return i_n // n_c, i_n * 0, i_n * 0 + T, i_n % n_c
+        else:
+            i_s = tl.load(table + i_n).to(tl.int64)
+            used = i_s >= 0
+            i_s = tl.where(used, i_s, 0)
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.where(used, tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos, 0)
+            return i_n * 0, bos, n, i_n - bos // BT - i_s
+
+    @triton.jit
+    def tl_after(v):
+        """The sum of what stands at a token or after it."""
+        return tl.cumsum(v, 0, reverse=True)
+
+    @triton.jit
+    def tl_between(z, LATE: tl.constexpr):
+        """exp of the sum of z over the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j], and [j, i]. The
+        sums are differences in float64, which are kept as two numbers of float32."""
+        BT: tl.constexpr = z.shape[0]
+        o = tl.arange(0, BT)
+        b_c = tl.cumsum(z.to(tl.float64), 0)
+        b_e = b_c - z.to(tl.float64) if LATE else b_c
+        c_hi, e_hi = b_c.to(tl.float32), b_e.to(tl.float32)
+        c_lo, e_lo = (b_c - c_hi.to(tl.float64)).to(tl.float32), (b_e - e_hi.to(tl.float64)).to(tl.float32)
+        b_x = (e_hi[:, None] - c_hi[None, :]) + (e_lo[:, None] - c_lo[None, :])
+        b_y = (e_hi[None, :] - c_hi[:, None]) + (e_lo[None, :] - c_lo[:, None])
+        lower = o[:, None] > o[None, :] if LATE else o[:, None] >= o[None, :]
+        upper = o[:, None] < o[None, :] if LATE else o[:, None] <= o[None, :]
+        b_x = tl.where(lower, tl.exp(tl.where(lower, b_x, 0.0)), 0.0)
+        return b_x, tl.where(upper, tl.exp(tl.where(upper, b_y, 0.0)), 0.0)
+
+    @triton.jit
+    def tl_enter(z, LATE: tl.constexpr):
+        """What is left at each token of the state before the chunk."""
+        b_c = tl.cumsum(z.to(tl.float64), 0)
+        return tl.exp((b_c - z.to(tl.float64) if LATE else b_c).to(tl.float32))
+
+    @triton.jit
+    def tl_leave(z):
+        """What is left of each token after the chunk; and of the state before it."""
+        b_c = tl.cumsum(z.to(tl.float64), 0)
+        b_s = tl.sum(z.to(tl.float64), 0)
+        return tl.exp((b_s - b_c).to(tl.float32)), tl.exp(b_s.to(tl.float32))
+
+    @triton.jit
+    def simple_gla_chunk_ports(b_gk, b_k_conv1d, b_v_conv1d, gate_logit_normalizer: tl.constexpr):
+        """Log decay, key and value of tokens."""
+        b_k = tl_silu(b_k_conv1d)  # simple_gla.ssm:22
+        b_v = tl_silu(b_v_conv1d)  # simple_gla.ssm:23
+        b_log_a = tl_log_sigmoid(b_gk) / gate_logit_normalizer  # simple_gla.ssm:26
+        return b_log_a, b_k, b_v
+
+    @triton.jit
+    def simple_gla_chunk_queries(b_q_conv1d, c_2: tl.constexpr):
+        """What tokens ask of the state."""
+        b_q = tl_silu(b_q_conv1d)  # simple_gla.ssm:21
+        b_outer_q_0 = c_2 * b_q  # simple_gla.ssm:28
+        return b_outer_q_0
+
+    @triton.jit
+    def simple_gla_chunk_decay(b_gk, gate_logit_normalizer: tl.constexpr):
+        """Log decay of tokens."""
+        b_log_a = tl_log_sigmoid(b_gk) / gate_logit_normalizer  # simple_gla.ssm:26
+        return b_log_a
+
+    @triton.jit
+    def simple_gla_chunk_results(b_o_state):
+        """The results of tokens."""
+        b_o = b_o_state  # simple_gla.ssm:29
+        return b_o
+
+    @triton.jit
+    def simple_gla_chunk_d_reads(b_g_o):
+        """What results want of the reads."""
+        b_d_o_state_read = b_g_o  # simple_gla.ssm:28
+        return b_d_o_state_read
+
+    @triton.jit
+    def simple_gla_chunk_vjp(b_gk, b_q_conv1d, b_k_conv1d, b_v_conv1d, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_v_core, b_d_outer_z_core, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr):
+        """From the cotangents of results and of what the state is made of to those of the operands."""
+        b_q = tl_silu(b_q_conv1d)  # simple_gla.ssm:21
+        b_k = tl_silu(b_k_conv1d)  # simple_gla.ssm:22
+        b_v = tl_silu(b_v_conv1d)  # simple_gla.ssm:23
+        b_d_q = c_2 * b_d_outer_q_0_core
+        b_d_gk_leaf = b_d_outer_z_core / gate_logit_normalizer * tl_sigmoid(-b_gk)  # simple_gla.ssm:25
+        b_w_1 = tl_sigmoid(b_q_conv1d)  # simple_gla.ssm:18
+        b_d_q_conv1d_leaf = b_d_q * (b_w_1 + b_q * (1.0 - b_w_1))
+        b_w_2 = tl_sigmoid(b_k_conv1d)  # simple_gla.ssm:19
+        b_d_k_conv1d_leaf = b_d_outer_k_core * (b_w_2 + b_k * (1.0 - b_w_2))
+        b_w_3 = tl_sigmoid(b_v_conv1d)  # simple_gla.ssm:20
+        b_d_v_conv1d_leaf = b_d_outer_v_core * (b_w_3 + b_v * (1.0 - b_w_3))
+        return b_d_gk_leaf, b_d_q_conv1d_leaf, b_d_k_conv1d_leaf, b_d_v_conv1d_leaf
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def simple_gla_states_kernel(
+        gk, k_conv1d, v_conv1d, first, states, ends, products, table, cu_seqlens, T, NP, s_gkb, s_gkt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr,
+    ):
+        """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
+        what is left of the state before the piece. Without `states` the piece starts from zero."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_k, o_v = tl.arange(0, BK), i_v * BV + tl.arange(0, BV)
+        m_k, m_v = o_k < K, o_v < V
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        n_kv = H * K * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = 0.0
+        for j in range(i_c, n_c):
+            if table is not None:
+                tl.store(table + i_n + j, i_s.to(tl.int32), mask=(i_h == 0) & (i_v == 0))
+            if states is not None:
+                tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            o_t = j * BT + tl.arange(0, BT)
+            o_p, m_t = bos + o_t, o_t < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_gk = tl.load(gk + i_b * s_gkb + o_p * s_gkt + i_h, mask=m_t, other=0.0).to(tl.float32)
+            b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + (o_p * s_k_conv1dt)[:, None] + (i_h * K + o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_v_conv1d = tl.load(v_conv1d + i_b * s_v_conv1db + (o_p * s_v_conv1dt)[:, None] + (i_h * V + o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_decay, b_key, b_value = simple_gla_chunk_ports(b_gk, b_k_conv1d, b_v_conv1d, gate_logit_normalizer)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_key = tl.where(m_tk, b_key, 0.0)
+            b_value = tl.where(m_tv, b_value, 0.0)
+            b_leave, b_through = tl_leave(b_decay)
+            b_state = b_state * b_through + tl_dot(tl.trans(b_key * b_leave[:, None]), b_value, DOT)
+            b_total += tl.sum(b_decay, 0)
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total) + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def simple_gla_wanted_kernel(
+        gk, q_conv1d, g_o, first, wanted, ends, products, cu_seqlens, T, NP, s_gkb, s_gkt, s_q_conv1db, s_q_conv1dt, s_g_ob, s_g_ot,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr,
+    ):
+        """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
+        the first of them; `products` as forward."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_k, o_v = tl.arange(0, BK), i_v * BV + tl.arange(0, BV)
+        m_k, m_v = o_k < K, o_v < V
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        n_kv = H * K * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = 0.0
+        for i_j in range(i_c, n_c):
+            j = i_c + n_c - 1 - i_j
+            if wanted is not None:
+                tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            o_t = j * BT + tl.arange(0, BT)
+            o_p, m_t = bos + o_t, o_t < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_gk = tl.load(gk + i_b * s_gkb + o_p * s_gkt + i_h, mask=m_t, other=0.0).to(tl.float32)
+            b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + (o_p * s_q_conv1dt)[:, None] + (i_h * K + o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_g_o = tl.load(g_o + i_b * s_g_ob + (o_p * s_g_ot)[:, None] + (i_h * V + o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_decay = simple_gla_chunk_decay(b_gk, gate_logit_normalizer)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_query_0 = simple_gla_chunk_queries(b_q_conv1d, c_2)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0)
+            b_d_read_0 = simple_gla_chunk_d_reads(b_g_o)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0)
+            b_sums = tl.sum(b_decay, 0)
+            b_state = b_state * tl.exp(b_sums)
+            b_state += tl_dot(tl.trans(b_query_0 * tl_enter(b_decay, False)[:, None]), b_d_read_0, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total) + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T"])
+    def simple_gla_outputs_kernel(
+        gk, q_conv1d, k_conv1d, v_conv1d, states, y_o, table, cu_seqlens, T, s_gkb, s_gkt, s_q_conv1db, s_q_conv1dt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr,
+    ):
+        """The outputs of a chunk's tokens, from the state before it and from each other."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_k, o_v = tl.arange(0, BK), i_v * BV + tl.arange(0, BV)
+        m_k, m_v = o_k < K, o_v < V
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        n_kv = H * K * V
+        o_t = i_c * BT + tl.arange(0, BT)
+        o_p, m_t = bos + o_t, o_t < n
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_gk = tl.load(gk + i_b * s_gkb + o_p * s_gkt + i_h, mask=m_t, other=0.0).to(tl.float32)
+        b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + (o_p * s_q_conv1dt)[:, None] + (i_h * K + o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + (o_p * s_k_conv1dt)[:, None] + (i_h * K + o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_v_conv1d = tl.load(v_conv1d + i_b * s_v_conv1db + (o_p * s_v_conv1dt)[:, None] + (i_h * V + o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_decay, b_key, b_value = simple_gla_chunk_ports(b_gk, b_k_conv1d, b_v_conv1d, gate_logit_normalizer)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_key = tl.where(m_tk, b_key, 0.0)
+        b_value = tl.where(m_tv, b_value, 0.0)
+        b_query_0 = simple_gla_chunk_queries(b_q_conv1d, c_2)
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0)
+        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_scores, _ = tl_between(b_decay, False)
+        b_read_0 = tl_dot(b_query_0 * tl_enter(b_decay, False)[:, None], b_state, DOT)
+        b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * b_scores
+        b_read_0 += tl_dot(b_scores, b_value, DOT)
+        b_o = simple_gla_chunk_results(b_read_0)
+        tl.store(y_o + ((i_b * T + o_p) * (H * V))[:, None] + (i_h * V + o_v)[None, :], b_o, mask=m_tv)
+
+    @triton.jit(do_not_specialize=["T", "n_tokens"])
+    def simple_gla_gradients_kernel(
+        gk, q_conv1d, k_conv1d, v_conv1d, g_o, states, wanted, d_gk, d_q_conv1d, d_k_conv1d, d_v_conv1d, table, cu_seqlens, T, n_tokens, s_gkb, s_gkt, s_q_conv1db, s_q_conv1dt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt, s_g_ob, s_g_ot,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr,
+    ):
+        """The cotangents of what a chunk's tokens brought, from the state before it, what is wanted of the state after it, and
+        the cotangents of its results."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_k, o_v = tl.arange(0, BK), i_v * BV + tl.arange(0, BV)
+        m_k, m_v = o_k < K, o_v < V
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        n_kv = H * K * V
+        o_t = i_c * BT + tl.arange(0, BT)
+        o_p, m_t = bos + o_t, o_t < n
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_gk = tl.load(gk + i_b * s_gkb + o_p * s_gkt + i_h, mask=m_t, other=0.0).to(tl.float32)
+        b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + (o_p * s_q_conv1dt)[:, None] + (i_h * K + o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + (o_p * s_k_conv1dt)[:, None] + (i_h * K + o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_v_conv1d = tl.load(v_conv1d + i_b * s_v_conv1db + (o_p * s_v_conv1dt)[:, None] + (i_h * V + o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_g_o = tl.load(g_o + i_b * s_g_ob + (o_p * s_g_ot)[:, None] + (i_h * V + o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_decay, b_key, b_value = simple_gla_chunk_ports(b_gk, b_k_conv1d, b_v_conv1d, gate_logit_normalizer)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_key = tl.where(m_tk, b_key, 0.0)
+        b_value = tl.where(m_tv, b_value, 0.0)
+        b_query_0 = simple_gla_chunk_queries(b_q_conv1d, c_2)
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0)
+        b_d_read_0 = simple_gla_chunk_d_reads(b_g_o)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0)
+        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_total = b_state.to(tl.float32) * b_d_state.to(tl.float32)
+        b_leave, b_through = tl_leave(b_decay)
+        b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT) * b_leave[:, None]
+        b_d_value = tl_dot(b_key * b_leave[:, None], b_d_state, DOT)
+        b_passed = tl.sum(b_key * b_d_key, 1)
+        b_d_decay = tl.cumsum(b_passed, 0) - b_passed + tl.sum(tl.sum(b_total, 1), 0) * b_through
+        b_inside, b_turned = tl_dot(b_d_read_0, tl.trans(b_value), DOT), tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+        b_d_query_0 *= tl_enter(b_decay, False)[:, None]
+        b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
+        b_between, b_between_turned = tl_between(b_decay, False)
+        b_inside, b_turned = b_inside * b_between, b_turned * b_between_turned
+        b_d_query_0 += tl_dot(b_inside, b_key, DOT)
+        b_d_key += tl_dot(b_turned, b_query_0, DOT)
+        b_d_value += tl_dot(tl_dot(b_key, tl.trans(b_query_0), DOT) * b_between_turned, b_d_read_0, DOT)
+        b_inside *= tl_dot(b_query_0, tl.trans(b_key), DOT)
+        b_inside = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_inside)
+        b_passed += tl.sum(b_inside, 1)
+        b_d_decay += tl_after(b_passed - tl.sum(b_inside, 0))
+        b_d_gk_leaf, b_d_q_conv1d_leaf, b_d_k_conv1d_leaf, b_d_v_conv1d_leaf = simple_gla_chunk_vjp(b_gk, b_q_conv1d, b_k_conv1d, b_v_conv1d, b_d_key, b_d_query_0, b_d_value, b_d_decay, gate_logit_normalizer, c_2)
+        tl.store(d_gk + (i_v * n_tokens + i_b * T + o_p) * H + i_h, b_d_gk_leaf, mask=m_t)
+        tl.store(d_q_conv1d + ((i_v * n_tokens + i_b * T + o_p) * (H * K))[:, None] + (i_h * K + o_k)[None, :], b_d_q_conv1d_leaf, mask=m_tk)
+        tl.store(d_k_conv1d + ((i_v * n_tokens + i_b * T + o_p) * (H * K))[:, None] + (i_h * K + o_k)[None, :], b_d_k_conv1d_leaf, mask=m_tk)
+        tl.store(d_v_conv1d + ((i_b * T + o_p) * (H * V))[:, None] + (i_h * V + o_v)[None, :], b_d_v_conv1d_leaf, mask=m_tv)
+
+    @triton.jit
     def simple_gla_q_conv1d_activation(b_q_conv1d_pre):
         """From the convolution's sum to the result."""
         return b_q_conv1d_pre
@@ -2062,6 +2364,179 @@ def _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
     )
 
 
+class _Chunks(NamedTuple):
+    """How the kernels of chunks are launched."""
+
+    tokens: int  # a chunk
+    keys: int  # padded
+    values: int  # a program
+    num_warps: int
+    pieces: int  # of time, on the way of the state
+
+
+def choose_chunks(rows, T, heads, keys, values, sms, half):
+    """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
+    and values do not fill the GPU."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    block = max(16, _pow2(values))
+    if block > most:
+        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
+    num_warps = 8 if keys * block >= 8192 else 4
+    tokens = 64 if half else 32
+    programs = max(1, rows * heads * -(-values // block))
+    return _Chunks(tokens, keys, block, num_warps, max(1, min(-(-2 * sms // programs), T // (8 * tokens))))
+
+
+def _by_chunks(mode, T, keys, values):
+    """Whether chunks serve better than a walk."""
+    if max(keys, values) > 256 or T == 0:
+        return False
+    return mode == "scan" or (mode == "auto" and T >= 16)
+
+
+def _dot_dtype(*values):
+    """What matrix products are of: bfloat16, unless an operand is finer than 16 bits."""
+    return torch.float32 if any(v.element_size() > 2 for v in values if v.is_floating_point()) else torch.bfloat16
+
+
+def _tl(dtype):
+    return tl.bfloat16 if dtype == torch.bfloat16 else tl.float32
+
+
+def _room_for(n, like):
+    """Room for n parts of a gradient: a single one is the gradient itself."""
+    return _like(like)[None] if n == 1 else _parts(n, like)
+
+
+def _simple_gla_chunks(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer):
+    """The results and the last state: the states between chunks, then what happens inside them."""
+    T = gk.shape[1]
+    rows = gk.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = gk.shape[2]
+    K = q_conv1d.shape[3]
+    V = v_conv1d.shape[3]
+    y_o = torch.empty((gk.shape[0], T, H, V, ), dtype=_stream_dtype(gk, q_conv1d, k_conv1d, v_conv1d), device=gk.device)
+    gk = _rows_of(gk)
+    q_conv1d = _rows_of(q_conv1d)
+    k_conv1d = _rows_of(k_conv1d)
+    v_conv1d = _rows_of(v_conv1d)
+    dtype = _dot_dtype(q_conv1d, k_conv1d, v_conv1d)
+    config = choose_chunks(rows, T, H, K, V, _sms(gk.device), dtype == torch.bfloat16)
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(V, config.values), H, K * V)
+    fixed = dict(
+        H=H, K=K, V=V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+        LEVELS=config.tokens.bit_length() - 1, num_warps=config.num_warps,
+    )  # fmt: skip
+    first = None if S is None else S.to(torch.float32).contiguous()
+    with _on(gk.device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=gk.device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=gk.device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], gk)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            simple_gla_states_kernel[(n,)](
+                gk, k_conv1d, v_conv1d, None, None, ends, products, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        simple_gla_states_kernel[(n,)](
+            gk, k_conv1d, v_conv1d, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed,
+        )  # fmt: skip
+        simple_gla_outputs_kernel[(slots * grid[0] * grid[1],)](
+            gk, q_conv1d, k_conv1d, v_conv1d, hs, y_o, table, cu_seqlens, T, *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed,
+        )  # fmt: skip
+    last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
+    return y_o, last_S
+
+
+def _simple_gla_chunks_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer):
+    """The cotangents of the operands and of the initial state: the states again, what is wanted of them, then inside chunks."""
+    inputs = (gk, q_conv1d, k_conv1d, v_conv1d, S)
+    T = gk.shape[1]
+    rows = gk.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = gk.shape[2]
+    K = q_conv1d.shape[3]
+    V = v_conv1d.shape[3]
+    gk = _rows_of(gk)
+    q_conv1d = _rows_of(q_conv1d)
+    k_conv1d = _rows_of(k_conv1d)
+    v_conv1d = _rows_of(v_conv1d)
+    g_o = _rows_of(g_o)
+    dtype = _dot_dtype(q_conv1d, k_conv1d, v_conv1d)
+    config = choose_chunks(rows, T, H, K, V, _sms(gk.device), dtype == torch.bfloat16)
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(V, config.values), H, K * V)
+    fixed = dict(
+        H=H, K=K, V=V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+        LEVELS=config.tokens.bit_length() - 1, num_warps=config.num_warps,
+    )  # fmt: skip
+    first = None if S is None else S.to(torch.float32).contiguous()
+    last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
+    d_gk = _room_for(grid[0], inputs[0])
+    d_q_conv1d = _room_for(grid[0], inputs[1])
+    d_k_conv1d = _room_for(grid[0], inputs[2])
+    d_v_conv1d = _room_for(1, inputs[3])
+    with _on(gk.device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=gk.device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=gk.device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], gk)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            simple_gla_states_kernel[(n,)](
+                gk, k_conv1d, v_conv1d, None, None, ends, products, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        simple_gla_states_kernel[(n,)](
+            gk, k_conv1d, v_conv1d, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed,
+        )  # fmt: skip
+        wanted = torch.empty_like(hs)
+        if config.pieces > 1:
+            simple_gla_wanted_kernel[(n,)](
+                gk, q_conv1d, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *g_o.stride()[:2], **fixed,
+            )  # fmt: skip
+            _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
+            last = starts
+        simple_gla_wanted_kernel[(n,)](
+            gk, q_conv1d, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *g_o.stride()[:2], **fixed,
+        )  # fmt: skip
+        simple_gla_gradients_kernel[(slots * grid[0] * grid[1],)](
+            gk, q_conv1d, k_conv1d, v_conv1d, g_o, hs, wanted, d_gk, d_q_conv1d, d_k_conv1d, d_v_conv1d, table, cu_seqlens, T,
+            gk.shape[0] * T, *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2], **fixed,
+        )  # fmt: skip
+        d_gk = _summed(d_gk, inputs[0])
+        d_q_conv1d = _summed(d_q_conv1d, inputs[1])
+        d_k_conv1d = _summed(d_k_conv1d, inputs[2])
+        d_v_conv1d = _summed(d_v_conv1d, inputs[3])
+    return (
+        d_gk,
+        d_q_conv1d,
+        d_k_conv1d,
+        d_v_conv1d,
+        _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, K, V), inputs[-1]),
+    )
+
+
+def _simple_gla_triton_by_mode(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer):
+    T = gk.shape[1]
+    H = gk.shape[2]
+    K = q_conv1d.shape[3]
+    V = v_conv1d.shape[3]
+    own = _simple_gla_chunks if _by_chunks("auto", T, K, V) else _simple_gla_triton
+    return own(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
+
+
+def _simple_gla_triton_by_mode_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer):
+    T = gk.shape[1]
+    H = gk.shape[2]
+    K = q_conv1d.shape[3]
+    V = v_conv1d.shape[3]
+    chunks = _by_chunks("auto", T, K, V)
+    own = _simple_gla_chunks_backward if chunks else _simple_gla_triton_backward
+    return own(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
+
+
 def choose_simple_gla_q_conv1d(rows, T, lanes):
     """The launch configuration of the convolution: pieces of about 64 tokens."""
     return _Config(min(64, _pow2(lanes)), 8, 1, max(1, T // (64 * max(rows, 1))))
@@ -2249,7 +2724,7 @@ def _simple_gla_v_conv1d_triton_backward(g, d_last, x, weight, bias, taps, cu_se
 
 def _simple_gla(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer, backend):
     if _use_triton(backend, gk.device, _compute_dtype(gk, q_conv1d, k_conv1d, v_conv1d, S)):
-        return _simple_gla_triton(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
+        return _simple_gla_triton_by_mode(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
     return _per_segment(_simple_gla_eager_by_mode, "ttttsn", "ts", cu_seqlens, gk, q_conv1d, k_conv1d, v_conv1d, S, gate_logit_normalizer)
 
 
@@ -2274,7 +2749,7 @@ def _simple_gla_adjoint(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_s
 
 def _simple_gla_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer, backend):
     if _use_triton(backend, gk.device, _compute_dtype(gk, q_conv1d, k_conv1d, v_conv1d, S)):
-        return _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
+        return _simple_gla_triton_by_mode_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
     return _simple_gla_adjoint(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
 
 
