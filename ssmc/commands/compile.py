@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -94,36 +93,26 @@ def _needs_gpu() -> None:
     """Raises UsageError where there is nothing to measure on."""
     try:
         import numpy  # noqa: F401
-        import torch
-        import triton  # noqa: F401
+
+        from ssmc.measuring.tune import has_gpu
     except ImportError as missing:
         raise UsageError(f"--tune needs {missing.name}: pip install 'ssmc[run]' triton") from None
-    if not torch.cuda.is_available():
+    if not has_gpu():
         raise UsageError("--tune measures on a GPU, and there is no CUDA device here")
 
 
 def _tuned(done: Compilation, args: argparse.Namespace) -> str:
     """The file with what was found to be fastest here."""
-    import torch
-
     from ssmc.codegen.emit import emit
-    from ssmc.measuring.bench import Where
     from ssmc.measuring.calls import Shape
-    from ssmc.measuring.clock import Machine
-    from ssmc.measuring.report import device_name
-    from ssmc.measuring.tune import tune
-    from ssmc.testing.generated import load
+    from ssmc.measuring.tune import tuned
 
     assert done.plan is not None
     known = {a.name for a in done.plan.partition.layer.args}
     plan = replace(done.plan, tuned_for=tuple(args.tune))
     if not plan.programs or not plan.kernels:
         raise UsageError("--tune: no recurrence of this layer has a kernel")
-    where = Where("cuda", getattr(torch, args.tune_dtype), "triton", 0.1, Machine(1.0, 1.0))
-    shapes = [Shape(*shape("--tune", text, known)) for text in args.tune]
-    warnings.simplefilter("ignore")
-    generated = load(emit(plan), plan)
-    found = [f for s in shapes for f in tune(generated, s, where, device_name("cuda"), say=say)]
+    found = tuned(plan, [Shape(*shape("--tune", text, known)) for text in args.tune], args.tune_dtype, say)
     if not found:
         say("no kernel is launched for these shapes whose launch could be tuned")
-    return emit(replace(plan, tuned=tuple(f.tuned for f in found)))
+    return emit(replace(plan, tuned=found))

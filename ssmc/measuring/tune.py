@@ -8,6 +8,7 @@ looks it up and has its own choice for all other sizes.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +16,17 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 import torch
+import triton  # noqa: F401
 
-from ssmc.ir.plan import Tuned
+from ssmc.codegen.emit import emit
+from ssmc.ir.plan import Plan, Tuned
 from ssmc.measuring.bench import Where
 from ssmc.measuring.calls import Call, Shape, calls
-from ssmc.measuring.clock import Run, in_turns
+from ssmc.measuring.clock import Machine, Run, in_turns
 from ssmc.measuring.contenders import Sequence, Step, op_sequence, op_step
+from ssmc.measuring.report import device_name
 from ssmc.measuring.truth import Truth, truth
-from ssmc.testing.generated import Generated
+from ssmc.testing.generated import Generated, load
 
 Config: TypeAlias = tuple[int | bool, ...]
 Clock: TypeAlias = Callable[[Run], float]
@@ -75,6 +79,19 @@ def _values(name: str, value: int | bool, length: int) -> list[int | bool]:
     if name in _CUT:
         return sorted({1, *(n for n in (value // 2, value * 2, value * 4) if 1 <= n <= max(1, length // 32))})
     return [n for n in (value // 4, value // 2, value * 2, value * 4) if 1 <= n <= _MOST[name]]
+
+
+def has_gpu() -> bool:
+    """Whether there is a device to measure on. The import of this module fails without triton."""
+    return bool(torch.cuda.is_available())
+
+
+def tuned(plan: Plan, shapes: list[Shape], dtype: str, say: Callable[[str], None]) -> tuple[Tuned, ...]:
+    """What is fastest on the present GPU for the ops of a plan at some shapes, for what streams in a dtype."""
+    where = Where("cuda", getattr(torch, dtype), "triton", 0.1, Machine(1.0, 1.0))
+    warnings.simplefilter("ignore")
+    generated = load(emit(plan), plan)
+    return tuple(f.tuned for s in shapes for f in tune(generated, s, where, device_name("cuda"), say=say))
 
 
 def tune(

@@ -97,7 +97,7 @@ def test_refusals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
 
 def test_the_command_writes_what_was_found(monkeypatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from ssmc.ir.plan import Tuned
-    from ssmc.measuring import report, tune
+    from ssmc.measuring import tune
 
     shapes = []
 
@@ -107,7 +107,7 @@ def test_the_command_writes_what_was_found(monkeypatch, tmp_path: Path, capsys: 
         return [tune.Found(Tuned(device, "leaky", "forward", shape.batch, shape.length, 5, 1, START), 2.0, 1.0, 3)]
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(report, "device_name", lambda device: "a GPU")
+    monkeypatch.setattr(tune, "device_name", lambda device: "a GPU")
     monkeypatch.setattr(tune, "tune", found)
     out, plain = tmp_path / "x.py", tmp_path / "y.py"
     assert main(["compile", LEAKY, "--tune", "2,9,d_model=5", "--tune", "1,7", "-o", str(out)]) == 0
