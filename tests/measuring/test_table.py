@@ -18,7 +18,7 @@ import torch
 import ssmc.measuring.truth as truth_module
 from ssmc.diagnostics.span import Source
 from ssmc.driver import run
-from ssmc.measuring import first
+from ssmc.measuring import clock, first
 from ssmc.measuring.bench import Where, measure, measure_call
 from ssmc.measuring.calls import Shape, calls
 from ssmc.measuring.cases import chosen, read_cases
@@ -200,9 +200,31 @@ def test_a_step_that_cannot_be_captured_has_a_reason(monkeypatch: pytest.MonkeyP
     )
 
 
-def test_the_gpu_is_kept_busy_while_a_run_is_enqueued() -> None:
+def test_the_gpu_is_kept_busy_while_a_run_is_enqueued(monkeypatch: pytest.MonkeyPatch) -> None:
     assert covers(0.0) == 2 and covers(1.0) == 200
     assert covers(5e-4) * 2**28 / 5e12 >= 5e-4
+    queue: list[str] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            queue.append("event")
+
+        def synchronize(self) -> None:
+            assert queue[-1] == "event"
+
+        def elapsed_time(self, end: Event) -> float:
+            return 3.0
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(clock, "_cover", lambda: SimpleNamespace(zero_=lambda: queue.append("cover")))
+    found = clock.in_turns({"it": lambda: queue.append("run")}, 0.0, "cuda")["it"]
+    assert found == Timed(3.0, 3.0, clock.LEAST) and queue.count("run") == clock.WARM + clock.LEAST
+    timed = queue[clock.WARM :]
+    assert timed[:2] == ["cover", "cover"] and timed[timed.index("event") :][:3] == ["event", "run", "event"]
 
 
 def test_first_calls_have_a_cache_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
