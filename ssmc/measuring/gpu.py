@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -44,6 +45,17 @@ def graphed(steps: Sequence[Run], device: str, capture: Callable[[Run], Run] | N
     return (capture or _captured)(all_of_them)
 
 
+@dataclass(frozen=True)
+class _Replay:
+    """A graph, and the run that it was made of: the tensors whose memory it reads and writes live there."""
+
+    graph: torch.cuda.CUDAGraph
+    run: Run
+
+    def __call__(self) -> None:
+        self.graph.replay()
+
+
 def _captured(run: Run) -> Run:
     """A run as a CUDA graph, after one on the side that compiles and allocates what there is to."""
     side = torch.cuda.Stream()
@@ -55,5 +67,4 @@ def _captured(run: Run) -> Run:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         run()
-    replay: Run = graph.replay
-    return replay
+    return _Replay(graph, run)
