@@ -18,14 +18,32 @@ from ssmc.ir.expr import Reduce, walk
 from ssmc.ir.program import Let, OuterProgram
 
 TIME, KEYS, VALUES = 0, 1, 2
+MASKS = {(TIME,): "m_t", (TIME, KEYS): "m_tk", (TIME, VALUES): "m_tv", (KEYS,): "m_k", (VALUES,): "m_v", (): ""}
 SKELETON = (
-    *("T", "NP", "NH", "NV", "BT", "BK", "BV", "DOT", "LEVELS", "first", "ends", "products", "table", "states", "wanted"),
-    *("n", "n_c", "n_tokens", "bos", "cu_seqlens", "j", "p", "o_t", "o_p", "o_k", "o_v", "o_kv", "m_t", "m_k", "m_v"),
-    *("m_kv", "m_tk", "m_tv", "decay", "key", "value", "state", "d_state", "d_decay", "d_key", "d_value", "sums", "total"),
-    *("before", "enter", "leave", "through", "passed", "inside", "turned"),
+    *(
+        "T",
+        "NP",
+        "NV",
+        "NK",
+        "BT",
+        "BK",
+        "BV",
+        "DOT",
+        "LEVELS",
+        "LEVEL",
+        "first",
+        "ends",
+        "products",
+        "table",
+        "states",
+    ),
+    *("wanted", "scores", "cu_seqlens", "n", "n_c", "n_kv", "n_slots", "n_tokens", "bos", "j", "o_i", "i_t"),
+    *("i", "i_h", "i_v", "i_p", "i_s", "i_b", "i_n", "i_c", "i_j", "i_k", "o_k", "o_v", "o_kv"),
+    *("m_t", "m_k", "m_v", "m_kv", "m_tk", "m_tv", "decay", "key", "value", "state", "d_state", "d_decay", "d_key"),
+    *("d_value", "sums", "total", "left", "enter", "leave", "through", "passed", "pairs"),
     *(f"{word}_{i}" for word in ("query", "read", "d_query", "d_read") for i in range(8)),
-    *("i", "i_h", "i_v", "i_p", "i_s", "i_b", "i_n", "i_c", "i_j"),
-)  # fmt: skip
+    *(f"{word}_{i}" for word in ("inside", "turned", "equal", "scores") for i in range(8)),
+)
 
 
 class Unfit(Exception):
@@ -143,20 +161,16 @@ class Places:
                 return whole if code == whole else self.define(f"{whole}_{t.name(atom)}", code)
         raise KeyError(atom)
 
-    def offset(self, atoms: Sequence[str]) -> str:
-        """The row-major offset of a value on these atoms, in this order; empty for a number."""
-        t, code, i = self.tile, "", 0
+    def offsets(self, atoms: Sequence[str]) -> tuple[str, str]:
+        """The row-major offset of a value on these atoms: what heads add, and what keys and values add."""
+        t, parts, i = self.tile, [], 0
         while i < len(atoms):
-            whole = next((w for g, w in self._groups() if tuple(atoms[i : i + len(g)]) == g), None)
-            step = 1
-            if whole is not None:
-                group = next(g for g, w in self._groups() if w == whole)
-                term, size, step = whole, t.sizes(group), len(group)
-            else:
-                term, size = self.index(atoms[i]), t.size(atoms[i])
-            code = f"({code}) * {_factor(size)} + {term}" if "+" in code else f"{code} * {_factor(size)} + {term}" if code else term
-            i += step
-        return code
+            found = next(((g, w) for g, w in self._groups() if tuple(atoms[i : i + len(g)]) == g), None)
+            group, term = found or ((atoms[i],), self.index(atoms[i]))
+            i += len(group)
+            after = t.sizes(atoms[i:])
+            parts.append((atoms[i - 1] in t.channels, term if after == "1" else f"{term} * {_factor(after)}"))
+        return tuple(" + ".join(code for head, code in parts if head == of) for of in (True, False))  # type: ignore[return-value]
 
     def _groups(self) -> list[tuple[tuple[str, ...], str]]:
         t = self.tile
