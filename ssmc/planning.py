@@ -40,7 +40,7 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
             reason = mode.refuse(c)
             if reason is None and options.mode not in ("auto", mode.name):
                 reason = f"`--mode {options.mode}` was asked for"
-            choices.append(ModeChoice(mode.name, reason is None, reason or mode.why))
+            choices.append(ModeChoice(mode.name, reason is None, reason or mode.why(c)))
         if options.mode != "auto":
             forced = next((m for m in choices if m.name == options.mode), None)
             if forced is None or not forced.allowed:

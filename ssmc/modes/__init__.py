@@ -53,13 +53,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One mode. `refuse` gives the reason it cannot evaluate a recurrence, or None; `why` says when it is the one to
-    take, `seconds` estimates how long it takes."""
+    """One mode. `refuse` gives the reason it cannot evaluate a recurrence, or None; `why` says how it evaluates it and
+    when it is the one to take, `seconds` estimates how long it takes."""
 
     name: str
     refuse: Callable[[Classified], str | None]
     cost: Callable[[Classified], Cost]
-    why: str
+    why: Callable[[Classified], str]
     seconds: Callable[[Classified, Job], float]
 
 

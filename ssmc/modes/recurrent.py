@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ssmc.ir.classified import Classified
+from ssmc.ir.outer import Outer
 from ssmc.modes import Cost, Job, Mode
 
 
@@ -21,4 +22,11 @@ def seconds(c: Classified, job: Job) -> float:
     return job.launch + job.walk()
 
 
-MODE = Mode("recurrent", refuse, cost, "one walk over time; enough when batch and channels fill the device", seconds)
+def why(c: Classified) -> str:
+    """For few tokens, which have no products of matrices to share; or where there is enough to do beside time."""
+    if isinstance(c.outer, Outer):
+        return "one walk over time; for fewer than 16 tokens, and for steps"
+    return "one walk over time; enough when batch and channels fill the device"
+
+
+MODE = Mode("recurrent", refuse, cost, why, seconds)
