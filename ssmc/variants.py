@@ -12,6 +12,7 @@ from math import prod
 from typing import Any
 
 from ssmc.analysis.classify import classify
+from ssmc.analysis.gauge import stabilise
 from ssmc.diagnostics.sink import Sink
 from ssmc.ir.layer import LayerArg
 from ssmc.ir.plan import Plan, Variant
@@ -69,7 +70,7 @@ def _partition(plan: Plan, spec: Spec, options: Options, flags: list[LayerArg], 
     settings = {**options.settings, **{a.name: v for a, v in zip(flags, values, strict=True)}}
     sink = Sink()
     layer = analyze(spec, plan.partition.layer.source, settings, sink)
-    return None if layer is None else partition(layer, sink)
+    return None if layer is None else partition(stabilise(layer, sink), sink)
 
 
 def _fingerprint(p: Partition) -> tuple[object, ...]:
