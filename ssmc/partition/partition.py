@@ -8,7 +8,8 @@ from ssmc.ir.expr import Const, Node, Pointwise, Reduce, Ref, Relabel, refs, wal
 from ssmc.ir.layer import Conv, Layer, Linear, Split, Time
 from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
 from ssmc.partition.delays import is_delay, offsets, split_delays
-from ssmc.partition.fuse import Fused, Graph, depends, fuse
+from ssmc.partition.fuse import Fused, Graph, fuse
+from ssmc.partition.join import join
 from ssmc.partition.normal import POSITION, normalise, uses_position
 
 CYCLIC = {
@@ -66,7 +67,8 @@ class _Partitioner:
         if not all(self._check(c) for c in found):
             return None
         self._drop_unused()
-        found = self._joined([c for c in found if c[0] in self.definitions])
+        found = [c for c in found if c[0] in self.definitions]
+        found = join(found, self.layer.gauges, self.graph(), self.module_of, self.module_input)
         home = {m: c for c in found for m in c}
         direction = {r.name: r.offset for c in found for m in c for r in offsets(self.definitions[m]) if r.name in c}
 
@@ -90,24 +92,6 @@ class _Partitioner:
         if self.sink.failed:
             return None
         return self._ordered({r.name: r for r in recurrences.values()}, inside)
-
-    def _joined(self, found: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-        """The components with those of one gauge as one, where they walk through time at the same indices."""
-        for g in self.layer.gauges:
-            names = [n for n in (*g.written, g.scale) if n in self.definitions]
-            parts = [c for c in found if set(c) & set(names)]
-            if all(len(c) == 1 for c in parts) and self._abreast(names):
-                at = max(found.index(c) for c in parts)
-                found = [tuple(names) if i == at else c for i, c in enumerate(found) if i == at or c not in parts]
-        return found
-
-    def _abreast(self, names: list[str]) -> bool:
-        """Whether states have the same axes and reach each other through nothing but their own updates."""
-        if not self._local(tuple(names)) or len({frozenset(self.definitions[n].atoms) for n in names}) > 1:
-            return False
-        sources = {r.name for n in names for r in refs(self.definitions[n].node)} - set(names)
-        graph, members = self.graph(), set(names)
-        return not any(depends(graph, s, members, self.module_of, self.module_input) for s in sources)
 
     def _drop_unused(self) -> None:
         """Forget what neither the result nor a module reads: the analysis has warned of it."""

@@ -2,7 +2,7 @@
 #     ssmc compile hgrn2.ssm -o hgrn2_layer.py
 #
 # layer HGRN2
-#     S: class D (diagonal, varying)
+#     S: class O2 (outer products under a decay a key)
 #         f[H, K] = lower_bound + (1 - lower_bound)*sigmoid(f_raw)
 #         k[H, K] = (1 - lower_bound)*sigmoid(-f_raw)
 #         S[H, K, V] = f*prev(S) + k*i
@@ -36,8 +36,8 @@ NAMESPACE = "ssmc_dbe32768327e"
 PLAN = {'spec': 'hgrn2.ssm',
  'sha256': 'dbd63d12b4c9f5a8903f531a8b7aa11c7f980a2b5dadc8fda3d939490ae0d1b9',
  'ssmc': '0.1.0',
- 'S': {'class': 'D',
-       'title': 'diagonal, varying',
+ 'S': {'class': 'O2',
+       'title': 'outer products under a decay a key',
        'modes': ('recurrent', 'scan'),
        'refused': {'convolution': 'the coefficient depends on the token, through `f`'},
        'stability': ('contractive: proven', 'exponentially stable: undecided', 'bounded: undecided')}}
@@ -56,7 +56,7 @@ KERNELS = True
 
 
 def hgrn2_op(q, f_raw, i_, lower_bound, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto", inplace=False):
-    """The recurrence of hgrn2.ssm with what is fused around it: diagonal, varying.
+    """The recurrence of hgrn2.ssm with what is fused around it: outer products under a decay a key.
 
         f[H, K] = lower_bound + (1 - lower_bound)*sigmoid(f_raw)
         k[H, K] = (1 - lower_bound)*sigmoid(-f_raw)
@@ -401,6 +401,12 @@ def _scan_back(a, reads, d_h):
     return torch.stack(cotangents[::-1], 1), late[0] * d_h
 
 
+def _plane(value, lead, n_channels):
+    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
+    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
+    return value.reshape(*front, math.prod(channels), math.prod(inner))
+
+
 def _hgrn2_eager(q, f_raw, i_, lower_bound, S):
     """The results and the last states."""
     dtype = _compute_dtype(q, f_raw, i_, lower_bound, S)
@@ -504,6 +510,268 @@ def _hgrn2_eager_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S):
         _as(d_lower_bound_total, inputs[3].dtype),
         _state_gradient(d_S_0, inputs[4]),
     )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Outer products under a decay, by chunks of matrix products
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _products(z):
+    """exp of the sum of z over the tokens i < l <= j, 0 for i > j: [rows, heads, i, j, keys or 1]. Every sum begins at its
+    own token, so that a large decay takes no digits from those after it."""
+    C = z.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=z.device).triu(1)[..., None]  # l after i
+    sums = torch.where(after, z[:, :, None], 0).cumsum(3)
+    upto = torch.ones(C, C, dtype=torch.bool, device=z.device).triu()[..., None]
+    return torch.where(upto, torch.exp(torch.where(upto, sums, 0)), 0)
+
+
+def _products_back(d_sums):
+    """The cotangent of z from those of the sums (0 for i > j)."""
+    C = d_sums.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=d_sums.device).triu(1)[..., None]
+    return torch.where(after, d_sums.flip(3).cumsum(3).flip(3), 0).sum(2)
+
+
+def _earlier(v, dim):
+    """What stands one token earlier, zeros first."""
+    return torch.cat((torch.zeros_like(v.narrow(dim, 0, 1)), v.narrow(dim, 0, v.shape[dim] - 1)), dim)
+
+
+def _earlier_back(v, dim):
+    """The adjoint of `_earlier`."""
+    return torch.cat((v.narrow(dim, 1, v.shape[dim] - 1), torch.zeros_like(v.narrow(dim, 0, 1))), dim)
+
+
+def _scores(q, k, D):
+    """sum over keys of q_j k_i D_ij: [rows, heads, j, i]."""
+    if D.shape[-1] == 1:
+        return (q @ k.transpose(-1, -2)) * D[..., 0].transpose(-1, -2)
+    return torch.einsum("bhjk,bhik,bhijk->bhji", q, k, D)
+
+
+def _gathered(z, k, v, queries, late, S):
+    """A chunk of S_t = exp(z_t) S_(t-1) + k_t v_t: the reads sum_K q S, each [rows, heads, C, values], and the last S. All
+    that goes in is [rows, heads, C, keys, values or 1]; S is [rows, heads, keys, values]."""
+    D, P = _products(z), torch.exp(z.cumsum(2))
+    reads = []
+    for q, before in zip(queries, late):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        reads.append(_scores(q, k, D_q) @ v + (q * P_q) @ S)
+    return reads, _carried_on(D, P, k, v, S)
+
+
+def _late_product(P):
+    """The product of the decays up to the token before."""
+    return torch.cat((torch.ones_like(P[:, :, :1]), P[:, :, :-1]), 2)
+
+
+def _carried_on(D, P, k, v, S):
+    """S after the chunk."""
+    return P[:, :, -1, :, None] * S + (k * D[:, :, :, -1]).transpose(-1, -2) @ v
+
+
+def _gathered_back(z, k, v, queries, late, S, d_reads, d_S):
+    """The cotangents of z, k, v, the queries and S, from those of the reads and of the last S."""
+    D, P = _products(z), torch.exp(z.cumsum(2))
+    by_key = z.shape[-1] > 1
+
+    def fold(value):
+        return value if by_key else value.sum(-1, keepdim=True)
+
+    entered = v @ d_S.transpose(-1, -2)  # [rows, heads, i, keys]
+    d_end, d_k = fold(k * entered), D[:, :, :, -1] * entered
+    d_v = (k * D[:, :, :, -1]) @ d_S
+    d_P = _of_last(fold((S * d_S).sum(-1)), P)
+    d_start = P[:, :, -1, :, None] * d_S
+    d_D = F.pad(d_end[:, :, :, None], (0, 0, z.shape[2] - 1, 0))
+    d_queries = []
+    for q, before, d_o in zip(queries, late, d_reads):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        d_v = d_v + _scores(q, k, D_q).transpose(-1, -2) @ d_o
+        G = d_o @ v.transpose(-1, -2)  # [rows, heads, j, i]
+        if by_key:
+            d_q, d_Dq = torch.einsum("bhji,bhik,bhijk->bhjk", G, k, D_q), torch.einsum("bhji,bhjk,bhik->bhijk", G, q, k)
+            d_k = d_k + torch.einsum("bhji,bhjk,bhijk->bhik", G, q, D_q)
+        else:
+            weighed = G * D_q[..., 0].transpose(-1, -2)
+            d_q, d_k = weighed @ k, d_k + weighed.transpose(-1, -2) @ q
+            d_Dq = (G * (q @ k.transpose(-1, -2))).transpose(-1, -2)[..., None]
+        d_D = d_D + (_earlier_back(d_Dq, 3) if before else d_Dq)
+        read = d_o @ S.transpose(-1, -2)  # [rows, heads, j, keys]
+        d_Pq = fold(read * q)
+        d_P = d_P + (_earlier_back(d_Pq, 2) if before else d_Pq)
+        d_queries.append(d_q + read * P_q)
+        d_start = d_start + (q * P_q).transpose(-1, -2) @ d_o
+    d_z = _products_back(d_D * D) + (d_P * P).flip(2).cumsum(2).flip(2)
+    return d_z, d_k, d_v, d_queries, d_start
+
+
+def _of_last(d_last, P):
+    """The cotangent of P from that of its last token."""
+    return torch.cat((torch.zeros_like(P[:, :, 1:]), d_last[:, :, None]), 2)
+
+
+def _by_head(value, n_heads):
+    """[rows, tokens, heads, rest] as [rows, heads, tokens, rest], heads and the rest as one axis each."""
+    return _plane(value, 2, n_heads).transpose(1, 2)
+
+
+def _spans(T, n):
+    """Chunks of n tokens, the last maybe shorter."""
+    return [(i_t, min(i_t + n, T)) for i_t in range(0, T, n)]
+
+
+def _chunked(mode, T):
+    """Whether chunks serve better than a walk: they never hold a state a token, and pay off from a few tokens on."""
+    return mode == "scan" or (mode == "auto" and T >= 4)
+
+
+def _hgrn2_gathered(q, f_raw, i_, lower_bound, S):
+    """The results and the last states, chunk by chunk as matrix products."""
+    dtype = _compute_dtype(q, f_raw, i_, lower_bound, S)
+    y_dtype = _stream_dtype(q, f_raw, i_)
+    rows, T = q.shape[:2]
+    H = q.shape[2]
+    K = q.shape[3]
+    V = i_.shape[3]
+    E = H * V
+    lower_bound = _fine(lower_bound)
+    c_1 = 1 - lower_bound  # hgrn2.ssm:20
+    lower_bound, c_1 = _narrow(dtype, lower_bound, c_1)
+    S = _start(S, q, dtype, rows, H, K, V)
+    ends = _plane(S, 1, 1).unflatten(-1, (K, -1))
+    tokens = (q, f_raw, i_)
+    o_chunks = [q.new_empty(rows, 0, H, V, dtype=dtype)]
+    for i_t, j_t in _spans(T, 16):
+        q, f_raw, i_ = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        w_1 = torch.sigmoid(f_raw)  # hgrn2.ssm:20
+        f = lower_bound + c_1 * w_1
+        w_2 = torch.sigmoid(-f_raw)  # hgrn2.ssm:21
+        k = c_1 * w_2
+        w_3 = k < 0.5  # hgrn2.ssm:22
+        w_4 = torch.maximum(f, q.new_tensor(1e-37, dtype=dtype))
+        outer_z = torch.where(w_3, torch.log1p(-torch.minimum(k, q.new_tensor(0.75, dtype=dtype))), torch.log(w_4))
+        w_5 = F.silu(q)
+        outer_q_0 = w_5 * K ** (-0.5)
+        given = (
+            _by_head(outer_z, 1),
+            _by_head(k, 1),
+            _by_head(i_, 1),
+            _by_head(outer_q_0, 1),
+        )
+        reads, ends = _gathered(*given[:3], given[3:], (False,), ends)
+        o_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        o = o_state  # hgrn2.ssm:23
+        o_chunks.append(o)
+    return (
+        _as(torch.cat(o_chunks, 1).flatten(-2, -1), y_dtype),
+        _own(ends.reshape(rows, H, K, V)),
+    )
+
+
+def _hgrn2_gathered_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S):
+    """The cotangents of the operands and of the initial states."""
+    dtype = _compute_dtype(q, f_raw, i_, lower_bound, S)
+    inputs = (q, f_raw, i_, lower_bound, S)
+    rows, T = q.shape[:2]
+    H = q.shape[2]
+    K = q.shape[3]
+    V = i_.shape[3]
+    E = H * V
+    lower_bound = _fine(lower_bound)
+    c_1 = 1 - lower_bound  # hgrn2.ssm:20
+    lower_bound, c_1 = _narrow(dtype, lower_bound, c_1)
+    S = _start(S, q, dtype, rows, H, K, V)
+    g_last_S = _start(g_last_S, q, dtype, rows, H, K, V)
+    ends = _plane(S, 1, 1).unflatten(-1, (K, -1))
+    d_ends = _plane(g_last_S, 1, 1).unflatten(-1, (K, -1))
+    tokens = (q, f_raw, i_, g_o.unflatten(-1, (H, V)))
+    chunks = _spans(T, 16)
+    starts = []  # the state before each chunk
+    for i_t, j_t in chunks:
+        starts.append(ends)
+        if j_t == T:
+            break
+        q, f_raw, i_, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        w_1 = torch.sigmoid(f_raw)  # hgrn2.ssm:20
+        f = lower_bound + c_1 * w_1
+        w_2 = torch.sigmoid(-f_raw)  # hgrn2.ssm:21
+        k = c_1 * w_2
+        w_3 = k < 0.5  # hgrn2.ssm:22
+        w_4 = torch.maximum(f, q.new_tensor(1e-37, dtype=dtype))
+        outer_z = torch.where(w_3, torch.log1p(-torch.minimum(k, q.new_tensor(0.75, dtype=dtype))), torch.log(w_4))
+        given = (
+            _by_head(outer_z, 1),
+            _by_head(k, 1),
+            _by_head(i_, 1),
+        )
+        ends = _gathered(*given, (), (), ends)[1]
+    d_c_1 = _zeros(q, dtype, H, K)
+    d_lower_bound = _zeros(q, dtype, H, K)
+    grads = []
+    for i_t, j_t in reversed(chunks):
+        ends = starts.pop()
+        q, f_raw, i_, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        w_1 = torch.sigmoid(f_raw)  # hgrn2.ssm:20
+        f = lower_bound + c_1 * w_1
+        w_2 = torch.sigmoid(-f_raw)  # hgrn2.ssm:21
+        k = c_1 * w_2
+        w_3 = k < 0.5  # hgrn2.ssm:22
+        w_4 = torch.maximum(f, q.new_tensor(1e-37, dtype=dtype))
+        outer_z = torch.where(w_3, torch.log1p(-torch.minimum(k, q.new_tensor(0.75, dtype=dtype))), torch.log(w_4))
+        w_5 = F.silu(q)
+        outer_q_0 = w_5 * K ** (-0.5)
+        given = (
+            _by_head(outer_z, 1),
+            _by_head(k, 1),
+            _by_head(i_, 1),
+            _by_head(outer_q_0, 1),
+        )
+        d_o_state_read = g_o  # hgrn2.ssm:22
+        d_reads = (
+            _by_head(d_o_state_read, 1),
+        )
+        *wanted, d_queries, d_ends = _gathered_back(*given[:3], given[3:], (False,), ends, d_reads, d_ends)
+        wanted += d_queries
+        d_outer_z_core = wanted[0].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        d_outer_k_core = wanted[1].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        d_outer_v_core = wanted[2].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        d_outer_q_0_core = wanted[3].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        w_6 = torch.where(w_3, 0, d_outer_z_core) / w_4  # hgrn2.ssm:20
+        d_f = torch.where(f > 1e-37, w_6, torch.where(f == 1e-37, 0.5 * w_6, 0))
+        w_7 = torch.sigmoid(q)  # hgrn2.ssm:15
+        d_q_leaf = d_outer_q_0_core * K ** (-0.5) * (w_7 + w_5 * (1 - w_7))
+        w_8 = torch.where(k < 0.75, -(torch.where(w_3, d_outer_z_core, 0) / (1 + -torch.minimum(k, q.new_tensor(0.75, dtype=dtype)))), torch.where(k == 0.75, 0.5 * -(torch.where(w_3, d_outer_z_core, 0) / (1 + -torch.minimum(k, q.new_tensor(0.75, dtype=dtype)))), 0))  # hgrn2.ssm:16
+        w_9 = w_2 * (1 - w_2)
+        d_f_raw_leaf = -(w_8 * c_1 * w_9) + -(d_outer_k_core * c_1 * w_9) + d_f * c_1 * (w_1 * (1 - w_1))
+        d_i_leaf = d_outer_v_core  # hgrn2.ssm:17
+        d_c_1 = d_c_1 + (w_8 * w_2 + d_outer_k_core * w_2 + d_f * w_1).sum((0, 1))
+        d_lower_bound = d_lower_bound + d_f.sum((0, 1))
+        grads.append((d_q_leaf, d_f_raw_leaf, d_i_leaf))
+    d_lower_bound_leaf = d_lower_bound + -d_c_1  # hgrn2.ssm:18
+    d_q = _joined(grads, 0, q.new_empty(rows, 0, H, K, dtype=dtype))
+    d_f_raw = _joined(grads, 1, q.new_empty(rows, 0, H, K, dtype=dtype))
+    d_i = _joined(grads, 2, q.new_empty(rows, 0, H, V, dtype=dtype))
+    return (
+        _as(d_q, inputs[0].dtype),
+        _as(d_f_raw, inputs[1].dtype),
+        _as(d_i, inputs[2].dtype),
+        _as(d_lower_bound_leaf, inputs[3].dtype),
+        _state_gradient(d_ends.reshape(rows, H, K, V), inputs[-1]),
+    )
+
+
+def _hgrn2_eager_by_mode(q, f_raw, i_, lower_bound, S):
+    formula = _hgrn2_gathered if _chunked("auto", q.shape[1]) else _hgrn2_eager
+    return formula(q, f_raw, i_, lower_bound, S)
+
+
+def _hgrn2_eager_by_mode_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S):
+    chunked = _chunked("auto", q.shape[1])
+    formula = _hgrn2_gathered_backward if chunked else _hgrn2_eager_backward
+    return formula(g_o, g_last_S, q, f_raw, i_, lower_bound, S)
 
 
 # ======================================================================================================================
@@ -1303,7 +1571,7 @@ def _hgrn2_triton_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
 def _hgrn2(q, f_raw, i_, lower_bound, S, cu_seqlens, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, f_raw, i_, lower_bound, S)):
         return _hgrn2_triton(q, f_raw, i_, lower_bound, S, cu_seqlens)
-    return _per_segment(_hgrn2_eager, "tttps", "ts", cu_seqlens, q, f_raw, i_, lower_bound, S)
+    return _per_segment(_hgrn2_eager_by_mode, "tttps", "ts", cu_seqlens, q, f_raw, i_, lower_bound, S)
 
 
 def _hgrn2_fake(q, f_raw, i_, lower_bound, S, cu_seqlens, backend):
@@ -1321,7 +1589,7 @@ def _hgrn2_fake(q, f_raw, i_, lower_bound, S, cu_seqlens, backend):
 
 def _hgrn2_adjoint(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqlens):
     return _per_segment(
-        _hgrn2_eager_backward, "tstttps", "tttps", cu_seqlens,
+        _hgrn2_eager_by_mode_backward, "tstttps", "tttps", cu_seqlens,
         g_o, g_last_S, q, f_raw, i_, lower_bound, S,
     )
 

@@ -659,7 +659,8 @@ def _ret_net_gathered(t_, v, q0, q1, k0, k1, S, rope_theta, W):
     J = q0.shape[3]
     K = W * J
     gamma = 1 - 2 ** (-5 - torch.arange(H, device=t_.device, dtype=dtype))  # retnet.ssm:28
-    c_1 = torch.log(gamma)  # retnet.ssm:29
+    w_1 = torch.maximum(gamma, t_.new_tensor(1e-37, dtype=dtype))  # retnet.ssm:29
+    c_1 = torch.log(w_1)
     c_1, = _narrow(dtype, c_1)
     S = _start(S, t_, dtype, rows, H, K, V)
     ends = _plane(S.unflatten(-2, (W, J)), 1, 1).unflatten(-1, (W * J, -1))
@@ -668,10 +669,10 @@ def _ret_net_gathered(t_, v, q0, q1, k0, k1, S, rope_theta, W):
     for i_t, j_t in _spans(T, 64):
         t_, v, q0, q1, k0, k1 = (_of(v[:, i_t:j_t], dtype) for v in tokens)
         angle = t_[..., None] * rope_theta ** (-torch.arange(J, device=t_.device, dtype=dtype) / J)  # retnet.ssm:21
-        w_1 = torch.cos(angle)  # retnet.ssm:25
-        w_2 = torch.sin(angle)
-        q = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (q0 * w_1[..., None, :] - q1 * w_2[..., None, :])[..., None, :], (q0 * w_2[..., None, :] + q1 * w_1[..., None, :])[..., None, :])
-        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_1[..., None, :] - k1 * w_2[..., None, :])[..., None, :], (k0 * w_2[..., None, :] + k1 * w_1[..., None, :])[..., None, :])  # retnet.ssm:26
+        w_2 = torch.cos(angle)  # retnet.ssm:25
+        w_3 = torch.sin(angle)
+        q = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (q0 * w_2[..., None, :] - q1 * w_3[..., None, :])[..., None, :], (q0 * w_3[..., None, :] + q1 * w_2[..., None, :])[..., None, :])
+        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_2[..., None, :] - k1 * w_3[..., None, :])[..., None, :], (k0 * w_3[..., None, :] + k1 * w_2[..., None, :])[..., None, :])  # retnet.ssm:26
         outer_z = c_1  # retnet.ssm:29
         outer_q_0 = q * K ** (-0.5)
         given = (
@@ -700,8 +701,9 @@ def _ret_net_gathered_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_the
     J = q0.shape[3]
     K = W * J
     gamma = 1 - 2 ** (-5 - torch.arange(H, device=t_.device, dtype=dtype))  # retnet.ssm:28
-    c_1 = torch.log(gamma)  # retnet.ssm:29
-    gamma, c_1 = _narrow(dtype, gamma, c_1)
+    w_1 = torch.maximum(gamma, t_.new_tensor(1e-37, dtype=dtype))  # retnet.ssm:29
+    c_1 = torch.log(w_1)
+    gamma, w_1, c_1 = _narrow(dtype, gamma, w_1, c_1)
     S = _start(S, t_, dtype, rows, H, K, V)
     g_last_S = _start(g_last_S, t_, dtype, rows, H, K, V)
     ends = _plane(S.unflatten(-2, (W, J)), 1, 1).unflatten(-1, (W * J, -1))
@@ -715,9 +717,9 @@ def _ret_net_gathered_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_the
             break
         t_, v, q0, q1, k0, k1, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
         angle = t_[..., None] * rope_theta ** (-torch.arange(J, device=t_.device, dtype=dtype) / J)  # retnet.ssm:21
-        w_1 = torch.cos(angle)  # retnet.ssm:25
-        w_2 = torch.sin(angle)
-        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_1[..., None, :] - k1 * w_2[..., None, :])[..., None, :], (k0 * w_2[..., None, :] + k1 * w_1[..., None, :])[..., None, :])  # retnet.ssm:26
+        w_2 = torch.cos(angle)  # retnet.ssm:25
+        w_3 = torch.sin(angle)
+        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_2[..., None, :] - k1 * w_3[..., None, :])[..., None, :], (k0 * w_3[..., None, :] + k1 * w_2[..., None, :])[..., None, :])  # retnet.ssm:26
         outer_z = c_1  # retnet.ssm:29
         given = (
             _by_head(outer_z.expand(rows, j_t - i_t, H), 1),
@@ -731,10 +733,10 @@ def _ret_net_gathered_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_the
         ends = starts.pop()
         t_, v, q0, q1, k0, k1, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
         angle = t_[..., None] * rope_theta ** (-torch.arange(J, device=t_.device, dtype=dtype) / J)  # retnet.ssm:21
-        w_1 = torch.cos(angle)  # retnet.ssm:25
-        w_2 = torch.sin(angle)
-        q = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (q0 * w_1[..., None, :] - q1 * w_2[..., None, :])[..., None, :], (q0 * w_2[..., None, :] + q1 * w_1[..., None, :])[..., None, :])
-        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_1[..., None, :] - k1 * w_2[..., None, :])[..., None, :], (k0 * w_2[..., None, :] + k1 * w_1[..., None, :])[..., None, :])  # retnet.ssm:26
+        w_2 = torch.cos(angle)  # retnet.ssm:25
+        w_3 = torch.sin(angle)
+        q = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (q0 * w_2[..., None, :] - q1 * w_3[..., None, :])[..., None, :], (q0 * w_3[..., None, :] + q1 * w_2[..., None, :])[..., None, :])
+        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_2[..., None, :] - k1 * w_3[..., None, :])[..., None, :], (k0 * w_3[..., None, :] + k1 * w_2[..., None, :])[..., None, :])  # retnet.ssm:26
         outer_z = c_1  # retnet.ssm:29
         outer_q_0 = q * K ** (-0.5)
         given = (
@@ -754,20 +756,21 @@ def _ret_net_gathered_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_the
         d_outer_v_core = wanted[2].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
         d_outer_q_0_core = wanted[3].transpose(1, 2).reshape(rows, j_t - i_t, H, W, J)
         d_q = d_outer_q_0_core * K ** (-0.5)  # retnet.ssm:25
-        w_3 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], 0, d_outer_k_core).sum(-2)  # retnet.ssm:21
-        w_4 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], d_outer_k_core, 0).sum(-2)
-        w_5 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], 0, d_q).sum(-2)
-        w_6 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], d_q, 0).sum(-2)
-        d_angle = ((w_3 * k0).sum(-2) + (-w_4 * k1).sum(-2)) * w_1 + -(((w_3 * k1).sum(-2) + (w_4 * k0).sum(-2)) * w_2) + (((w_5 * q0).sum(-2) + (-w_6 * q1).sum(-2)) * w_1 + -(((w_5 * q1).sum(-2) + (w_6 * q0).sum(-2)) * w_2))
+        w_4 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], 0, d_outer_k_core).sum(-2)  # retnet.ssm:21
+        w_5 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], d_outer_k_core, 0).sum(-2)
+        w_6 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], 0, d_q).sum(-2)
+        w_7 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], d_q, 0).sum(-2)
+        d_angle = ((w_4 * k0).sum(-2) + (-w_5 * k1).sum(-2)) * w_2 + -(((w_4 * k1).sum(-2) + (w_5 * k0).sum(-2)) * w_3) + (((w_6 * q0).sum(-2) + (-w_7 * q1).sum(-2)) * w_2 + -(((w_6 * q1).sum(-2) + (w_7 * q0).sum(-2)) * w_3))
         d_t_leaf = (d_angle * rope_theta ** (-torch.arange(J, device=t_.device, dtype=dtype) / J)).sum(-1)  # retnet.ssm:11
         d_v_leaf = d_outer_v_core  # retnet.ssm:18
-        d_q0_leaf = w_5 * w_2[..., None, :] + w_6 * w_1[..., None, :]  # retnet.ssm:23
-        d_q1_leaf = w_5 * w_1[..., None, :] + -w_6 * w_2[..., None, :]
-        d_k0_leaf = w_3 * w_2[..., None, :] + w_4 * w_1[..., None, :]  # retnet.ssm:24
-        d_k1_leaf = w_3 * w_1[..., None, :] + -w_4 * w_2[..., None, :]
+        d_q0_leaf = w_6 * w_3[..., None, :] + w_7 * w_2[..., None, :]  # retnet.ssm:23
+        d_q1_leaf = w_6 * w_2[..., None, :] + -w_7 * w_3[..., None, :]
+        d_k0_leaf = w_4 * w_3[..., None, :] + w_5 * w_2[..., None, :]  # retnet.ssm:24
+        d_k1_leaf = w_4 * w_2[..., None, :] + -w_5 * w_3[..., None, :]
         d_c_1 = d_c_1 + d_outer_z_core.sum((0, 1))
         grads.append((d_t_leaf, d_v_leaf, d_q0_leaf, d_q1_leaf, d_k0_leaf, d_k1_leaf))
-    d_gamma = d_c_1 / gamma  # retnet.ssm:28
+    w_8 = d_c_1 / w_1  # retnet.ssm:28
+    d_gamma = torch.where(gamma > 1e-37, w_8, torch.where(gamma == 1e-37, 0.5 * w_8, 0))
     d_t = _joined(grads, 0, t_.new_empty(rows, 0, dtype=dtype))
     d_v = _joined(grads, 1, t_.new_empty(rows, 0, H, V, dtype=dtype))
     d_q0 = _joined(grads, 2, t_.new_empty(rows, 0, H, J, dtype=dtype))

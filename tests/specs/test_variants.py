@@ -29,7 +29,7 @@ CLASSES = {
     "lstm": {"h": "X"},
     "modal": {"h": "LTI"},
     "osc": {"v": "P"},
-    "rwkv4": {"m": "P", "p": "D", "q": "D"},
+    "rwkv4": {"p": "P"},
     "s4dr": {"x": "LTI"},
     "mimo": {"x": "LTI"},
     "ssd": {"S": "O1"},
