@@ -87,7 +87,7 @@ layer Extreme(heads, dk, dv, by_key = false)
     input z[H]
     d = exp(z)
   state S[H, K, V]: S = d * prev(S) + k * v
-  return sum[K](q * S)
+  return sum[K](q * S) + sum[K](tanh(q) * prev(S))
 """
 
 
