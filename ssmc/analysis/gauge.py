@@ -15,7 +15,7 @@ from ssmc.analysis.bounds import Prover
 from ssmc.analysis.facts import Facts
 from ssmc.analysis.interval import INF
 from ssmc.analysis.logs import log_of
-from ssmc.analysis.weighted import FLOOR, Form, Unscaled, Weighted
+from ssmc.analysis.weighted import FLOOR, Unscaled, Weighted
 from ssmc.diagnostics.sink import Sink
 from ssmc.ir import build as b
 from ssmc.ir import linear
@@ -129,7 +129,7 @@ class _Stabiliser:
         values = dict(self._values(found, forms))
         for n, s in self.layer.states.items():
             if n not in found:
-                states[n] = replace(s, update=self._ordinary(f"state `{n}`", forms.form(s.update), [s.update], found))
+                states[n] = replace(s, update=self._ordinary(s, forms, found))
         wanted = {self.layer.result: "the result", **{m.input: f"module `{m.name}`" for m in self.layer.modules}}
         wanted |= dict.fromkeys(forms.late, "another token")
         for name, reader in wanted.items():
@@ -185,10 +185,16 @@ class _Stabiliser:
             gauges.append(Gauge(m.name, log, logs, {n: g.state.update for n, g in group.items()}, ()))
         return states, gauges, scales
 
-    def _ordinary(self, what: str, form: Form, nodes: list[Node], found: dict[str, Gathers]) -> Node:
+    def _ordinary(self, s: State, forms: Weighted, found: dict[str, Gathers]) -> Node:
+        """The update of a state that is not scaled."""
+        names = [r.name for r in refs(s.update)]
+        try:
+            form = forms.form(s.update)
+        except Unscaled as why:
+            raise self._refused(f"{why}, in `{s.name}`", names, found) from why
         if isinstance(form, Node):
             return form
-        raise self._refused(f"{what} reads it otherwise than through a quotient", [r.name for r in refs(*nodes)], found)
+        raise self._refused(f"`{s.name}` gathers sums in which the scale does not cancel", names, found)
 
     def _refused(self, why: str, names: list[str], found: dict[str, Gathers]) -> _Refused:
         """A refusal that takes states out of the group: those named, or those that the names depend on."""

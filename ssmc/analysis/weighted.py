@@ -48,6 +48,7 @@ class Weighted:
         self._below: dict[Node, frozenset[Node]] = {}  # the exponents that another is no less than
         self._forms: dict[str, Form] = {}
         self._memo: dict[Node, Form] = {}
+        self._splits: dict[Node, tuple[Term, ...]] = {}
         self._owner, self._span = "", Span(0, 0)
 
     def value(self, name: str) -> Form:
@@ -112,7 +113,7 @@ class Weighted:
                     Term(None if t.log is None else b.relabel(node.pairs, t.log), b.relabel(node.pairs, t.rest))
                     for t in self.terms(forms[0])
                 )
-        raise Unscaled("a sum of exponentials is where a sequence starts from")
+        raise AssertionError(node)
 
     def _pointwise(self, node: Pointwise, forms: list[Form]) -> Form:
         match node.fn:
@@ -178,8 +179,11 @@ class Weighted:
 
     def split(self, node: Node) -> tuple[Term, ...]:
         """An ordinary value as terms, whole where it has no exponential that could overflow."""
-        found = self._split(node)
-        return found if any(t.log is not None for t in found) and len(found) <= MOST else (Term(None, node),)
+        if node not in self._splits:
+            found = self._split(node)
+            apart = any(t.log is not None for t in found) and len(found) <= MOST
+            self._splits[node] = found if apart else (Term(None, node),)
+        return self._splits[node]
 
     def _split(self, node: Node) -> tuple[Term, ...]:
         match node:

@@ -38,6 +38,7 @@ RECOGNISED = {
     "the logarithm": BOTH + "  return log(q) + 0 * p / q",
     "of differences": BOTH + "  return (p - prev(p)) / (q + prev(q))",
     "an exponential by name": "  e = exp(k)\n" + BOTH.replace("exp(k)", "e") + "  return p / (q + e)",
+    "backward in time": BOTH.replace("prev", "next") + "  return (next(p) + exp(k) * v) / q",
     "a quotient below": BOTH + "  return v / (q / exp(k) + 1) + p / q",
 }
 
@@ -87,6 +88,10 @@ REFUSED = {
     "another token reads `top`": BOTH + "  top = p + q\n  return prev(top) / q",
     "what it gathers depends on `p`": BOTH
     + "  state s[width]: s = 0.5 * prev(s) + exp(k) * p\n  return s / q + p / q",
+    "`s` gathers sums in which the scale does not cancel": BOTH
+    + "  state s[width]: s = 0.5 * prev(s) + p\n  return s + p / q",
+    "`tanh` is taken of a sum of exponentials, in `s`": BOTH
+    + "  state s[width]: s = tanh(prev(s) + p)\n  return s + p / q",
     "`p` starts from a value of its own": BOTH.replace("prev(p)", "prev(p, 1)") + "  return p / q",
 }
 
