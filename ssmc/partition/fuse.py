@@ -1,7 +1,8 @@
 """What one op takes in around a recurrent component: the frontier rule of the design.
 
 Forward from the component, local reads of its states join, and pointwise values as long as nobody else reads what they
-are made of. Backward, pointwise values join that only the op reads. The frontier depends on the spec alone.
+are made of: one after the other, and several at once that read the same. Backward, pointwise values join that only the
+op reads. The frontier depends on the spec alone.
 """
 
 from __future__ import annotations
