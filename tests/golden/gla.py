@@ -1421,41 +1421,18 @@ if triton is not None:
         return b_scores
 
     @triton.jit
-    def tl_level_back(G, Gt, q, qt, k, z, zt, LEVEL, LATE: tl.constexpr, DOT: tl.constexpr):
-        """What `tl_scores_back` sums over levels."""
+    def tl_scores_back(G, Gt, q, k, z, b_dq, b_dk, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
+        """Adds what the cotangents of the scores of different tokens, [i, j] and [j, i], want of q and k."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        later, meets = (i >> LEVEL) % 2 == 1, i >> LEVEL + 1 == j >> LEVEL + 1
-        b_e = tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT))
-        b_q, b_k = tl.where(later, q * b_e, 0.0), tl.where(later, 0.0, k * b_e)
-        b_qt = tl.exp(tl_turned_sums(zt, tl_turned_spans(LEVEL, BT, LATE), DOT))
-        b_qt = tl.where((j >> LEVEL) % 2 == 1, qt * b_qt, 0.0)
-        b_turned = tl.where(meets, tl_dot(b_k, b_qt, DOT), 0.0)
-        b_u = tl_dot(tl.where(meets, G, 0.0), b_k, DOT) * b_e
-        b_w = tl_dot(tl.where(meets, Gt, 0.0), b_q, DOT) * b_e
-        b_dz = tl_sums(tl_turned_spans(LEVEL, BT, LATE), tl.where(later, q * b_u, k * b_w), DOT)
-        return tl.where(later, b_u, 0.0), tl.where(later, 0.0, b_w), b_dz, b_turned
-
-    @triton.jit
-    def tl_scores_back(
-        G, Gt, q, k, z, b_dq, b_dk, b_dz, b_turned, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr
-    ):
-        """Adds what the cotangents of the scores, [i, j] and [j, i], want of q, k and z; and the scores as [j, i]."""
-        BT: tl.constexpr = q.shape[0]
-        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        zt, qt = tl.trans(z), tl.trans(q)
-        if not LATE:
-            b_g = tl.sum(tl.where(i == j, G, 0.0), 1)[:, None]
-            b_dq += b_g * k
-            b_dk += b_g * q
-            b_turned += tl.where(i == j, tl.sum(q.to(tl.float32) * k, 1)[:, None], 0.0)
         for LEVEL in range(LEVELS):
-            b_u, b_w, b_x, b_s = tl_level_back(G, Gt, q, qt, k, z, zt, LEVEL, LATE, DOT)
-            b_dq += b_u
-            b_dk += b_w
-            b_dz += b_x
-            b_turned += b_s
-        return b_dq, b_dk, b_dz, b_turned
+            later, meets = (i >> LEVEL) % 2 == 1, i >> LEVEL + 1 == j >> LEVEL + 1
+            b_e = tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT))
+            b_u = tl_dot(tl.where(meets, G, 0.0), tl.where(later, 0.0, k * b_e), DOT) * b_e
+            b_dq += tl.where(later, b_u, 0.0)
+            b_w = tl_dot(tl.where(meets, Gt, 0.0), tl.where(later, q * b_e, 0.0), DOT) * b_e
+            b_dk += tl.where(later, 0.0, b_w)
+        return b_dq, b_dk
 
     @triton.jit
     def tl_upto(BT: tl.constexpr, LATE: tl.constexpr):
@@ -1495,7 +1472,7 @@ if triton is not None:
 
     @triton.jit
     def gla_chunk_vjp_keys(b_gk, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr):
-        """From the cotangents of results and of keys, queries and decays to those of the operands."""
+        """From the cotangents of results and of keys and queries to those of the operands."""
         b_d_q_leaf = c_2 * b_d_outer_q_0_core  # gla.ssm:16
         b_d_k_leaf = b_d_outer_k_core  # gla.ssm:17
         b_d_gk_leaf = b_d_outer_z_core / gate_logit_normalizer * tl_sigmoid(-b_gk)  # gla.ssm:21
@@ -1681,11 +1658,10 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def gla_d_keys_kernel(
-        q, k, v, gk, g_o, states, wanted, scores, d_q, d_k, d_gk, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_gkb, s_gkt, s_g_ob, s_g_ot,
+        q, k, v, gk, g_o, states, wanted, d_q, d_k, d_gk, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_gkb, s_gkt, s_g_ob, s_g_ot,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
-        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and what queries find of
-        keys, [reads, slots, heads, j, i]."""
+        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of."""
         i = tl.program_id(0).to(tl.int64)
         i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
@@ -1703,7 +1679,8 @@ if triton is not None:
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
         b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-        b_scores_0 = tl.zeros([BT, BT], tl.float32)
+        b_equal_0 = tl.sum(b_value.to(tl.float32) * b_d_read_0, 1)[:, None]
+        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
         for i_k in range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, K, BK)
@@ -1724,20 +1701,21 @@ if triton is not None:
             b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
             b_d_key *= tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
-            b_d_decay = tl_sums(tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], b_key * b_d_key, DOT)
-            b_d_decay += (b_total * tl.exp(tl.sum(b_decay, 0)))[None, :]
+            b_through = tl.sum(b_key * b_d_key, 0) + b_total * tl.exp(tl.sum(b_decay, 0))
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
             b_d_query_0 *= tl.exp(tl_sums(tl_upto(BT, False), b_decay, DOT))
-            b_d_decay += tl_sums(tl_from(BT, False), b_query_0 * b_d_query_0, DOT)
-            b_d_query_0, b_d_key, b_d_decay, b_scores_0 = tl_scores_back(
+            b_d_query_0, b_d_key = tl_scores_back(
                 b_inside_0, b_turned_0, b_query_0, b_key, b_decay,
-                b_d_query_0, b_d_key, b_d_decay, b_scores_0, False, DOT, LEVELS,
+                b_d_query_0, b_d_key, False, DOT, LEVELS,
             )
+            b_d_decay = b_through[None, :] - tl_sums(tl_from(BT, False), b_key * b_d_key, DOT)
+            b_d_decay += tl_sums(tl_from(BT, False), b_query_0 * b_d_query_0, DOT)
+            b_d_query_0 += b_equal_0 * b_key
+            b_d_key += b_equal_0 * b_query_0
             b_d_q_leaf, b_d_k_leaf, b_d_gk_leaf = gla_chunk_vjp_keys(b_gk, b_d_key, b_d_query_0, b_d_decay, gate_logit_normalizer, c_2)
             tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
             tl.store(d_gk + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_gk_leaf, mask=m_tk)
-        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def gla_d_values_kernel(
@@ -1770,7 +1748,8 @@ if triton is not None:
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
         b_leave = tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
-        b_d_value += tl_dot(tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :]), b_d_read_0, DOT)
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
         b_d_v_leaf = gla_chunk_vjp_values(b_d_value)
         tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
 
@@ -2030,30 +2009,30 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
-    num_warps: int
+    num_warps: int  # where the state is
+    inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU."""
+    and values do not fill the GPU. A warp group multiplies 64 rows."""
     keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    num_warps = 8 if keys * block >= 8192 else 4
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, num_warps, pieces, min(keys, 64))
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
 
 
-def _by_chunks(mode, T, keys, values):
-    """Whether chunks serve better than a walk."""
-    if max(keys, values) > 256 or T == 0:
+def _by_chunks(mode, x, keys, values):
+    """Whether chunks of the stream x serve better than a walk."""
+    if max(keys, values) > 256 or x.numel() == 0:
         return False
-    return mode == "scan" or (mode == "auto" and T >= 16)
+    return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
 
 def _dot_dtype(*values):
@@ -2088,11 +2067,10 @@ def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
         H=H, K=K, V=V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-        num_warps=config.num_warps,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
         NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(q.device):
@@ -2102,19 +2080,20 @@ def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             gla_states_kernel[(n,)](
-                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed,
+                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         gla_states_kernel[(n,)](
-            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed,
+            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
         gla_scores_kernel[(slots * grid[1],)](
             q, k, gk, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2], **fixed | across,
         )  # fmt: skip
         gla_outputs_kernel[(slots * grid[0] * grid[1],)](
-            q, k, v, gk, hs, scores, y_o, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed,
+            q, k, v, gk, hs, scores, y_o, table, cu_seqlens, T, slots,
+            *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
     last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
     return y_o, last_S
@@ -2139,11 +2118,10 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
         H=H, K=K, V=V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-        num_warps=config.num_warps,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
         NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -2158,32 +2136,35 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             gla_states_kernel[(n,)](
-                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed,
+                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         gla_states_kernel[(n,)](
-            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed,
+            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
+        gla_scores_kernel[(slots * grid[1],)](
+            q, k, gk, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2], **fixed | across,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             gla_wanted_kernel[(n,)](
-                q, gk, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed,
+                q, gk, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         gla_wanted_kernel[(n,)](
-            q, gk, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed,
+            q, gk, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
         n_tokens = q.shape[0] * T
         gla_d_keys_kernel[(slots * grid[1],)](
-            q, k, v, gk, g_o, hs, wanted, scores, d_q, d_k, d_gk, table, cu_seqlens, T, slots, n_tokens,
+            q, k, v, gk, g_o, hs, wanted, d_q, d_k, d_gk, table, cu_seqlens, T, slots, n_tokens,
             *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed | across,
         )  # fmt: skip
         gla_d_values_kernel[(slots * grid[0] * grid[1],)](
             k, gk, g_o, wanted, scores, d_v, table, cu_seqlens, T, slots, n_tokens,
-            *k.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed,
+            *k.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])
         d_k = _summed(d_k, inputs[1])
@@ -2199,20 +2180,19 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
 
 
 def _gla_triton_by_mode(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
-    T = q.shape[1]
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    own = _gla_chunks if _by_chunks("auto", T, K, V) else _gla_triton
+    chunks = _by_chunks("auto", q, K, V)
+    own = _gla_chunks if chunks else _gla_triton
     return own(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
 
 
 def _gla_triton_by_mode_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
-    T = q.shape[1]
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    chunks = _by_chunks("auto", T, K, V)
+    chunks = _by_chunks("auto", q, K, V)
     own = _gla_chunks_backward if chunks else _gla_triton_backward
     return own(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
 

@@ -1491,41 +1491,18 @@ if triton is not None:
         return b_scores
 
     @triton.jit
-    def tl_level_back(G, Gt, q, qt, k, z, zt, LEVEL, LATE: tl.constexpr, DOT: tl.constexpr):
-        """What `tl_scores_back` sums over levels."""
+    def tl_scores_back(G, Gt, q, k, z, b_dq, b_dk, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
+        """Adds what the cotangents of the scores of different tokens, [i, j] and [j, i], want of q and k."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        later, meets = (i >> LEVEL) % 2 == 1, i >> LEVEL + 1 == j >> LEVEL + 1
-        b_e = tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT))
-        b_q, b_k = tl.where(later, q * b_e, 0.0), tl.where(later, 0.0, k * b_e)
-        b_qt = tl.exp(tl_turned_sums(zt, tl_turned_spans(LEVEL, BT, LATE), DOT))
-        b_qt = tl.where((j >> LEVEL) % 2 == 1, qt * b_qt, 0.0)
-        b_turned = tl.where(meets, tl_dot(b_k, b_qt, DOT), 0.0)
-        b_u = tl_dot(tl.where(meets, G, 0.0), b_k, DOT) * b_e
-        b_w = tl_dot(tl.where(meets, Gt, 0.0), b_q, DOT) * b_e
-        b_dz = tl_sums(tl_turned_spans(LEVEL, BT, LATE), tl.where(later, q * b_u, k * b_w), DOT)
-        return tl.where(later, b_u, 0.0), tl.where(later, 0.0, b_w), b_dz, b_turned
-
-    @triton.jit
-    def tl_scores_back(
-        G, Gt, q, k, z, b_dq, b_dk, b_dz, b_turned, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr
-    ):
-        """Adds what the cotangents of the scores, [i, j] and [j, i], want of q, k and z; and the scores as [j, i]."""
-        BT: tl.constexpr = q.shape[0]
-        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        zt, qt = tl.trans(z), tl.trans(q)
-        if not LATE:
-            b_g = tl.sum(tl.where(i == j, G, 0.0), 1)[:, None]
-            b_dq += b_g * k
-            b_dk += b_g * q
-            b_turned += tl.where(i == j, tl.sum(q.to(tl.float32) * k, 1)[:, None], 0.0)
         for LEVEL in range(LEVELS):
-            b_u, b_w, b_x, b_s = tl_level_back(G, Gt, q, qt, k, z, zt, LEVEL, LATE, DOT)
-            b_dq += b_u
-            b_dk += b_w
-            b_dz += b_x
-            b_turned += b_s
-        return b_dq, b_dk, b_dz, b_turned
+            later, meets = (i >> LEVEL) % 2 == 1, i >> LEVEL + 1 == j >> LEVEL + 1
+            b_e = tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT))
+            b_u = tl_dot(tl.where(meets, G, 0.0), tl.where(later, 0.0, k * b_e), DOT) * b_e
+            b_dq += tl.where(later, b_u, 0.0)
+            b_w = tl_dot(tl.where(meets, Gt, 0.0), tl.where(later, q * b_e, 0.0), DOT) * b_e
+            b_dk += tl.where(later, 0.0, b_w)
+        return b_dq, b_dk
 
     @triton.jit
     def tl_upto(BT: tl.constexpr, LATE: tl.constexpr):
@@ -1585,7 +1562,7 @@ if triton is not None:
 
     @triton.jit
     def hgrn2_chunk_vjp_keys(b_q, b_f_raw, b_lower_bound, b_c_1, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core, c_1_: tl.constexpr):
-        """From the cotangents of results and of keys, queries and decays to those of the operands."""
+        """From the cotangents of results and of keys and queries to those of the operands."""
         b_w_1 = tl_sigmoid(b_f_raw)  # hgrn2.ssm:20
         b_f = b_lower_bound[None, :] + b_c_1[None, :] * b_w_1
         b_w_2 = tl_sigmoid(-b_f_raw)  # hgrn2.ssm:21
@@ -1612,8 +1589,8 @@ if triton is not None:
         return b_d_i_leaf
 
     @triton.jit
-    def hgrn2_chunk_hoist_vjp(b_d_c_1, b_d_lower_bound):
-        """From sums over tokens to the cotangents of parameters."""
+    def hgrn2_chunk_hoist_vjp_keys(b_d_c_1, b_d_lower_bound):
+        """From sums over tokens to the cotangents of parameters with keys."""
         b_d_lower_bound_leaf = b_d_lower_bound + -b_d_c_1  # hgrn2.ssm:18
         return b_d_lower_bound_leaf
 
@@ -1796,11 +1773,10 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def hgrn2_d_keys_kernel(
-        q, f_raw, i_, g_o, lower_bound, states, wanted, scores, d_q, d_f_raw, d_lower_bound, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt, s_f_rawb, s_f_rawt, s_i_b, s_i_t, s_g_ob, s_g_ot,
+        q, f_raw, i_, g_o, lower_bound, states, wanted, d_q, d_f_raw, d_lower_bound, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt, s_f_rawb, s_f_rawt, s_i_b, s_i_t, s_g_ob, s_g_ot,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
-        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and what queries find of
-        keys, [reads, slots, heads, j, i]."""
+        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of."""
         i = tl.program_id(0).to(tl.int64)
         i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
@@ -1818,7 +1794,8 @@ if triton is not None:
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
         b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-        b_scores_0 = tl.zeros([BT, BT], tl.float32)
+        b_equal_0 = tl.sum(b_value.to(tl.float32) * b_d_read_0, 1)[:, None]
+        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
         for i_k in range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, K, BK)
@@ -1840,23 +1817,24 @@ if triton is not None:
             b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
             b_d_key *= tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
-            b_d_decay = tl_sums(tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], b_key * b_d_key, DOT)
-            b_d_decay += (b_total * tl.exp(tl.sum(b_decay, 0)))[None, :]
+            b_through = tl.sum(b_key * b_d_key, 0) + b_total * tl.exp(tl.sum(b_decay, 0))
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
             b_d_query_0 *= tl.exp(tl_sums(tl_upto(BT, False), b_decay, DOT))
-            b_d_decay += tl_sums(tl_from(BT, False), b_query_0 * b_d_query_0, DOT)
-            b_d_query_0, b_d_key, b_d_decay, b_scores_0 = tl_scores_back(
+            b_d_query_0, b_d_key = tl_scores_back(
                 b_inside_0, b_turned_0, b_query_0, b_key, b_decay,
-                b_d_query_0, b_d_key, b_d_decay, b_scores_0, False, DOT, LEVELS,
+                b_d_query_0, b_d_key, False, DOT, LEVELS,
             )
+            b_d_decay = b_through[None, :] - tl_sums(tl_from(BT, False), b_key * b_d_key, DOT)
+            b_d_decay += tl_sums(tl_from(BT, False), b_query_0 * b_d_query_0, DOT)
+            b_d_query_0 += b_equal_0 * b_key
+            b_d_key += b_equal_0 * b_query_0
             b_d_q_leaf, b_d_f_raw_leaf, b_d_c_1, b_d_lower_bound = hgrn2_chunk_vjp_keys(b_q, b_f_raw, b_lower_bound, b_c_1, b_d_key, b_d_query_0, b_d_decay, c_1_)
             tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
             tl.store(d_f_raw + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_f_raw_leaf, mask=m_tk)
             b_d_c_1 = tl.sum(tl.where(m_tk, b_d_c_1, 0.0), 0)
             b_d_lower_bound = tl.sum(tl.where(m_tk, b_d_lower_bound, 0.0), 0)
-            b_d_lower_bound_leaf = hgrn2_chunk_hoist_vjp(b_d_c_1, b_d_lower_bound)
+            b_d_lower_bound_leaf = hgrn2_chunk_hoist_vjp_keys(b_d_c_1, b_d_lower_bound)
             tl.store(d_lower_bound + (i_n * 1) * (H * K) + i_h * K + o_k, b_d_lower_bound_leaf, mask=m_k)
-        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def hgrn2_d_values_kernel(
@@ -1890,7 +1868,8 @@ if triton is not None:
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
         b_leave = tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
-        b_d_value += tl_dot(tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :]), b_d_read_0, DOT)
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
         b_d_i_leaf = hgrn2_chunk_vjp_values(b_d_value)
         tl.store(d_i + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_i_leaf, mask=m_tv)
 
@@ -2156,30 +2135,30 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
-    num_warps: int
+    num_warps: int  # where the state is
+    inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU."""
+    and values do not fill the GPU. A warp group multiplies 64 rows."""
     keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    num_warps = 8 if keys * block >= 8192 else 4
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, num_warps, pieces, min(keys, 64))
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
 
 
-def _by_chunks(mode, T, keys, values):
-    """Whether chunks serve better than a walk."""
-    if max(keys, values) > 256 or T == 0:
+def _by_chunks(mode, x, keys, values):
+    """Whether chunks of the stream x serve better than a walk."""
+    if max(keys, values) > 256 or x.numel() == 0:
         return False
-    return mode == "scan" or (mode == "auto" and T >= 16)
+    return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
 
 def _dot_dtype(*values):
@@ -2215,11 +2194,10 @@ def _hgrn2_chunks(q, f_raw, i_, lower_bound, S, cu_seqlens):
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
         H=H, K=K, V=V, c_1_=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-        num_warps=config.num_warps,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
         NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(q.device):
@@ -2229,19 +2207,20 @@ def _hgrn2_chunks(q, f_raw, i_, lower_bound, S, cu_seqlens):
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             hgrn2_states_kernel[(n,)](
-                f_raw, i_, lower_bound, None, None, ends, products, None, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2], **fixed,
+                f_raw, i_, lower_bound, None, None, ends, products, None, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         hgrn2_states_kernel[(n,)](
-            f_raw, i_, lower_bound, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2], **fixed,
+            f_raw, i_, lower_bound, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
         hgrn2_scores_kernel[(slots * grid[1],)](
             q, f_raw, lower_bound, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *f_raw.stride()[:2], **fixed | across,
         )  # fmt: skip
         hgrn2_outputs_kernel[(slots * grid[0] * grid[1],)](
-            q, f_raw, i_, lower_bound, hs, scores, y_o, table, cu_seqlens, T, slots, *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], **fixed,
+            q, f_raw, i_, lower_bound, hs, scores, y_o, table, cu_seqlens, T, slots,
+            *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
     last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
     return y_o, last_S
@@ -2267,11 +2246,10 @@ def _hgrn2_chunks_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
         H=H, K=K, V=V, c_1_=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-        num_warps=config.num_warps,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
         NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -2286,32 +2264,35 @@ def _hgrn2_chunks_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             hgrn2_states_kernel[(n,)](
-                f_raw, i_, lower_bound, None, None, ends, products, None, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2], **fixed,
+                f_raw, i_, lower_bound, None, None, ends, products, None, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         hgrn2_states_kernel[(n,)](
-            f_raw, i_, lower_bound, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2], **fixed,
+            f_raw, i_, lower_bound, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
+        hgrn2_scores_kernel[(slots * grid[1],)](
+            q, f_raw, lower_bound, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *f_raw.stride()[:2], **fixed | across,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             hgrn2_wanted_kernel[(n,)](
-                q, f_raw, g_o, lower_bound, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *g_o.stride()[:2], **fixed,
+                q, f_raw, g_o, lower_bound, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         hgrn2_wanted_kernel[(n,)](
-            q, f_raw, g_o, lower_bound, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *g_o.stride()[:2], **fixed,
+            q, f_raw, g_o, lower_bound, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
         n_tokens = q.shape[0] * T
         hgrn2_d_keys_kernel[(slots * grid[1],)](
-            q, f_raw, i_, g_o, lower_bound, hs, wanted, scores, d_q, d_f_raw, d_lower_bound, table, cu_seqlens, T, slots, n_tokens,
+            q, f_raw, i_, g_o, lower_bound, hs, wanted, d_q, d_f_raw, d_lower_bound, table, cu_seqlens, T, slots, n_tokens,
             *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2], **fixed | across,
         )  # fmt: skip
         hgrn2_d_values_kernel[(slots * grid[0] * grid[1],)](
             f_raw, g_o, lower_bound, wanted, scores, d_i, table, cu_seqlens, T, slots, n_tokens,
-            *f_raw.stride()[:2], *g_o.stride()[:2], **fixed,
+            *f_raw.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])
         d_f_raw = _summed(d_f_raw, inputs[1])
@@ -2327,22 +2308,21 @@ def _hgrn2_chunks_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
 
 
 def _hgrn2_triton_by_mode(q, f_raw, i_, lower_bound, S, cu_seqlens):
-    T = q.shape[1]
     H = q.shape[2]
     K = q.shape[3]
     V = i_.shape[3]
     E = H * V
-    own = _hgrn2_chunks if _by_chunks("auto", T, K, V) else _hgrn2_triton
+    chunks = _by_chunks("auto", q, K, V)
+    own = _hgrn2_chunks if chunks else _hgrn2_triton
     return own(q, f_raw, i_, lower_bound, S, cu_seqlens)
 
 
 def _hgrn2_triton_by_mode_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqlens):
-    T = q.shape[1]
     H = q.shape[2]
     K = q.shape[3]
     V = i_.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", T, K, V)
+    chunks = _by_chunks("auto", q, K, V)
     own = _hgrn2_chunks_backward if chunks else _hgrn2_triton_backward
     return own(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqlens)
 

@@ -1278,12 +1278,17 @@ if triton is not None:
         return b_o
 
     @triton.jit
-    def lightning_attention_chunk_vjp_keys(b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core):
-        """From the cotangents of results and of keys, queries and decays to those of the operands."""
+    def lightning_attention_chunk_vjp_keys(b_d_outer_k_core, b_d_outer_q_0_core):
+        """From the cotangents of results and of keys and queries to those of the operands."""
         b_d_q_leaf = b_d_outer_q_0_core  # lightning.ssm:16
         b_d_k_leaf = b_d_outer_k_core
+        return b_d_q_leaf, b_d_k_leaf
+
+    @triton.jit
+    def lightning_attention_chunk_vjp_heads(b_d_outer_z_core):
+        """From the cotangents of results and of decays to those of the operands."""
         b_d_slope = -b_d_outer_z_core  # lightning.ssm:21
-        return b_d_q_leaf, b_d_k_leaf, b_d_slope
+        return b_d_slope
 
     @triton.jit
     def lightning_attention_chunk_vjp_values(b_d_outer_v_core):
@@ -1440,8 +1445,8 @@ if triton is not None:
         q, k, v, g_o, slope, states, wanted, scores, d_q, d_k, d_slope, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_g_ob, s_g_ot,
         H: tl.constexpr, D: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
-        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and what queries find of
-        keys, [reads, slots, heads, j, i]."""
+        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
+        what queries find of keys, [reads, slots, heads, i, j]."""
         i = tl.program_id(0).to(tl.int64)
         i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
@@ -1462,8 +1467,11 @@ if triton is not None:
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
         b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_scores_0 = tl.zeros([BT, BT], tl.float32)
         b_inside_0 *= tl_between(b_decay, False)
         b_turned_0 *= tl_between_turned(b_decay, False)
+        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
+        b_d_decay = tl.zeros([BT], tl.float32)
         for i_k in range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, D, BK)
@@ -1482,23 +1490,25 @@ if triton is not None:
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
             b_d_key *= tl_leave(b_decay)[:, None]
             b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay = tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
             b_d_query_0 *= tl_enter(b_decay, False)[:, None]
             b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
             b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
             b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
-            b_pairs = b_inside_0 * tl_dot(b_query_0, tl.trans(b_key), DOT)
+            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
+            b_scores_0 += b_pairs * tl_between(b_decay, False)
+            b_pairs *= b_inside_0
             b_pairs = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_pairs)
             b_passed += tl.sum(b_pairs, 1)
             b_d_decay += tl_after(b_passed - tl.sum(b_pairs, 0))
-            b_scores_0 = tl_dot(b_key, tl.trans(b_query_0), DOT) * tl_between_turned(b_decay, False)
-            b_d_q_leaf, b_d_k_leaf, b_d_slope = lightning_attention_chunk_vjp_keys(b_d_key, b_d_query_0, b_d_decay)
+            b_d_q_leaf, b_d_k_leaf = lightning_attention_chunk_vjp_keys(b_d_key, b_d_query_0)
             tl.store(d_q + (i_b * T + i_t) * (H * D) + i_h * D + (o_i * (H * D))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * D) + i_h * D + (o_i * (H * D))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
-            b_d_slope = tl.sum(tl.where(m_t, b_d_slope, 0.0), 0)
-            b_d_slope_leaf = lightning_attention_chunk_hoist_vjp(b_d_slope)
-            tl.store(d_slope + (i_n * 1) * H + i_h, b_d_slope_leaf)
+        b_d_slope = lightning_attention_chunk_vjp_heads(b_d_decay)
+        b_d_slope = tl.sum(tl.where(m_t, b_d_slope, 0.0), 0)
+        b_d_slope_leaf = lightning_attention_chunk_hoist_vjp(b_d_slope)
+        tl.store(d_slope + (i_n * 1) * H + i_h, b_d_slope_leaf)
         tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
@@ -1532,7 +1542,8 @@ if triton is not None:
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
         b_leave = tl_leave(b_decay)[:, None]
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
-        b_d_value += tl_dot(tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :]), b_d_read_0, DOT)
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
         b_d_v_leaf = lightning_attention_chunk_vjp_values(b_d_value)
         tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
 
@@ -1795,30 +1806,30 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
-    num_warps: int
+    num_warps: int  # where the state is
+    inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU."""
+    and values do not fill the GPU. A warp group multiplies 64 rows."""
     keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    num_warps = 8 if keys * block >= 8192 else 4
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, num_warps, pieces, min(keys, 64))
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
 
 
-def _by_chunks(mode, T, keys, values):
-    """Whether chunks serve better than a walk."""
-    if max(keys, values) > 256 or T == 0:
+def _by_chunks(mode, x, keys, values):
+    """Whether chunks of the stream x serve better than a walk."""
+    if max(keys, values) > 256 or x.numel() == 0:
         return False
-    return mode == "scan" or (mode == "auto" and T >= 16)
+    return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
 
 def _dot_dtype(*values):
@@ -1854,11 +1865,10 @@ def _lightning_attention_chunks(q, k, v, slope, S, cu_seqlens):
     grid = (triton.cdiv(V, config.values), H, D * V)
     fixed = dict(
         H=H, D=D, V=V, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-        num_warps=config.num_warps,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.keys,
-        NK=1, LEVELS=config.tokens.bit_length() - 1,
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(D, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(q.device):
@@ -1868,15 +1878,16 @@ def _lightning_attention_chunks(q, k, v, slope, S, cu_seqlens):
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             lightning_attention_states_kernel[(n,)](
-                k, v, slope, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed,
+                k, v, slope, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         lightning_attention_states_kernel[(n,)](
-            k, v, slope, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed,
+            k, v, slope, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         lightning_attention_outputs_kernel[(slots * grid[0] * grid[1],)](
-            q, k, v, slope, hs, y_o, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], **fixed,
+            q, k, v, slope, hs, y_o, table, cu_seqlens, T, slots,
+            *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
     last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, D, V).contiguous()
     return y_o, last_S
@@ -1902,11 +1913,10 @@ def _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
     grid = (triton.cdiv(V, config.values), H, D * V)
     fixed = dict(
         H=H, D=D, V=V, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-        num_warps=config.num_warps,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.keys,
-        NK=1, LEVELS=config.tokens.bit_length() - 1,
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(D, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -1921,22 +1931,22 @@ def _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             lightning_attention_states_kernel[(n,)](
-                k, v, slope, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed,
+                k, v, slope, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         lightning_attention_states_kernel[(n,)](
-            k, v, slope, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed,
+            k, v, slope, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             lightning_attention_wanted_kernel[(n,)](
-                q, g_o, slope, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2], **fixed,
+                q, g_o, slope, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         lightning_attention_wanted_kernel[(n,)](
-            q, g_o, slope, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2], **fixed,
+            q, g_o, slope, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
         n_tokens = q.shape[0] * T
@@ -1946,7 +1956,7 @@ def _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
         )  # fmt: skip
         lightning_attention_d_values_kernel[(slots * grid[0] * grid[1],)](
             k, g_o, slope, wanted, scores, d_v, table, cu_seqlens, T, slots, n_tokens,
-            *k.stride()[:2], *g_o.stride()[:2], **fixed,
+            *k.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])
         d_k = _summed(d_k, inputs[1])
@@ -1962,22 +1972,21 @@ def _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
 
 
 def _lightning_attention_triton_by_mode(q, k, v, slope, S, cu_seqlens):
-    T = q.shape[1]
     H = q.shape[2]
     D = q.shape[3]
     V = v.shape[3]
     E = H * V
-    own = _lightning_attention_chunks if _by_chunks("auto", T, D, V) else _lightning_attention_triton
+    chunks = _by_chunks("auto", q, D, V)
+    own = _lightning_attention_chunks if chunks else _lightning_attention_triton
     return own(q, k, v, slope, S, cu_seqlens)
 
 
 def _lightning_attention_triton_by_mode_backward(g_o, g_last_S, q, k, v, slope, S, cu_seqlens):
-    T = q.shape[1]
     H = q.shape[2]
     D = q.shape[3]
     V = v.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", T, D, V)
+    chunks = _by_chunks("auto", q, D, V)
     own = _lightning_attention_chunks_backward if chunks else _lightning_attention_triton_backward
     return own(g_o, g_last_S, q, k, v, slope, S, cu_seqlens)
 

@@ -1749,16 +1749,21 @@ if triton is not None:
         return b_o
 
     @triton.jit
-    def linear_attention_S_chunk_vjp_keys(b_g_o, b_o_sum, b_d_outer_k_core, b_d_outer_q_0_core, b_read_state, V: tl.constexpr, c_1: tl.constexpr):
-        """From the cotangents of results and of keys, queries and decays to those of the operands."""
+    def linear_attention_S_chunk_vjp_keys(b_d_outer_k_core, b_d_outer_q_0_core, c_1: tl.constexpr):
+        """From the cotangents of results and of keys and queries to those of the operands."""
+        b_d_q_leaf = c_1 * b_d_outer_q_0_core  # linear_attention.ssm:22
+        b_d_k_leaf = b_d_outer_k_core  # linear_attention.ssm:23
+        return b_d_q_leaf, b_d_k_leaf
+
+    @triton.jit
+    def linear_attention_S_chunk_vjp_heads(b_g_o, b_o_sum, b_read_state, V: tl.constexpr):
+        """From the cotangents of results and of decays to those of the operands."""
         b_read = b_read_state  # linear_attention.ssm:40
         b_w_1 = b_o_sum + 1e-10  # linear_attention.ssm:43
         b_o = b_read / b_w_1[:, None]
         b_d_read = b_g_o / b_w_1[:, None]
-        b_d_q_leaf = c_1 * b_d_outer_q_0_core  # linear_attention.ssm:22
-        b_d_k_leaf = b_d_outer_k_core  # linear_attention.ssm:23
         b_d_o_sum_leaf = -tl_sum_1_of_2(b_d_read * b_o, V)
-        return b_d_q_leaf, b_d_k_leaf, b_d_o_sum_leaf
+        return b_d_o_sum_leaf
 
     @triton.jit
     def linear_attention_S_chunk_vjp_values(b_d_outer_v_core):
@@ -1944,8 +1949,8 @@ if triton is not None:
         v, q, k, o_sum, g_o, read_0, states, wanted, scores, d_q, d_k, d_o_sum, table, cu_seqlens, T, n_slots, n_tokens, s_vb, s_vt, s_qb, s_qt, s_kb, s_kt, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot, s_read_0b, s_read_0t,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
-        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and what queries find of
-        keys, [reads, slots, heads, j, i]."""
+        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
+        what queries find of keys, [reads, slots, heads, i, j]."""
         i = tl.program_id(0).to(tl.int64)
         i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
@@ -1967,8 +1972,11 @@ if triton is not None:
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
         b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_scores_0 = tl.zeros([BT, BT], tl.float32)
         b_inside_0 *= tl_between(b_decay, False)
         b_turned_0 *= tl_between_turned(b_decay, False)
+        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
+        b_d_decay = tl.zeros([BT], tl.float32)
         for i_k in range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, K, BK)
@@ -1987,21 +1995,23 @@ if triton is not None:
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
             b_d_key *= tl_leave(b_decay)[:, None]
             b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay = tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
             b_d_query_0 *= tl_enter(b_decay, False)[:, None]
             b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
             b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
             b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
-            b_pairs = b_inside_0 * tl_dot(b_query_0, tl.trans(b_key), DOT)
+            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
+            b_scores_0 += b_pairs * tl_between(b_decay, False)
+            b_pairs *= b_inside_0
             b_pairs = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_pairs)
             b_passed += tl.sum(b_pairs, 1)
             b_d_decay += tl_after(b_passed - tl.sum(b_pairs, 0))
-            b_scores_0 = tl_dot(b_key, tl.trans(b_query_0), DOT) * tl_between_turned(b_decay, False)
-            b_d_q_leaf, b_d_k_leaf, b_d_o_sum_leaf = linear_attention_S_chunk_vjp_keys(b_g_o, b_o_sum, b_d_key, b_d_query_0, b_read_0, V, c_1)
+            b_d_q_leaf, b_d_k_leaf = linear_attention_S_chunk_vjp_keys(b_d_key, b_d_query_0, c_1)
             tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
-            tl.store(d_o_sum + (i_b * T + i_t) * H + i_h + o_i * H, b_d_o_sum_leaf, mask=m_t)
+        b_d_o_sum_leaf = linear_attention_S_chunk_vjp_heads(b_g_o, b_o_sum, b_read_0, V)
+        tl.store(d_o_sum + (i_b * T + i_t) * H + i_h + o_i * H, b_d_o_sum_leaf, mask=m_t)
         tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
@@ -2035,7 +2045,8 @@ if triton is not None:
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
         b_leave = tl_leave(b_decay)[:, None]
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
-        b_d_value += tl_dot(tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :]), b_d_read_0, DOT)
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
         b_d_v_leaf = linear_attention_S_chunk_vjp_values(b_d_value)
         tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
 
@@ -2433,30 +2444,30 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
-    num_warps: int
+    num_warps: int  # where the state is
+    inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU."""
+    and values do not fill the GPU. A warp group multiplies 64 rows."""
     keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    num_warps = 8 if keys * block >= 8192 else 4
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, num_warps, pieces, min(keys, 64))
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
 
 
-def _by_chunks(mode, T, keys, values):
-    """Whether chunks serve better than a walk."""
-    if max(keys, values) > 256 or T == 0:
+def _by_chunks(mode, x, keys, values):
+    """Whether chunks of the stream x serve better than a walk."""
+    if max(keys, values) > 256 or x.numel() == 0:
         return False
-    return mode == "scan" or (mode == "auto" and T >= 16)
+    return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
 
 def _dot_dtype(*values):
@@ -2492,11 +2503,10 @@ def _linear_attention_S_chunks(v, q, k, o_sum, S, cu_seqlens):
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
         H=H, K=K, V=V, c_1=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-        num_warps=config.num_warps,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.keys,
-        NK=1, LEVELS=config.tokens.bit_length() - 1,
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(v.device):
@@ -2506,15 +2516,16 @@ def _linear_attention_S_chunks(v, q, k, o_sum, S, cu_seqlens):
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             linear_attention_S_states_kernel[(n,)](
-                v, k, None, None, ends, products, None, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed,
+                v, k, None, None, ends, products, None, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         linear_attention_S_states_kernel[(n,)](
-            v, k, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed,
+            v, k, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         linear_attention_S_outputs_kernel[(slots * grid[0] * grid[1],)](
-            v, q, k, o_sum, hs, y_o, table, cu_seqlens, T, slots, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2], **fixed,
+            v, q, k, o_sum, hs, y_o, table, cu_seqlens, T, slots,
+            *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
     last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
     return y_o, last_S
@@ -2540,11 +2551,10 @@ def _linear_attention_S_chunks_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
         H=H, K=K, V=V, c_1=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-        num_warps=config.num_warps,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.keys,
-        NK=1, LEVELS=config.tokens.bit_length() - 1,
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -2559,26 +2569,27 @@ def _linear_attention_S_chunks_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             linear_attention_S_states_kernel[(n,)](
-                v, k, None, None, ends, products, None, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed,
+                v, k, None, None, ends, products, None, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         linear_attention_S_states_kernel[(n,)](
-            v, k, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed,
+            v, k, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         reads = torch.empty((1, *v.shape[:2], H, V), dtype=torch.float32, device=v.device)
         linear_attention_S_reads_kernel[(slots * grid[0] * grid[1],)](
-            v, q, k, hs, *reads, table, cu_seqlens, T, slots, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], **fixed,
+            v, q, k, hs, *reads, table, cu_seqlens, T, slots,
+            *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             linear_attention_S_wanted_kernel[(n,)](
-                q, o_sum, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], **fixed,
+                q, o_sum, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         linear_attention_S_wanted_kernel[(n,)](
-            q, o_sum, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], **fixed,
+            q, o_sum, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=v.device)
         n_tokens = v.shape[0] * T
@@ -2588,7 +2599,7 @@ def _linear_attention_S_chunks_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
         )  # fmt: skip
         linear_attention_S_d_values_kernel[(slots * grid[0] * grid[1],)](
             k, o_sum, g_o, wanted, scores, d_v, table, cu_seqlens, T, slots, n_tokens,
-            *k.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], **fixed,
+            *k.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[1])
         d_k = _summed(d_k, inputs[2])
@@ -2604,22 +2615,21 @@ def _linear_attention_S_chunks_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
 
 
 def _linear_attention_S_triton_by_mode(v, q, k, o_sum, S, cu_seqlens):
-    T = v.shape[1]
     H = v.shape[2]
     K = q.shape[3]
     V = v.shape[3]
     E = H * V
-    own = _linear_attention_S_chunks if _by_chunks("auto", T, K, V) else _linear_attention_S_triton
+    chunks = _by_chunks("auto", v, K, V)
+    own = _linear_attention_S_chunks if chunks else _linear_attention_S_triton
     return own(v, q, k, o_sum, S, cu_seqlens)
 
 
 def _linear_attention_S_triton_by_mode_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens):
-    T = v.shape[1]
     H = v.shape[2]
     K = q.shape[3]
     V = v.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", T, K, V)
+    chunks = _by_chunks("auto", v, K, V)
     own = _linear_attention_S_chunks_backward if chunks else _linear_attention_S_triton_backward
     return own(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens)
 

@@ -1563,16 +1563,21 @@ if triton is not None:
         return b_y
 
     @triton.jit
-    def mamba2_chunk_vjp_keys(b_g_y, b_dt_raw, b_x, b_dt_bias, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr):
-        """From the cotangents of results and of keys, queries and decays to those of the operands."""
+    def mamba2_chunk_vjp_keys(b_d_outer_k_core, b_d_outer_q_0_core):
+        """From the cotangents of results and of keys and queries to those of the operands."""
+        b_d_B_leaf = b_d_outer_k_core  # mamba2.ssm:20
+        b_d_C_leaf = b_d_outer_q_0_core
+        return b_d_B_leaf, b_d_C_leaf
+
+    @triton.jit
+    def mamba2_chunk_vjp_heads(b_g_y, b_dt_raw, b_x, b_dt_bias, b_d_outer_z_core, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr):
+        """From the cotangents of results and of decays to those of the operands."""
         b_w_2 = b_dt_raw + b_dt_bias  # mamba2.ssm:24
         b_w_3 = tl_softplus(b_w_2)
         b_dt = tl.minimum(tl.maximum(b_w_3, dt_min), dt_max)
-        b_d_B_leaf = b_d_outer_k_core  # mamba2.ssm:20
-        b_d_C_leaf = b_d_outer_q_0_core
         b_d_A = b_d_outer_z_core * b_dt  # mamba2.ssm:27
         b_d_D = tl_sum_1_of_2(b_g_y * b_x, P)
-        return b_d_B_leaf, b_d_C_leaf, b_d_A, b_d_D
+        return b_d_A, b_d_D
 
     @triton.jit
     def mamba2_chunk_vjp_values(b_g_y, b_dt_raw, b_x, b_dt_bias, b_D, b_A, b_d_outer_v_core, b_d_outer_z_core, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr):
@@ -1751,8 +1756,8 @@ if triton is not None:
         dt_raw, x, B, C, g_y, dt_bias, A_log, states, wanted, scores, d_B, d_C, d_A_log, d_D, d_decay, table, cu_seqlens, T, n_slots, n_tokens, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_Cb, s_Ct, s_g_yb, s_g_yt,
         G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
-        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and what queries find of
-        keys, [reads, slots, heads, j, i]."""
+        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
+        what queries find of keys, [reads, slots, heads, i, j]."""
         i = tl.program_id(0).to(tl.int64)
         i_v, i_h, i_n = i % NV, i // NV % (G * J), i // (NV * (G * J))
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
@@ -1778,8 +1783,11 @@ if triton is not None:
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
         b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_scores_0 = tl.zeros([BT, BT], tl.float32)
         b_inside_0 *= tl_between(b_decay, False)
         b_turned_0 *= tl_between_turned(b_decay, False)
+        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
+        b_d_decay = tl.zeros([BT], tl.float32)
         for i_k in range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, N, BK)
@@ -1798,26 +1806,28 @@ if triton is not None:
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
             b_d_key *= tl_leave(b_decay)[:, None]
             b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay = tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
             b_d_query_0 *= tl_enter(b_decay, False)[:, None]
             b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
             b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
             b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
-            b_pairs = b_inside_0 * tl_dot(b_query_0, tl.trans(b_key), DOT)
+            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
+            b_scores_0 += b_pairs * tl_between(b_decay, False)
+            b_pairs *= b_inside_0
             b_pairs = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_pairs)
             b_passed += tl.sum(b_pairs, 1)
             b_d_decay += tl_after(b_passed - tl.sum(b_pairs, 0))
-            b_scores_0 = tl_dot(b_key, tl.trans(b_query_0), DOT) * tl_between_turned(b_decay, False)
-            b_d_B_leaf, b_d_C_leaf, b_d_A, b_d_D = mamba2_chunk_vjp_keys(b_g_y, b_dt_raw, b_x, b_dt_bias, b_d_key, b_d_query_0, b_d_decay, P, dt_min, dt_max)
+            b_d_B_leaf, b_d_C_leaf = mamba2_chunk_vjp_keys(b_d_key, b_d_query_0)
             tl.store(d_B + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_B_leaf, mask=m_tk)
             tl.store(d_C + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_C_leaf, mask=m_tk)
-            tl.store(d_decay + (i_b * T + i_t) * (G * J) + i_h + o_i * (G * J), b_d_decay, mask=m_t)
-            b_d_A = tl.sum(tl.where(m_t, b_d_A, 0.0), 0)
-            b_d_D = tl.sum(tl.where(m_t, b_d_D, 0.0), 0)
-            b_d_dt_bias_leaf, b_d_A_log_leaf, b_d_D_leaf = mamba2_chunk_hoist_vjp(b_A_log, b_d_A, b_d_D, 0.0)
-            tl.store(d_A_log + (i_n * 1) * (G * J) + i_h, b_d_A_log_leaf)
-            tl.store(d_D + (i_n * 1) * (G * J) + i_h, b_d_D_leaf)
+        b_d_A, b_d_D = mamba2_chunk_vjp_heads(b_g_y, b_dt_raw, b_x, b_dt_bias, b_d_decay, P, dt_min, dt_max)
+        b_d_A = tl.sum(tl.where(m_t, b_d_A, 0.0), 0)
+        b_d_D = tl.sum(tl.where(m_t, b_d_D, 0.0), 0)
+        b_d_dt_bias_leaf, b_d_A_log_leaf, b_d_D_leaf = mamba2_chunk_hoist_vjp(b_A_log, b_d_A, b_d_D, 0.0)
+        tl.store(d_A_log + (i_n * 1) * (G * J) + i_h, b_d_A_log_leaf)
+        tl.store(d_D + (i_n * 1) * (G * J) + i_h, b_d_D_leaf)
+        tl.store(d_decay + (i_b * T + i_t) * (G * J) + i_h + o_i * (G * J), b_d_decay, mask=m_t)
         tl.store(scores + ((0 * n_slots + i_n) * (G * J) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
@@ -1858,7 +1868,8 @@ if triton is not None:
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
         b_leave = tl_leave(b_decay)[:, None]
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
-        b_d_value += tl_dot(tl.load(scores + ((0 * n_slots + i_n) * (G * J) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :]), b_d_read_0, DOT)
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (G * J) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
         b_d_dt_raw_leaf, b_d_x_leaf, b_d_dt_bias = mamba2_chunk_vjp_values(b_g_y, b_dt_raw, b_x, b_dt_bias, b_D, b_A, b_d_value, b_d_decay, P, dt_min, dt_max)
         tl.store(d_dt_raw + (i_v * n_tokens + i_b * T + i_t) * (G * J) + i_h + o_i * (G * J), b_d_dt_raw_leaf, mask=m_t)
         tl.store(d_x + (i_b * T + i_t) * (G * J * P) + i_h * P + (o_i * (G * J * P))[:, None] + (o_v)[None, :], b_d_x_leaf, mask=m_tv)
@@ -2271,30 +2282,30 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
-    num_warps: int
+    num_warps: int  # where the state is
+    inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU."""
+    and values do not fill the GPU. A warp group multiplies 64 rows."""
     keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    num_warps = 8 if keys * block >= 8192 else 4
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, num_warps, pieces, min(keys, 64))
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
 
 
-def _by_chunks(mode, T, keys, values):
-    """Whether chunks serve better than a walk."""
-    if max(keys, values) > 256 or T == 0:
+def _by_chunks(mode, x, keys, values):
+    """Whether chunks of the stream x serve better than a walk."""
+    if max(keys, values) > 256 or x.numel() == 0:
         return False
-    return mode == "scan" or (mode == "auto" and T >= 16)
+    return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
 
 def _dot_dtype(*values):
@@ -2333,11 +2344,10 @@ def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
     grid = (triton.cdiv(P, config.values), G * J, N * P)
     fixed = dict(
         G=G, J=J, N=N, P=P, dt_min=dt_min, dt_max=dt_max, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-        num_warps=config.num_warps,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(P)), BK=config.keys,
-        NK=1, LEVELS=config.tokens.bit_length() - 1,
+        NV=1, BV=max(16, _pow2(P)), BK=config.block,
+        NK=triton.cdiv(N, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
     with _on(dt_raw.device):
@@ -2347,15 +2357,16 @@ def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             mamba2_states_kernel[(n,)](
-                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed,
+                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mamba2_states_kernel[(n,)](
-            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed,
+            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         mamba2_outputs_kernel[(slots * grid[0] * grid[1],)](
-            dt_raw, x, B, C, dt_bias, A_log, D, hs, y_y, table, cu_seqlens, T, slots, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], **fixed,
+            dt_raw, x, B, C, dt_bias, A_log, D, hs, y_y, table, cu_seqlens, T, slots,
+            *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
     last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, G, J, N, P).permute(0, 1, 2, 4, 3).flatten(-4, -3).contiguous()
     return y_y, last_S
@@ -2384,11 +2395,10 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     grid = (triton.cdiv(P, config.values), G * J, N * P)
     fixed = dict(
         G=G, J=J, N=N, P=P, dt_min=dt_min, dt_max=dt_max, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-        num_warps=config.num_warps,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(P)), BK=config.keys,
-        NK=1, LEVELS=config.tokens.bit_length() - 1,
+        NV=1, BV=max(16, _pow2(P)), BK=config.block,
+        NK=triton.cdiv(N, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
@@ -2406,22 +2416,22 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             mamba2_states_kernel[(n,)](
-                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed,
+                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mamba2_states_kernel[(n,)](
-            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed,
+            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             mamba2_wanted_kernel[(n,)](
-                dt_raw, C, g_y, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed,
+                dt_raw, C, g_y, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         mamba2_wanted_kernel[(n,)](
-            dt_raw, C, g_y, dt_bias, A_log, last, wanted, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed,
+            dt_raw, C, g_y, dt_bias, A_log, last, wanted, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=dt_raw.device)
         wanted_d_decay = torch.empty((*dt_raw.shape[:2], G, J, ), dtype=torch.float32, device=dt_raw.device)
@@ -2432,7 +2442,7 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
         )  # fmt: skip
         mamba2_d_values_kernel[(slots * grid[0] * grid[1],)](
             dt_raw, x, B, g_y, wanted_d_decay, dt_bias, A_log, D, wanted, scores, d_dt_raw, d_x, d_dt_bias, table, cu_seqlens, T, slots, n_tokens,
-            *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *g_y.stride()[:2], *wanted_d_decay.stride()[:2], **fixed,
+            *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *g_y.stride()[:2], *wanted_d_decay.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
         d_B = _summed(d_B, inputs[2])
         d_C = _summed(d_C, inputs[3])
@@ -2454,22 +2464,21 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
 
 
 def _mamba2_triton_by_mode(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J):
-    T = dt_raw.shape[1]
     H = dt_raw.shape[2]
     N = B.shape[3]
     G = B.shape[2]
     E = x.shape[2]
-    own = _mamba2_chunks if _by_chunks("auto", T, N, P) else _mamba2_triton
+    chunks = _by_chunks("auto", dt_raw, N, P)
+    own = _mamba2_chunks if chunks else _mamba2_triton
     return own(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
 
 
 def _mamba2_triton_by_mode_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J):
-    T = dt_raw.shape[1]
     H = dt_raw.shape[2]
     N = B.shape[3]
     G = B.shape[2]
     E = x.shape[2]
-    chunks = _by_chunks("auto", T, N, P)
+    chunks = _by_chunks("auto", dt_raw, N, P)
     own = _mamba2_chunks_backward if chunks else _mamba2_triton_backward
     return own(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
 

@@ -2366,8 +2366,15 @@ if triton is not None:
         return b_h
 
     @triton.jit
-    def mlstm_S_chunk_vjp_keys(b_g_h, b_weight, b_m, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core, b_h_sum_state, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr):
-        """From the cotangents of results and of keys, queries and decays to those of the operands."""
+    def mlstm_S_chunk_vjp_keys(b_d_outer_k_core, b_d_outer_q_0_core, c_1: tl.constexpr):
+        """From the cotangents of results and of keys and queries to those of the operands."""
+        b_d_q_leaf = c_1 * b_d_outer_q_0_core  # mlstm.ssm:17
+        b_d_k_leaf = b_d_outer_k_core  # mlstm.ssm:18
+        return b_d_q_leaf, b_d_k_leaf
+
+    @triton.jit
+    def mlstm_S_chunk_vjp_heads(b_g_h, b_weight, b_m, b_d_outer_z_core, b_h_sum_state, V: tl.constexpr, eps: tl.constexpr):
+        """From the cotangents of results and of decays to those of the operands."""
         b_shift = tl.minimum(b_m, 0.0)  # mlstm.ssm:34
         b_scale = tl_exp(b_shift)  # mlstm.ssm:35
         b_h_sum = b_h_sum_state  # mlstm.ssm:36
@@ -2383,12 +2390,10 @@ if triton is not None:
         b_d_scale = b_w_6 * eps + b_w_8 * b_w_1 + tl_sum_1_of_2(b_w_5 * b_h_sum, V)
         b_w_9 = tl.where(b_w_3 > b_w_2, b_w_6, b_w_7) * b_w_3
         b_d_shift = b_w_9 + b_d_scale * b_scale
-        b_d_q_leaf = c_1 * b_d_outer_q_0_core  # mlstm.ssm:17
-        b_d_k_leaf = b_d_outer_k_core  # mlstm.ssm:18
         b_d_log_keep_leaf = b_d_outer_z_core  # mlstm.ssm:28
         b_d_weight_leaf = b_w_8 * b_scale * tl_sign(b_weight)  # mlstm.ssm:32
         b_d_m_leaf = -b_w_9 + tl.where(b_m < 0.0, b_d_shift, tl.where(b_m == 0.0, 0.5 * b_d_shift, 0.0))  # mlstm.ssm:27
-        return b_d_q_leaf, b_d_k_leaf, b_d_log_keep_leaf, b_d_weight_leaf, b_d_m_leaf
+        return b_d_log_keep_leaf, b_d_weight_leaf, b_d_m_leaf
 
     @triton.jit
     def mlstm_S_chunk_vjp_values(b_v, b_add, b_d_outer_v_core, V: tl.constexpr):
@@ -2584,8 +2589,8 @@ if triton is not None:
         q, k, v, log_keep, add, weight, m, g_h, read_0, states, wanted, scores, d_q, d_k, d_log_keep, d_weight, d_m, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht, s_read_0b, s_read_0t,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
-        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and what queries find of
-        keys, [reads, slots, heads, j, i]."""
+        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
+        what queries find of keys, [reads, slots, heads, i, j]."""
         i = tl.program_id(0).to(tl.int64)
         i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
@@ -2610,8 +2615,11 @@ if triton is not None:
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
         b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_scores_0 = tl.zeros([BT, BT], tl.float32)
         b_inside_0 *= tl_between(b_decay, False)
         b_turned_0 *= tl_between_turned(b_decay, False)
+        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
+        b_d_decay = tl.zeros([BT], tl.float32)
         for i_k in range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, K, BK)
@@ -2630,23 +2638,25 @@ if triton is not None:
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
             b_d_key *= tl_leave(b_decay)[:, None]
             b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay = tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
             b_d_query_0 *= tl_enter(b_decay, False)[:, None]
             b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
             b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
             b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
-            b_pairs = b_inside_0 * tl_dot(b_query_0, tl.trans(b_key), DOT)
+            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
+            b_scores_0 += b_pairs * tl_between(b_decay, False)
+            b_pairs *= b_inside_0
             b_pairs = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_pairs)
             b_passed += tl.sum(b_pairs, 1)
             b_d_decay += tl_after(b_passed - tl.sum(b_pairs, 0))
-            b_scores_0 = tl_dot(b_key, tl.trans(b_query_0), DOT) * tl_between_turned(b_decay, False)
-            b_d_q_leaf, b_d_k_leaf, b_d_log_keep_leaf, b_d_weight_leaf, b_d_m_leaf = mlstm_S_chunk_vjp_keys(b_g_h, b_weight, b_m, b_d_key, b_d_query_0, b_d_decay, b_read_0, V, c_1, eps)
+            b_d_q_leaf, b_d_k_leaf = mlstm_S_chunk_vjp_keys(b_d_key, b_d_query_0, c_1)
             tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
-            tl.store(d_log_keep + (i_b * T + i_t) * H + i_h + o_i * H, b_d_log_keep_leaf, mask=m_t)
-            tl.store(d_weight + (i_b * T + i_t) * H + i_h + o_i * H, b_d_weight_leaf, mask=m_t)
-            tl.store(d_m + (i_b * T + i_t) * H + i_h + o_i * H, b_d_m_leaf, mask=m_t)
+        b_d_log_keep_leaf, b_d_weight_leaf, b_d_m_leaf = mlstm_S_chunk_vjp_heads(b_g_h, b_weight, b_m, b_d_decay, b_read_0, V, eps)
+        tl.store(d_log_keep + (i_b * T + i_t) * H + i_h + o_i * H, b_d_log_keep_leaf, mask=m_t)
+        tl.store(d_weight + (i_b * T + i_t) * H + i_h + o_i * H, b_d_weight_leaf, mask=m_t)
+        tl.store(d_m + (i_b * T + i_t) * H + i_h + o_i * H, b_d_m_leaf, mask=m_t)
         tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
@@ -2684,7 +2694,8 @@ if triton is not None:
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
         b_leave = tl_leave(b_decay)[:, None]
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
-        b_d_value += tl_dot(tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :]), b_d_read_0, DOT)
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
         b_d_v_leaf, b_d_add_leaf = mlstm_S_chunk_vjp_values(b_v, b_add, b_d_value, V)
         tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
         tl.store(d_add + (i_v * n_tokens + i_b * T + i_t) * H + i_h + o_i * H, b_d_add_leaf, mask=m_t)
@@ -3216,30 +3227,30 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
-    num_warps: int
+    num_warps: int  # where the state is
+    inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU."""
+    and values do not fill the GPU. A warp group multiplies 64 rows."""
     keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    num_warps = 8 if keys * block >= 8192 else 4
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, num_warps, pieces, min(keys, 64))
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
 
 
-def _by_chunks(mode, T, keys, values):
-    """Whether chunks serve better than a walk."""
-    if max(keys, values) > 256 or T == 0:
+def _by_chunks(mode, x, keys, values):
+    """Whether chunks of the stream x serve better than a walk."""
+    if max(keys, values) > 256 or x.numel() == 0:
         return False
-    return mode == "scan" or (mode == "auto" and T >= 16)
+    return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
 
 def _dot_dtype(*values):
@@ -3277,11 +3288,10 @@ def _mlstm_S_chunks(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
         H=H, K=K, V=V, c_1=K ** (-0.5), eps=eps, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-        num_warps=config.num_warps,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.keys,
-        NK=1, LEVELS=config.tokens.bit_length() - 1,
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(q.device):
@@ -3291,15 +3301,16 @@ def _mlstm_S_chunks(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             mlstm_S_states_kernel[(n,)](
-                k, v, log_keep, add, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed,
+                k, v, log_keep, add, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mlstm_S_states_kernel[(n,)](
-            k, v, log_keep, add, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed,
+            k, v, log_keep, add, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         mlstm_S_outputs_kernel[(slots * grid[0] * grid[1],)](
-            q, k, v, log_keep, add, weight, m, hs, y_h, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], **fixed,
+            q, k, v, log_keep, add, weight, m, hs, y_h, table, cu_seqlens, T, slots,
+            *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
     last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
     return y_h, last_S
@@ -3327,11 +3338,10 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
         H=H, K=K, V=V, c_1=K ** (-0.5), eps=eps, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-        num_warps=config.num_warps,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.keys,
-        NK=1, LEVELS=config.tokens.bit_length() - 1,
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -3349,26 +3359,27 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             mlstm_S_states_kernel[(n,)](
-                k, v, log_keep, add, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed,
+                k, v, log_keep, add, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mlstm_S_states_kernel[(n,)](
-            k, v, log_keep, add, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed,
+            k, v, log_keep, add, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         reads = torch.empty((1, *q.shape[:2], H, V), dtype=torch.float32, device=q.device)
         mlstm_S_reads_kernel[(slots * grid[0] * grid[1],)](
-            q, k, v, log_keep, add, hs, *reads, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed,
+            q, k, v, log_keep, add, hs, *reads, table, cu_seqlens, T, slots,
+            *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             mlstm_S_wanted_kernel[(n,)](
-                q, log_keep, weight, m, g_h, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *log_keep.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], **fixed,
+                q, log_keep, weight, m, g_h, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *log_keep.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         mlstm_S_wanted_kernel[(n,)](
-            q, log_keep, weight, m, g_h, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *log_keep.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], **fixed,
+            q, log_keep, weight, m, g_h, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *log_keep.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
         n_tokens = q.shape[0] * T
@@ -3378,7 +3389,7 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
         )  # fmt: skip
         mlstm_S_d_values_kernel[(slots * grid[0] * grid[1],)](
             k, v, log_keep, add, weight, m, g_h, wanted, scores, d_v, d_add, table, cu_seqlens, T, slots, n_tokens,
-            *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], **fixed,
+            *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])
         d_k = _summed(d_k, inputs[1])
@@ -3400,20 +3411,19 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
 
 
 def _mlstm_S_triton_by_mode(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
-    T = q.shape[1]
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    own = _mlstm_S_chunks if _by_chunks("auto", T, K, V) else _mlstm_S_triton
+    chunks = _by_chunks("auto", q, K, V)
+    own = _mlstm_S_chunks if chunks else _mlstm_S_triton
     return own(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
 
 
 def _mlstm_S_triton_by_mode_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
-    T = q.shape[1]
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    chunks = _by_chunks("auto", T, K, V)
+    chunks = _by_chunks("auto", q, K, V)
     own = _mlstm_S_chunks_backward if chunks else _mlstm_S_triton_backward
     return own(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
 

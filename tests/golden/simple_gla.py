@@ -1535,17 +1535,22 @@ if triton is not None:
         return b_o
 
     @triton.jit
-    def simple_gla_chunk_vjp_keys(b_gk, b_q_conv1d, b_k_conv1d, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr):
-        """From the cotangents of results and of keys, queries and decays to those of the operands."""
+    def simple_gla_chunk_vjp_keys(b_q_conv1d, b_k_conv1d, b_d_outer_k_core, b_d_outer_q_0_core, c_2: tl.constexpr):
+        """From the cotangents of results and of keys and queries to those of the operands."""
         b_q = tl_silu(b_q_conv1d)  # simple_gla.ssm:21
         b_k = tl_silu(b_k_conv1d)  # simple_gla.ssm:22
         b_d_q = c_2 * b_d_outer_q_0_core
-        b_d_gk_leaf = b_d_outer_z_core / gate_logit_normalizer * tl_sigmoid(-b_gk)  # simple_gla.ssm:25
         b_w_1 = tl_sigmoid(b_q_conv1d)  # simple_gla.ssm:18
         b_d_q_conv1d_leaf = b_d_q * (b_w_1 + b_q * (1.0 - b_w_1))
         b_w_2 = tl_sigmoid(b_k_conv1d)  # simple_gla.ssm:19
         b_d_k_conv1d_leaf = b_d_outer_k_core * (b_w_2 + b_k * (1.0 - b_w_2))
-        return b_d_gk_leaf, b_d_q_conv1d_leaf, b_d_k_conv1d_leaf
+        return b_d_q_conv1d_leaf, b_d_k_conv1d_leaf
+
+    @triton.jit
+    def simple_gla_chunk_vjp_heads(b_gk, b_d_outer_z_core, gate_logit_normalizer: tl.constexpr):
+        """From the cotangents of results and of decays to those of the operands."""
+        b_d_gk_leaf = b_d_outer_z_core / gate_logit_normalizer * tl_sigmoid(-b_gk)  # simple_gla.ssm:25
+        return b_d_gk_leaf
 
     @triton.jit
     def simple_gla_chunk_vjp_values(b_v_conv1d, b_d_outer_v_core):
@@ -1698,8 +1703,8 @@ if triton is not None:
         gk, q_conv1d, k_conv1d, v_conv1d, g_o, states, wanted, scores, d_gk, d_q_conv1d, d_k_conv1d, table, cu_seqlens, T, n_slots, n_tokens, s_gkb, s_gkt, s_q_conv1db, s_q_conv1dt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt, s_g_ob, s_g_ot,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
-        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and what queries find of
-        keys, [reads, slots, heads, j, i]."""
+        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
+        what queries find of keys, [reads, slots, heads, i, j]."""
         i = tl.program_id(0).to(tl.int64)
         i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
@@ -1720,8 +1725,11 @@ if triton is not None:
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
         b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_scores_0 = tl.zeros([BT, BT], tl.float32)
         b_inside_0 *= tl_between(b_decay, False)
         b_turned_0 *= tl_between_turned(b_decay, False)
+        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
+        b_d_decay = tl.zeros([BT], tl.float32)
         for i_k in range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, K, BK)
@@ -1740,21 +1748,23 @@ if triton is not None:
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
             b_d_key *= tl_leave(b_decay)[:, None]
             b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay = tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
             b_d_query_0 *= tl_enter(b_decay, False)[:, None]
             b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
             b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
             b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
-            b_pairs = b_inside_0 * tl_dot(b_query_0, tl.trans(b_key), DOT)
+            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
+            b_scores_0 += b_pairs * tl_between(b_decay, False)
+            b_pairs *= b_inside_0
             b_pairs = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_pairs)
             b_passed += tl.sum(b_pairs, 1)
             b_d_decay += tl_after(b_passed - tl.sum(b_pairs, 0))
-            b_scores_0 = tl_dot(b_key, tl.trans(b_query_0), DOT) * tl_between_turned(b_decay, False)
-            b_d_gk_leaf, b_d_q_conv1d_leaf, b_d_k_conv1d_leaf = simple_gla_chunk_vjp_keys(b_gk, b_q_conv1d, b_k_conv1d, b_d_key, b_d_query_0, b_d_decay, gate_logit_normalizer, c_2)
-            tl.store(d_gk + (i_b * T + i_t) * H + i_h + o_i * H, b_d_gk_leaf, mask=m_t)
+            b_d_q_conv1d_leaf, b_d_k_conv1d_leaf = simple_gla_chunk_vjp_keys(b_q_conv1d, b_k_conv1d, b_d_key, b_d_query_0, c_2)
             tl.store(d_q_conv1d + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_conv1d_leaf, mask=m_tk)
             tl.store(d_k_conv1d + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_conv1d_leaf, mask=m_tk)
+        b_d_gk_leaf = simple_gla_chunk_vjp_heads(b_gk, b_d_decay, gate_logit_normalizer)
+        tl.store(d_gk + (i_b * T + i_t) * H + i_h + o_i * H, b_d_gk_leaf, mask=m_t)
         tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
@@ -1789,7 +1799,8 @@ if triton is not None:
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
         b_leave = tl_leave(b_decay)[:, None]
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
-        b_d_value += tl_dot(tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :]), b_d_read_0, DOT)
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
         b_d_v_conv1d_leaf = simple_gla_chunk_vjp_values(b_v_conv1d, b_d_value)
         tl.store(d_v_conv1d + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_conv1d_leaf, mask=m_tv)
 
@@ -2421,30 +2432,30 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
-    num_warps: int
+    num_warps: int  # where the state is
+    inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU."""
+    and values do not fill the GPU. A warp group multiplies 64 rows."""
     keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    num_warps = 8 if keys * block >= 8192 else 4
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, num_warps, pieces, min(keys, 64))
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
 
 
-def _by_chunks(mode, T, keys, values):
-    """Whether chunks serve better than a walk."""
-    if max(keys, values) > 256 or T == 0:
+def _by_chunks(mode, x, keys, values):
+    """Whether chunks of the stream x serve better than a walk."""
+    if max(keys, values) > 256 or x.numel() == 0:
         return False
-    return mode == "scan" or (mode == "auto" and T >= 16)
+    return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
 
 def _dot_dtype(*values):
@@ -2479,11 +2490,10 @@ def _simple_gla_chunks(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_log
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
         H=H, K=K, V=V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-        num_warps=config.num_warps,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.keys,
-        NK=1, LEVELS=config.tokens.bit_length() - 1,
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(gk.device):
@@ -2493,15 +2503,16 @@ def _simple_gla_chunks(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_log
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             simple_gla_states_kernel[(n,)](
-                gk, k_conv1d, v_conv1d, None, None, ends, products, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed,
+                gk, k_conv1d, v_conv1d, None, None, ends, products, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         simple_gla_states_kernel[(n,)](
-            gk, k_conv1d, v_conv1d, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed,
+            gk, k_conv1d, v_conv1d, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         simple_gla_outputs_kernel[(slots * grid[0] * grid[1],)](
-            gk, q_conv1d, k_conv1d, v_conv1d, hs, y_o, table, cu_seqlens, T, slots, *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed,
+            gk, q_conv1d, k_conv1d, v_conv1d, hs, y_o, table, cu_seqlens, T, slots,
+            *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
     last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
     return y_o, last_S
@@ -2526,11 +2537,10 @@ def _simple_gla_chunks_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
         H=H, K=K, V=V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-        num_warps=config.num_warps,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.keys,
-        NK=1, LEVELS=config.tokens.bit_length() - 1,
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -2545,22 +2555,22 @@ def _simple_gla_chunks_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             simple_gla_states_kernel[(n,)](
-                gk, k_conv1d, v_conv1d, None, None, ends, products, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed,
+                gk, k_conv1d, v_conv1d, None, None, ends, products, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         simple_gla_states_kernel[(n,)](
-            gk, k_conv1d, v_conv1d, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed,
+            gk, k_conv1d, v_conv1d, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             simple_gla_wanted_kernel[(n,)](
-                gk, q_conv1d, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *g_o.stride()[:2], **fixed,
+                gk, q_conv1d, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         simple_gla_wanted_kernel[(n,)](
-            gk, q_conv1d, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *g_o.stride()[:2], **fixed,
+            gk, q_conv1d, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=gk.device)
         n_tokens = gk.shape[0] * T
@@ -2570,7 +2580,7 @@ def _simple_gla_chunks_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
         )  # fmt: skip
         simple_gla_d_values_kernel[(slots * grid[0] * grid[1],)](
             gk, k_conv1d, v_conv1d, g_o, wanted, scores, d_v_conv1d, table, cu_seqlens, T, slots, n_tokens,
-            *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2], **fixed,
+            *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
         d_gk = _summed(d_gk, inputs[0])
         d_q_conv1d = _summed(d_q_conv1d, inputs[1])
@@ -2586,20 +2596,19 @@ def _simple_gla_chunks_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
 
 
 def _simple_gla_triton_by_mode(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer):
-    T = gk.shape[1]
     H = gk.shape[2]
     K = q_conv1d.shape[3]
     V = v_conv1d.shape[3]
-    own = _simple_gla_chunks if _by_chunks("auto", T, K, V) else _simple_gla_triton
+    chunks = _by_chunks("auto", gk, K, V)
+    own = _simple_gla_chunks if chunks else _simple_gla_triton
     return own(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
 
 
 def _simple_gla_triton_by_mode_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer):
-    T = gk.shape[1]
     H = gk.shape[2]
     K = q_conv1d.shape[3]
     V = v_conv1d.shape[3]
-    chunks = _by_chunks("auto", T, K, V)
+    chunks = _by_chunks("auto", gk, K, V)
     own = _simple_gla_chunks_backward if chunks else _simple_gla_triton_backward
     return own(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
 

@@ -3,64 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from ssmc.backends.triton.chunk_op import ChunkKernel, ChunkKernels, ChunkOp
+from ssmc.backends.triton.chunk_back import ChunkGradients
+from ssmc.backends.triton.chunk_contexts import Arguments, ChunkKernel, ChunkLaunch, ChunkOp
 from ssmc.backends.triton.chunk_tile import KEYS
 from ssmc.codegen.core_text import CoreText
 from ssmc.ir.program import Leaf
 from ssmc.ir.regions import Operand
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkLaunch:
-    """The holes of `templates/triton/chunk_launches.py.jinja`: code of the host, most of it arguments."""
-
-    stem: str
-    mode: str
-    operands: str
-    state: str
-    scalars: str
-    cotangents: str
-    d_last: str
-    first: str
-    dotted: str
-    sizes: tuple[str, ...]
-    heads: str
-    keys: str
-    values: str
-    constants: str
-    numbers: str
-    differentiable: str
-    into: str
-    d_into: str
-    out: str
-    prepared: tuple[str, ...]
-    prepared_back: tuple[str, ...]
-    made: tuple[str, ...]
-    last: str
-    returned: str
-    n_reads: int
-    read_sizes: str
-    states: tuple[str, str]
-    wanted: tuple[str, str]
-    forward: tuple[tuple[str, str, str, str], ...]
-    gradients: tuple[tuple[str, str], ...]
-    by_key: bool
-    blocks: bool
-    scores: tuple[str, str]
-    passed: tuple[tuple[str, str], ...]
-    d_keys: tuple[str, str, str]
-    d_values: tuple[str, str, str]
-    finished: tuple[str, ...]
-    returned_back: tuple[str, ...]
-
-
 class ChunkHost:
     """Builds the context of the launches of an op."""
 
-    def __init__(self, k: ChunkKernels) -> None:
+    def __init__(self, k: ChunkGradients) -> None:
         self.k, self.o, self.f, self.names = k, k.o, k.f, k.o.names
+        self.vjps = ((k.vjp_keys, k.vjp_heads), (k.vjp_values,))
         self.operands = [o for o in self.o.operands if any(x.operand.name == o.name for x in k.p.leaves)]
 
     def code(self, name: str) -> str:
@@ -69,10 +26,10 @@ class ChunkHost:
             return self.names(f"wanted:{self.k.tensor(name)}")
         return f"reads[{name.removeprefix('read:')}]" if name.startswith("read:") else self.names(name)
 
-    def arguments(self, kernel: ChunkKernel) -> tuple[str, str]:
-        """(the tensors, the strides) that a kernel is given first and last."""
+    def arguments(self, kernel: ChunkKernel, results: str = "") -> Arguments:
+        """What a kernel is given."""
         tensors = "".join(f"{self.code(n)}, " for n in (*kernel.streamed, *kernel.parameters))
-        return tensors, "".join(f"*{self.code(n)}.stride()[:2], " for n in kernel.streamed)
+        return Arguments(tensors, "".join(f"*{self.code(n)}.stride()[:2], " for n in kernel.streamed), results)
 
     def product(self, axes: Iterable[str]) -> str:
         """The product of the sizes of axes."""
@@ -95,14 +52,14 @@ class ChunkHost:
         results = [(r, names(f"y:{r.name}")) for r in k.p.results]
         streams = ", ".join(names(x.name) for x in o.operands if x.token)
         first = names(next(x for x in o.operands if x.token).name)
-        shapes = [(y, "".join(f"{o.size(a)}, " for a in r.axes)) for r, y in results]
+        shapes = [(y, f"({first}.shape[0], T, {''.join(f'{o.size(a)}, ' for a in r.axes)})") for r, y in results]
         prepared = (
             *(f"{names(x.name)} = _rows_of({names(x.name)})" for x in tokens),
             *(f"{names(x.name)} = {names(x.name)}.contiguous()" for x in parameters),
         )
         by_name = {r.name: y for r, y in results}
         constants = {k.tile.size(a): o.size(a) for a in grid} | k.e.constants.values
-        halves = [k.moving(v) for v in (k.vjp_keys, k.vjp_values)]
+        halves = [k.moving(*v) for v in self.vjps]
         found = {x.operand.name: x for tokens_, sums in halves for x in (*tokens_, *sums)}
         moving = list(found.values())
         passed = [f"core:{n}" for n in k.passed]
@@ -122,17 +79,12 @@ class ChunkHost:
             keys=self.product(f.keys),
             values=self.product(f.values),
             constants=", ".join(f"{n}={v}" for n, v in constants.items()),
-            numbers=" * ".join(["rows", "T", *map(o.size, grid)]),
-            differentiable="("
-            + "".join(f"{any(x.operand.name == p.name for x in moving)}, " for p in o.operands)
-            + "True, )",
             into=into,
-            d_into=into,
             out=f".reshape({', '.join(['rows', *o.shape(grid)])}){home}{back}",
             prepared=prepared,
             prepared_back=tuple(f"{names(f'g:{r.name}')} = _rows_of({names(f'g:{r.name}')})" for r in k.p.results),
             made=tuple(
-                f"{y} = torch.empty(({first}.shape[0], T, {shape}), dtype=_stream_dtype({streams}), device={first}.device)"
+                f"{y} = torch.empty({shape}, dtype=_stream_dtype({streams}), device={first}.device)"
                 for y, shape in shapes
             ),
             last=last,
@@ -141,23 +93,22 @@ class ChunkHost:
             read_sizes=", ".join([self.product(f.heads), self.product(f.values)]),
             states=self.arguments(op.states),
             wanted=self.arguments(op.wanted),
-            forward=tuple((n, *self.arguments(x), self._written(n, by_name)) for x, n in op.forward),
+            outputs=self.arguments(op.forward[0][0], "".join(f"{y}, " for y in by_name.values())),
+            reads=tuple(self.arguments(x, "*reads, ") for x, n in op.forward if n == "reads"),
             gradients=tuple((names(f"d:{x.operand.name}"), self._made(x)) for x in moving),
             by_key=f.by_key,
-            blocks=op.blocks,
+            block="config.block" if op.blocks else "config.keys",
+            n_blocks=f"triton.cdiv({self.product(f.keys)}, config.block)" if op.blocks else "1",
             scores=self.arguments(op.scores),
             passed=tuple((self.code(n), self._core_sizes(n)) for n in passed),
-            d_keys=(*self.arguments(op.d_keys), self._gradients(halves[0], passed)),
-            d_values=(*self.arguments(op.d_values), self._gradients(halves[1], [])),
+            d_keys=self.arguments(op.d_keys, self._gradients(halves[0], passed)),
+            d_values=self.arguments(op.d_values, self._gradients(halves[1], [])),
             finished=tuple(self._finished(x) for x in moving),
             returned_back=tuple(
                 names(f"d:{p.name}") if any(x.operand.name == p.name for x in moving) else f"{first}.new_empty(0)"
                 for p in o.operands
             ),
         )
-
-    def _written(self, name: str, results: dict[str, str]) -> str:
-        return "*reads, " if name == "reads" else "".join(f"{y}, " for y in results.values())
 
     def _index(self, o: Operand) -> int:
         return [x.name for x in self.o.operands].index(o.name)
@@ -174,10 +125,9 @@ class ChunkHost:
 
     def _made(self, x: Leaf) -> str:
         parts = []
-        for v in (self.k.vjp_keys, self.k.vjp_values):
-            tokens, sums = self.k.moving(v)
-            if x in (*tokens, *sums):
-                heads, blocks = self.k.memory.missing(x.operand, v is self.k.vjp_values)
+        for v in self.vjps:
+            if any(x in leaves for leaves in self.k.moving(*v)):
+                heads, blocks = self.k.memory.missing(x.operand, self.k.vjp_values in v)
                 n = [*(["grid[0]"] if blocks else []), *map(self.o.size, heads)]
                 parts.append(" * ".join([*n, *([] if x.operand.token else ["slots"])]) or "1")
         return f"_room_for({' + '.join(parts)}, inputs[{self._index(x.operand)}])"

@@ -50,8 +50,8 @@ class ChunkMemory:
         return f"tl.store({at}, {place(value, dims, own)}, mask={MASKS[own]})"
 
     def missing(self, o: Operand, blocks: bool) -> tuple[tuple[str, ...], bool]:
-        """(the head atoms an operand lacks, whether it lacks values of which there are blocks): a cotangent has a part for
-        each of them."""
+        """(the head atoms an operand lacks, whether it lacks values of which there are blocks): a cotangent has a part
+        for each of them."""
         lacks = not set(o.atoms) & set(self.tile.values)
         return tuple(a for a in self.tile.channels if a not in o.atoms), blocks and lacks
 
@@ -69,10 +69,8 @@ class ChunkMemory:
         row = f"{part} * n_tokens + i_b * T + i_t" if part else "i_b * T + i_t"
         return self.store(tensor, value, dims, o.atoms, places, row)
 
-    def total(
-        self, tensor: str, value: str, dims: Dims, o: Operand, blocks: bool, late: bool, places: Places
-    ) -> str:
-        """The line that stores a parameter's cotangent, a part for each chunk; `late`, behind those of the other kernel."""
+    def total(self, tensor: str, value: str, dims: Dims, o: Operand, blocks: bool, late: bool, places: Places) -> str:
+        """The line that stores a parameter's cotangent, a part for each chunk; `late`: behind another kernel's."""
         heads, cut = self.missing(o, blocks)
         n = scaled(" * ".join([*(["NV"] if cut else []), *map(self.tile.size, heads)]) or "1")
         part = self._part(o, blocks, places)

@@ -20,13 +20,30 @@ from ssmc.ir.program import Let, OuterProgram
 TIME, KEYS, VALUES = 0, 1, 2
 MASKS = {(TIME,): "m_t", (TIME, KEYS): "m_tk", (TIME, VALUES): "m_tv", (KEYS,): "m_k", (VALUES,): "m_v", (): ""}
 SKELETON = (
-    *("T", "NP", "NH", "NV", "BT", "BK", "BV", "DOT", "LEVELS", "first", "ends", "products", "table", "states", "wanted", "NK", "BW", "BB"),
-    *("n", "n_c", "n_tokens", "bos", "cu_seqlens", "j", "p", "o_t", "o_i", "i_t", "o_k", "o_v", "o_kv", "m_t", "m_k", "m_v"),
-    *("m_kv", "m_tk", "m_tv", "decay", "key", "value", "state", "d_state", "d_decay", "d_key", "d_value", "sums", "total"),
-    *("before", "enter", "leave", "through", "passed", "inside", "turned"),
+    *(
+        "T",
+        "NP",
+        "NV",
+        "NK",
+        "BT",
+        "BK",
+        "BV",
+        "DOT",
+        "LEVELS",
+        "LEVEL",
+        "first",
+        "ends",
+        "products",
+        "table",
+        "states",
+    ),
+    *("wanted", "scores", "cu_seqlens", "n", "n_c", "n_kv", "n_slots", "n_tokens", "bos", "j", "o_i", "i_t"),
+    *("i", "i_h", "i_v", "i_p", "i_s", "i_b", "i_n", "i_c", "i_j", "i_k", "o_k", "o_v", "o_kv"),
+    *("m_t", "m_k", "m_v", "m_kv", "m_tk", "m_tv", "decay", "key", "value", "state", "d_state", "d_decay", "d_key"),
+    *("d_value", "sums", "total", "left", "enter", "leave", "through", "passed", "pairs"),
     *(f"{word}_{i}" for word in ("query", "read", "d_query", "d_read") for i in range(8)),
-    *("i", "i_h", "i_v", "i_p", "i_s", "i_b", "i_n", "i_c", "i_j"),
-)  # fmt: skip
+    *(f"{word}_{i}" for word in ("inside", "turned", "equal", "scores") for i in range(8)),
+)
 
 
 class Unfit(Exception):
@@ -145,7 +162,7 @@ class Places:
         raise KeyError(atom)
 
     def offsets(self, atoms: Sequence[str]) -> tuple[str, str]:
-        """The row-major offset of a value on these atoms, in this order: what heads add, and what keys and values add."""
+        """The row-major offset of a value on these atoms: what heads add, and what keys and values add."""
         t, parts, i = self.tile, [], 0
         while i < len(atoms):
             found = next(((g, w) for g, w in self._groups() if tuple(atoms[i : i + len(g)]) == g), None)

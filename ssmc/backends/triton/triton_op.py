@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ssmc.backends.triton.backward_op import backward
-from ssmc.backends.triton.chunk_host import ChunkHost, ChunkLaunch
-from ssmc.backends.triton.chunk_op import ChunkKernels, ChunkOp
+from ssmc.backends.triton.chunk_back import ChunkGradients
+from ssmc.backends.triton.chunk_contexts import ChunkLaunch, ChunkOp
+from ssmc.backends.triton.chunk_host import ChunkHost
 from ssmc.backends.triton.chunk_tile import Unfit
 from ssmc.backends.triton.contexts import LaneSum, TritonFile, TritonOp
 from ssmc.backends.triton.conv_op import TritonConv, triton_conv
@@ -86,7 +87,7 @@ def _chunks(o: OpText, helpers: set[str], mode: str) -> Chunked | None:
     if f is None:
         return None
     try:
-        k = ChunkKernels(o, f)
+        k = ChunkGradients(o, f)
         op = k.build()
     except Unfit:
         return None
