@@ -124,7 +124,8 @@ class _Stabiliser:
 
     def _rewritten(self, found: dict[str, Gathers]) -> Layer:
         names = _Names(self.taken)
-        states, gauges, scales = self._scaled(found, names)
+        shared: dict[str, Value] = {}
+        states, gauges, scales = self._scaled(found, names, shared)
         forms = Weighted(self.layer, scales, self.unbounded, names.new)
         values = dict(self._values(found, forms))
         for n, s in self.layer.states.items():
@@ -137,7 +138,7 @@ class _Stabiliser:
                 why = f"{reader} reads `{name}`, in which the scale does not cancel"
                 raise self._refused(why, _scaled_in(name, forms, found) or [name], found)
         shifts = {v.name: v for v in forms.shifts.values()}
-        values = _used(_placed(values, shifts), states, {*wanted})
+        values = _used({**shared, **_placed(values, shifts)}, states, {*wanted})
         order = [*dict.fromkeys([*(n for n in self.layer.states if n in states), *states])]
         kept = tuple(replace(g, cancels=tuple(n for n, s in forms.cancels.items() if g.scale in s)) for g in gauges)
         unread = [n for g in kept if not g.cancels for n in g.written]
@@ -156,8 +157,11 @@ class _Stabiliser:
             if isinstance(form, Node):
                 yield name, v if form is v.node else replace(v, node=form)
 
-    def _scaled(self, found: dict[str, Gathers], names: _Names) -> tuple[dict[str, State], list[Gauge], dict[str, Ref]]:
-        """The scaled states, their running maxima, and which state has which."""
+    def _scaled(
+        self, found: dict[str, Gathers], names: _Names, values: dict[str, Value]
+    ) -> tuple[dict[str, State], list[Gauge], dict[str, Ref]]:
+        """The scaled states, their running maxima, and which state has which. What states share that have axes beside
+        those of their maximum becomes `values`."""
         plain = Weighted(self.layer, {}, self.unbounded, names.new)
         shared: dict[tuple[Node, frozenset[Node]], dict[str, Gathers]] = {}
         for n, g in found.items():
@@ -174,11 +178,22 @@ class _Stabiliser:
             before = b.ref(m.name, atoms, "real", first.symbol.offset, FLOOR)
             update = b.apply("max", b.add(before, log), *logs)
             axes = self.layer.axes.regroup(atoms, first.state.axes)
-            keep = b.apply("exp", b.add(b.sub(before, m), log))
+            apart = any(set(self.layer.axes.atoms(g.state.axes)) != set(atoms) for g in group.values())
+
+            def less(stem: str, node: Node, apart: bool = apart, state: State = first.state) -> Node:
+                if not apart:
+                    return node
+                own = self.layer.axes.regroup(node.axes, state.axes)
+                v = Value(names.new(stem), own, node, state.span, True)
+                values[v.name] = v
+                return b.ref(v.name, node.axes, "real")
+
+            keep = less("log_keep", b.add(b.sub(before, m), log))
+            added = {x: less("log_add", plain.less(x, m)) for x in logs}
             for n, g in group.items():
-                total = b.mul(keep, g.symbol)
+                total = b.mul(b.apply("exp", keep), g.symbol)
                 for t in (t for x in g.inputs for t in plain.split(x)):
-                    total = b.add(total, b.mul(b.apply("exp", plain.less(t.log, m)), t.rest))
+                    total = b.add(total, b.mul(b.apply("exp", added[t.log or b.ZERO]), t.rest))
                 states[n] = replace(g.state, update=total)
                 scales[n] = m
             states[m.name] = State(m.name, axes, "real", update, None, False, first.state.span)
