@@ -371,17 +371,25 @@ def _scan(a, b, h):
 
 def _scan_pieces(a, b, h, pieces):
     """The same, a step of all pieces at a time, each from zero; what enters a piece is added at the end."""
-    more = (0, 0) * (b.dim() - 2) + (0, -b.shape[1] % pieces)
-    a, b = (F.pad(v, more).unflatten(1, (pieces, -1)).unbind(2) for v in (a, b))
+    b = _in_pieces(b, pieces)
+    # a coefficient that is the same at every step is multiplied once for all pieces
+    a = [a[:, :1].resolve_conj()] * len(b) if a.stride(1) == 0 else _in_pieces(a, pieces)
     products, states = [a[0]], [b[0]]
     for a_t, b_t in zip(a[1:], b[1:]):
         products.append(a_t * products[-1])
         states.append(torch.addcmul(b_t, a_t, states[-1]))
     enter = [h]
-    for a_p, b_p in zip(products[-1].unbind(1), states[-1].unbind(1)):
+    for a_p, b_p in zip(products[-1].expand_as(states[-1]).unbind(1), states[-1].unbind(1)):
         enter.append(torch.addcmul(b_p, a_p, enter[-1]))
     enter = torch.stack(enter[:-1], 1)[:, :, None]
     return torch.addcmul(torch.stack(states, 2), torch.stack(products, 2), enter).flatten(1, 2)
+
+
+def _in_pieces(v, pieces):
+    """The steps of [rows, n, ...], each of all pieces of time; the last piece is filled up."""
+    more = -v.shape[1] % pieces
+    v = F.pad(v, (0, 0) * (v.dim() - 2) + (0, more)) if more else v
+    return v.unflatten(1, (pieces, -1)).unbind(2)
 
 
 def _scan_back(a, reads, d_h):
@@ -390,8 +398,10 @@ def _scan_back(a, reads, d_h):
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
     if _cuts(a.shape[1], d_h.numel()) > 1:
-        late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
-        cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
+        late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
+        last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
+        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)
     d_h = d_h + reads[:, -1]
@@ -1362,7 +1372,14 @@ if triton is not None:
         return tl.cumsum(v, 0, reverse=True)
 
     @triton.jit
-    def tl_sums(w, z, DOT: tl.constexpr):
+    def tl_above(v, total, DOT: tl.constexpr):
+        """v, a sum of numbers that may cancel, or 0 where nothing but their rounding is left; `total` is what they sum up to in
+        size. Behind a strong decay a gradient is exactly that, and the decay's own derivative may be large."""
+        EPS: tl.constexpr = 5e-7 if DOT == tl.float32 else 2e-5
+        return tl.where(tl.abs(v) > EPS * total, v, 0.0)
+
+    @triton.jit
+    def tl_added(w, z, DOT: tl.constexpr):
         """w z for a matrix w of zeros and ones: z in two parts where products round to 8 bits."""
         if DOT == tl.float32:
             return tl.dot(w.to(tl.float32), z, input_precision="tf32x3")
@@ -1372,7 +1389,7 @@ if triton is not None:
             return tl.dot(w.to(tl.bfloat16), lo, acc=tl.dot(w.to(tl.bfloat16), hi))
 
     @triton.jit
-    def tl_turned_sums(z, w, DOT: tl.constexpr):
+    def tl_added_turned(z, w, DOT: tl.constexpr):
         """z w, likewise."""
         if DOT == tl.float32:
             return tl.dot(z, w.to(tl.float32), input_precision="tf32x3")
@@ -1401,8 +1418,8 @@ if triton is not None:
         """The scores of the pairs that a pivot between two blocks of 2**LEVEL tokens splits."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        b_q = tl.where((i >> LEVEL) % 2 == 1, q * tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT)), 0.0)
-        b_k = tl.where((j >> LEVEL) % 2 == 0, kt * tl.exp(tl_turned_sums(zt, tl_turned_spans(LEVEL, BT, LATE), DOT)), 0.0)
+        b_q = tl.where((i >> LEVEL) % 2 == 1, q * tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT)), 0.0)
+        b_k = tl.where((j >> LEVEL) % 2 == 0, kt * tl.exp(tl_added_turned(zt, tl_turned_spans(LEVEL, BT, LATE), DOT)), 0.0)
         return tl.where(i >> LEVEL + 1 == j >> LEVEL + 1, tl_dot(b_q, b_k, DOT), 0.0)
 
     @triton.jit
@@ -1427,7 +1444,7 @@ if triton is not None:
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
         for LEVEL in range(LEVELS):
             later, meets = (i >> LEVEL) % 2 == 1, i >> LEVEL + 1 == j >> LEVEL + 1
-            b_e = tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT))
+            b_e = tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT))
             b_u = tl_dot(tl.where(meets, G, 0.0), tl.where(later, 0.0, k * b_e), DOT) * b_e
             b_dq += tl.where(later, b_u, 0.0)
             b_w = tl_dot(tl.where(meets, Gt, 0.0), tl.where(later, q * b_e, 0.0), DOT) * b_e
@@ -1526,7 +1543,7 @@ if triton is not None:
             b_key = b_k
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
-            b_leave = tl_turned_sums(tl.trans(b_decay), tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], DOT)
+            b_leave = tl_added_turned(tl.trans(b_decay), tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], DOT)
             b_turned = tl.trans(b_key) * tl.exp(b_leave)
             b_state = b_state * tl.exp(b_sums)[:, None] + tl_dot(b_turned, b_value, DOT)
             b_total += b_sums
@@ -1577,7 +1594,7 @@ if triton is not None:
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
             b_state = b_state * tl.exp(b_sums)[:, None]
-            b_turned = tl.trans(b_query_0) * tl.exp(tl_turned_sums(tl.trans(b_decay), tl_from(BT, False), DOT))
+            b_turned = tl.trans(b_query_0) * tl.exp(tl_added_turned(tl.trans(b_decay), tl_from(BT, False), DOT))
             b_state += tl_dot(b_turned, b_d_read_0, DOT)
             b_total += b_sums
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
@@ -1650,7 +1667,7 @@ if triton is not None:
         b_query_0 = gla_chunk_queries(b_q, c_2)
         b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_enter = tl.exp(tl_sums(tl_upto(BT, False), b_decay, DOT))
+        b_enter = tl.exp(tl_added(tl_upto(BT, False), b_decay, DOT))
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
         b_o = gla_chunk_results(b_read_0)
@@ -1700,16 +1717,21 @@ if triton is not None:
             b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
             b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-            b_d_key *= tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+            b_d_key *= tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
             b_through = tl.sum(b_key * b_d_key, 0) + b_total * tl.exp(tl.sum(b_decay, 0))
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-            b_d_query_0 *= tl.exp(tl_sums(tl_upto(BT, False), b_decay, DOT))
+            b_d_query_0 *= tl.exp(tl_added(tl_upto(BT, False), b_decay, DOT))
             b_d_query_0, b_d_key = tl_scores_back(
                 b_inside_0, b_turned_0, b_query_0, b_key, b_decay,
                 b_d_query_0, b_d_key, False, DOT, LEVELS,
             )
-            b_d_decay = b_through[None, :] - tl_sums(tl_from(BT, False), b_key * b_d_key, DOT)
-            b_d_decay += tl_sums(tl_from(BT, False), b_query_0 * b_d_query_0, DOT)
+            b_pairs = b_key * b_d_key
+            b_d_decay = b_through[None, :] - tl_added(tl_from(BT, False), b_pairs, DOT)
+            b_noise = tl.abs(b_through) + tl.sum(tl.abs(b_pairs), 0)
+            b_pairs = b_query_0 * b_d_query_0
+            b_d_decay += tl_added(tl_from(BT, False), b_pairs, DOT)
+            b_noise += tl.sum(tl.abs(b_pairs), 0)
+            b_d_decay = tl_above(b_d_decay, b_noise[None, :], DOT)
             b_d_query_0 += b_equal_0 * b_key
             b_d_key += b_equal_0 * b_query_0
             b_d_q_leaf, b_d_k_leaf, b_d_gk_leaf = gla_chunk_vjp_keys(b_gk, b_d_key, b_d_query_0, b_d_decay, gate_logit_normalizer, c_2)
@@ -1746,7 +1768,7 @@ if triton is not None:
         b_key = b_k
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_leave = tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+        b_leave = tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
@@ -2013,19 +2035,26 @@ class _Chunks(NamedTuple):
     inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
+    stages: int  # chunks on their way at once, where the state is
 
 
-def choose_chunks(rows, T, heads, keys, values, sms, half):
+def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+    stages = 3 if shared > 160_000 and keys <= 128 else 2
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+
+
+@lru_cache(maxsize=None)
+def _shared(device):
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
 def _by_chunks(mode, x, keys, values):
@@ -2062,7 +2091,10 @@ def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
     v = _rows_of(v)
     gk = _rows_of(gk)
     dtype = _dot_dtype(q, k, v, gk)
-    config = choose_chunks(rows, T, H, K, V, _sms(q.device), dtype == torch.bfloat16)
+    device = q.device
+    config = choose_chunks(
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
@@ -2073,21 +2105,23 @@ def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
         NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
-    with _on(q.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=q.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=q.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             gla_states_kernel[(n,)](
-                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
+                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         gla_states_kernel[(n,)](
-            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
+            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         gla_scores_kernel[(slots * grid[1],)](
             q, k, gk, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2], **fixed | across,
         )  # fmt: skip
@@ -2113,7 +2147,10 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
     gk = _rows_of(gk)
     g_o = _rows_of(g_o)
     dtype = _dot_dtype(q, k, v, gk)
-    config = choose_chunks(rows, T, H, K, V, _sms(q.device), dtype == torch.bfloat16)
+    device = q.device
+    config = choose_chunks(
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
@@ -2129,33 +2166,37 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
     d_k = _room_for(1, inputs[1])
     d_gk = _room_for(1, inputs[3])
     d_v = _room_for(1, inputs[2])
-    with _on(q.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=q.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=q.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             gla_states_kernel[(n,)](
-                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
+                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         gla_states_kernel[(n,)](
-            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
+            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         gla_scores_kernel[(slots * grid[1],)](
             q, k, gk, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2], **fixed | across,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             gla_wanted_kernel[(n,)](
-                q, gk, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
+                q, gk, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         gla_wanted_kernel[(n,)](
-            q, gk, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
+            q, gk, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         n_tokens = q.shape[0] * T
         gla_d_keys_kernel[(slots * grid[1],)](
@@ -2384,6 +2425,12 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _rms_norm(x, shape, eps, weight=None):
+    """x / sqrt(mean square + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight)
+    return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
+
+
 class GLAState(NamedTuple):
     """What GLA carries from token to token; rows are sequences."""
 
@@ -2527,8 +2574,7 @@ class GLA(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # gla.ssm:24
-        normed_sum = torch.square(_wide(o)).sum(-1)  # gla.ssm:28
-        normed = ((o * torch.rsqrt(normed_sum / self.V + self.norm_eps)[..., None] * self.g_norm.weight).flatten(-2, -1)).to(u.dtype)  # gla.ssm:28
+        normed = (_rms_norm(o, (self.V,), self.norm_eps, self.g_norm.weight).flatten(-2, -1)).to(u.dtype)  # gla.ssm:28
         g = self.g_proj(u)  # gla.ssm:19
         o_proj_in = (normed.unflatten(-1, (self.H, self.V)) * F.silu(g.unflatten(-1, (self.H, self.V)))).flatten(-2, -1)  # gla.ssm:29
         o_proj = self.o_proj(o_proj_in)  # gla.ssm:29

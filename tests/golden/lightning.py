@@ -364,17 +364,25 @@ def _scan(a, b, h):
 
 def _scan_pieces(a, b, h, pieces):
     """The same, a step of all pieces at a time, each from zero; what enters a piece is added at the end."""
-    more = (0, 0) * (b.dim() - 2) + (0, -b.shape[1] % pieces)
-    a, b = (F.pad(v, more).unflatten(1, (pieces, -1)).unbind(2) for v in (a, b))
+    b = _in_pieces(b, pieces)
+    # a coefficient that is the same at every step is multiplied once for all pieces
+    a = [a[:, :1].resolve_conj()] * len(b) if a.stride(1) == 0 else _in_pieces(a, pieces)
     products, states = [a[0]], [b[0]]
     for a_t, b_t in zip(a[1:], b[1:]):
         products.append(a_t * products[-1])
         states.append(torch.addcmul(b_t, a_t, states[-1]))
     enter = [h]
-    for a_p, b_p in zip(products[-1].unbind(1), states[-1].unbind(1)):
+    for a_p, b_p in zip(products[-1].expand_as(states[-1]).unbind(1), states[-1].unbind(1)):
         enter.append(torch.addcmul(b_p, a_p, enter[-1]))
     enter = torch.stack(enter[:-1], 1)[:, :, None]
     return torch.addcmul(torch.stack(states, 2), torch.stack(products, 2), enter).flatten(1, 2)
+
+
+def _in_pieces(v, pieces):
+    """The steps of [rows, n, ...], each of all pieces of time; the last piece is filled up."""
+    more = -v.shape[1] % pieces
+    v = F.pad(v, (0, 0) * (v.dim() - 2) + (0, more)) if more else v
+    return v.unflatten(1, (pieces, -1)).unbind(2)
 
 
 def _scan_back(a, reads, d_h):
@@ -383,8 +391,10 @@ def _scan_back(a, reads, d_h):
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
     if _cuts(a.shape[1], d_h.numel()) > 1:
-        late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
-        cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
+        late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
+        last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
+        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)
     d_h = d_h + reads[:, -1]
@@ -1216,6 +1226,13 @@ if triton is not None:
         return tl.cumsum(v, 0, reverse=True)
 
     @triton.jit
+    def tl_above(v, total, DOT: tl.constexpr):
+        """v, a sum of numbers that may cancel, or 0 where nothing but their rounding is left; `total` is what they sum up to in
+        size. Behind a strong decay a gradient is exactly that, and the decay's own derivative may be large."""
+        EPS: tl.constexpr = 5e-7 if DOT == tl.float32 else 2e-5
+        return tl.where(tl.abs(v) > EPS * total, v, 0.0)
+
+    @triton.jit
     def tl_decayed(z, LATE: tl.constexpr):
         """The sums of z over the tokens of the chunk up to each, as two numbers of float32 whose differences keep their digits
         (LATE: without the token itself, which is another pair)."""
@@ -1414,9 +1431,9 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = H * D * V
-        b_slope = tl.load(slope + i_h).to(tl.float32)
         o_v = i_v * BV + tl.arange(0, BV)
         m_v = tl_inside(o_v, V, BV)
+        b_slope = tl.load(slope + i_h).to(tl.float32)
         o_k = tl.arange(0, BK)
         m_k = tl_inside(o_k, D, BK)
         o_kv = i_h * (D * V) + o_k[:, None] * (V) + o_v[None, :]
@@ -1453,9 +1470,9 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = H * D * V
-        b_slope = tl.load(slope + i_h).to(tl.float32)
         o_v = i_v * BV + tl.arange(0, BV)
         m_v = tl_inside(o_v, V, BV)
+        b_slope = tl.load(slope + i_h).to(tl.float32)
         m_tv = m_t[:, None] & m_v[None, :]
         b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
@@ -1471,7 +1488,7 @@ if triton is not None:
         b_inside_0 *= tl_between(b_decay, False)
         b_turned_0 *= tl_between_turned(b_decay, False)
         b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
-        b_d_decay = tl.zeros([BT], tl.float32)
+        b_d_decay, b_noise = tl.zeros([BT], tl.float32), 0.0
         for i_k in range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, D, BK)
@@ -1490,7 +1507,9 @@ if triton is not None:
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
             b_d_key *= tl_leave(b_decay)[:, None]
             b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_through = tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + b_through
+            b_noise += tl.sum(tl.abs(b_passed), 0) + tl.abs(b_through)
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
             b_d_query_0 *= tl_enter(b_decay, False)[:, None]
             b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
@@ -1501,10 +1520,13 @@ if triton is not None:
             b_pairs *= b_inside_0
             b_pairs = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_pairs)
             b_passed += tl.sum(b_pairs, 1)
-            b_d_decay += tl_after(b_passed - tl.sum(b_pairs, 0))
+            b_pairs = tl.sum(b_pairs, 0)
+            b_d_decay += tl_after(b_passed - b_pairs)
+            b_noise += tl.sum(tl.abs(b_passed) + tl.abs(b_pairs), 0)
             b_d_q_leaf, b_d_k_leaf = lightning_attention_chunk_vjp_keys(b_d_key, b_d_query_0)
             tl.store(d_q + (i_b * T + i_t) * (H * D) + i_h * D + (o_i * (H * D))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * D) + i_h * D + (o_i * (H * D))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
+        b_d_decay = tl_above(b_d_decay, b_noise, DOT)
         b_d_slope = lightning_attention_chunk_vjp_heads(b_d_decay)
         b_d_slope = tl.sum(tl.where(m_t, b_d_slope, 0.0), 0)
         b_d_slope_leaf = lightning_attention_chunk_hoist_vjp(b_d_slope)
@@ -1523,9 +1545,9 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = H * D * V
-        b_slope = tl.load(slope + i_h).to(tl.float32)
         o_v = i_v * BV + tl.arange(0, BV)
         m_v = tl_inside(o_v, V, BV)
+        b_slope = tl.load(slope + i_h).to(tl.float32)
         o_k = tl.arange(0, BK)
         m_k = tl_inside(o_k, D, BK)
         o_kv = i_h * (D * V) + o_k[:, None] * (V) + o_v[None, :]
@@ -1810,19 +1832,26 @@ class _Chunks(NamedTuple):
     inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
+    stages: int  # chunks on their way at once, where the state is
 
 
-def choose_chunks(rows, T, heads, keys, values, sms, half):
+def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+    stages = 3 if shared > 160_000 and keys <= 128 else 2
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+
+
+@lru_cache(maxsize=None)
+def _shared(device):
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
 def _by_chunks(mode, x, keys, values):
@@ -1860,7 +1889,10 @@ def _lightning_attention_chunks(q, k, v, slope, S, cu_seqlens):
     v = _rows_of(v)
     slope = slope.contiguous()
     dtype = _dot_dtype(q, k, v)
-    config = choose_chunks(rows, T, H, D, V, _sms(q.device), dtype == torch.bfloat16)
+    device = q.device
+    config = choose_chunks(
+        rows, T, H, D, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, D * V)
     fixed = dict(
@@ -1871,19 +1903,21 @@ def _lightning_attention_chunks(q, k, v, slope, S, cu_seqlens):
         NK=triton.cdiv(D, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
-    with _on(q.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=q.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=q.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             lightning_attention_states_kernel[(n,)](
-                k, v, slope, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
+                k, v, slope, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         lightning_attention_states_kernel[(n,)](
-            k, v, slope, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
+            k, v, slope, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         lightning_attention_outputs_kernel[(slots * grid[0] * grid[1],)](
             q, k, v, slope, hs, y_o, table, cu_seqlens, T, slots,
@@ -1908,7 +1942,10 @@ def _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
     slope = slope.contiguous()
     g_o = _rows_of(g_o)
     dtype = _dot_dtype(q, k, v)
-    config = choose_chunks(rows, T, H, D, V, _sms(q.device), dtype == torch.bfloat16)
+    device = q.device
+    config = choose_chunks(
+        rows, T, H, D, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, D * V)
     fixed = dict(
@@ -1924,31 +1961,35 @@ def _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
     d_k = _room_for(1, inputs[1])
     d_slope = _room_for(slots, inputs[3])
     d_v = _room_for(1, inputs[2])
-    with _on(q.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=q.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=q.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             lightning_attention_states_kernel[(n,)](
-                k, v, slope, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
+                k, v, slope, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         lightning_attention_states_kernel[(n,)](
-            k, v, slope, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
+            k, v, slope, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             lightning_attention_wanted_kernel[(n,)](
-                q, g_o, slope, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
+                q, g_o, slope, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         lightning_attention_wanted_kernel[(n,)](
-            q, g_o, slope, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
+            q, g_o, slope, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         n_tokens = q.shape[0] * T
         lightning_attention_d_keys_kernel[(slots * grid[1],)](
             q, k, v, g_o, slope, hs, wanted, scores, d_q, d_k, d_slope, table, cu_seqlens, T, slots, n_tokens,
@@ -2179,6 +2220,12 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _rms_norm(x, shape, eps, weight=None):
+    """x / sqrt(mean square + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight)
+    return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
+
+
 class LightningAttentionState(NamedTuple):
     """What LightningAttention carries from token to token; rows are sequences."""
 
@@ -2314,9 +2361,8 @@ class LightningAttention(nn.Module):
             inplace=inplace,
         )  # lightning.ssm:21
         o = o.to(u.dtype)
-        out_proj_in_sum = torch.square(_wide(o).unflatten(-1, (self.H, self.V))).sum((-2, -1))  # lightning.ssm:26
         gate = self.output_gate(u)  # lightning.ssm:25
-        out_proj_in = ((torch.sigmoid(gate.unflatten(-1, (self.H, self.V))) * (o.unflatten(-1, (self.H, self.V)) * torch.rsqrt(out_proj_in_sum / (self.H * self.V) + self.norm_eps)[..., None, None]) * self.norm.weight.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # lightning.ssm:26
+        out_proj_in = ((torch.sigmoid(gate.unflatten(-1, (self.H, self.V))) * _rms_norm(o.unflatten(-1, (self.H, self.V)), (self.H, self.V), self.norm_eps) * self.norm.weight.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # lightning.ssm:26
         out_proj = self.out_proj(out_proj_in)  # lightning.ssm:26
         return out_proj, LightningAttentionState(S_last,)
 

@@ -368,17 +368,25 @@ def _scan(a, b, h):
 
 def _scan_pieces(a, b, h, pieces):
     """The same, a step of all pieces at a time, each from zero; what enters a piece is added at the end."""
-    more = (0, 0) * (b.dim() - 2) + (0, -b.shape[1] % pieces)
-    a, b = (F.pad(v, more).unflatten(1, (pieces, -1)).unbind(2) for v in (a, b))
+    b = _in_pieces(b, pieces)
+    # a coefficient that is the same at every step is multiplied once for all pieces
+    a = [a[:, :1].resolve_conj()] * len(b) if a.stride(1) == 0 else _in_pieces(a, pieces)
     products, states = [a[0]], [b[0]]
     for a_t, b_t in zip(a[1:], b[1:]):
         products.append(a_t * products[-1])
         states.append(torch.addcmul(b_t, a_t, states[-1]))
     enter = [h]
-    for a_p, b_p in zip(products[-1].unbind(1), states[-1].unbind(1)):
+    for a_p, b_p in zip(products[-1].expand_as(states[-1]).unbind(1), states[-1].unbind(1)):
         enter.append(torch.addcmul(b_p, a_p, enter[-1]))
     enter = torch.stack(enter[:-1], 1)[:, :, None]
     return torch.addcmul(torch.stack(states, 2), torch.stack(products, 2), enter).flatten(1, 2)
+
+
+def _in_pieces(v, pieces):
+    """The steps of [rows, n, ...], each of all pieces of time; the last piece is filled up."""
+    more = -v.shape[1] % pieces
+    v = F.pad(v, (0, 0) * (v.dim() - 2) + (0, more)) if more else v
+    return v.unflatten(1, (pieces, -1)).unbind(2)
 
 
 def _scan_back(a, reads, d_h):
@@ -387,8 +395,10 @@ def _scan_back(a, reads, d_h):
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
     if _cuts(a.shape[1], d_h.numel()) > 1:
-        late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
-        cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
+        late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
+        last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
+        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)
     d_h = d_h + reads[:, -1]
@@ -1374,7 +1384,14 @@ if triton is not None:
         return tl.cumsum(v, 0, reverse=True)
 
     @triton.jit
-    def tl_sums(w, z, DOT: tl.constexpr):
+    def tl_above(v, total, DOT: tl.constexpr):
+        """v, a sum of numbers that may cancel, or 0 where nothing but their rounding is left; `total` is what they sum up to in
+        size. Behind a strong decay a gradient is exactly that, and the decay's own derivative may be large."""
+        EPS: tl.constexpr = 5e-7 if DOT == tl.float32 else 2e-5
+        return tl.where(tl.abs(v) > EPS * total, v, 0.0)
+
+    @triton.jit
+    def tl_added(w, z, DOT: tl.constexpr):
         """w z for a matrix w of zeros and ones: z in two parts where products round to 8 bits."""
         if DOT == tl.float32:
             return tl.dot(w.to(tl.float32), z, input_precision="tf32x3")
@@ -1384,7 +1401,7 @@ if triton is not None:
             return tl.dot(w.to(tl.bfloat16), lo, acc=tl.dot(w.to(tl.bfloat16), hi))
 
     @triton.jit
-    def tl_turned_sums(z, w, DOT: tl.constexpr):
+    def tl_added_turned(z, w, DOT: tl.constexpr):
         """z w, likewise."""
         if DOT == tl.float32:
             return tl.dot(z, w.to(tl.float32), input_precision="tf32x3")
@@ -1413,8 +1430,8 @@ if triton is not None:
         """The scores of the pairs that a pivot between two blocks of 2**LEVEL tokens splits."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        b_q = tl.where((i >> LEVEL) % 2 == 1, q * tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT)), 0.0)
-        b_k = tl.where((j >> LEVEL) % 2 == 0, kt * tl.exp(tl_turned_sums(zt, tl_turned_spans(LEVEL, BT, LATE), DOT)), 0.0)
+        b_q = tl.where((i >> LEVEL) % 2 == 1, q * tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT)), 0.0)
+        b_k = tl.where((j >> LEVEL) % 2 == 0, kt * tl.exp(tl_added_turned(zt, tl_turned_spans(LEVEL, BT, LATE), DOT)), 0.0)
         return tl.where(i >> LEVEL + 1 == j >> LEVEL + 1, tl_dot(b_q, b_k, DOT), 0.0)
 
     @triton.jit
@@ -1439,7 +1456,7 @@ if triton is not None:
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
         for LEVEL in range(LEVELS):
             later, meets = (i >> LEVEL) % 2 == 1, i >> LEVEL + 1 == j >> LEVEL + 1
-            b_e = tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT))
+            b_e = tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT))
             b_u = tl_dot(tl.where(meets, G, 0.0), tl.where(later, 0.0, k * b_e), DOT) * b_e
             b_dq += tl.where(later, b_u, 0.0)
             b_w = tl_dot(tl.where(meets, Gt, 0.0), tl.where(later, q * b_e, 0.0), DOT) * b_e
@@ -1555,7 +1572,7 @@ if triton is not None:
             b_key = b_k
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
-            b_leave = tl_turned_sums(tl.trans(b_decay), tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], DOT)
+            b_leave = tl_added_turned(tl.trans(b_decay), tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], DOT)
             b_turned = tl.trans(b_key) * tl.exp(b_leave)
             b_state = b_state * tl.exp(b_sums)[:, None] + tl_dot(b_turned, b_value, DOT)
             b_total += b_sums
@@ -1607,7 +1624,7 @@ if triton is not None:
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
             b_state = b_state * tl.exp(b_sums)[:, None]
-            b_turned = tl.trans(b_query_0) * tl.exp(tl_turned_sums(tl.trans(b_decay), tl_from(BT, True), DOT))
+            b_turned = tl.trans(b_query_0) * tl.exp(tl_added_turned(tl.trans(b_decay), tl_from(BT, True), DOT))
             b_state += tl_dot(b_turned, b_d_read_0, DOT)
             b_total += b_sums
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
@@ -1683,7 +1700,7 @@ if triton is not None:
         b_query_0 = b_r
         b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_enter = tl.exp(tl_sums(tl_upto(BT, True), b_decay, DOT))
+        b_enter = tl.exp(tl_added(tl_upto(BT, True), b_decay, DOT))
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
         b_y = rwkv5_chunk_results(b_r, b_k, b_v, b_time_faaaa, b_read_0, K)
@@ -1735,16 +1752,21 @@ if triton is not None:
             b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
             b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-            b_d_key *= tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+            b_d_key *= tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
             b_through = tl.sum(b_key * b_d_key, 0) + b_total * tl.exp(tl.sum(b_decay, 0))
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-            b_d_query_0 *= tl.exp(tl_sums(tl_upto(BT, True), b_decay, DOT))
+            b_d_query_0 *= tl.exp(tl_added(tl_upto(BT, True), b_decay, DOT))
             b_d_query_0, b_d_key = tl_scores_back(
                 b_inside_0, b_turned_0, b_query_0, b_key, b_decay,
                 b_d_query_0, b_d_key, True, DOT, LEVELS,
             )
-            b_d_decay = b_through[None, :] - tl_sums(tl_from(BT, False), b_key * b_d_key, DOT)
-            b_d_decay += tl_sums(tl_from(BT, True), b_query_0 * b_d_query_0, DOT)
+            b_pairs = b_key * b_d_key
+            b_d_decay = b_through[None, :] - tl_added(tl_from(BT, False), b_pairs, DOT)
+            b_noise = tl.abs(b_through) + tl.sum(tl.abs(b_pairs), 0)
+            b_pairs = b_query_0 * b_d_query_0
+            b_d_decay += tl_added(tl_from(BT, True), b_pairs, DOT)
+            b_noise += tl.sum(tl.abs(b_pairs), 0)
+            b_d_decay = tl_above(b_d_decay, b_noise[None, :], DOT)
             b_d_r_leaf, b_d_k_leaf, b_d_c_1, b_d_time_faaaa = rwkv5_chunk_vjp_keys(b_g_y, b_r, b_k, b_v, b_time_faaaa, b_d_key, b_d_query_0, b_d_decay, V)
             tl.store(d_r + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_r_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
@@ -1786,7 +1808,7 @@ if triton is not None:
         b_key = b_k
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_leave = tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+        b_leave = tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
@@ -2063,19 +2085,26 @@ class _Chunks(NamedTuple):
     inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
+    stages: int  # chunks on their way at once, where the state is
 
 
-def choose_chunks(rows, T, heads, keys, values, sms, half):
+def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+    stages = 3 if shared > 160_000 and keys <= 128 else 2
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+
+
+@lru_cache(maxsize=None)
+def _shared(device):
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
 def _by_chunks(mode, x, keys, values):
@@ -2113,7 +2142,10 @@ def _rwkv5_chunks(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
     time_decay = time_decay.contiguous()
     time_faaaa = time_faaaa.contiguous()
     dtype = _dot_dtype(r, k, v)
-    config = choose_chunks(rows, T, H, K, V, _sms(r.device), dtype == torch.bfloat16)
+    device = r.device
+    config = choose_chunks(
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
@@ -2124,21 +2156,23 @@ def _rwkv5_chunks(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
         NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
-    with _on(r.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=r.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=r.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], r)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             rwkv5_states_kernel[(n,)](
-                k, v, time_decay, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
+                k, v, time_decay, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         rwkv5_states_kernel[(n,)](
-            k, v, time_decay, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
+            k, v, time_decay, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=r.device)
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         rwkv5_scores_kernel[(slots * grid[1],)](
             r, k, time_decay, scores, table, cu_seqlens, T, slots, *r.stride()[:2], *k.stride()[:2], **fixed | across,
         )  # fmt: skip
@@ -2165,7 +2199,10 @@ def _rwkv5_chunks_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
     time_faaaa = time_faaaa.contiguous()
     g_y = _rows_of(g_y)
     dtype = _dot_dtype(r, k, v)
-    config = choose_chunks(rows, T, H, K, V, _sms(r.device), dtype == torch.bfloat16)
+    device = r.device
+    config = choose_chunks(
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
@@ -2182,33 +2219,37 @@ def _rwkv5_chunks_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
     d_time_decay = _room_for(slots, inputs[3])
     d_time_faaaa = _room_for(slots, inputs[4])
     d_v = _room_for(1, inputs[2])
-    with _on(r.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=r.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=r.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], r)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             rwkv5_states_kernel[(n,)](
-                k, v, time_decay, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
+                k, v, time_decay, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         rwkv5_states_kernel[(n,)](
-            k, v, time_decay, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
+            k, v, time_decay, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=r.device)
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         rwkv5_scores_kernel[(slots * grid[1],)](
             r, k, time_decay, scores, table, cu_seqlens, T, slots, *r.stride()[:2], *k.stride()[:2], **fixed | across,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             rwkv5_wanted_kernel[(n,)](
-                r, g_y, time_decay, None, None, ends, products, cu_seqlens, T, config.pieces, *r.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.num_warps,
+                r, g_y, time_decay, None, None, ends, products, cu_seqlens, T, config.pieces, *r.stride()[:2], *g_y.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         rwkv5_wanted_kernel[(n,)](
-            r, g_y, time_decay, last, wanted, ends, None, cu_seqlens, T, config.pieces, *r.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.num_warps,
+            r, g_y, time_decay, last, wanted, ends, None, cu_seqlens, T, config.pieces, *r.stride()[:2], *g_y.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         n_tokens = r.shape[0] * T
         rwkv5_d_keys_kernel[(slots * grid[1],)](
@@ -2439,6 +2480,13 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _layer_norm(x, shape, eps, weight=None, bias=None):
+    """(x - mean) / sqrt(variance + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight, bias)
+    weight, bias = (v if v is None else v.to(dtype) for v in (weight, bias))
+    return F.layer_norm(x.to(dtype), shape, weight, bias, eps)
+
+
 def _places(T, cu_seqlens):
     """For every packed token its sequence and its position in it; no value visits the host."""
     tokens = torch.arange(T, device=cu_seqlens.device)
@@ -2645,9 +2693,7 @@ class RWKV5(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # rwkv5.ssm:31
-        normed_sum = (_wide(y) / self.head_size_divisor).sum(-1)  # rwkv5.ssm:36
-        normed_sum_2 = torch.square(_wide(y) / self.head_size_divisor - (_wide(normed_sum) / self.V)[..., None]).sum(-1)  # rwkv5.ssm:36
-        normed = (((y / self.head_size_divisor - (normed_sum / self.V)[..., None]) * torch.rsqrt(normed_sum_2 / self.V + 1e-05)[..., None] * self.ln_x.weight.unflatten(-1, (self.H, self.V)) + self.ln_x.bias.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # rwkv5.ssm:36
+        normed = ((_layer_norm(_wide(y) / self.head_size_divisor, (self.V,), 1e-05) * self.ln_x.weight.unflatten(-1, (self.H, self.V)) + self.ln_x.bias.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # rwkv5.ssm:36
         gate_in_sum = self.time_mix_g.movedim((-1, -3, -2), (-3, -2, -1)).sum((-2, -1))  # rwkv5.ssm:29
         gate_in = (past + gate_in_sum * (u - past)).to(u.dtype)  # rwkv5.ssm:29
         g = self.gate(gate_in)  # rwkv5.ssm:29
