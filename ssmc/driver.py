@@ -1,6 +1,6 @@
 """The pipeline, one arrow a line. Only this file knows the order.
 
-text --parse--> Spec --analyze--> Layer --partition--> Partition --plan--> Plan --emit--> text
+text --parse--> Spec --analyze--> Layer --stabilise--> Layer --partition--> Partition --plan--> Plan --emit--> text
 """
 
 from __future__ import annotations
@@ -82,9 +82,11 @@ def _run(source: Source, options: Options, until: str) -> Compilation:
 
 def _finish(layer: Layer, spec: Spec, source: Source, options: Options, sink: Sink, until: str) -> Compilation:
     """From the layer to the text."""
+    from ssmc.analysis.gauge import stabilise
     from ssmc.partition.partition import partition
 
-    parts = partition(layer, sink)  # Layer -> Partition
+    stable = stabilise(layer, sink)  # Layer -> Layer
+    parts = partition(stable, sink)  # Layer -> Partition
     if parts is None or until == "partition":
         return Compilation(source, tuple(sink), spec, layer, parts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ssmc.analysis.classify import classify
+from ssmc.analysis.facts import positive_in
 from ssmc.analysis.stability_report import report
 from ssmc.diagnostics.sink import Sink
 from ssmc.ir.classified import Classified
@@ -32,9 +33,10 @@ def plan(partition: Partition, options: Options, sink: Sink) -> Plan | None:
     """The plan of a layer; under a forced mode a refusal is an error."""
     planned: list[Planned] = []
     triton = options.backend == "triton"
+    positive = positive_in(partition)
     verdicts = report(partition.layer, sink)
     for r in partition.recurrences.values():
-        c = classify(r)
+        c = classify(r, positive)
         choices: list[ModeChoice] = []
         for mode in modes():
             reason = mode.refuse(c)

@@ -12,6 +12,8 @@ from math import prod
 from typing import Any
 
 from ssmc.analysis.classify import classify
+from ssmc.analysis.facts import positive_in
+from ssmc.analysis.gauge import stabilise
 from ssmc.diagnostics.sink import Sink
 from ssmc.ir.layer import LayerArg
 from ssmc.ir.plan import Plan, Variant
@@ -69,14 +71,14 @@ def _partition(plan: Plan, spec: Spec, options: Options, flags: list[LayerArg], 
     settings = {**options.settings, **{a.name: v for a, v in zip(flags, values, strict=True)}}
     sink = Sink()
     layer = analyze(spec, plan.partition.layer.source, settings, sink)
-    return None if layer is None else partition(layer, sink)
+    return None if layer is None else partition(stabilise(layer, sink), sink)
 
 
 def _fingerprint(p: Partition) -> tuple[object, ...]:
     """What callers and kernels see of a layer: ops, states, inputs."""
-    ops = []
+    ops, positive = [], positive_in(p)
     for r in p.recurrences.values():
-        q = lower(classify(r))
+        q = lower(classify(r, positive))
         leaves = tuple((x.name, x.operand.axes, x.operand.token) for x in q.leaves)
         ops.append((r.name, r.reverse, leaves, q.hoisted, q.prologue, q.update, q.epilogue, q.results))
     convs = tuple((c.name, c.output.axes, c.width) for c in p.layer.convs.values())

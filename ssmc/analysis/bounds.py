@@ -77,10 +77,23 @@ class Prover:
         picked = self._picked(n)
         if picked is not None:
             return self.real(picked)
+        if self._share(n.body, n.over):
+            return MAYBE
         for axis in n.over:
             body = body * self.known.get(b.size(axis), NATURAL)
         p = self.expansion.poly(n)
         return body if p.terms == self.expansion.atom(n).terms else body.meet(self.range(p))
+
+    def _share(self, part: Node, over: tuple[str, ...]) -> bool:
+        """Whether a sum adds parts of a whole: of x / sum(x) with x >= 0, each left out or weighed by at most 1."""
+        match part:
+            case Pointwise(fn="where", args=(_, x, zero)) if zero is b.ZERO:
+                return self._share(x, over)
+            case Pointwise(fn="mul", args=(x, y)) if self.real(y).lo >= 0 and self.real(y).hi <= 1:
+                return self._share(x, over)
+            case Pointwise(fn="div", args=(x, Reduce(op="sum", over=axes, body=whole))):
+                return x is whole and set(over) <= set(axes) and self.real(x).lo >= 0 and self.defined(part)
+        return False
 
     def _picked(self, n: Reduce) -> Node | None:
         """The v of sum[A](where(index(A) == k, v, 0)): of such a sum one term is not zero, if A is larger than k."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from ssmc.analysis.facts import unaided
 from ssmc.analysis.filters import find_filter
 from ssmc.analysis.outer import find_outer
 from ssmc.ir import build as b
@@ -39,8 +42,9 @@ def facts(recurrence: Recurrence) -> Facts:
     return Facts(recurrence, tuple(updates), not reduced and not relabelled and same, reduced, relabelled)
 
 
-def classify(recurrence: Recurrence) -> Classified:
-    """The class of a recurrence: the first structure that takes it."""
+def classify(recurrence: Recurrence, positive: Callable[[Node], bool] = unaided) -> Classified:
+    """The class of a recurrence: the first structure that takes it. `positive` tells of an expression in its operands
+    whether it is proven to be."""
     found = facts(recurrence)
     for s in structures():
         match = s.match(found)
@@ -54,7 +58,7 @@ def classify(recurrence: Recurrence) -> Classified:
             impulse: Filter | str = f"a recurrence of class {letter} is not linear"
             if match.linear:
                 impulse = find_filter(recurrence, match.linear, times)
-                outer = find_outer(recurrence, match.linear, times)
+                outer = find_outer(recurrence, match.linear, times, positive)
                 title += ", varying"
                 if isinstance(outer, Outer):
                     letter = "O2" if outer.by_key else "O1"

@@ -6,7 +6,7 @@ assumption. One that is not trained keeps its range, or what its initial value c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 
 from ssmc.analysis.bounds import Prover
@@ -14,6 +14,7 @@ from ssmc.analysis.interval import NATURAL, TOP, ZERO, Interval, exactly
 from ssmc.ir import build as b
 from ssmc.ir.expr import Node, Ref, refs, walk
 from ssmc.ir.layer import Layer
+from ssmc.ir.regions import Partition
 
 Known = dict[Node, Interval]
 
@@ -140,6 +141,28 @@ class Facts:
             if ref.name in self.layer.params:
                 self._parameter(ref, known, ranges=False)
         return known
+
+
+def unaided(node: Node) -> bool:
+    """Whether an expression is positive whatever its leaves are."""
+    return Prover({}).real(node).positive
+
+
+def positive_in(partition: Partition) -> Callable[[Node], bool]:
+    """Whether an expression in the operands of an op is positive, by the equations and parameters they come from."""
+    facts, definitions = Facts(partition.layer), partition.definitions
+
+    def meaning(n: Node) -> Node | None:
+        known = isinstance(n, Ref) and not n.offset and n.name in definitions
+        found = definitions[n.name].node if known and isinstance(n, Ref) else None
+        return None if found is None or set(found.axes) != set(n.axes) else found
+
+    def positive(node: Node) -> bool:
+        while any(meaning(r) is not None for r in refs(node)):
+            node = b.substitute(node, meaning)
+        return Prover(facts.known([node], ranges=False)).real(node).positive
+
+    return positive
 
 
 def declared(ends: tuple[Node, Node], known: Mapping[Node, Interval]) -> Interval:

@@ -6,9 +6,9 @@ positive. A decay of unknown sign is no decay: the walk multiplies by it, and no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from ssmc.analysis.bounds import bounds
+from ssmc.analysis.logs import complement, log_of
 from ssmc.ir import build as b
 from ssmc.ir import linear
 from ssmc.ir.expr import Node, Pointwise, Reduce, Ref, refs
@@ -23,21 +23,27 @@ class NotOuter(Exception):
     """The reason why it does not."""
 
 
-def find_outer(r: Recurrence, updates: tuple[tuple[Node, Node], ...], times: Mapping[str, Time]) -> Outer | str:
-    """The outer-product form of a recurrence whose carried values are h = a*prev(h) + input for each (a, input)."""
+def find_outer(
+    r: Recurrence,
+    updates: tuple[tuple[Node, Node], ...],
+    times: Mapping[str, Time],
+    positive: Callable[[Node], bool],
+) -> Outer | str:
+    """The outer-product form of a recurrence whose carried values are h = a*prev(h) + input for each (a, input);
+    `positive` tells of an expression in the op's operands whether it is proven to be."""
     if len(updates) != 1 or r.carried[0].dtype != "real":
         return "its state is not one real value"
     if not r.inner:
         return "no read sums an axis of the state"
     try:
-        return _Search(r, times).find(*updates[0])
+        return _Search(r, times, positive).find(*updates[0])
     except NotOuter as why:
         return str(why)
 
 
 class _Search:
-    def __init__(self, r: Recurrence, times: Mapping[str, Time]) -> None:
-        self.r, self.times, self.state = r, times, r.carried[0]
+    def __init__(self, r: Recurrence, times: Mapping[str, Time], positive: Callable[[Node], bool]) -> None:
+        self.r, self.times, self.state, self.positive = r, times, r.carried[0], positive
         self.keys = r.inner
 
     def find(self, coefficient: Node, inputs: Node) -> Outer:
@@ -79,9 +85,20 @@ class _Search:
                 return [MINUS, *self._factors(x)]
             case Pointwise(fn="div", args=(x, y)):
                 return [*self._factors(x), b.div(b.ONE, y)]
+            case Pointwise(fn="sub", args=(one, x)) if one is b.ONE:
+                return [complement(x, self._meaning) or node]
+            case Ref() if not node.offset and self._is_complement(node):
+                return self._factors(self.r.definitions[node.name].node)
             case Ref() if not node.offset and set(node.axes) == whole and node.name in self.r.definitions:
                 return self._factors(self.r.definitions[node.name].node)
         return [node]
+
+    def _is_complement(self, node: Ref) -> bool:
+        """Whether a name stands for 1 - x, which is taken where it keeps its digits."""
+        match self._meaning(node):
+            case Pointwise(fn="sub", args=(one, x)) if one is b.ONE:
+                return complement(x, self._meaning) is not None
+        return False
 
     def _reads(self) -> tuple[OuterRead, ...]:
         r, name, found = self.r, self.state.of, []
@@ -102,33 +119,20 @@ class _Search:
 
     def _log(self, node: Node) -> Node:
         """log of a decay."""
-        match node:
-            case Ref() if not node.offset and node.name in self.r.definitions:
-                inner = self.r.definitions[node.name].node
-                if isinstance(inner, Pointwise) and inner.fn in ("exp", "sigmoid", "mul"):
-                    return self._log(inner)
-            case Pointwise(fn="exp", args=(x,)):
-                return x
-            case Pointwise(fn="sigmoid", args=(x,)):
-                return b.apply("log_sigmoid", x)
-            case Pointwise(fn="mul", args=(x, y)):
-                return b.add(self._log(x), self._log(y))
-        if node is b.ONE:
-            return b.ZERO
-        if not bounds(self._inlined(node), {}).positive:
+        found = log_of(node, self._meaning, lambda x: self.positive(self._inlined(x)))
+        if found is None:
             raise NotOuter("the decay is not proven positive, so it has no logarithm")
-        return b.apply("log", node)
+        return found
 
     def _inlined(self, node: Node) -> Node:
         """A value in terms of the op's operands."""
-        while True:
-            names = {x.name for x in refs(node) if not x.offset and x.name in self.r.definitions}
-            if not names:
-                return node
-            node = b.substitute(node, self._meaning)
+        while any(self._meaning(x) is not None for x in refs(node)):
+            node = b.substitute(node, lambda n: self._meaning(n) if isinstance(n, Ref) else None)
+        return node
 
-    def _meaning(self, n: Node) -> Node | None:
-        return self.r.definitions[n.name].node if isinstance(n, Ref) and n.name in self.r.definitions else None
+    def _meaning(self, n: Ref) -> Node | None:
+        found = self.r.definitions.get(n.name)
+        return None if found is None or n.offset else found.node
 
 
 def _product(factors: list[Node]) -> Node:

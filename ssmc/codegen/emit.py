@@ -112,6 +112,7 @@ def emit(plan: Plan) -> str:
         "eager": eager,
         "filtered": filtered,
         "gathered": gathered,
+        "by_key": any(p.program.outer is not None and p.program.outer.by_key for p in plan.programs),
         "flat": bool(filtered or gathered),
         "filter_kernels": [f for f in filtered if f.kernel],
         "chunk_kernels": any(f.kernel and f.n_streams == f.n_reads == 1 for f in filtered),

@@ -124,7 +124,7 @@ class _Writer(CoreText):
             tokens_back=tuple_of([*(whole_leaf(o, leaf) for leaf in self.streaming), *seed_views(o)]),
             chunk_back=targets([*(names(x.name) for x in self.streaming), *(names(f"g:{p}") for p in self.results)]),
             reverse=o.r.reverse,
-            chunk_length=16 if f.by_key else 64,
+            chunk_length=64,
             prologue=o.lines([let for let in forward if let in f.prologue], said),
             advance=o.lines(slice_lets(f.prologue, inputs[:3])),
             ports=given[:3],

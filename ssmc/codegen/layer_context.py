@@ -8,6 +8,7 @@ from ssmc.codegen.layer_forward import forward_lines
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.names import Names
 from ssmc.codegen.outside import timeless
+from ssmc.ir.equations import gauge_meaning
 from ssmc.ir.layer import LayerArg
 
 
@@ -59,6 +60,7 @@ class LayerContext:
     input_step: str
     has_state: bool
     fields: tuple[StateField, ...]
+    state_doc: tuple[str, ...]
     n_fields: int
     field_locals: str
     forward: tuple[str, ...]
@@ -110,6 +112,7 @@ def layer_context(t: LayerText, flags: tuple[LayerArg, ...] = ()) -> LayerContex
         input_step="".join(f", None if {n} is None else {n}[:, None]" for n, _, _, _ in inputs),
         has_state=has_state and bool(fields),
         fields=tuple(fields),
+        state_doc=tuple(_gauge_doc(t)),
         n_fields=len(fields),
         field_locals=", ".join(f.local for f in fields) + ("," if len(fields) == 1 else ""),
         forward=forward_lines(t, has_state and bool(fields)),
@@ -162,7 +165,7 @@ def _fields(t: LayerText) -> list[StateField]:
             start = f"torch.zeros(batch, {shape}{', ' if shape else ''}device=device, dtype={kind})"
             if c.init is not None:
                 start += f" + {timeless(t, c.init, c.axes, 'probe')}"
-            out.append(StateField(names(c.of), t.locals(f"{c.of}:last"), start, _shown(f"state `{c.of}`", c.axes)))
+            out.append(StateField(names(c.of), t.locals(f"{c.of}:last"), start, _shown(_meaning(t, c.of), c.axes)))
     for conv in t.layer.convs.values():
         name, width, shape = t.locals(f"{conv.name}:taps"), t.python(conv.width), t.shape(conv.output.axes)
         start = f"torch.zeros(batch, {width} - 1, {shape}, device=device, dtype=dtype)"
@@ -186,6 +189,20 @@ def _fields(t: LayerText) -> list[StateField]:
     if t.partition.uses_position:
         start = "torch.zeros(batch, device=device, dtype=torch.int64)"
         out.append(StateField(names("position"), t.locals("position"), start, _shown("tokens seen so far", ())))
+    return out
+
+
+def _meaning(t: LayerText, state: str) -> str:
+    return gauge_meaning(state, t.layer.gauges) or f"state `{state}`"
+
+
+def _gauge_doc(t: LayerText) -> list[str]:
+    """What a user who reads or sets scaled states has to know."""
+    out = []
+    for g in t.layer.gauges:
+        names = ", ".join(f"`{n}`" for n in g.written)
+        out += ["", f"Only {names} times e^{g.scale} have a meaning: what is added to {g.scale} and"]
+        out += ["taken out of them as a factor changes no result."]
     return out
 
 

@@ -102,6 +102,7 @@ CODES: dict[str, Code] = {
     "SSM0303": Code("warning", "a state can grow"),
     "SSM0304": Code("error", "a module stands inside a recurrence"),
     "SSM0305": Code("note", "an unstable state is allowed"),
+    "SSM0306": Code("warning", "a sum of exponentials may overflow"),
     # 04xx modes and backends
     "SSM0401": Code("error", "a forced mode cannot evaluate a recurrence"),
     "SSM0402": Code("note", "a recurrence has no fast kernel"),

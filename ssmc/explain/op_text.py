@@ -38,6 +38,9 @@ def _class(r: dict[str, Any]) -> Iterator[str]:
     c, k = r["class"], r["coefficient"]
     yield f"Class {c['letter']}: {c['title']}"
     yield from (f"  {reason}" for reason in c["reasons"])
+    for g in r["gauges"]:
+        yield f"Class N on top: `{g['scale']}` is a gauge of {', '.join(g['states'])}"
+        yield from (f"  {line}" for line in g["lines"] if g["here"])
     if k is None:
         return
     for a, b in zip(k["a"], k["b"], strict=True):

@@ -12,7 +12,7 @@ from ssmc.explain.counts import Sizes, Value
 from ssmc.explain.filters import filter_of
 from ssmc.explain.work import Work, lets_work
 from ssmc.ir.classified import Classified
-from ssmc.ir.equations import equation, typed
+from ssmc.ir.equations import equation, gauge_lines, typed
 from ssmc.ir.expr import refs
 from ssmc.ir.layer import Layer, Time
 from ssmc.ir.plan import Planned
@@ -34,6 +34,7 @@ def recurrence(
     """Everything there is to say about one op; `call` is (batch, length or None)."""
     c, p, layer = planned.classified, planned.program, partition.layer
     r = c.recurrence
+    own = {k.of for k in r.carried}
     taken = [*layer.values, *layer.states, *layer.params, *layer.inputs, *partition.definitions, *r.definitions]
     forward = lets_work([*p.prologue, *p.update, *p.epilogue], sizes)
     a = p.adjoint
@@ -51,6 +52,10 @@ def recurrence(
             "epilogue": [equation(d) for d in r.epilogue],
         },
         "class": {"letter": c.letter, "title": c.title, "reasons": list(c.reasons)},
+        "gauges": [
+            {"scale": g.scale, "states": list(g.written), "lines": list(gauge_lines(g)), "here": g.scale in own}
+            for g in r.gauges
+        ],
         "coefficient": _coefficient(c),
         "filter": filter_of(c, p),
         "outer_products": _outer(c),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ssmc.explain.counts import Count, Sizes, arguments, number
-from ssmc.ir.equations import optional
+from ssmc.ir.equations import gauge_meaning, optional
 from ssmc.ir.expr import Node, Pointwise, Reduce, Ref, walk
 from ssmc.ir.layer import Conv, Layer, Linear, Param
 from ssmc.ir.program import Let
@@ -142,7 +142,8 @@ def fields(partition: Partition, sizes: Sizes) -> tuple[Field, ...]:
     out = []
     for r in partition.recurrences.values():
         for c in r.carried:
-            what = f"state `{c.of}`" if c.of in layer.states else f"`{c.of}` at the last token"
+            own = gauge_meaning(c.of, layer.gauges)
+            what = own or f"state `{c.of}`" if c.of in layer.states else f"`{c.of}` at the last token"
             twice = number(2 if c.dtype == "complex" else 1)
             out.append(Field(c.name, what, c.axes, twice * sizes.axes(c.axes)))
     for conv in layer.convs.values():

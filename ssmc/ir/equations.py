@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ssmc.ir.expr import Node
+from ssmc.ir.layer import Gauge
 from ssmc.ir.pretty import pretty
 from ssmc.ir.program import Let
 from ssmc.ir.regions import Definition, Recurrence
@@ -26,6 +29,27 @@ def assignment(let: Let) -> str:
 def equations(r: Recurrence) -> tuple[str, ...]:
     """Everything an op computes, in order of evaluation."""
     return tuple(equation(d) for d in (*r.hoisted, *r.prologue, *r.update, *r.epilogue))
+
+
+def gauge_lines(g: Gauge) -> tuple[str, ...]:
+    """What a gauge is: the equations as the spec has them, what is kept, and why nothing depends on it."""
+    names = ", ".join(g.written)
+    return (
+        *(f"the spec's {n} = {pretty(node)}" for n, node in g.written.items()),
+        f"{names} kept divided by e^{g.scale}, {g.scale} = max(prev({g.scale}) + log decay, exponents)",
+        f"the log decay is {pretty(g.log_decay)}, the exponents are {', '.join(map(pretty, g.exponents))}",
+        f"e^{g.scale} cancels in {', '.join(g.cancels)}: a quotient of sums that have it as a factor",
+    )
+
+
+def gauge_meaning(name: str, gauges: Sequence[Gauge]) -> str | None:
+    """What a state stands for if it has a gauge, or is one."""
+    for g in gauges:
+        if name in g.written:
+            return f"state `{name}` divided by e^{g.scale}"
+        if name == g.scale:
+            return f"scale of {', '.join(f'`{n}`' for n in g.written)}"
+    return None
 
 
 def optional(node: Node | None) -> str | None:

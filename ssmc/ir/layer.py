@@ -151,6 +151,18 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Gauge:
+    """States that are kept as e^-m times what the spec says, m being the state `scale`, a running maximum of the
+    exponents gathered. `written` are the spec's updates by state, `cancels` the values in which e^m cancels."""
+
+    scale: str
+    log_decay: Node
+    exponents: tuple[Node, ...]
+    written: dict[str, Node]
+    cancels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """A checked layer. `values` and `states` are keyed by name in the order of the spec; `result` is the returned
     value."""
@@ -170,6 +182,7 @@ class Layer:
     times: dict[str, Time]
     span: Span
     splits: dict[str, Split] = field(default_factory=dict)
+    gauges: tuple[Gauge, ...] = ()
 
     @property
     def children(self) -> tuple[Linear | Conv, ...]:

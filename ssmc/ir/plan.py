@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ssmc.ir.classified import Classified
+from ssmc.ir.equations import gauge_lines
 from ssmc.ir.layer import LayerArg
 from ssmc.ir.program import ConvProgram, Program
 from ssmc.ir.regions import Partition
@@ -34,12 +35,14 @@ class Planned:
 
     def summary(self) -> dict[str, object]:
         """What `PLAN` says of it."""
+        gauges = self.classified.recurrence.gauges
         return {
             "class": self.classified.letter,
             "title": self.classified.title,
             "modes": tuple(m.name for m in self.modes if m.allowed),
             "refused": {m.name: m.reason for m in self.modes if not m.allowed},
             "stability": self.stability,
+            **({"gauge": {g.scale: tuple(g.written) for g in gauges}} if gauges else {}),
         }
 
 
@@ -102,6 +105,7 @@ class Plan:
         for p in self.programs:
             r = p.program.recurrence
             out.append(f"    {r.name}: class {p.classified.letter} ({p.classified.title})")
+            out += [f"        N: {line}" for g in r.gauges for line in gauge_lines(g)]
             out += [f"        {line}" for line in p.equations]
         out.append("")
         for p in self.programs:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ssmc.diagnostics.span import Span
 from ssmc.ir.expr import Node
-from ssmc.ir.layer import Layer, Time
+from ssmc.ir.layer import Gauge, Layer, Time
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Recurrence:
     `hoisted`, `prologue`, `update` and `epilogue` are in order of evaluation: known before time starts; free of the
     states; needed for the states' next values; computed from them. `inner` are the state axes that a read sums,
     `channels`
-    the others. `reverse` if it runs from the last token to the first.
+    the others. `reverse` if it runs from the last token to the first. `gauges` are those of which it carries a state.
     """
 
     name: str
@@ -86,6 +86,7 @@ class Recurrence:
     reverse: bool
     frontier: tuple[tuple[str, str], ...]
     span: Span
+    gauges: tuple[Gauge, ...] = ()
 
     @property
     def definitions(self) -> dict[str, Definition]:

@@ -1,7 +1,8 @@
 """What one op takes in around a recurrent component: the frontier rule of the design.
 
 Forward from the component, local reads of its states join, and pointwise values as long as nobody else reads what they
-are made of. Backward, pointwise values join that only the op reads. The frontier depends on the spec alone.
+are made of: one after the other, and several at once that read the same. Backward, pointwise values join that only the
+op reads. The frontier depends on the spec alone.
 """
 
 from __future__ import annotations
@@ -97,28 +98,40 @@ def fuse(
             and bool(state_atoms - set(inner) - set(node.over))
         )
 
-    changed = True
-    while changed:
-        changed = False
-        for d in definitions.values():
-            if d.name in members or d.name in taken or d.state:
-                continue
-            touched = [r for r in refs(d.node) if r.name in members]
-            if not touched or not (read(d) or (graph.pointwise(d) and set(d.atoms) <= state_atoms)):
-                continue
-            if any(r.offset and r.name not in carried for r in touched):
-                continue
-            if not all(_free(graph, r.name, d, members, component, read) for r in touched):
-                continue
-            others = [r.name for r in refs(d.node) if r.name not in members]
-            if any(depends(graph, o, members, module_of, module_input) for o in others):
-                reasons[d.name] = "it also reads a value that depends on this op through another region"
-                continue
+    def fits(d: Definition, inside: set[str]) -> bool:
+        """Whether a value is of the op's shape and reads of the op what it may, and nothing else that depends on it."""
+        touched = [r for r in refs(d.node) if r.name in inside]
+        if not touched or not (read(d) or (graph.pointwise(d) and set(d.atoms) <= state_atoms)):
+            return False
+        if any(r.offset and r.name not in carried for r in touched):
+            return False
+        others = [r.name for r in refs(d.node) if r.name not in inside]
+        if any(depends(graph, o, members, module_of, module_input) for o in others):
+            reasons[d.name] = "it also reads a value that depends on this op through another region"
+            return False
+        reasons.pop(d.name, None)
+        return True
+
+    def join(group: list[Definition]) -> None:
+        for d in group:
             if isinstance(d.node, Reduce):
                 inner.extend(a for a in d.node.over if a not in inner)
             members.add(d.name)
             epilogue.append(d.name)
-            changed = True
+
+    changed = True
+    while changed:
+        changed = False
+        waiting = [d for d in definitions.values() if not (d.name in members or d.name in taken or d.state)]
+        for d in waiting:
+            touched = [r for r in refs(d.node) if r.name in members]
+            if all(_free(graph, r.name, d, members, component, read) for r in touched) and fits(d, members):
+                join([d])
+                changed = True
+        if not changed:
+            group = _together(graph, members, [d for d in waiting if not read(d)], fits)
+            join(group)
+            changed = bool(group)
 
     results = [m for m in (*component, *epilogue) if any(c not in members for c in graph.readers(m))]
     prologue = _prologue(graph, members, taken, reasons)
@@ -134,6 +147,29 @@ def fuse(
         tuple(inner),
         tuple(sorted(reasons.items())),
     )
+
+
+def _together(
+    graph: Graph, members: set[str], waiting: list[Definition], fits: Callable[[Definition, set[str]], bool]
+) -> list[Definition]:
+    """The values that may follow only as one: each reads what others of them read too, and nobody else does."""
+    group: list[Definition] = []
+    while True:
+        inside = {*members, *(d.name for d in group)}
+        found = next((d for d in waiting if d.name not in inside and fits(d, inside)), None)
+        if found is None:
+            break
+        group.append(found)
+    while True:
+        inside = {*members, *(d.name for d in group)}
+        kept = [
+            d
+            for d in group
+            if all(set(graph.readers(r.name)) <= inside for r in refs(d.node) if r.name in inside) and fits(d, inside)
+        ]
+        if len(kept) == len(group):
+            return kept
+        group = kept
 
 
 def _free(

@@ -9,6 +9,7 @@ from ssmc.ir.layer import Conv, Layer, Linear, Split, Time
 from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
 from ssmc.partition.delays import is_delay, offsets, split_delays
 from ssmc.partition.fuse import Fused, Graph, fuse
+from ssmc.partition.join import join
 from ssmc.partition.normal import POSITION, normalise, uses_position
 from ssmc.partition.real_parts import real_parts
 
@@ -68,6 +69,7 @@ class _Partitioner:
             return None
         self._drop_unused()
         found = [c for c in found if c[0] in self.definitions]
+        found = join(found, self.layer.gauges, self.graph(), self.module_of, self.module_input)
         home = {m: c for c in found for m in c}
         direction = {r.name: r.offset for c in found for m in c for r in offsets(self.definitions[m]) if r.name in c}
 
@@ -180,6 +182,7 @@ class _Partitioner:
             reverse=any(r.offset > 0 for _, r in back),
             frontier=f.reasons,
             span=ds[name].span,
+            gauges=tuple(g for g in self.layer.gauges if {g.scale, *g.written} & set(starts)),
         )
 
     def _operands(self, names: dict[str, None]) -> tuple[Operand, ...]:

@@ -96,7 +96,7 @@ def recording(module: ModuleType, sms: int = 132):
 
 def convs_of(module: ModuleType, layer) -> list[tuple[str, torch.nn.Conv1d]]:
     """The stem and the child of every convolution."""
-    stems = [n.removeprefix("_").removesuffix("_sums") for n in vars(module) if n.endswith("_sums")]
+    stems = [n.removeprefix("_").removesuffix("_sums") for n in vars(module) if n[0] == "_" and n.endswith("_sums")]
     return list(zip(stems, (c for c in layer.modules() if isinstance(c, torch.nn.Conv1d)), strict=True))
 
 

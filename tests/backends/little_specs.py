@@ -117,6 +117,15 @@ SPECS: dict[str, str] = {
   state s[E]: s = exp(prev(m) + log_sigmoid(f) - m) * prev(s) + exp(k - m) * v
   return where(w > 0, s, tanh(s)) * clip(w, -1, 1)
 """,
+    # sums of exponentials that get a maximum of their own: class P, three fields in one walk
+    "quotient": """layer Quotient(d_model)
+  axis E = d_model
+  input u[d_model]
+  linear proj(u -> k[E], v[E], f[E])
+  state p[E]: p = sigmoid(f) * prev(p) + exp(k) * v
+  state q[E]: q = sigmoid(f) * prev(q) + exp(k)
+  return (p + prev(p)) / (q + prev(q))
+""",
     # no axis at all, and no channel but that
     "number": """layer Number(d_model)
   input u[d_model]

@@ -2,7 +2,7 @@
 #     ssmc compile hgrn2.ssm -o hgrn2_layer.py
 #
 # layer HGRN2
-#     S: class D (diagonal, varying)
+#     S: class O2 (outer products under a decay a key)
 #         f[H, K] = lower_bound + (1 - lower_bound)*sigmoid(f_raw)
 #         k[H, K] = (1 - lower_bound)*sigmoid(-f_raw)
 #         S[H, K, V] = f*prev(S) + k*i
@@ -36,8 +36,8 @@ NAMESPACE = "ssmc_dbe32768327e"
 PLAN = {'spec': 'hgrn2.ssm',
  'sha256': 'dbd63d12b4c9f5a8903f531a8b7aa11c7f980a2b5dadc8fda3d939490ae0d1b9',
  'ssmc': '0.1.0',
- 'S': {'class': 'D',
-       'title': 'diagonal, varying',
+ 'S': {'class': 'O2',
+       'title': 'outer products under a decay a key',
        'modes': ('recurrent', 'scan'),
        'refused': {'convolution': 'the coefficient depends on the token, through `f`'},
        'stability': ('contractive: proven', 'exponentially stable: undecided', 'bounded: undecided')}}
@@ -56,7 +56,7 @@ KERNELS = True
 
 
 def hgrn2_op(q, f_raw, i_, lower_bound, *, initial_state=None, return_state=False, cu_seqlens=None, backend="auto", inplace=False):
-    """The recurrence of hgrn2.ssm with what is fused around it: diagonal, varying.
+    """The recurrence of hgrn2.ssm with what is fused around it: outer products under a decay a key.
 
         f[H, K] = lower_bound + (1 - lower_bound)*sigmoid(f_raw)
         k[H, K] = (1 - lower_bound)*sigmoid(-f_raw)
@@ -411,6 +411,12 @@ def _scan_back(a, reads, d_h):
     return torch.stack(cotangents[::-1], 1), late[0] * d_h
 
 
+def _plane(value, lead, n_channels):
+    """A tensor [lead, channels, state axes] with its channels as one axis, and its state axes as one."""
+    front, channels, inner = value.shape[:lead], value.shape[lead : lead + n_channels], value.shape[lead + n_channels :]
+    return value.reshape(*front, math.prod(channels), math.prod(inner))
+
+
 def _hgrn2_eager(q, f_raw, i_, lower_bound, S):
     """The results and the last states."""
     dtype = _compute_dtype(q, f_raw, i_, lower_bound, S)
@@ -516,6 +522,345 @@ def _hgrn2_eager_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S):
     )
 
 
+# ----------------------------------------------------------------------------------------------------------------------
+# Outer products under a decay, by chunks of matrix products
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _products(z):
+    """exp of the sum of z over the tokens i < l <= j, 0 for i > j: [rows, heads, i, j, keys or 1]. Every sum begins at its
+    own token, so that a large decay takes no digits from those after it."""
+    C = z.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=z.device).triu(1)[..., None]  # l after i
+    sums = torch.where(after, z[:, :, None], 0).cumsum(3)
+    upto = torch.ones(C, C, dtype=torch.bool, device=z.device).triu()[..., None]
+    return torch.where(upto, torch.exp(torch.where(upto, sums, 0)), 0)
+
+
+def _products_back(d_sums):
+    """The cotangent of z from those of the sums (0 for i > j)."""
+    C = d_sums.shape[2]
+    after = torch.ones(C, C, dtype=torch.bool, device=d_sums.device).triu(1)[..., None]
+    return torch.where(after, d_sums.flip(3).cumsum(3).flip(3), 0).sum(2)
+
+
+def _earlier(v, dim):
+    """What stands one token earlier, zeros first."""
+    return torch.cat((torch.zeros_like(v.narrow(dim, 0, 1)), v.narrow(dim, 0, v.shape[dim] - 1)), dim)
+
+
+def _earlier_back(v, dim):
+    """The adjoint of `_earlier`."""
+    return torch.cat((v.narrow(dim, 1, v.shape[dim] - 1), torch.zeros_like(v.narrow(dim, 0, 1))), dim)
+
+
+def _gathered(z, k, v, queries, late, S):
+    """A chunk of S_t = exp(z_t) S_(t-1) + k_t v_t: the reads sum_K q S, each [rows, heads, C, values], and the last S. All
+    that goes in is [rows, heads, C, keys, values or 1]; S is [rows, heads, keys, values]."""
+    if z.shape[-1] > 1:
+        return _by_halves(z, k, v, queries, late, S)
+    D, P = _products(z)[..., 0], torch.exp(z.cumsum(2))
+    reads = []
+    for q, before in zip(queries, late):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        reads.append(q @ k.transpose(-1, -2) * D_q.transpose(-1, -2) @ v + (q * P_q) @ S)
+    return reads, P[:, :, -1, :, None] * S + (k * D[:, :, :, -1:]).transpose(-1, -2) @ v
+
+
+def _late_product(P):
+    """The product of the decays up to the token before."""
+    return torch.cat((torch.ones_like(P[:, :, :1]), P[:, :, :-1]), 2)
+
+
+def _gathered_back(z, k, v, queries, late, S, d_reads, d_S):
+    """The cotangents of z, k, v, the queries and S, from those of the reads and of the last S."""
+    if z.shape[-1] > 1:
+        return _by_halves_back(z, k, v, queries, late, S, d_reads, d_S)
+    D, P = _products(z)[..., 0], torch.exp(z.cumsum(2))
+    entered = v @ d_S.transpose(-1, -2)  # [rows, heads, i, keys]
+    d_k = D[:, :, :, -1:] * entered
+    d_v = (k * D[:, :, :, -1:]) @ d_S
+    d_P = F.pad((S * d_S).sum((-1, -2))[..., None, None], (0, 0, z.shape[2] - 1, 0))
+    d_start = P[:, :, -1, :, None] * d_S
+    d_D = F.pad((k * entered).sum(-1, keepdim=True), (z.shape[2] - 1, 0))
+    d_queries = []
+    for q, before, d_o in zip(queries, late, d_reads):
+        D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
+        D_q = D_q.transpose(-1, -2)
+        G, scores = d_o @ v.transpose(-1, -2), q @ k.transpose(-1, -2)  # [rows, heads, j, i]
+        weighed = G * D_q
+        d_v = d_v + (scores * D_q).transpose(-1, -2) @ d_o
+        d_k = d_k + weighed.transpose(-1, -2) @ q
+        d_Dq = (G * scores).transpose(-1, -2)
+        d_D = d_D + (_earlier_back(d_Dq, 3) if before else d_Dq)
+        read = d_o @ S.transpose(-1, -2)  # [rows, heads, j, keys]
+        d_Pq = (read * q).sum(-1, keepdim=True)
+        d_P = d_P + (_earlier_back(d_Pq, 2) if before else d_Pq)
+        d_queries.append(weighed @ k + read * P_q)
+        d_start = d_start + (q * P_q).transpose(-1, -2) @ d_o
+    d_z = _products_back((d_D * D)[..., None]) + (d_P * P).flip(2).cumsum(2).flip(2)
+    return d_z, d_k, d_v, d_queries, d_start
+
+
+def _by_head(value, n_heads):
+    """[rows, tokens, heads, rest] as [rows, heads, tokens, rest], heads and the rest as one axis each."""
+    return _plane(value, 2, n_heads).transpose(1, 2)
+
+
+def _spans(T, n):
+    """Chunks of n tokens, the last maybe shorter."""
+    return [(i_t, min(i_t + n, T)) for i_t in range(0, T, n)]
+
+
+def _chunked(mode, T):
+    """Whether chunks serve better than a walk: they never hold a state a token, and pay off from a few tokens on."""
+    return mode == "scan" or (mode == "auto" and T >= 4)
+
+
+def _sums_by_halves(z, late):
+    """For blocks of 1, 2, 4, ... tokens, [rows, heads, blocks, tokens, keys]: the sums of z from a block's first token to
+    each, from after each to its last, and (if `late`) from its first to before each. Each is a sum of few terms and no
+    difference of larger sums, so that no decay takes digits from another; none is positive where z is not."""
+    P = z[:, :, :, None]
+    R = E = torch.zeros_like(P)
+    sums = [(P, R, E)]
+    while P.shape[2] > 1:
+        first, second = P[:, :, 0::2, -1:], P[:, :, 1::2, -1:]
+        E = torch.cat((E[:, :, 0::2], first + E[:, :, 1::2]), 3) if late else E
+        P, R = (
+            torch.cat((P[:, :, 0::2], first + P[:, :, 1::2]), 3),
+            torch.cat((R[:, :, 0::2] + second, R[:, :, 1::2]), 3),
+        )
+        sums.append((P, R, E))
+    return sums
+
+
+def _even(C, *values):
+    """The values with tokens of zeros behind, as many as make their number a power of two."""
+    more = (1 << (C - 1).bit_length()) - C
+    return tuple(F.pad(v, (0, 0, 0, more)) if more else v for v in values)
+
+
+def _halves(v, n):
+    """The tokens of blocks of n: [rows, heads, blocks, first or second half, tokens, rest]."""
+    return v.unflatten(2, (-1, 2, n // 2))
+
+
+def _by_halves(z, k, v, queries, late, S):
+    """`_gathered` with a decay a key. A block's second half reads its first by one matrix product: queries weighed from
+    the middle on, keys up to the middle. Halves are blocks of their own, down to single tokens."""
+    C = z.shape[2]
+    z, k, v, *queries = _even(C, z, k, v, *queries)
+    *inner, (P, R, E) = _sums_by_halves(z, any(late))
+    reads = [torch.zeros_like(v) if before else (q * k).sum(-1, keepdim=True) * v for q, before in zip(queries, late)]
+    for P_n, R_n, E_n in inner if queries else ():
+        n = 2 * P_n.shape[3]
+        k_1 = _halves(k, n)[:, :, :, 0] * torch.exp(R_n[:, :, 0::2])
+        v_1 = _halves(v, n)[:, :, :, 0]
+        for i, (q, before) in enumerate(zip(queries, late)):
+            q_2 = _halves(q, n)[:, :, :, 1] * torch.exp((E_n if before else P_n)[:, :, 1::2])
+            o_1, o_2 = _halves(reads[i], n).unbind(3)
+            reads[i] = torch.stack((o_1, o_2 + q_2 @ k_1.transpose(-1, -2) @ v_1), 3).flatten(2, 4)
+    for i, (q, before) in enumerate(zip(queries, late)):
+        reads[i] = (reads[i] + (q * torch.exp((E if before else P)[:, :, 0])) @ S)[:, :, :C]
+    gathered = (k * torch.exp(R[:, :, 0])).transpose(-1, -2) @ v
+    return reads, torch.exp(P[:, :, 0, -1, :, None]) * S + gathered
+
+
+def _by_halves_back(z, k, v, queries, late, S, d_reads, d_S):
+    """The adjoint of `_by_halves`: from the whole down to single tokens, with the cotangents of the sums of z."""
+    C = z.shape[2]
+    z, k, v, *queries = _even(C, z, k, v, *queries)
+    d_reads = _even(C, *d_reads)
+    *inner, (P, R, E) = _sums_by_halves(z, any(late))
+    whole, after = torch.exp(P[:, :, 0, -1, :, None]), torch.exp(R[:, :, 0])
+    entered = v @ d_S.transpose(-1, -2) * after
+    d_k, d_v = entered.clone(), (k * after) @ d_S
+    d_R, d_P, d_E = (k * entered)[:, :, None], torch.zeros_like(P), torch.zeros_like(P)
+    d_P[:, :, 0, -1] += ((S * d_S) * whole).sum(-1)
+    d_start, d_queries = whole * d_S, []
+    for q, before, d_o in zip(queries, late, d_reads):
+        weight = torch.exp((E if before else P)[:, :, 0])
+        read = d_o @ S.transpose(-1, -2) * weight
+        d_start = d_start + (q * weight).transpose(-1, -2) @ d_o
+        (d_E if before else d_P)[:, :, 0] += read * q
+        d_queries.append(read.clone())
+        if not before:
+            c = (d_o * v).sum(-1, keepdim=True)
+            d_queries[-1] += c * k
+            d_k += c * q
+            d_v += (q * k).sum(-1, keepdim=True) * d_o
+    for P_n, R_n, E_n in reversed(inner):
+        n = 2 * P_n.shape[3]
+        d_P, d_R, d_E = (d.unflatten(3, (2, -1)) for d in (d_P, d_R, d_E))
+        d_first = (d_P[:, :, :, 1] + d_E[:, :, :, 1]).sum(3)  # the first half's sum is in all that stands in the second
+        d_second = d_R[:, :, :, 0].sum(3)
+        d_P[:, :, :, 0, -1] += d_first
+        d_P[:, :, :, 1, -1] += d_second
+        after, v_1 = torch.exp(R_n[:, :, 0::2]), _halves(v, n)[:, :, :, 0]
+        k_1 = _halves(k, n)[:, :, :, 0] * after
+        d_k1 = torch.zeros_like(k_1)
+        for q, before, d_o, d_q in zip(queries, late, d_reads, d_queries):
+            weight = torch.exp((E_n if before else P_n)[:, :, 1::2])
+            q_2, d_o2 = _halves(q, n)[:, :, :, 1] * weight, _halves(d_o, n)[:, :, :, 1]
+            _halves(d_v, n)[:, :, :, 0] += k_1 @ q_2.transpose(-1, -2) @ d_o2
+            G = d_o2 @ v_1.transpose(-1, -2)
+            d_q2 = G @ k_1
+            d_k1 = d_k1 + G.transpose(-1, -2) @ q_2
+            _halves(d_q, n)[:, :, :, 1] += d_q2 * weight
+            (d_E if before else d_P)[:, :, :, 1] += d_q2 * q_2
+        _halves(d_k, n)[:, :, :, 0] += d_k1 * after
+        d_R[:, :, :, 0] += d_k1 * k_1
+        d_P, d_R, d_E = (d.flatten(2, 3) for d in (d_P, d_R, d_E))
+    return d_P[:, :, :C, 0], d_k[:, :, :C], d_v[:, :, :C], [d[:, :, :C] for d in d_queries], d_start
+
+
+def _hgrn2_gathered(q, f_raw, i_, lower_bound, S):
+    """The results and the last states, chunk by chunk as matrix products."""
+    dtype = _compute_dtype(q, f_raw, i_, lower_bound, S)
+    y_dtype = _stream_dtype(q, f_raw, i_)
+    rows, T = q.shape[:2]
+    H = q.shape[2]
+    K = q.shape[3]
+    V = i_.shape[3]
+    E = H * V
+    lower_bound = _fine(lower_bound)
+    c_1 = 1 - lower_bound  # hgrn2.ssm:20
+    lower_bound, c_1 = _narrow(dtype, lower_bound, c_1)
+    S = _start(S, q, dtype, rows, H, K, V)
+    ends = _plane(S, 1, 1).unflatten(-1, (K, -1))
+    tokens = (q, f_raw, i_)
+    o_chunks = [q.new_empty(rows, 0, H, V, dtype=dtype)]
+    for i_t, j_t in _spans(T, 64):
+        q, f_raw, i_ = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        w_1 = torch.sigmoid(f_raw)  # hgrn2.ssm:20
+        f = lower_bound + c_1 * w_1
+        w_2 = torch.sigmoid(-f_raw)  # hgrn2.ssm:21
+        k = c_1 * w_2
+        w_3 = k < 0.5  # hgrn2.ssm:22
+        w_4 = torch.maximum(f, q.new_tensor(1e-37, dtype=dtype))
+        outer_z = torch.where(w_3, torch.log1p(-torch.minimum(k, q.new_tensor(0.75, dtype=dtype))), torch.log(w_4))
+        w_5 = F.silu(q)
+        outer_q_0 = w_5 * K ** (-0.5)
+        given = (
+            _by_head(outer_z, 1),
+            _by_head(k, 1),
+            _by_head(i_, 1),
+            _by_head(outer_q_0, 1),
+        )
+        reads, ends = _gathered(*given[:3], given[3:], (False,), ends)
+        o_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        o = o_state  # hgrn2.ssm:23
+        o_chunks.append(o)
+    return (
+        _as(torch.cat(o_chunks, 1).flatten(-2, -1), y_dtype),
+        _own(ends.reshape(rows, H, K, V)),
+    )
+
+
+def _hgrn2_gathered_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S):
+    """The cotangents of the operands and of the initial states."""
+    dtype = _compute_dtype(q, f_raw, i_, lower_bound, S)
+    inputs = (q, f_raw, i_, lower_bound, S)
+    rows, T = q.shape[:2]
+    H = q.shape[2]
+    K = q.shape[3]
+    V = i_.shape[3]
+    E = H * V
+    lower_bound = _fine(lower_bound)
+    c_1 = 1 - lower_bound  # hgrn2.ssm:20
+    lower_bound, c_1 = _narrow(dtype, lower_bound, c_1)
+    S = _start(S, q, dtype, rows, H, K, V)
+    g_last_S = _start(g_last_S, q, dtype, rows, H, K, V)
+    ends = _plane(S, 1, 1).unflatten(-1, (K, -1))
+    d_ends = _plane(g_last_S, 1, 1).unflatten(-1, (K, -1))
+    tokens = (q, f_raw, i_, g_o.unflatten(-1, (H, V)))
+    chunks = _spans(T, 64)
+    starts = []  # the state before each chunk
+    for i_t, j_t in chunks:
+        starts.append(ends)
+        if j_t == T:
+            break
+        q, f_raw, i_, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        w_1 = torch.sigmoid(f_raw)  # hgrn2.ssm:20
+        f = lower_bound + c_1 * w_1
+        w_2 = torch.sigmoid(-f_raw)  # hgrn2.ssm:21
+        k = c_1 * w_2
+        w_3 = k < 0.5  # hgrn2.ssm:22
+        w_4 = torch.maximum(f, q.new_tensor(1e-37, dtype=dtype))
+        outer_z = torch.where(w_3, torch.log1p(-torch.minimum(k, q.new_tensor(0.75, dtype=dtype))), torch.log(w_4))
+        given = (
+            _by_head(outer_z, 1),
+            _by_head(k, 1),
+            _by_head(i_, 1),
+        )
+        ends = _gathered(*given, (), (), ends)[1]
+    d_c_1 = _zeros(q, dtype, H, K)
+    d_lower_bound = _zeros(q, dtype, H, K)
+    grads = []
+    for i_t, j_t in reversed(chunks):
+        ends = starts.pop()
+        q, f_raw, i_, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
+        w_1 = torch.sigmoid(f_raw)  # hgrn2.ssm:20
+        f = lower_bound + c_1 * w_1
+        w_2 = torch.sigmoid(-f_raw)  # hgrn2.ssm:21
+        k = c_1 * w_2
+        w_3 = k < 0.5  # hgrn2.ssm:22
+        w_4 = torch.maximum(f, q.new_tensor(1e-37, dtype=dtype))
+        outer_z = torch.where(w_3, torch.log1p(-torch.minimum(k, q.new_tensor(0.75, dtype=dtype))), torch.log(w_4))
+        w_5 = F.silu(q)
+        outer_q_0 = w_5 * K ** (-0.5)
+        given = (
+            _by_head(outer_z, 1),
+            _by_head(k, 1),
+            _by_head(i_, 1),
+            _by_head(outer_q_0, 1),
+        )
+        d_o_state_read = g_o  # hgrn2.ssm:22
+        d_reads = (
+            _by_head(d_o_state_read, 1),
+        )
+        *wanted, d_queries, d_ends = _gathered_back(*given[:3], given[3:], (False,), ends, d_reads, d_ends)
+        wanted += d_queries
+        d_outer_z_core = wanted[0].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        d_outer_k_core = wanted[1].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        d_outer_v_core = wanted[2].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
+        d_outer_q_0_core = wanted[3].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
+        w_6 = torch.where(w_3, 0, d_outer_z_core) / w_4  # hgrn2.ssm:20
+        d_f = torch.where(f > 1e-37, w_6, torch.where(f == 1e-37, 0.5 * w_6, 0))
+        w_7 = torch.sigmoid(q)  # hgrn2.ssm:15
+        d_q_leaf = d_outer_q_0_core * K ** (-0.5) * (w_7 + w_5 * (1 - w_7))
+        w_8 = torch.where(k < 0.75, -(torch.where(w_3, d_outer_z_core, 0) / (1 + -torch.minimum(k, q.new_tensor(0.75, dtype=dtype)))), torch.where(k == 0.75, 0.5 * -(torch.where(w_3, d_outer_z_core, 0) / (1 + -torch.minimum(k, q.new_tensor(0.75, dtype=dtype)))), 0))  # hgrn2.ssm:16
+        w_9 = w_2 * (1 - w_2)
+        d_f_raw_leaf = -(w_8 * c_1 * w_9) + -(d_outer_k_core * c_1 * w_9) + d_f * c_1 * (w_1 * (1 - w_1))
+        d_i_leaf = d_outer_v_core  # hgrn2.ssm:17
+        d_c_1 = d_c_1 + (w_8 * w_2 + d_outer_k_core * w_2 + d_f * w_1).sum((0, 1))
+        d_lower_bound = d_lower_bound + d_f.sum((0, 1))
+        grads.append((d_q_leaf, d_f_raw_leaf, d_i_leaf))
+    d_lower_bound_leaf = d_lower_bound + -d_c_1  # hgrn2.ssm:18
+    d_q = _joined(grads, 0, q.new_empty(rows, 0, H, K, dtype=dtype))
+    d_f_raw = _joined(grads, 1, q.new_empty(rows, 0, H, K, dtype=dtype))
+    d_i = _joined(grads, 2, q.new_empty(rows, 0, H, V, dtype=dtype))
+    return (
+        _as(d_q, inputs[0].dtype),
+        _as(d_f_raw, inputs[1].dtype),
+        _as(d_i, inputs[2].dtype),
+        _as(d_lower_bound_leaf, inputs[3].dtype),
+        _state_gradient(d_ends.reshape(rows, H, K, V), inputs[-1]),
+    )
+
+
+def _hgrn2_eager_by_mode(q, f_raw, i_, lower_bound, S):
+    formula = _hgrn2_gathered if _chunked("auto", q.shape[1]) else _hgrn2_eager
+    return formula(q, f_raw, i_, lower_bound, S)
+
+
+def _hgrn2_eager_by_mode_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S):
+    chunked = _chunked("auto", q.shape[1])
+    formula = _hgrn2_gathered_backward if chunked else _hgrn2_eager_backward
+    return formula(g_o, g_last_S, q, f_raw, i_, lower_bound, S)
+
+
 # ======================================================================================================================
 # Triton kernels
 # ======================================================================================================================
@@ -544,6 +889,15 @@ if triton is not None:
     @triton.jit
     def tl_silu(x):
         return x * tl_sigmoid(x)
+
+    @triton.jit
+    def tl_log1p(x):
+        """The logarithm of 1 + x; by 2 atanh(x / (2 + x)) where x is small."""
+        near = (x > -0.5) & (x < 1.0)
+        s = tl.where(near, x / (2.0 + x), 0.0)
+        q = s * s
+        p = 1.0 + q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q * (1 / 9 + q * (1 / 11 + q * (1 / 13))))))
+        return tl.where(near, 2.0 * s * p, tl.log(1.0 + x))
 
     @triton.jit
     def tl_sum_1_of_2(b_v, N: tl.constexpr):
@@ -1049,6 +1403,488 @@ if triton is not None:
         tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
         tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
 
+    @triton.jit
+    def tl_dot(a, b, DOT: tl.constexpr):
+        """The matrix product in float32, of factors rounded to DOT; float32 itself in three products of tf32."""
+        if DOT == tl.float32:
+            return tl.dot(a.to(tl.float32), b.to(tl.float32), input_precision="tf32x3")
+        else:
+            return tl.dot(a.to(DOT), b.to(DOT))
+
+    @triton.jit
+    def tl_slots(cu_seqlens, i_s, T, BT: tl.constexpr):
+        """Sequence i_s: its row, its begin there, its length, and the slot of its first chunk."""
+        if cu_seqlens is None:
+            return i_s, i_s * 0, i_s * 0 + T, i_s * tl.cdiv(T, BT)
+        else:
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
+            return i_s * 0, bos, n, bos // BT + i_s
+
+    @triton.jit
+    def tl_slot(cu_seqlens, table, i_n, T, BT: tl.constexpr):
+        """The chunk in slot i_n: its row, the begin and the length of its sequence, and which of its chunks it is. A slot that
+        no chunk has (-1 in the table) is one of an empty sequence."""
+        if cu_seqlens is None:
+            n_c = tl.cdiv(T, BT)
+            return i_n // n_c, i_n * 0, i_n * 0 + T, i_n % n_c
+        else:
+            i_s = tl.load(table + i_n).to(tl.int64)
+            used = i_s >= 0
+            i_s = tl.where(used, i_s, 0)
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.where(used, tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos, 0)
+            return i_n * 0, bos, n, i_n - bos // BT - i_s
+
+    @triton.jit
+    def tl_before(BT: tl.constexpr):
+        """The tokens before one, [l, r]."""
+        return tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :]
+
+    @triton.jit
+    def tl_from(BT: tl.constexpr, LATE: tl.constexpr):
+        """The tokens that read a decay, [l, r]: itself (but LATE) and those after it."""
+        k, r = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        return k < r if LATE else k <= r
+
+    @triton.jit
+    def tl_added(w, z, DOT: tl.constexpr):
+        """w z for a matrix w of zeros and ones: z in two parts where products round to 8 bits."""
+        if DOT == tl.float32:
+            return tl.dot(w.to(tl.float32), z, input_precision="tf32x3")
+        else:
+            hi = z.to(tl.bfloat16)
+            lo = (z - hi.to(tl.float32)).to(tl.bfloat16)
+            return tl.dot(w.to(tl.bfloat16), lo, acc=tl.dot(w.to(tl.bfloat16), hi))
+
+    @triton.jit
+    def tl_added_turned(z, w, DOT: tl.constexpr):
+        """z w, likewise."""
+        if DOT == tl.float32:
+            return tl.dot(z, w.to(tl.float32), input_precision="tf32x3")
+        else:
+            hi = z.to(tl.bfloat16)
+            lo = (z - hi.to(tl.float32)).to(tl.bfloat16)
+            return tl.dot(lo, w.to(tl.bfloat16), acc=tl.dot(hi, w.to(tl.bfloat16)))
+
+    @triton.jit
+    def tl_spans(LEVEL, BT: tl.constexpr, LATE: tl.constexpr):
+        """In blocks of 2**LEVEL tokens, two of which meet at a pivot: the tokens l between row r and the pivot, [r, l]. Rows of
+        the later block look back, those of the earlier one ahead."""
+        r, k = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        back = k < r if LATE else k <= r
+        return (r >> LEVEL == k >> LEVEL) & tl.where((r >> LEVEL) % 2 == 1, back, k > r)
+
+    @triton.jit
+    def tl_turned_spans(LEVEL, BT: tl.constexpr, LATE: tl.constexpr):
+        """The same, [l, r]."""
+        k, r = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        back = k < r if LATE else k <= r
+        return (r >> LEVEL == k >> LEVEL) & tl.where((r >> LEVEL) % 2 == 1, back, k > r)
+
+    @triton.jit
+    def tl_level(q, kt, z, zt, LEVEL, LATE: tl.constexpr, DOT: tl.constexpr):
+        """The scores of the pairs that a pivot between two blocks of 2**LEVEL tokens splits."""
+        BT: tl.constexpr = q.shape[0]
+        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        b_q = tl.where((i >> LEVEL) % 2 == 1, q * tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT)), 0.0)
+        b_k = tl.where((j >> LEVEL) % 2 == 0, kt * tl.exp(tl_added_turned(zt, tl_turned_spans(LEVEL, BT, LATE), DOT)), 0.0)
+        return tl.where(i >> LEVEL + 1 == j >> LEVEL + 1, tl_dot(b_q, b_k, DOT), 0.0)
+
+    @triton.jit
+    def tl_scores(q, k, z, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
+        """sum over keys of q_i k_j exp(the sum of z over j < l <= i): [i, j]. Every pair of tokens is split by the pivot
+        between two blocks of 1, 2, 4... tokens, so that no exponent is positive and no sum holds what it must lose again."""
+        BT: tl.constexpr = q.shape[0]
+        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        zt, kt = tl.trans(z), tl.trans(k)
+        if LATE:
+            b_scores = tl.zeros([BT, BT], tl.float32)
+        else:
+            b_scores = tl.where(i == j, tl.sum(q.to(tl.float32) * k, 1)[:, None], 0.0)
+        for LEVEL in range(LEVELS):
+            b_scores += tl_level(q, kt, z, zt, LEVEL, LATE, DOT)
+        return b_scores
+
+    @triton.jit
+    def tl_scores_back(G, Gt, q, k, z, b_dq, b_dk, b_dz, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
+        """Adds what the cotangents of the scores of different tokens, [i, j] and [j, i], want of q, k and z. A decay is given
+        what the pairs around it want and nothing that cancels: a difference of sums over all pairs would be their rounding."""
+        BT: tl.constexpr = q.shape[0]
+        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        for LEVEL in range(LEVELS):
+            later, meets = (i >> LEVEL) % 2 == 1, i >> LEVEL + 1 == j >> LEVEL + 1
+            b_e = tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT))
+            b_u = tl_dot(tl.where(meets, G, 0.0), tl.where(later, 0.0, k * b_e), DOT) * b_e
+            b_dq += tl.where(later, b_u, 0.0)
+            b_w = tl_dot(tl.where(meets, Gt, 0.0), tl.where(later, q * b_e, 0.0), DOT) * b_e
+            b_dk += tl.where(later, 0.0, b_w)
+            b_dz += tl_dot(tl_turned_spans(LEVEL, BT, LATE), tl.where(later, q * b_u, k * b_w), DOT)
+        return b_dq, b_dk, b_dz
+
+    @triton.jit
+    def tl_upto(BT: tl.constexpr, LATE: tl.constexpr):
+        """The tokens up to a row, [r, l]."""
+        r, k = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        return k < r if LATE else k <= r
+
+    @triton.jit
+    def hgrn2_chunk_keyed_hoist(b_lower_bound):
+        """The same, along the keys."""
+        b_c_1 = 1.0 - b_lower_bound  # hgrn2.ssm:20
+        return b_c_1
+
+    @triton.jit
+    def hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1):
+        """Log decay of tokens."""
+        b_w_1 = tl_sigmoid(b_f_raw)  # hgrn2.ssm:20
+        b_f = b_lower_bound[None, :] + b_c_1[None, :] * b_w_1
+        b_w_2 = tl_sigmoid(-b_f_raw)  # hgrn2.ssm:21
+        b_k = b_c_1[None, :] * b_w_2
+        b_w_3 = b_k < 0.5  # hgrn2.ssm:22
+        b_w_4 = tl.maximum(b_f, 1e-37)
+        b_outer_z = tl.where(b_w_3, tl_log1p(-tl.minimum(b_k, 0.75)), tl.log(b_w_4))
+        return b_outer_z
+
+    @triton.jit
+    def hgrn2_chunk_key(b_f_raw, b_c_1):
+        """What tokens add to, along the keys."""
+        b_w_2 = tl_sigmoid(-b_f_raw)  # hgrn2.ssm:21
+        b_k = b_c_1[None, :] * b_w_2
+        return b_k
+
+    @triton.jit
+    def hgrn2_chunk_queries(b_q, c_1_: tl.constexpr):
+        """What tokens ask of the state."""
+        b_w_5 = tl_silu(b_q)  # hgrn2.ssm:22
+        b_outer_q_0 = c_1_ * b_w_5
+        return b_outer_q_0
+
+    @triton.jit
+    def hgrn2_chunk_d_reads(b_g_o):
+        """What results want of the reads."""
+        b_d_o_state_read = b_g_o  # hgrn2.ssm:22
+        return b_d_o_state_read
+
+    @triton.jit
+    def hgrn2_chunk_results(b_o_state):
+        """The results of tokens."""
+        b_o = b_o_state  # hgrn2.ssm:23
+        return b_o
+
+    @triton.jit
+    def hgrn2_chunk_vjp_keys(b_q, b_f_raw, b_lower_bound, b_c_1, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core, c_1_: tl.constexpr):
+        """From the cotangents of results and of keys and queries to those of the operands."""
+        b_w_1 = tl_sigmoid(b_f_raw)  # hgrn2.ssm:20
+        b_f = b_lower_bound[None, :] + b_c_1[None, :] * b_w_1
+        b_w_2 = tl_sigmoid(-b_f_raw)  # hgrn2.ssm:21
+        b_k = b_c_1[None, :] * b_w_2
+        b_w_3 = b_k < 0.5  # hgrn2.ssm:22
+        b_w_4 = tl.maximum(b_f, 1e-37)
+        b_w_5 = tl_silu(b_q)
+        b_w_6 = tl.where(b_w_3, 0.0, b_d_outer_z_core) / b_w_4
+        b_d_f = tl.where(b_f > 1e-37, b_w_6, tl.where(b_f == 1e-37, 0.5 * b_w_6, 0.0))
+        b_w_7 = tl_sigmoid(b_q)  # hgrn2.ssm:15
+        b_d_q_leaf = c_1_ * (b_d_outer_q_0_core * (b_w_7 + b_w_5 * (1.0 - b_w_7)))
+        b_v_1 = tl.where(b_w_3, b_d_outer_z_core, 0.0) / (1.0 + -tl.minimum(b_k, 0.75))  # hgrn2.ssm:16
+        b_w_8 = tl.where(b_k < 0.75, -b_v_1, tl.where(b_k == 0.75, -0.5 * b_v_1, 0.0))
+        b_w_9 = b_w_2 * (1.0 - b_w_2)
+        b_d_f_raw_leaf = -(b_w_8 * b_c_1[None, :] * b_w_9) + -(b_d_outer_k_core * b_c_1[None, :] * b_w_9) + b_d_f * b_c_1[None, :] * b_w_1 * (1.0 - b_w_1)
+        b_d_c_1 = b_w_8 * b_w_2 + b_d_outer_k_core * b_w_2 + b_d_f * b_w_1
+        b_d_lower_bound = b_d_f
+        return b_d_q_leaf, b_d_f_raw_leaf, b_d_c_1, b_d_lower_bound
+
+    @triton.jit
+    def hgrn2_chunk_vjp_values(b_d_outer_v_core):
+        """From the cotangents of results and of values to those of the operands."""
+        b_d_i_leaf = b_d_outer_v_core  # hgrn2.ssm:17
+        return b_d_i_leaf
+
+    @triton.jit
+    def hgrn2_chunk_hoist_vjp_keys(b_d_c_1, b_d_lower_bound):
+        """From sums over tokens to the cotangents of parameters with keys."""
+        b_d_lower_bound_leaf = b_d_lower_bound + -b_d_c_1  # hgrn2.ssm:18
+        return b_d_lower_bound_leaf
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def hgrn2_states_kernel(
+        f_raw, i_, lower_bound, first, states, ends, products, table, cu_seqlens, T, NP, s_f_rawb, s_f_rawt, s_i_b, s_i_t,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
+        what is left of the state before the piece. Without `states` the piece starts from zero."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        b_lower_bound = tl.load(lower_bound + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+        b_c_1 = hgrn2_chunk_keyed_hoist(b_lower_bound)
+        n_kv = H * K * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = tl.zeros([BK], tl.float32)
+        for j in range(i_c, n_c):
+            if table is not None:
+                tl.store(table + i_n + j, i_s.to(tl.int32), mask=(i_h == 0) & (i_v == 0))
+            if states is not None:
+                tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_i_ = tl.load(i_ + i_b * s_i_b + i_t * s_i_t + i_h * V + (o_i * s_i_t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_value = b_i_
+            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+            b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_sums = tl.sum(b_decay, 0)
+            b_leave = tl_added_turned(tl.trans(b_decay), tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], DOT)
+            b_turned = tl.trans(b_key) * tl.exp(b_leave)
+            b_state = b_state * tl.exp(b_sums)[:, None] + tl_dot(b_turned, b_value, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total)[:, None] + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def hgrn2_wanted_kernel(
+        q, f_raw, g_o, lower_bound, first, wanted, ends, products, cu_seqlens, T, NP, s_qb, s_qt, s_f_rawb, s_f_rawt, s_g_ob, s_g_ot,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
+        the first of them; `products` as forward."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        b_lower_bound = tl.load(lower_bound + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+        b_c_1 = hgrn2_chunk_keyed_hoist(b_lower_bound)
+        n_kv = H * K * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = tl.zeros([BK], tl.float32)
+        for i_j in range(i_c, n_c):
+            j = i_c + n_c - 1 - i_j
+            if wanted is not None:
+                tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_d_read_0 = hgrn2_chunk_d_reads(b_g_o)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+            b_query_0 = hgrn2_chunk_queries(b_q, c_1_)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_sums = tl.sum(b_decay, 0)
+            b_state = b_state * tl.exp(b_sums)[:, None]
+            b_turned = tl.trans(b_query_0) * tl.exp(tl_added_turned(tl.trans(b_decay), tl_from(BT, False), DOT))
+            b_state += tl_dot(b_turned, b_d_read_0, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total)[:, None] + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots"])
+    def hgrn2_scores_kernel(
+        q, f_raw, lower_bound, scores, table, cu_seqlens, T, n_slots, s_qb, s_qt, s_f_rawb, s_f_rawt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
+    ):
+        """What the queries of a chunk's tokens find of its keys, [reads, slots, heads, i, j]."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        b_scores_0 = tl.zeros([BT, BT], tl.float32)
+        for i_k in range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, K, BK)
+            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            b_lower_bound = tl.load(lower_bound + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+            b_c_1 = hgrn2_chunk_keyed_hoist(b_lower_bound)
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+            b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = hgrn2_chunk_queries(b_q, c_1_)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_scores_0 += tl_scores(b_query_0, b_key, b_decay, False, DOT, LEVELS)
+        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
+
+    @triton.jit(do_not_specialize=["T", "n_slots"])
+    def hgrn2_outputs_kernel(
+        q, f_raw, i_, lower_bound, states, scores, y_o, table, cu_seqlens, T, n_slots, s_qb, s_qt, s_f_rawb, s_f_rawt, s_i_b, s_i_t,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The outputs of a chunk's tokens, from the state before it and from each other."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        b_lower_bound = tl.load(lower_bound + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+        b_c_1 = hgrn2_chunk_keyed_hoist(b_lower_bound)
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_i_ = tl.load(i_ + i_b * s_i_b + i_t * s_i_t + i_h * V + (o_i * s_i_t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_value = b_i_
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
+        b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+        b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_query_0 = hgrn2_chunk_queries(b_q, c_1_)
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_enter = tl.exp(tl_added(tl_upto(BT, False), b_decay, DOT))
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
+        b_o = hgrn2_chunk_results(b_read_0)
+        tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def hgrn2_d_keys_kernel(
+        q, f_raw, i_, g_o, lower_bound, states, wanted, d_q, d_f_raw, d_lower_bound, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt, s_f_rawb, s_f_rawt, s_i_b, s_i_t, s_g_ob, s_g_ot,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
+    ):
+        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        m_tv = m_t[:, None] & m_v[None, :]
+        b_i_ = tl.load(i_ + i_b * s_i_b + i_t * s_i_t + i_h * V + (o_i * s_i_t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_value = b_i_
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_d_read_0 = hgrn2_chunk_d_reads(b_g_o)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
+        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_equal_0 = tl.sum(b_value.to(tl.float32) * b_d_read_0, 1)[:, None]
+        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
+        for i_k in range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, K, BK)
+            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            b_lower_bound = tl.load(lower_bound + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+            b_c_1 = hgrn2_chunk_keyed_hoist(b_lower_bound)
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+            b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = hgrn2_chunk_queries(b_q, c_1_)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
+            b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
+            b_d_key *= tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+            b_d_decay = tl_dot(tl_before(BT), b_key * b_d_key, DOT)
+            b_d_decay += (b_total * tl.exp(tl.sum(b_decay, 0)))[None, :]
+            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+            b_d_query_0 *= tl.exp(tl_added(tl_upto(BT, False), b_decay, DOT))
+            b_d_decay += tl_dot(tl_from(BT, False), b_query_0 * b_d_query_0, DOT)
+            b_d_query_0, b_d_key, b_d_decay = tl_scores_back(
+                b_inside_0, b_turned_0, b_query_0, b_key, b_decay,
+                b_d_query_0, b_d_key, b_d_decay, False, DOT, LEVELS,
+            )
+            b_d_query_0 += b_equal_0 * b_key
+            b_d_key += b_equal_0 * b_query_0
+            b_d_q_leaf, b_d_f_raw_leaf, b_d_c_1, b_d_lower_bound = hgrn2_chunk_vjp_keys(b_q, b_f_raw, b_lower_bound, b_c_1, b_d_key, b_d_query_0, b_d_decay, c_1_)
+            tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
+            tl.store(d_f_raw + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_f_raw_leaf, mask=m_tk)
+            b_d_c_1 = tl.sum(tl.where(m_tk, b_d_c_1, 0.0), 0)
+            b_d_lower_bound = tl.sum(tl.where(m_tk, b_d_lower_bound, 0.0), 0)
+            b_d_lower_bound_leaf = hgrn2_chunk_hoist_vjp_keys(b_d_c_1, b_d_lower_bound)
+            tl.store(d_lower_bound + (i_n * 1) * (H * K) + i_h * K + o_k, b_d_lower_bound_leaf, mask=m_k)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def hgrn2_d_values_kernel(
+        f_raw, g_o, lower_bound, wanted, scores, d_i, table, cu_seqlens, T, n_slots, n_tokens, s_f_rawb, s_f_rawt, s_g_ob, s_g_ot,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangents of the values of a chunk's tokens, and of what these are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        b_lower_bound = tl.load(lower_bound + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+        b_c_1 = hgrn2_chunk_keyed_hoist(b_lower_bound)
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_d_read_0 = hgrn2_chunk_d_reads(b_g_o)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
+        b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+        b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_leave = tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+        b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
+        b_d_i_leaf = hgrn2_chunk_vjp_values(b_d_value)
+        tl.store(d_i + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_i_leaf, mask=m_tv)
+
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Launches
@@ -1305,6 +2141,223 @@ def _hgrn2_triton_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
     )
 
 
+class _Chunks(NamedTuple):
+    """How the kernels of chunks are launched."""
+
+    tokens: int  # a chunk
+    keys: int  # padded
+    values: int  # a program
+    num_warps: int  # where the state is
+    inside: int  # the same, where the chunk's tokens are
+    pieces: int  # of time, on the way of the state
+    block: int  # of keys, where they are taken block by block
+    stages: int  # chunks on their way at once, where the state is
+
+
+def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
+    """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
+    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
+    block = max(16, _pow2(values))
+    if block > most:
+        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
+    tokens = 64 if half else 32
+    programs = max(1, rows * heads * -(-values // block))
+    pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
+    stages = 3 if shared > 160_000 and keys <= 128 else 2
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+
+
+@lru_cache(maxsize=None)
+def _shared(device):
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
+
+
+def _by_chunks(mode, x, keys, values):
+    """Whether chunks of the stream x serve better than a walk."""
+    if max(keys, values) > 256 or x.numel() == 0:
+        return False
+    return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
+
+
+def _dot_dtype(*values):
+    """What matrix products are of: bfloat16, unless an operand is finer than 16 bits."""
+    return torch.float32 if any(v.element_size() > 2 for v in values if v.is_floating_point()) else torch.bfloat16
+
+
+def _tl(dtype):
+    return tl.bfloat16 if dtype == torch.bfloat16 else tl.float32
+
+
+def _room_for(n, like):
+    """Room for n parts of a gradient: a single one is the gradient itself."""
+    return _like(like)[None] if n == 1 else _parts(n, like)
+
+
+def _hgrn2_chunks(q, f_raw, i_, lower_bound, S, cu_seqlens):
+    """The results and the last state: the states between chunks, then what happens inside them."""
+    T = q.shape[1]
+    rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = q.shape[2]
+    K = q.shape[3]
+    V = i_.shape[3]
+    E = H * V
+    y_o = torch.empty((q.shape[0], T, E, ), dtype=_stream_dtype(q, f_raw, i_), device=q.device)
+    q = _rows_of(q)
+    f_raw = _rows_of(f_raw)
+    i_ = _rows_of(i_)
+    lower_bound = lower_bound.contiguous()
+    dtype = _dot_dtype(q, f_raw, i_)
+    device = q.device
+    config = choose_chunks(
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(V, config.values), H, K * V)
+    fixed = dict(
+        H=H, K=K, V=V, c_1_=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    across = dict(  # all values a program, and a block of keys at a time
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+    )  # fmt: skip
+    first = None if S is None else S.to(torch.float32).contiguous()
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            hgrn2_states_kernel[(n,)](
+                f_raw, i_, lower_bound, None, None, ends, products, None, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        hgrn2_states_kernel[(n,)](
+            f_raw, i_, lower_bound, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+        )  # fmt: skip
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
+        hgrn2_scores_kernel[(slots * grid[1],)](
+            q, f_raw, lower_bound, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *f_raw.stride()[:2], **fixed | across,
+        )  # fmt: skip
+        hgrn2_outputs_kernel[(slots * grid[0] * grid[1],)](
+            q, f_raw, i_, lower_bound, hs, scores, y_o, table, cu_seqlens, T, slots,
+            *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+    last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
+    return y_o, last_S
+
+
+def _hgrn2_chunks_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqlens):
+    """The cotangents of the operands and of the initial state: the states again, what is wanted of them, then inside chunks."""
+    inputs = (q, f_raw, i_, lower_bound, S)
+    T = q.shape[1]
+    rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = q.shape[2]
+    K = q.shape[3]
+    V = i_.shape[3]
+    E = H * V
+    q = _rows_of(q)
+    f_raw = _rows_of(f_raw)
+    i_ = _rows_of(i_)
+    lower_bound = lower_bound.contiguous()
+    g_o = _rows_of(g_o)
+    dtype = _dot_dtype(q, f_raw, i_)
+    device = q.device
+    config = choose_chunks(
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(V, config.values), H, K * V)
+    fixed = dict(
+        H=H, K=K, V=V, c_1_=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    across = dict(  # all values a program, and a block of keys at a time
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+    )  # fmt: skip
+    first = None if S is None else S.to(torch.float32).contiguous()
+    last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
+    d_q = _room_for(1, inputs[0])
+    d_f_raw = _room_for(1, inputs[1])
+    d_lower_bound = _room_for(slots, inputs[3])
+    d_i = _room_for(1, inputs[2])
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            hgrn2_states_kernel[(n,)](
+                f_raw, i_, lower_bound, None, None, ends, products, None, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        hgrn2_states_kernel[(n,)](
+            f_raw, i_, lower_bound, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+        )  # fmt: skip
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
+        hgrn2_scores_kernel[(slots * grid[1],)](
+            q, f_raw, lower_bound, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *f_raw.stride()[:2], **fixed | across,
+        )  # fmt: skip
+        wanted = torch.empty_like(hs)
+        if config.pieces > 1:
+            hgrn2_wanted_kernel[(n,)](
+                q, f_raw, g_o, lower_bound, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *g_o.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+            )  # fmt: skip
+            _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
+            last = starts
+        hgrn2_wanted_kernel[(n,)](
+            q, f_raw, g_o, lower_bound, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *g_o.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+        )  # fmt: skip
+        n_tokens = q.shape[0] * T
+        hgrn2_d_keys_kernel[(slots * grid[1],)](
+            q, f_raw, i_, g_o, lower_bound, hs, wanted, d_q, d_f_raw, d_lower_bound, table, cu_seqlens, T, slots, n_tokens,
+            *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2], **fixed | across,
+        )  # fmt: skip
+        hgrn2_d_values_kernel[(slots * grid[0] * grid[1],)](
+            f_raw, g_o, lower_bound, wanted, scores, d_i, table, cu_seqlens, T, slots, n_tokens,
+            *f_raw.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+        d_q = _summed(d_q, inputs[0])
+        d_f_raw = _summed(d_f_raw, inputs[1])
+        d_lower_bound = _summed(d_lower_bound, inputs[3])
+        d_i = _summed(d_i, inputs[2])
+    return (
+        d_q,
+        d_f_raw,
+        d_i,
+        d_lower_bound,
+        _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, K, V), inputs[-1]),
+    )
+
+
+def _hgrn2_triton_by_mode(q, f_raw, i_, lower_bound, S, cu_seqlens):
+    H = q.shape[2]
+    K = q.shape[3]
+    V = i_.shape[3]
+    E = H * V
+    chunks = _by_chunks("auto", q, K, V)
+    own = _hgrn2_chunks if chunks else _hgrn2_triton
+    return own(q, f_raw, i_, lower_bound, S, cu_seqlens)
+
+
+def _hgrn2_triton_by_mode_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqlens):
+    H = q.shape[2]
+    K = q.shape[3]
+    V = i_.shape[3]
+    E = H * V
+    chunks = _by_chunks("auto", q, K, V)
+    own = _hgrn2_chunks_backward if chunks else _hgrn2_triton_backward
+    return own(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqlens)
+
+
 # ======================================================================================================================
 # Operators: opaque to torch.compile and torch.export, differentiable twice
 # ======================================================================================================================
@@ -1312,8 +2365,8 @@ def _hgrn2_triton_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
 
 def _hgrn2(q, f_raw, i_, lower_bound, S, cu_seqlens, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, f_raw, i_, lower_bound, S)):
-        return _hgrn2_triton(q, f_raw, i_, lower_bound, S, cu_seqlens)
-    return _per_segment(_hgrn2_eager, "tttps", "ts", cu_seqlens, q, f_raw, i_, lower_bound, S)
+        return _hgrn2_triton_by_mode(q, f_raw, i_, lower_bound, S, cu_seqlens)
+    return _per_segment(_hgrn2_eager_by_mode, "tttps", "ts", cu_seqlens, q, f_raw, i_, lower_bound, S)
 
 
 def _hgrn2_fake(q, f_raw, i_, lower_bound, S, cu_seqlens, backend):
@@ -1331,14 +2384,14 @@ def _hgrn2_fake(q, f_raw, i_, lower_bound, S, cu_seqlens, backend):
 
 def _hgrn2_adjoint(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqlens):
     return _per_segment(
-        _hgrn2_eager_backward, "tstttps", "tttps", cu_seqlens,
+        _hgrn2_eager_by_mode_backward, "tstttps", "tttps", cu_seqlens,
         g_o, g_last_S, q, f_raw, i_, lower_bound, S,
     )
 
 
 def _hgrn2_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqlens, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, f_raw, i_, lower_bound, S)):
-        return _hgrn2_triton_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqlens)
+        return _hgrn2_triton_by_mode_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqlens)
     return _hgrn2_adjoint(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqlens)
 
 

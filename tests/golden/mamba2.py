@@ -600,22 +600,15 @@ def _earlier_back(v, dim):
     return torch.cat((v.narrow(dim, 1, v.shape[dim] - 1), torch.zeros_like(v.narrow(dim, 0, 1))), dim)
 
 
-def _scores(q, k, D):
-    """sum over keys of q_j k_i D_ij: [rows, heads, j, i]."""
-    if D.shape[-1] == 1:
-        return (q @ k.transpose(-1, -2)) * D[..., 0].transpose(-1, -2)
-    return torch.einsum("bhjk,bhik,bhijk->bhji", q, k, D)
-
-
 def _gathered(z, k, v, queries, late, S):
     """A chunk of S_t = exp(z_t) S_(t-1) + k_t v_t: the reads sum_K q S, each [rows, heads, C, values], and the last S. All
     that goes in is [rows, heads, C, keys, values or 1]; S is [rows, heads, keys, values]."""
-    D, P = _products(z), torch.exp(z.cumsum(2))
+    D, P = _products(z)[..., 0], torch.exp(z.cumsum(2))
     reads = []
     for q, before in zip(queries, late):
         D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
-        reads.append(_scores(q, k, D_q) @ v + (q * P_q) @ S)
-    return reads, _carried_on(D, P, k, v, S)
+        reads.append(q @ k.transpose(-1, -2) * D_q.transpose(-1, -2) @ v + (q * P_q) @ S)
+    return reads, P[:, :, -1, :, None] * S + (k * D[:, :, :, -1:]).transpose(-1, -2) @ v
 
 
 def _late_product(P):
@@ -623,50 +616,32 @@ def _late_product(P):
     return torch.cat((torch.ones_like(P[:, :, :1]), P[:, :, :-1]), 2)
 
 
-def _carried_on(D, P, k, v, S):
-    """S after the chunk."""
-    return P[:, :, -1, :, None] * S + (k * D[:, :, :, -1]).transpose(-1, -2) @ v
-
-
 def _gathered_back(z, k, v, queries, late, S, d_reads, d_S):
     """The cotangents of z, k, v, the queries and S, from those of the reads and of the last S."""
-    D, P = _products(z), torch.exp(z.cumsum(2))
-    by_key = z.shape[-1] > 1
-
-    def fold(value):
-        return value if by_key else value.sum(-1, keepdim=True)
-
+    D, P = _products(z)[..., 0], torch.exp(z.cumsum(2))
     entered = v @ d_S.transpose(-1, -2)  # [rows, heads, i, keys]
-    d_end, d_k = fold(k * entered), D[:, :, :, -1] * entered
-    d_v = (k * D[:, :, :, -1]) @ d_S
-    d_P = _of_last(fold((S * d_S).sum(-1)), P)
+    d_k = D[:, :, :, -1:] * entered
+    d_v = (k * D[:, :, :, -1:]) @ d_S
+    d_P = F.pad((S * d_S).sum((-1, -2))[..., None, None], (0, 0, z.shape[2] - 1, 0))
     d_start = P[:, :, -1, :, None] * d_S
-    d_D = F.pad(d_end[:, :, :, None], (0, 0, z.shape[2] - 1, 0))
+    d_D = F.pad((k * entered).sum(-1, keepdim=True), (z.shape[2] - 1, 0))
     d_queries = []
     for q, before, d_o in zip(queries, late, d_reads):
         D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
-        d_v = d_v + _scores(q, k, D_q).transpose(-1, -2) @ d_o
-        G = d_o @ v.transpose(-1, -2)  # [rows, heads, j, i]
-        if by_key:
-            d_q, d_Dq = torch.einsum("bhji,bhik,bhijk->bhjk", G, k, D_q), torch.einsum("bhji,bhjk,bhik->bhijk", G, q, k)
-            d_k = d_k + torch.einsum("bhji,bhjk,bhijk->bhik", G, q, D_q)
-        else:
-            weighed = G * D_q[..., 0].transpose(-1, -2)
-            d_q, d_k = weighed @ k, d_k + weighed.transpose(-1, -2) @ q
-            d_Dq = (G * (q @ k.transpose(-1, -2))).transpose(-1, -2)[..., None]
+        D_q = D_q.transpose(-1, -2)
+        G, scores = d_o @ v.transpose(-1, -2), q @ k.transpose(-1, -2)  # [rows, heads, j, i]
+        weighed = G * D_q
+        d_v = d_v + (scores * D_q).transpose(-1, -2) @ d_o
+        d_k = d_k + weighed.transpose(-1, -2) @ q
+        d_Dq = (G * scores).transpose(-1, -2)
         d_D = d_D + (_earlier_back(d_Dq, 3) if before else d_Dq)
         read = d_o @ S.transpose(-1, -2)  # [rows, heads, j, keys]
-        d_Pq = fold(read * q)
+        d_Pq = (read * q).sum(-1, keepdim=True)
         d_P = d_P + (_earlier_back(d_Pq, 2) if before else d_Pq)
-        d_queries.append(d_q + read * P_q)
+        d_queries.append(weighed @ k + read * P_q)
         d_start = d_start + (q * P_q).transpose(-1, -2) @ d_o
-    d_z = _products_back(d_D * D) + (d_P * P).flip(2).cumsum(2).flip(2)
+    d_z = _products_back((d_D * D)[..., None]) + (d_P * P).flip(2).cumsum(2).flip(2)
     return d_z, d_k, d_v, d_queries, d_start
-
-
-def _of_last(d_last, P):
-    """The cotangent of P from that of its last token."""
-    return torch.cat((torch.zeros_like(P[:, :, 1:]), d_last[:, :, None]), 2)
 
 
 def _by_head(value, n_heads):

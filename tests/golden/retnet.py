@@ -575,22 +575,15 @@ def _earlier_back(v, dim):
     return torch.cat((v.narrow(dim, 1, v.shape[dim] - 1), torch.zeros_like(v.narrow(dim, 0, 1))), dim)
 
 
-def _scores(q, k, D):
-    """sum over keys of q_j k_i D_ij: [rows, heads, j, i]."""
-    if D.shape[-1] == 1:
-        return (q @ k.transpose(-1, -2)) * D[..., 0].transpose(-1, -2)
-    return torch.einsum("bhjk,bhik,bhijk->bhji", q, k, D)
-
-
 def _gathered(z, k, v, queries, late, S):
     """A chunk of S_t = exp(z_t) S_(t-1) + k_t v_t: the reads sum_K q S, each [rows, heads, C, values], and the last S. All
     that goes in is [rows, heads, C, keys, values or 1]; S is [rows, heads, keys, values]."""
-    D, P = _products(z), torch.exp(z.cumsum(2))
+    D, P = _products(z)[..., 0], torch.exp(z.cumsum(2))
     reads = []
     for q, before in zip(queries, late):
         D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
-        reads.append(_scores(q, k, D_q) @ v + (q * P_q) @ S)
-    return reads, _carried_on(D, P, k, v, S)
+        reads.append(q @ k.transpose(-1, -2) * D_q.transpose(-1, -2) @ v + (q * P_q) @ S)
+    return reads, P[:, :, -1, :, None] * S + (k * D[:, :, :, -1:]).transpose(-1, -2) @ v
 
 
 def _late_product(P):
@@ -598,50 +591,32 @@ def _late_product(P):
     return torch.cat((torch.ones_like(P[:, :, :1]), P[:, :, :-1]), 2)
 
 
-def _carried_on(D, P, k, v, S):
-    """S after the chunk."""
-    return P[:, :, -1, :, None] * S + (k * D[:, :, :, -1]).transpose(-1, -2) @ v
-
-
 def _gathered_back(z, k, v, queries, late, S, d_reads, d_S):
     """The cotangents of z, k, v, the queries and S, from those of the reads and of the last S."""
-    D, P = _products(z), torch.exp(z.cumsum(2))
-    by_key = z.shape[-1] > 1
-
-    def fold(value):
-        return value if by_key else value.sum(-1, keepdim=True)
-
+    D, P = _products(z)[..., 0], torch.exp(z.cumsum(2))
     entered = v @ d_S.transpose(-1, -2)  # [rows, heads, i, keys]
-    d_end, d_k = fold(k * entered), D[:, :, :, -1] * entered
-    d_v = (k * D[:, :, :, -1]) @ d_S
-    d_P = _of_last(fold((S * d_S).sum(-1)), P)
+    d_k = D[:, :, :, -1:] * entered
+    d_v = (k * D[:, :, :, -1:]) @ d_S
+    d_P = F.pad((S * d_S).sum((-1, -2))[..., None, None], (0, 0, z.shape[2] - 1, 0))
     d_start = P[:, :, -1, :, None] * d_S
-    d_D = F.pad(d_end[:, :, :, None], (0, 0, z.shape[2] - 1, 0))
+    d_D = F.pad((k * entered).sum(-1, keepdim=True), (z.shape[2] - 1, 0))
     d_queries = []
     for q, before, d_o in zip(queries, late, d_reads):
         D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
-        d_v = d_v + _scores(q, k, D_q).transpose(-1, -2) @ d_o
-        G = d_o @ v.transpose(-1, -2)  # [rows, heads, j, i]
-        if by_key:
-            d_q, d_Dq = torch.einsum("bhji,bhik,bhijk->bhjk", G, k, D_q), torch.einsum("bhji,bhjk,bhik->bhijk", G, q, k)
-            d_k = d_k + torch.einsum("bhji,bhjk,bhijk->bhik", G, q, D_q)
-        else:
-            weighed = G * D_q[..., 0].transpose(-1, -2)
-            d_q, d_k = weighed @ k, d_k + weighed.transpose(-1, -2) @ q
-            d_Dq = (G * (q @ k.transpose(-1, -2))).transpose(-1, -2)[..., None]
+        D_q = D_q.transpose(-1, -2)
+        G, scores = d_o @ v.transpose(-1, -2), q @ k.transpose(-1, -2)  # [rows, heads, j, i]
+        weighed = G * D_q
+        d_v = d_v + (scores * D_q).transpose(-1, -2) @ d_o
+        d_k = d_k + weighed.transpose(-1, -2) @ q
+        d_Dq = (G * scores).transpose(-1, -2)
         d_D = d_D + (_earlier_back(d_Dq, 3) if before else d_Dq)
         read = d_o @ S.transpose(-1, -2)  # [rows, heads, j, keys]
-        d_Pq = fold(read * q)
+        d_Pq = (read * q).sum(-1, keepdim=True)
         d_P = d_P + (_earlier_back(d_Pq, 2) if before else d_Pq)
-        d_queries.append(d_q + read * P_q)
+        d_queries.append(weighed @ k + read * P_q)
         d_start = d_start + (q * P_q).transpose(-1, -2) @ d_o
-    d_z = _products_back(d_D * D) + (d_P * P).flip(2).cumsum(2).flip(2)
+    d_z = _products_back((d_D * D)[..., None]) + (d_P * P).flip(2).cumsum(2).flip(2)
     return d_z, d_k, d_v, d_queries, d_start
-
-
-def _of_last(d_last, P):
-    """The cotangent of P from that of its last token."""
-    return torch.cat((torch.zeros_like(P[:, :, 1:]), d_last[:, :, None]), 2)
 
 
 def _by_head(value, n_heads):
@@ -669,7 +644,8 @@ def _ret_net_gathered(t_, v, q0, q1, k0, k1, S, rope_theta, W):
     J = q0.shape[3]
     K = W * J
     gamma = 1 - 2 ** (-5 - torch.arange(H, device=t_.device, dtype=dtype))  # retnet.ssm:28
-    c_1 = torch.log(gamma)  # retnet.ssm:29
+    w_1 = torch.maximum(gamma, t_.new_tensor(1e-37, dtype=dtype))  # retnet.ssm:29
+    c_1 = torch.log(w_1)
     c_1, = _narrow(dtype, c_1)
     S = _start(S, t_, dtype, rows, H, K, V)
     ends = _plane(S.unflatten(-2, (W, J)), 1, 1).unflatten(-1, (W * J, -1))
@@ -678,10 +654,10 @@ def _ret_net_gathered(t_, v, q0, q1, k0, k1, S, rope_theta, W):
     for i_t, j_t in _spans(T, 64):
         t_, v, q0, q1, k0, k1 = (_of(v[:, i_t:j_t], dtype) for v in tokens)
         angle = t_[..., None] * rope_theta ** (-torch.arange(J, device=t_.device, dtype=dtype) / J)  # retnet.ssm:21
-        w_1 = torch.cos(angle)  # retnet.ssm:25
-        w_2 = torch.sin(angle)
-        q = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (q0 * w_1[..., None, :] - q1 * w_2[..., None, :])[..., None, :], (q0 * w_2[..., None, :] + q1 * w_1[..., None, :])[..., None, :])
-        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_1[..., None, :] - k1 * w_2[..., None, :])[..., None, :], (k0 * w_2[..., None, :] + k1 * w_1[..., None, :])[..., None, :])  # retnet.ssm:26
+        w_2 = torch.cos(angle)  # retnet.ssm:25
+        w_3 = torch.sin(angle)
+        q = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (q0 * w_2[..., None, :] - q1 * w_3[..., None, :])[..., None, :], (q0 * w_3[..., None, :] + q1 * w_2[..., None, :])[..., None, :])
+        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_2[..., None, :] - k1 * w_3[..., None, :])[..., None, :], (k0 * w_3[..., None, :] + k1 * w_2[..., None, :])[..., None, :])  # retnet.ssm:26
         outer_z = c_1  # retnet.ssm:29
         outer_q_0 = q * K ** (-0.5)
         given = (
@@ -710,8 +686,9 @@ def _ret_net_gathered_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_the
     J = q0.shape[3]
     K = W * J
     gamma = 1 - 2 ** (-5 - torch.arange(H, device=t_.device, dtype=dtype))  # retnet.ssm:28
-    c_1 = torch.log(gamma)  # retnet.ssm:29
-    gamma, c_1 = _narrow(dtype, gamma, c_1)
+    w_1 = torch.maximum(gamma, t_.new_tensor(1e-37, dtype=dtype))  # retnet.ssm:29
+    c_1 = torch.log(w_1)
+    gamma, w_1, c_1 = _narrow(dtype, gamma, w_1, c_1)
     S = _start(S, t_, dtype, rows, H, K, V)
     g_last_S = _start(g_last_S, t_, dtype, rows, H, K, V)
     ends = _plane(S.unflatten(-2, (W, J)), 1, 1).unflatten(-1, (W * J, -1))
@@ -725,9 +702,9 @@ def _ret_net_gathered_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_the
             break
         t_, v, q0, q1, k0, k1, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
         angle = t_[..., None] * rope_theta ** (-torch.arange(J, device=t_.device, dtype=dtype) / J)  # retnet.ssm:21
-        w_1 = torch.cos(angle)  # retnet.ssm:25
-        w_2 = torch.sin(angle)
-        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_1[..., None, :] - k1 * w_2[..., None, :])[..., None, :], (k0 * w_2[..., None, :] + k1 * w_1[..., None, :])[..., None, :])  # retnet.ssm:26
+        w_2 = torch.cos(angle)  # retnet.ssm:25
+        w_3 = torch.sin(angle)
+        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_2[..., None, :] - k1 * w_3[..., None, :])[..., None, :], (k0 * w_3[..., None, :] + k1 * w_2[..., None, :])[..., None, :])  # retnet.ssm:26
         outer_z = c_1  # retnet.ssm:29
         given = (
             _by_head(outer_z.expand(rows, j_t - i_t, H), 1),
@@ -741,10 +718,10 @@ def _ret_net_gathered_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_the
         ends = starts.pop()
         t_, v, q0, q1, k0, k1, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
         angle = t_[..., None] * rope_theta ** (-torch.arange(J, device=t_.device, dtype=dtype) / J)  # retnet.ssm:21
-        w_1 = torch.cos(angle)  # retnet.ssm:25
-        w_2 = torch.sin(angle)
-        q = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (q0 * w_1[..., None, :] - q1 * w_2[..., None, :])[..., None, :], (q0 * w_2[..., None, :] + q1 * w_1[..., None, :])[..., None, :])
-        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_1[..., None, :] - k1 * w_2[..., None, :])[..., None, :], (k0 * w_2[..., None, :] + k1 * w_1[..., None, :])[..., None, :])  # retnet.ssm:26
+        w_2 = torch.cos(angle)  # retnet.ssm:25
+        w_3 = torch.sin(angle)
+        q = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (q0 * w_2[..., None, :] - q1 * w_3[..., None, :])[..., None, :], (q0 * w_3[..., None, :] + q1 * w_2[..., None, :])[..., None, :])
+        k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_2[..., None, :] - k1 * w_3[..., None, :])[..., None, :], (k0 * w_3[..., None, :] + k1 * w_2[..., None, :])[..., None, :])  # retnet.ssm:26
         outer_z = c_1  # retnet.ssm:29
         outer_q_0 = q * K ** (-0.5)
         given = (
@@ -764,20 +741,21 @@ def _ret_net_gathered_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_the
         d_outer_v_core = wanted[2].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
         d_outer_q_0_core = wanted[3].transpose(1, 2).reshape(rows, j_t - i_t, H, W, J)
         d_q = d_outer_q_0_core * K ** (-0.5)  # retnet.ssm:25
-        w_3 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], 0, d_outer_k_core).sum(-2)  # retnet.ssm:21
-        w_4 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], d_outer_k_core, 0).sum(-2)
-        w_5 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], 0, d_q).sum(-2)
-        w_6 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], d_q, 0).sum(-2)
-        d_angle = ((w_3 * k0).sum(-2) + (-w_4 * k1).sum(-2)) * w_1 + -(((w_3 * k1).sum(-2) + (w_4 * k0).sum(-2)) * w_2) + (((w_5 * q0).sum(-2) + (-w_6 * q1).sum(-2)) * w_1 + -(((w_5 * q1).sum(-2) + (w_6 * q0).sum(-2)) * w_2))
+        w_4 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], 0, d_outer_k_core).sum(-2)  # retnet.ssm:21
+        w_5 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], d_outer_k_core, 0).sum(-2)
+        w_6 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], 0, d_q).sum(-2)
+        w_7 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], d_q, 0).sum(-2)
+        d_angle = ((w_4 * k0).sum(-2) + (-w_5 * k1).sum(-2)) * w_2 + -(((w_4 * k1).sum(-2) + (w_5 * k0).sum(-2)) * w_3) + (((w_6 * q0).sum(-2) + (-w_7 * q1).sum(-2)) * w_2 + -(((w_6 * q1).sum(-2) + (w_7 * q0).sum(-2)) * w_3))
         d_t_leaf = (d_angle * rope_theta ** (-torch.arange(J, device=t_.device, dtype=dtype) / J)).sum(-1)  # retnet.ssm:11
         d_v_leaf = d_outer_v_core  # retnet.ssm:18
-        d_q0_leaf = w_5 * w_2[..., None, :] + w_6 * w_1[..., None, :]  # retnet.ssm:23
-        d_q1_leaf = w_5 * w_1[..., None, :] + -w_6 * w_2[..., None, :]
-        d_k0_leaf = w_3 * w_2[..., None, :] + w_4 * w_1[..., None, :]  # retnet.ssm:24
-        d_k1_leaf = w_3 * w_1[..., None, :] + -w_4 * w_2[..., None, :]
+        d_q0_leaf = w_6 * w_3[..., None, :] + w_7 * w_2[..., None, :]  # retnet.ssm:23
+        d_q1_leaf = w_6 * w_2[..., None, :] + -w_7 * w_3[..., None, :]
+        d_k0_leaf = w_4 * w_3[..., None, :] + w_5 * w_2[..., None, :]  # retnet.ssm:24
+        d_k1_leaf = w_4 * w_2[..., None, :] + -w_5 * w_3[..., None, :]
         d_c_1 = d_c_1 + d_outer_z_core.sum((0, 1))
         grads.append((d_t_leaf, d_v_leaf, d_q0_leaf, d_q1_leaf, d_k0_leaf, d_k1_leaf))
-    d_gamma = d_c_1 / gamma  # retnet.ssm:28
+    w_8 = d_c_1 / w_1  # retnet.ssm:28
+    d_gamma = torch.where(gamma > 1e-37, w_8, torch.where(gamma == 1e-37, 0.5 * w_8, 0))
     d_t = _joined(grads, 0, t_.new_empty(rows, 0, dtype=dtype))
     d_v = _joined(grads, 1, t_.new_empty(rows, 0, H, V, dtype=dtype))
     d_q0 = _joined(grads, 2, t_.new_empty(rows, 0, H, J, dtype=dtype))

@@ -561,22 +561,17 @@ def _earlier_back(v, dim):
     return torch.cat((v.narrow(dim, 1, v.shape[dim] - 1), torch.zeros_like(v.narrow(dim, 0, 1))), dim)
 
 
-def _scores(q, k, D):
-    """sum over keys of q_j k_i D_ij: [rows, heads, j, i]."""
-    if D.shape[-1] == 1:
-        return (q @ k.transpose(-1, -2)) * D[..., 0].transpose(-1, -2)
-    return torch.einsum("bhjk,bhik,bhijk->bhji", q, k, D)
-
-
 def _gathered(z, k, v, queries, late, S):
     """A chunk of S_t = exp(z_t) S_(t-1) + k_t v_t: the reads sum_K q S, each [rows, heads, C, values], and the last S. All
     that goes in is [rows, heads, C, keys, values or 1]; S is [rows, heads, keys, values]."""
-    D, P = _products(z), torch.exp(z.cumsum(2))
+    if z.shape[-1] > 1:
+        return _by_halves(z, k, v, queries, late, S)
+    D, P = _products(z)[..., 0], torch.exp(z.cumsum(2))
     reads = []
     for q, before in zip(queries, late):
         D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
-        reads.append(_scores(q, k, D_q) @ v + (q * P_q) @ S)
-    return reads, _carried_on(D, P, k, v, S)
+        reads.append(q @ k.transpose(-1, -2) * D_q.transpose(-1, -2) @ v + (q * P_q) @ S)
+    return reads, P[:, :, -1, :, None] * S + (k * D[:, :, :, -1:]).transpose(-1, -2) @ v
 
 
 def _late_product(P):
@@ -584,50 +579,34 @@ def _late_product(P):
     return torch.cat((torch.ones_like(P[:, :, :1]), P[:, :, :-1]), 2)
 
 
-def _carried_on(D, P, k, v, S):
-    """S after the chunk."""
-    return P[:, :, -1, :, None] * S + (k * D[:, :, :, -1]).transpose(-1, -2) @ v
-
-
 def _gathered_back(z, k, v, queries, late, S, d_reads, d_S):
     """The cotangents of z, k, v, the queries and S, from those of the reads and of the last S."""
-    D, P = _products(z), torch.exp(z.cumsum(2))
-    by_key = z.shape[-1] > 1
-
-    def fold(value):
-        return value if by_key else value.sum(-1, keepdim=True)
-
+    if z.shape[-1] > 1:
+        return _by_halves_back(z, k, v, queries, late, S, d_reads, d_S)
+    D, P = _products(z)[..., 0], torch.exp(z.cumsum(2))
     entered = v @ d_S.transpose(-1, -2)  # [rows, heads, i, keys]
-    d_end, d_k = fold(k * entered), D[:, :, :, -1] * entered
-    d_v = (k * D[:, :, :, -1]) @ d_S
-    d_P = _of_last(fold((S * d_S).sum(-1)), P)
+    d_k = D[:, :, :, -1:] * entered
+    d_v = (k * D[:, :, :, -1:]) @ d_S
+    d_P = F.pad((S * d_S).sum((-1, -2))[..., None, None], (0, 0, z.shape[2] - 1, 0))
     d_start = P[:, :, -1, :, None] * d_S
-    d_D = F.pad(d_end[:, :, :, None], (0, 0, z.shape[2] - 1, 0))
+    d_D = F.pad((k * entered).sum(-1, keepdim=True), (z.shape[2] - 1, 0))
     d_queries = []
     for q, before, d_o in zip(queries, late, d_reads):
         D_q, P_q = (_earlier(D, 3), _late_product(P)) if before else (D, P)
-        d_v = d_v + _scores(q, k, D_q).transpose(-1, -2) @ d_o
-        G = d_o @ v.transpose(-1, -2)  # [rows, heads, j, i]
-        if by_key:
-            d_q, d_Dq = torch.einsum("bhji,bhik,bhijk->bhjk", G, k, D_q), torch.einsum("bhji,bhjk,bhik->bhijk", G, q, k)
-            d_k = d_k + torch.einsum("bhji,bhjk,bhijk->bhik", G, q, D_q)
-        else:
-            weighed = G * D_q[..., 0].transpose(-1, -2)
-            d_q, d_k = weighed @ k, d_k + weighed.transpose(-1, -2) @ q
-            d_Dq = (G * (q @ k.transpose(-1, -2))).transpose(-1, -2)[..., None]
+        D_q = D_q.transpose(-1, -2)
+        G, scores = d_o @ v.transpose(-1, -2), q @ k.transpose(-1, -2)  # [rows, heads, j, i]
+        weighed = G * D_q
+        d_v = d_v + (scores * D_q).transpose(-1, -2) @ d_o
+        d_k = d_k + weighed.transpose(-1, -2) @ q
+        d_Dq = (G * scores).transpose(-1, -2)
         d_D = d_D + (_earlier_back(d_Dq, 3) if before else d_Dq)
         read = d_o @ S.transpose(-1, -2)  # [rows, heads, j, keys]
-        d_Pq = fold(read * q)
+        d_Pq = (read * q).sum(-1, keepdim=True)
         d_P = d_P + (_earlier_back(d_Pq, 2) if before else d_Pq)
-        d_queries.append(d_q + read * P_q)
+        d_queries.append(weighed @ k + read * P_q)
         d_start = d_start + (q * P_q).transpose(-1, -2) @ d_o
-    d_z = _products_back(d_D * D) + (d_P * P).flip(2).cumsum(2).flip(2)
+    d_z = _products_back((d_D * D)[..., None]) + (d_P * P).flip(2).cumsum(2).flip(2)
     return d_z, d_k, d_v, d_queries, d_start
-
-
-def _of_last(d_last, P):
-    """The cotangent of P from that of its last token."""
-    return torch.cat((torch.zeros_like(P[:, :, 1:]), d_last[:, :, None]), 2)
 
 
 def _by_head(value, n_heads):
@@ -645,6 +624,104 @@ def _chunked(mode, T):
     return mode == "scan" or (mode == "auto" and T >= 4)
 
 
+def _sums_by_halves(z, late):
+    """For blocks of 1, 2, 4, ... tokens, [rows, heads, blocks, tokens, keys]: the sums of z from a block's first token to
+    each, from after each to its last, and (if `late`) from its first to before each. Each is a sum of few terms and no
+    difference of larger sums, so that no decay takes digits from another; none is positive where z is not."""
+    P = z[:, :, :, None]
+    R = E = torch.zeros_like(P)
+    sums = [(P, R, E)]
+    while P.shape[2] > 1:
+        first, second = P[:, :, 0::2, -1:], P[:, :, 1::2, -1:]
+        E = torch.cat((E[:, :, 0::2], first + E[:, :, 1::2]), 3) if late else E
+        P, R = (
+            torch.cat((P[:, :, 0::2], first + P[:, :, 1::2]), 3),
+            torch.cat((R[:, :, 0::2] + second, R[:, :, 1::2]), 3),
+        )
+        sums.append((P, R, E))
+    return sums
+
+
+def _even(C, *values):
+    """The values with tokens of zeros behind, as many as make their number a power of two."""
+    more = (1 << (C - 1).bit_length()) - C
+    return tuple(F.pad(v, (0, 0, 0, more)) if more else v for v in values)
+
+
+def _halves(v, n):
+    """The tokens of blocks of n: [rows, heads, blocks, first or second half, tokens, rest]."""
+    return v.unflatten(2, (-1, 2, n // 2))
+
+
+def _by_halves(z, k, v, queries, late, S):
+    """`_gathered` with a decay a key. A block's second half reads its first by one matrix product: queries weighed from
+    the middle on, keys up to the middle. Halves are blocks of their own, down to single tokens."""
+    C = z.shape[2]
+    z, k, v, *queries = _even(C, z, k, v, *queries)
+    *inner, (P, R, E) = _sums_by_halves(z, any(late))
+    reads = [torch.zeros_like(v) if before else (q * k).sum(-1, keepdim=True) * v for q, before in zip(queries, late)]
+    for P_n, R_n, E_n in inner if queries else ():
+        n = 2 * P_n.shape[3]
+        k_1 = _halves(k, n)[:, :, :, 0] * torch.exp(R_n[:, :, 0::2])
+        v_1 = _halves(v, n)[:, :, :, 0]
+        for i, (q, before) in enumerate(zip(queries, late)):
+            q_2 = _halves(q, n)[:, :, :, 1] * torch.exp((E_n if before else P_n)[:, :, 1::2])
+            o_1, o_2 = _halves(reads[i], n).unbind(3)
+            reads[i] = torch.stack((o_1, o_2 + q_2 @ k_1.transpose(-1, -2) @ v_1), 3).flatten(2, 4)
+    for i, (q, before) in enumerate(zip(queries, late)):
+        reads[i] = (reads[i] + (q * torch.exp((E if before else P)[:, :, 0])) @ S)[:, :, :C]
+    gathered = (k * torch.exp(R[:, :, 0])).transpose(-1, -2) @ v
+    return reads, torch.exp(P[:, :, 0, -1, :, None]) * S + gathered
+
+
+def _by_halves_back(z, k, v, queries, late, S, d_reads, d_S):
+    """The adjoint of `_by_halves`: from the whole down to single tokens, with the cotangents of the sums of z."""
+    C = z.shape[2]
+    z, k, v, *queries = _even(C, z, k, v, *queries)
+    d_reads = _even(C, *d_reads)
+    *inner, (P, R, E) = _sums_by_halves(z, any(late))
+    whole, after = torch.exp(P[:, :, 0, -1, :, None]), torch.exp(R[:, :, 0])
+    entered = v @ d_S.transpose(-1, -2) * after
+    d_k, d_v = entered.clone(), (k * after) @ d_S
+    d_R, d_P, d_E = (k * entered)[:, :, None], torch.zeros_like(P), torch.zeros_like(P)
+    d_P[:, :, 0, -1] += ((S * d_S) * whole).sum(-1)
+    d_start, d_queries = whole * d_S, []
+    for q, before, d_o in zip(queries, late, d_reads):
+        weight = torch.exp((E if before else P)[:, :, 0])
+        read = d_o @ S.transpose(-1, -2) * weight
+        d_start = d_start + (q * weight).transpose(-1, -2) @ d_o
+        (d_E if before else d_P)[:, :, 0] += read * q
+        d_queries.append(read.clone())
+        if not before:
+            c = (d_o * v).sum(-1, keepdim=True)
+            d_queries[-1] += c * k
+            d_k += c * q
+            d_v += (q * k).sum(-1, keepdim=True) * d_o
+    for P_n, R_n, E_n in reversed(inner):
+        n = 2 * P_n.shape[3]
+        d_P, d_R, d_E = (d.unflatten(3, (2, -1)) for d in (d_P, d_R, d_E))
+        d_first = (d_P[:, :, :, 1] + d_E[:, :, :, 1]).sum(3)  # the first half's sum is in all that stands in the second
+        d_second = d_R[:, :, :, 0].sum(3)
+        d_P[:, :, :, 0, -1] += d_first
+        d_P[:, :, :, 1, -1] += d_second
+        after, v_1 = torch.exp(R_n[:, :, 0::2]), _halves(v, n)[:, :, :, 0]
+        k_1 = _halves(k, n)[:, :, :, 0] * after
+        d_k1 = torch.zeros_like(k_1)
+        for q, before, d_o, d_q in zip(queries, late, d_reads, d_queries):
+            weight = torch.exp((E_n if before else P_n)[:, :, 1::2])
+            q_2, d_o2 = _halves(q, n)[:, :, :, 1] * weight, _halves(d_o, n)[:, :, :, 1]
+            _halves(d_v, n)[:, :, :, 0] += k_1 @ q_2.transpose(-1, -2) @ d_o2
+            G = d_o2 @ v_1.transpose(-1, -2)
+            d_q2 = G @ k_1
+            d_k1 = d_k1 + G.transpose(-1, -2) @ q_2
+            _halves(d_q, n)[:, :, :, 1] += d_q2 * weight
+            (d_E if before else d_P)[:, :, :, 1] += d_q2 * q_2
+        _halves(d_k, n)[:, :, :, 0] += d_k1 * after
+        d_R[:, :, :, 0] += d_k1 * k_1
+        d_P, d_R, d_E = (d.flatten(2, 3) for d in (d_P, d_R, d_E))
+    return d_P[:, :, :C, 0], d_k[:, :, :C], d_v[:, :, :C], [d[:, :, :C] for d in d_queries], d_start
+
+
 def _rwkv6_gathered(r, k, v, d_sum_2, d_sum, time_faaaa, S):
     """The results and the last states, chunk by chunk as matrix products."""
     dtype = _compute_dtype(r, k, v, d_sum_2, d_sum, time_faaaa, S)
@@ -660,7 +737,7 @@ def _rwkv6_gathered(r, k, v, d_sum_2, d_sum, time_faaaa, S):
     ends = _plane(S, 1, 1).unflatten(-1, (K, -1))
     tokens = (r, k, v, d_sum_2)
     y_chunks = [r.new_empty(rows, 0, H, V, dtype=dtype)]
-    for i_t, j_t in _spans(T, 16):
+    for i_t, j_t in _spans(T, 64):
         r, k, v, d_sum_2 = (_of(v[:, i_t:j_t], dtype) for v in tokens)
         d = d_sum + d_sum_2  # rwkv6.ssm:43
         w_1 = torch.exp(d)  # rwkv6.ssm:45
@@ -699,7 +776,7 @@ def _rwkv6_gathered_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa,
     ends = _plane(S, 1, 1).unflatten(-1, (K, -1))
     d_ends = _plane(g_last_S, 1, 1).unflatten(-1, (K, -1))
     tokens = (r, k, v, d_sum_2, g_y)
-    chunks = _spans(T, 16)
+    chunks = _spans(T, 64)
     starts = []  # the state before each chunk
     for i_t, j_t in chunks:
         starts.append(ends)

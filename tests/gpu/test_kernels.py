@@ -48,8 +48,9 @@ def _rest(layer, d_model: int) -> tuple[int, ...]:
 def test_lengths(name: str, T: int, dtype: torch.dtype) -> None:
     for call in calls(name, 2, T):
         states = random_states(call, 2, torch.float32, "cuda")
-        check(call, compare(call, dtype, states, "triton"), dtype)
-        check(call, compare(call, dtype, None, "triton"), dtype)
+        floor = 1e-3 if T == 1 else 1e-12  # of one token alone some gradients are nothing but rounding
+        check(call, compare(call, dtype, states, "triton", floor=floor), dtype)
+        check(call, compare(call, dtype, None, "triton", floor=floor), dtype)
 
 
 @pytest.mark.parametrize("name", KERNELS)

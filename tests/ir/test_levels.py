@@ -1,4 +1,4 @@
-"""All levels on every spec: layer == partition == program == generated code, and the program's adjoint == finite
+"""All levels on every spec: layer == stabilised layer == partition == program == generated code, and the program's adjoint == finite
 differences == the generated backward. Each comparison names the two levels and the value.
 """
 
@@ -119,8 +119,8 @@ def same(found: Array, wanted: Array, what: str, tolerance: float = FP64_EAGER) 
 
 
 def layer_values(c: Case) -> tuple[Array, dict[str, Array], Carried]:
-    assert c.done.layer is not None
-    return run_layer(c.done.layer, c.inputs, c.params, c.args)
+    assert c.done.partition is not None
+    return run_layer(c.done.partition.layer, c.inputs, c.params, c.args)
 
 
 def partition_values(
@@ -153,6 +153,26 @@ def cotangents(c: Case, p: Program) -> dict[str, Array]:
     rng = np.random.default_rng(7)
     kinds = {r.name: "complex" if len(r.parts) > 1 else "real" for r in p.results}
     return {r.name: noise(rng, (BATCH, TIME, *(c.sizes[a] for a in r.axes)), kinds[r.name]) for r in p.results}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stabilised_layer_is_the_layer(name: str) -> None:
+    c = case(name)
+    layer = c.done.layer
+    assert layer is not None and c.done.partition is not None
+    gauges = c.done.partition.layer.gauges
+    if not gauges:
+        assert c.done.partition.layer is layer, "stabilised: changed without a gauge"
+        return
+    wanted, plain, _ = run_layer(layer, c.inputs, c.params, c.args)
+    y, values, _ = layer_values(c)
+    same(y, wanted, "stabilised: the result is not the layer's")
+    for g in gauges:
+        for n in g.written:
+            scale = values[g.scale].reshape(*values[g.scale].shape, *(1,) * (values[n].ndim - values[g.scale].ndim))
+            same(values[n] * np.exp(scale), plain[n], f"stabilised: `{n}` is not the layer's divided by e^{g.scale}")
+    for n in set(plain) & set(values) - {n for g in gauges for n in g.written}:
+        same(values[n], plain[n], f"stabilised: value `{n}` is not the layer's")
 
 
 @pytest.mark.parametrize("name", NAMES)

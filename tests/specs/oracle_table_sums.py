@@ -30,7 +30,7 @@ layer WKV(channels)
 
 
 def wkv4(channels, start):
-    names = {"p": "num", "q": "den", "m": "max"}
+    names = {"p": "num", "q": "den", "log_scale": "max"}
     return Row(
         WKV4,
         {"channels": channels},

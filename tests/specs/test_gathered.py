@@ -87,7 +87,7 @@ layer Extreme(heads, dk, dv, by_key = false)
     input z[H]
     d = exp(z)
   state S[H, K, V]: S = d * prev(S) + k * v
-  return sum[K](q * S)
+  return sum[K](q * S) + sum[K](tanh(q) * prev(S))
 """
 
 
@@ -138,3 +138,39 @@ def test_what_torch_asks_of_an_operator(name: str) -> None:
     ]
     assert torch.autograd.gradcheck(short, few, atol=1e-6)
     assert torch.autograd.gradgradcheck(short, few, atol=1e-5)
+
+
+BOUNDED = """
+layer Bounded(layers, place, keys, values)
+  axis L = layers, K = keys, V = values
+  input q[K]
+  input f[K]
+  input v[V]
+  param gamma[L, K] = 0
+  bound = sum[L](where(index(L) < place, softmax[L](gamma), 0))
+  decay = bound + (1 - bound) * sigmoid(f)
+  state S[K, V]: S = decay * prev(S) + (1 - decay) * v
+  return sum[K](q * S)
+"""
+
+
+@pytest.mark.parametrize("place", (0, 2))
+@pytest.mark.parametrize("dtype", (torch.float64, torch.float32), ids=str)
+def test_decays_with_a_lower_bound(place: int, dtype: torch.dtype) -> None:
+    """A decay b + (1 - b) * sigmoid is positive, so that it has a logarithm, also where it or 1 - it underflows."""
+    m = ssmc.load(BOUNDED, options=Options(mode="scan"))
+    assert m.PLAN["S"]["class"] == "O2"
+    torch.manual_seed(place)
+    layer = m.Bounded(3, place, 4, 5, dtype=torch.float64)
+    with torch.no_grad():
+        layer.gamma.normal_()
+    levels = torch.tensor([0.0, 1e-3, 5.0, -5.0, 40.0, -40.0, 300.0, -300.0])
+    given = {"q": torch.randn(1, 90, 4), "f": levels[torch.randint(0, 8, (1, 90, 4))], "v": torch.randn(1, 90, 5)}
+    wide = {n: x.double() for n, x in given.items()}
+    (call,) = capture(m, layer, wide.pop("q"), **wide)
+    found = compare(call, dtype, None, "eager")
+    assert found.pop("d f") < (1e-9 if dtype == torch.float64 else 1e-4), found
+    if not place:  # a bound of exactly 0: where the decay underflows, its logarithm has no slope
+        del found["d bound"]
+    limit = FP64_EAGER if dtype == torch.float64 else GRADIENT[dtype]
+    assert max(found.values()) < limit, found

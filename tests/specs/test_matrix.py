@@ -37,7 +37,8 @@ def check_op(call, states, cu_seqlens=None):
     for i, (a, b) in enumerate(zip(got, want, strict=True)):
         close(a, b, FP64_EAGER, f"{call.op} output {i}")
     for k in want_grads:
-        close(got_grads[k], want_grads[k], FP64_EAGER, f"{call.op} gradient of {k}")
+        # what cancels, as a quotient's weights do at the first token, is nothing but rounding
+        close(got_grads[k], want_grads[k], FP64_EAGER, f"{call.op} gradient of {k}", floor=1e-4)
 
 
 def test_every_shipped_spec_is_here():

@@ -29,7 +29,7 @@ CLASSES = {
     "lstm": {"h": "X"},
     "modal": {"h": "LTI"},
     "osc": {"v": "P"},
-    "rwkv4": {"m": "P", "p": "D", "q": "D"},
+    "rwkv4": {"p": "P"},
     "s4dr": {"x": "LTI"},
     "mimo": {"x": "LTI"},
     "ssd": {"S": "O1"},
@@ -64,6 +64,7 @@ SMALLER = {
     "lti": {"d_state": 8},
     "gss": {"d_state": 6},
 }
+FLOOR = 1e-4  # of one token alone some gradients are nothing but rounding
 WORDS = {"true": True, "false": False}
 pytestmark = pytest.mark.filterwarnings("ignore:.*runs on the eager backend")
 
@@ -95,8 +96,8 @@ def test_op_against_reference(variant, T: int) -> None:
         call.operands = {k: v[:, :T] if k in call.tokens() else v for k, v in call.operands.items()}
         if T:
             states = random_states(call, 2, torch.float64, "cpu")
-            assert max(compare(call, torch.float64, states, "eager").values()) <= FP64_EAGER
-        assert max(compare(call, torch.float64, None, "eager").values()) <= FP64_EAGER
+            assert max(compare(call, torch.float64, states, "eager", floor=FLOOR).values()) <= FP64_EAGER
+        assert max(compare(call, torch.float64, None, "eager", floor=FLOOR).values()) <= FP64_EAGER
     assert layer(u).shape == u.shape
 
 

@@ -41,6 +41,7 @@ def verify(done: Levels) -> None:
     if done.layer is not None:
         verify_layer(done.layer)
     if done.partition is not None:
+        verify_layer(done.partition.layer)
         verify_partition(done.partition)
     if done.plan is not None:
         verify_plan(done.plan)

@@ -56,6 +56,12 @@ def verify_layer(layer: Layer) -> None:
             f"its update has no axes beside {bound[name][0]}",
         )
         demand(s.dtype == "complex" or s.update.dtype != "complex", f"state `{name}`", "its update is of its type")
+    for g in layer.gauges:
+        what = f"gauge `{g.scale}`"
+        demand({g.scale, *g.written} <= set(layer.states), what, "it and what it scales are states")
+        for n in g.written:
+            demand(set(bound[g.scale][0]) <= set(bound[n][0]), what, f"it has no axes beside those of `{n}`")
+        demand(bool(g.cancels), what, "it cancels somewhere")
     _times(layer)
     _no_cycle(layer)
 
