@@ -65,6 +65,12 @@ def _error(got: torch.Tensor | None, wanted: torch.Tensor | None, floor: float) 
     return float((got - wanted).abs().max()) / (size or 1.0)
 
 
+def where_finite(wanted: Tensors, rough: Tensors) -> list[torch.Tensor | None]:
+    """The wanted tensors, NaN where the token loop leaves the range of a narrower dtype: nothing to compare there."""
+    pairs = zip(wanted, rough, strict=True)
+    return [w if w is None or r is None else torch.where(torch.isfinite(r), w, math.nan) for w, r in pairs]
+
+
 def allow_for_conditioning(outcome: Outcome, moved: Sequence[float], factor: float = 20.0) -> Outcome:
     """An outcome that failed, judged by how far the token loop itself is off: when its operands move by a rounding
     error, and when it computes in the same precision. What the equations lose as written is no fault of the code."""

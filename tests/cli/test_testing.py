@@ -70,6 +70,23 @@ def test_sound_files_pass(name: str) -> None:
     assert all(t.compared for t in report.tallies)
 
 
+MEAN = """layer Mean(d_model)
+  input u[d_model]
+  n = t + 1
+  state m[d_model]: m = prev(m) + (u - prev(m)) / n
+  linear out(m -> [d_model])
+  return out / n
+"""
+
+
+def test_what_leaves_the_range_of_float32_is_not_compared() -> None:
+    done = _compiled(MEAN)
+    assert done.layer is not None and done.plan is not None
+    line = "property=eager_float32 seed=1 batch=1 length=40 scale=0.001 weights=1 d_model=3"  # n near 0: 1 - 1/n is huge
+    report = run_suite(load(done.text or "", done.plan), 0, 0, only=parse(line, done.layer))
+    assert not report.failures
+
+
 MUTATIONS = {
     "the scan drops its first token": (r"states\.append\(h\)", "states.append(h if states else 0 * h)"),
     "the scan's adjoint forgets the coefficient": (r"d_h = torch\.addcmul\(read, a_t, d_h\)", "d_h = read + d_h"),
