@@ -10,6 +10,7 @@ import torch
 
 Tensors = Sequence[torch.Tensor | None]
 DOUBLE, SINGLE, SINGLE_GRADIENT = 1e-10, 2e-5, 1e-4
+TO_DOUBLE = 2.0**-22  # of what rounding does to the same equations in float32, where digits are often lost entirely
 _FLOOR = 1e-6
 
 

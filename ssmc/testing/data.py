@@ -92,10 +92,9 @@ def recorded(g: Generated, calls: dict[str, dict[str, Any]]) -> Iterator[None]:
 
 
 def calls(g: Generated, case: Case) -> list[Call]:
-    """What each op is given when the layer sees unscaled inputs, then scaled; the initial states are random."""
+    """What each op is given when the layer sees inputs of the case's scale; the initial states are random."""
     layer, rng = make_layer(g, case), generator(case)
-    plain = replace(case, scale=1.0)
-    inputs = make_inputs(g, plain, layer, rng)
+    inputs = make_inputs(g, case, layer, rng)
     first = next(iter(layer_ir(g, case).inputs))
     noted: dict[str, dict[str, Any]] = {}
     finals: dict[str, Any] = {}
@@ -105,7 +104,7 @@ def calls(g: Generated, case: Case) -> list[Call]:
     for op in g.ops:
         given = noted[op.name]
         numbers = {k: v for k, v in given.items() if k not in op.roles and k not in _CONTROLS}
-        operands = {n: _scaled(given[n].detach(), case.scale if n in op.tokens else case.weights) for n in op.operands}
+        operands = {n: _scaled(given[n].detach(), 1.0 if n in op.tokens else case.weights) for n in op.operands}
         with torch.no_grad():
             finals[op.name] = getattr(g.module, op.reference)(
                 **{n: given[n] for n in op.operands}, **numbers, return_state=True
@@ -135,9 +134,9 @@ def _scaled(v: torch.Tensor, by: float) -> torch.Tensor:
 
 
 def _like(s: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """A random state of the size the layer's own states have."""
+    """A random state of the size the layer's own states have, unless they grow without end."""
     size = float(s.abs().max()) if s.numel() and bool(torch.isfinite(s).all()) else 1.0
     noise = torch.randn(s.shape, generator=rng, dtype=torch.float64)
     if s.is_complex():
         noise = torch.complex(noise, torch.randn(s.shape, generator=rng, dtype=torch.float64))
-    return noise * (size or 1.0)
+    return noise * (min(size, 1e6) or 1.0)
