@@ -126,6 +126,15 @@ error[SSM0152]: the linear has no outputs
    |
    = help: say what it yields: `linear proj(x -> y[N])`
 
+> linear proj(u => y[N])
+error[SSM0152]: outputs follow `->`
+  --> test.ssm:3:17
+   |
+ 3 |   linear proj(u => y[N])
+   |                 ^^
+   |
+   = help: write `->`
+
 > linear proj(u -> y)
 error[SSM0152]: the output `y` has no axes
   --> test.ssm:3:20
