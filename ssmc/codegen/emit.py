@@ -192,7 +192,7 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
         version=__version__,
         spec=spec,
         digest=digest[:12],
-        command=f"ssmc compile {shlex.quote(spec)}{settings} -o {snake(layer.name)}_layer.py",
+        command=f"ssmc compile {'-' if spec.startswith('<') else shlex.quote(spec)}{settings} -o {snake(layer.name)}_layer.py",
         header=tuple(f"{line}".rstrip() for line in plan.header()),
         layer=layer.name,
         contents=", ".join(f"`{e}`" for e in exports),
