@@ -169,6 +169,7 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
     settings += "" if plan.mode == "auto" else f" --mode {plan.mode}"
     settings += "" if plan.backend == "triton" else f" --backend {plan.backend}"
     spec = base_name(layer.source)
+    given = "-" if spec.startswith("<") else shlex.quote(spec)
     table = {
         o.op: {
             o.names(x.name): (("token" if x.token else "parameter"), tuple(x.axes)) for x in o.r.operands
@@ -192,7 +193,7 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
         version=__version__,
         spec=spec,
         digest=digest[:12],
-        command=f"ssmc compile {'-' if spec.startswith('<') else shlex.quote(spec)}{settings} -o {snake(layer.name)}_layer.py",
+        command=f"ssmc compile {given}{settings} -o {snake(layer.name)}_layer.py",
         header=tuple(f"{line}".rstrip() for line in plan.header()),
         layer=layer.name,
         contents=", ".join(f"`{e}`" for e in exports),
