@@ -46,7 +46,6 @@ SIMPLE = {
     "sqrt_clip": "_sqrt_clip({}, {})",
     "complex": "torch.complex({}, {})",
 }
-TENSOR_BINARY = {"min": "torch.minimum({}, {})", "max": "torch.maximum({}, {})"}
 HELPERS = {
     "softplus": "_softplus",
     "inv_softplus": "_inv_softplus",

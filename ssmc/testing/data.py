@@ -53,12 +53,12 @@ def make_layer(g: Generated, case: Case) -> Any:
 
 
 def make_inputs(g: Generated, case: Case, layer: Any, rng: torch.Generator) -> dict[str, torch.Tensor]:
-    """A tensor for every declared input; those with a default stay near it, or away."""
+    """A tensor for every declared input, by its name in `forward`; those with a default stay near it, or away."""
     ir = layer_ir(g, case)
     sizes = Sizes(ir)
     args = {a.name: case.args.get(a.name, getattr(layer, a.name, None)) for a in ir.args}
     out: dict[str, torch.Tensor] = {}
-    for name, declared in ir.inputs.items():
+    for name, declared in zip(g.inputs.values(), ir.inputs.values(), strict=True):
         shape = [case.batch, case.length, *(sizes.value(sizes.axis(a), args) or 1 for a in declared.axes)]  # type: ignore[arg-type]
         noise = torch.randn(shape, generator=rng, dtype=torch.float64)
         if declared.default is None:
@@ -95,7 +95,7 @@ def calls(g: Generated, case: Case) -> list[Call]:
     """What each op is given when the layer sees inputs of the case's scale; the initial states are random."""
     layer, rng = make_layer(g, case), generator(case)
     inputs = make_inputs(g, case, layer, rng)
-    first = next(iter(layer_ir(g, case).inputs))
+    first = next(iter(g.inputs.values()))
     noted: dict[str, dict[str, Any]] = {}
     finals: dict[str, Any] = {}
     with recorded(g, noted), torch.no_grad():

@@ -23,7 +23,7 @@ def _start(g: Generated, case: Case) -> tuple[Any, dict[str, Tensor], str]:
     """The layer, its inputs, and the name of the first."""
     layer = make_layer(g, case)
     inputs = make_inputs(g, case, layer, generator(case))
-    return layer, inputs, next(iter(layer_ir(g, case).inputs))
+    return layer, inputs, next(iter(g.inputs.values()))
 
 
 def _call(layer: Any, inputs: dict[str, Tensor], first: str, **more: Any) -> Any:
@@ -50,8 +50,8 @@ def equations(g: Generated, case: Case) -> list[Outcome]:
 
     layer, inputs, first = _start(g, case)
     params = {k: v.detach().numpy() for k, v in layer.state_dict().items()}
-    arrays = {n: v.numpy() for n, v in inputs.items()}
-    wanted, _, _ = run_layer(layer_ir(g, case), {first: arrays.pop(first), **arrays}, params, dict(case.args))
+    arrays = {n: inputs[own].numpy() for n, own in g.inputs.items() if own in inputs}
+    wanted, _, _ = run_layer(layer_ir(g, case), arrays, params, dict(case.args))
     got = _call(layer, inputs, first)
     found = compare(["output"], [got], [torch.from_numpy(wanted.copy())], DOUBLE)
     return _judged(found, layer, inputs, first)

@@ -27,9 +27,10 @@ layer States(d_model, n_heads = 2, gated = true, p: float = 0.5)
   axis H = n_heads, P = d_model // n_heads, E = H * P
   input u[E]
   input gate[E] = 1
+  input self = 1
   param lam[H, P] complex = complex(-1, index(P))
   param w[P] = 1 in [0, 2] fixed as "ssm.w"
-  x = u * gate * p
+  x = u * gate * p * self
   linear q(x -> a_raw[E], bias = gated)
   a = sigmoid(a_raw)
   state h[H, P]: h' = lam * h + x by zoh, step 0.3
