@@ -33,6 +33,7 @@ CLASSES = {
     "rwkv4": {"m": "P", "p": "D", "q": "D"},
     "s4dr": {"x": "LTI"},
     "mimo": {"x": "LTI"},
+    "spike": {"h": "P", "k": "P"},
     "ssd": {"S": "O1"},
     "s4d_kernel": {"x": "LTI"},
     "s4d_kernel tied=false bidirectional=true": {"x": "LTI", "z": "LTI"},
