@@ -218,6 +218,9 @@ class TorchPrinter:
                 return Text(f"torch.complex({self._tensor(args[0])}, {self._tensor(args[1])})", target, 20, False)
             case "pi" | "inf":
                 return Text(f"math.{node.fn}", (), 20, True)
+            case "floordiv" if not (args[0].scalar and args[1].scalar):  # torch has no derivative for `//`
+                code = f'torch.div({self._tensor(args[0])}, {args[1].code}, rounding_mode="floor")'
+                return Text(code, target, 20, False)
             case fn if fn in BINARY:
                 op, level = BINARY[fn]
                 both = all(a.scalar for a in args)

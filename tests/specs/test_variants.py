@@ -24,6 +24,7 @@ CLASSES = {
     "driven": {"h": "LTI"},
     "elman": {"h": "X"},
     "late": {"h": "LTI"},
+    "floors": {"h": "LTI"},
     "gateloop": {"S": "Dc"},
     "learned": {"h": "LTI"},
     "linattn": {"S": "O2"},
