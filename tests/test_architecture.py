@@ -245,6 +245,7 @@ def test_a_template_holds_layout_only(path: Path) -> None:
 
 def contexts() -> dict[tuple[str, str], type]:
     """The typed context behind each name of each template's folder or file."""
+    from ssmc.backends.triton.chunk_contexts import ChunkLaunch, ChunkOp
     from ssmc.backends.triton.contexts import TritonFile, TritonOp
     from ssmc.backends.triton.conv_op import TritonConv
     from ssmc.codegen.conv_op import ConvOp
@@ -267,6 +268,8 @@ def contexts() -> dict[tuple[str, str], type]:
         ("eager/filtered", "form"): FilterOp,
         ("eager/gathered", "form"): GatheredOp,
         ("triton/filtered", "form"): FilterOp,
+        ("triton/chunk_kernels", "form"): ChunkOp,
+        ("triton/chunk_launches", "form"): ChunkLaunch,
         ("torch/operators", "conv"): ConvOp,
         ("triton/", "op"): TritonOp,
         ("triton/conv", "conv"): TritonConv,

@@ -84,10 +84,11 @@ def emit(plan: Plan) -> str:
     filtered = [f for o in ops if (f := filter_op(o, plan.mode)) is not None]
     gathered = [g for o in ops if (g := gathered_op(o, plan.mode)) is not None]
     references = [reference_op(o) for o in ops]
-    operators = [operator_op(o, planned.equations) for o, planned in zip(ops, plan.programs, strict=True)]
     conv_stems = stems[len(ops) :]
     convs = [conv_op(c, own) for c, own in zip(plan.convs, conv_stems, strict=True)]
-    kernels, conv_kernels, shared = triton_ops(ops, list(zip(plan.convs, conv_stems, strict=True)))
+    kernels, chunks, conv_kernels, shared = triton_ops(ops, list(zip(plan.convs, conv_stems, strict=True)), plan.mode)
+    chunked = {c.op.stem for c in chunks}
+    operators = [operator_op(o, p.equations, o.stem in chunked) for o, p in zip(ops, plan.programs, strict=True)]
     stem_of = {c.module: c.stem for c in convs}
     text = LayerText(partition, ops, stem_of)
     context = layer_context(text, plan.flags)
@@ -113,6 +114,9 @@ def emit(plan: Plan) -> str:
         "chunk_kernels": any(f.kernel and f.n_streams == f.n_reads == 1 for f in filtered),
         "triton": kernels,
         "triton_convs": conv_kernels,
+        "chunks": chunks,
+        "chunks_by_key": any(c.op.by_key for c in chunks),
+        "chunks_by_head": any(not c.op.by_key for c in chunks),
         "shared": shared,
         "convs": convs,
         "layer": _Layer(context, uses),

@@ -168,7 +168,7 @@ class _Writer(CoreText):
         for i, r in enumerate(self.f.reads):
             groups.setdefault(r.weights, []).append(f"grads.c[{i}]" if not r.turned else f"grads.c[{i}] * 1j")
         lines = []
-        grid = ", ".join([*self.o.shape(self.channels), *self.o.shape(self.inner)])
+        grid = ", ".join([*self.o.shape(self.channels), *self.o.shape(self.inner)]) or "()"
         for parts, codes in groups.items():
             if not any(f"d:{n}" in wanted for n in parts):
                 continue

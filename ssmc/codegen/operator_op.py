@@ -49,13 +49,14 @@ class OperatorOp:
     documented: tuple[str, ...]
     filtered: bool
     by_mode: bool
+    kernel_by_mode: bool
     last: str
     schema_last: str
     d_state: str
 
 
-def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
-    """The operator of an op."""
+def operator_op(o: OpText, equations: tuple[str, ...], chunked: bool) -> OperatorOp:
+    """The operator of an op; `chunked`, if it has kernels for chunks."""
     r, names, p = o.r, o.names, o.program
     has_filter = p.filter is not None
     tokens = [x for x in r.operands if x.token]
@@ -130,6 +131,7 @@ def operator_op(o: OpText, equations: tuple[str, ...]) -> OperatorOp:
         documented=tuple(documented),
         filtered=has_filter,
         by_mode=has_filter or p.outer is not None,
+        kernel_by_mode=has_filter or chunked,
         last=", last" * has_filter,
         schema_last=", bool last" * has_filter,
         d_state=names(f"g_last:{r.carried[0].of}"),

@@ -142,6 +142,9 @@ def _launch_op(call: Call, states: bool) -> None:
     getattr(m, f"_{stem}_triton_backward")(*results, *own, *values, *own, None, *numbers)
     one = [v[:, :1] if n in call.tokens() else v for n, v in call.operands.items()]
     getattr(m, f"_{stem}_triton")(*one, *own, None, *numbers)
+    if hasattr(m, f"_{stem}_chunks"):
+        getattr(m, f"_{stem}_chunks")(*values, *own, None, *numbers)
+        getattr(m, f"_{stem}_chunks_backward")(*results, *own, *values, *own, None, *numbers)
     if hasattr(m, f"_{stem}_filtered"):
         for filters in m._TRITON_FILTERS.values():
             getattr(m, f"_{stem}_filtered")(*values, *own, *numbers, True, filters)

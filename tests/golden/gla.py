@@ -1250,6 +1250,436 @@ if triton is not None:
         tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
         tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
 
+    @triton.jit
+    def tl_dot(a, b, DOT: tl.constexpr):
+        """The matrix product in float32, of factors rounded to DOT; float32 itself in three products of tf32."""
+        if DOT == tl.float32:
+            return tl.dot(a.to(tl.float32), b.to(tl.float32), input_precision="tf32x3")
+        else:
+            return tl.dot(a.to(DOT), b.to(DOT))
+
+    @triton.jit
+    def tl_slots(cu_seqlens, i_s, T, BT: tl.constexpr):
+        """Sequence i_s: its row, its begin there, its length, and the slot of its first chunk."""
+        if cu_seqlens is None:
+            return i_s, i_s * 0, i_s * 0 + T, i_s * tl.cdiv(T, BT)
+        else:
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
+            return i_s * 0, bos, n, bos // BT + i_s
+
+    @triton.jit
+    def tl_slot(cu_seqlens, table, i_n, T, BT: tl.constexpr):
+        """The chunk in slot i_n: its row, the begin and the length of its sequence, and which of its chunks it is. A slot that
+        no chunk has (-1 in the table) is one of an empty sequence."""
+        if cu_seqlens is None:
+            n_c = tl.cdiv(T, BT)
+            return i_n // n_c, i_n * 0, i_n * 0 + T, i_n % n_c
+        else:
+            i_s = tl.load(table + i_n).to(tl.int64)
+            used = i_s >= 0
+            i_s = tl.where(used, i_s, 0)
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.where(used, tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos, 0)
+            return i_n * 0, bos, n, i_n - bos // BT - i_s
+
+    @triton.jit
+    def tl_after(v):
+        """The sum of what stands at a token or after it."""
+        return tl.cumsum(v, 0, reverse=True)
+
+    @triton.jit
+    def tl_sums(w, z, DOT: tl.constexpr):
+        """w z for a matrix w of zeros and ones: z in two parts where products round to 8 bits."""
+        if DOT == tl.float32:
+            return tl.dot(w.to(tl.float32), z, input_precision="tf32x3")
+        else:
+            hi = z.to(tl.bfloat16)
+            lo = (z - hi.to(tl.float32)).to(tl.bfloat16)
+            return tl.dot(w.to(tl.bfloat16), lo, acc=tl.dot(w.to(tl.bfloat16), hi))
+
+    @triton.jit
+    def tl_turned_sums(z, w, DOT: tl.constexpr):
+        """z w, likewise."""
+        if DOT == tl.float32:
+            return tl.dot(z, w.to(tl.float32), input_precision="tf32x3")
+        else:
+            hi = z.to(tl.bfloat16)
+            lo = (z - hi.to(tl.float32)).to(tl.bfloat16)
+            return tl.dot(lo, w.to(tl.bfloat16), acc=tl.dot(hi, w.to(tl.bfloat16)))
+
+    @triton.jit
+    def tl_spans(LEVEL, BT: tl.constexpr, LATE: tl.constexpr):
+        """In blocks of 2**LEVEL tokens, two of which meet at a pivot: the tokens l between row r and the pivot, [r, l]. Rows of
+        the later block look back, those of the earlier one ahead."""
+        r, k = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        back = k < r if LATE else k <= r
+        return (r >> LEVEL == k >> LEVEL) & tl.where((r >> LEVEL) % 2 == 1, back, k > r)
+
+    @triton.jit
+    def tl_turned_spans(LEVEL, BT: tl.constexpr, LATE: tl.constexpr):
+        """The same, [l, r]."""
+        k, r = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        back = k < r if LATE else k <= r
+        return (r >> LEVEL == k >> LEVEL) & tl.where((r >> LEVEL) % 2 == 1, back, k > r)
+
+    @triton.jit
+    def tl_level(q, kt, z, zt, LEVEL, LATE: tl.constexpr, DOT: tl.constexpr):
+        """The scores of the pairs that a pivot between two blocks of 2**LEVEL tokens splits."""
+        BT: tl.constexpr = q.shape[0]
+        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        b_q = tl.where((i >> LEVEL) % 2 == 1, q * tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT)), 0.0)
+        b_k = tl.where((j >> LEVEL) % 2 == 0, kt * tl.exp(tl_turned_sums(zt, tl_turned_spans(LEVEL, BT, LATE), DOT)), 0.0)
+        return tl.where(i >> LEVEL + 1 == j >> LEVEL + 1, tl_dot(b_q, b_k, DOT), 0.0)
+
+    @triton.jit
+    def tl_scores(q, k, z, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
+        """sum over keys of q_i k_j exp(the sum of z over j < l <= i): [i, j]. Every pair of tokens is split by the pivot
+        between two blocks of 1, 2, 4... tokens, so that no exponent is positive and no sum holds what it must lose again."""
+        BT: tl.constexpr = q.shape[0]
+        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        zt, kt = tl.trans(z), tl.trans(k)
+        if LATE:
+            b_scores = tl.zeros([BT, BT], tl.float32)
+        else:
+            b_scores = tl.where(i == j, tl.sum(q.to(tl.float32) * k, 1)[:, None], 0.0)
+        for LEVEL in range(LEVELS):
+            b_scores += tl_level(q, kt, z, zt, LEVEL, LATE, DOT)
+        return b_scores
+
+    @triton.jit
+    def tl_scores_back(G, Gt, q, k, z, b_dq, b_dk, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
+        """Adds what the cotangents of the scores of different tokens, [i, j] and [j, i], want of q and k."""
+        BT: tl.constexpr = q.shape[0]
+        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        for LEVEL in range(LEVELS):
+            later, meets = (i >> LEVEL) % 2 == 1, i >> LEVEL + 1 == j >> LEVEL + 1
+            b_e = tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT))
+            b_u = tl_dot(tl.where(meets, G, 0.0), tl.where(later, 0.0, k * b_e), DOT) * b_e
+            b_dq += tl.where(later, b_u, 0.0)
+            b_w = tl_dot(tl.where(meets, Gt, 0.0), tl.where(later, q * b_e, 0.0), DOT) * b_e
+            b_dk += tl.where(later, 0.0, b_w)
+        return b_dq, b_dk
+
+    @triton.jit
+    def tl_upto(BT: tl.constexpr, LATE: tl.constexpr):
+        """The tokens up to a row, [r, l]."""
+        r, k = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        return k < r if LATE else k <= r
+
+    @triton.jit
+    def tl_from(BT: tl.constexpr, LATE: tl.constexpr):
+        """The rows that a token is among, [l, r]."""
+        k, r = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        return k < r if LATE else k <= r
+
+    @triton.jit
+    def gla_chunk_decay(b_gk, gate_logit_normalizer: tl.constexpr):
+        """Log decay of tokens."""
+        b_log_a = tl_log_sigmoid(b_gk) / gate_logit_normalizer  # gla.ssm:22
+        return b_log_a
+
+    @triton.jit
+    def gla_chunk_queries(b_q, c_2: tl.constexpr):
+        """What tokens ask of the state."""
+        b_outer_q_0 = c_2 * b_q  # gla.ssm:24
+        return b_outer_q_0
+
+    @triton.jit
+    def gla_chunk_d_reads(b_g_o):
+        """What results want of the reads."""
+        b_d_o_state_read = b_g_o  # gla.ssm:24
+        return b_d_o_state_read
+
+    @triton.jit
+    def gla_chunk_results(b_o_state):
+        """The results of tokens."""
+        b_o = b_o_state  # gla.ssm:25
+        return b_o
+
+    @triton.jit
+    def gla_chunk_vjp_keys(b_gk, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr):
+        """From the cotangents of results and of keys and queries to those of the operands."""
+        b_d_q_leaf = c_2 * b_d_outer_q_0_core  # gla.ssm:16
+        b_d_k_leaf = b_d_outer_k_core  # gla.ssm:17
+        b_d_gk_leaf = b_d_outer_z_core / gate_logit_normalizer * tl_sigmoid(-b_gk)  # gla.ssm:21
+        return b_d_q_leaf, b_d_k_leaf, b_d_gk_leaf
+
+    @triton.jit
+    def gla_chunk_vjp_values(b_d_outer_v_core):
+        """From the cotangents of results and of values to those of the operands."""
+        b_d_v_leaf = b_d_outer_v_core  # gla.ssm:18
+        return b_d_v_leaf
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def gla_states_kernel(
+        k, v, gk, first, states, ends, products, table, cu_seqlens, T, NP, s_kb, s_kt, s_vb, s_vt, s_gkb, s_gkt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
+        what is left of the state before the piece. Without `states` the piece starts from zero."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        n_kv = H * K * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = tl.zeros([BK], tl.float32)
+        for j in range(i_c, n_c):
+            if table is not None:
+                tl.store(table + i_n + j, i_s.to(tl.int32), mask=(i_h == 0) & (i_v == 0))
+            if states is not None:
+                tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_value = b_v
+            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+            b_key = b_k
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_sums = tl.sum(b_decay, 0)
+            b_leave = tl_turned_sums(tl.trans(b_decay), tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], DOT)
+            b_turned = tl.trans(b_key) * tl.exp(b_leave)
+            b_state = b_state * tl.exp(b_sums)[:, None] + tl_dot(b_turned, b_value, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total)[:, None] + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def gla_wanted_kernel(
+        q, gk, g_o, first, wanted, ends, products, cu_seqlens, T, NP, s_qb, s_qt, s_gkb, s_gkt, s_g_ob, s_g_ot,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
+        the first of them; `products` as forward."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        n_kv = H * K * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = tl.zeros([BK], tl.float32)
+        for i_j in range(i_c, n_c):
+            j = i_c + n_c - 1 - i_j
+            if wanted is not None:
+                tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_d_read_0 = gla_chunk_d_reads(b_g_o)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+            b_query_0 = gla_chunk_queries(b_q, c_2)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_sums = tl.sum(b_decay, 0)
+            b_state = b_state * tl.exp(b_sums)[:, None]
+            b_turned = tl.trans(b_query_0) * tl.exp(tl_turned_sums(tl.trans(b_decay), tl_from(BT, False), DOT))
+            b_state += tl_dot(b_turned, b_d_read_0, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total)[:, None] + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots"])
+    def gla_scores_kernel(
+        q, k, gk, scores, table, cu_seqlens, T, n_slots, s_qb, s_qt, s_kb, s_kt, s_gkb, s_gkt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
+    ):
+        """What the queries of a chunk's tokens find of its keys, [reads, slots, heads, i, j]."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        b_scores_0 = tl.zeros([BT, BT], tl.float32)
+        for i_k in range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, K, BK)
+            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+            b_key = b_k
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = gla_chunk_queries(b_q, c_2)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_scores_0 += tl_scores(b_query_0, b_key, b_decay, False, DOT, LEVELS)
+        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
+
+    @triton.jit(do_not_specialize=["T", "n_slots"])
+    def gla_outputs_kernel(
+        q, k, v, gk, states, scores, y_o, table, cu_seqlens, T, n_slots, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_gkb, s_gkt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The outputs of a chunk's tokens, from the state before it and from each other."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_value = b_v
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
+        b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+        b_key = b_k
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_query_0 = gla_chunk_queries(b_q, c_2)
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_enter = tl.exp(tl_sums(tl_upto(BT, False), b_decay, DOT))
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
+        b_o = gla_chunk_results(b_read_0)
+        tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def gla_d_keys_kernel(
+        q, k, v, gk, g_o, states, wanted, d_q, d_k, d_gk, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_gkb, s_gkt, s_g_ob, s_g_ot,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
+    ):
+        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        m_tv = m_t[:, None] & m_v[None, :]
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_value = b_v
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_d_read_0 = gla_chunk_d_reads(b_g_o)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
+        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_equal_0 = tl.sum(b_value.to(tl.float32) * b_d_read_0, 1)[:, None]
+        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
+        for i_k in range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, K, BK)
+            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+            b_key = b_k
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = gla_chunk_queries(b_q, c_2)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
+            b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
+            b_d_key *= tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+            b_through = tl.sum(b_key * b_d_key, 0) + b_total * tl.exp(tl.sum(b_decay, 0))
+            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+            b_d_query_0 *= tl.exp(tl_sums(tl_upto(BT, False), b_decay, DOT))
+            b_d_query_0, b_d_key = tl_scores_back(
+                b_inside_0, b_turned_0, b_query_0, b_key, b_decay,
+                b_d_query_0, b_d_key, False, DOT, LEVELS,
+            )
+            b_d_decay = b_through[None, :] - tl_sums(tl_from(BT, False), b_key * b_d_key, DOT)
+            b_d_decay += tl_sums(tl_from(BT, False), b_query_0 * b_d_query_0, DOT)
+            b_d_query_0 += b_equal_0 * b_key
+            b_d_key += b_equal_0 * b_query_0
+            b_d_q_leaf, b_d_k_leaf, b_d_gk_leaf = gla_chunk_vjp_keys(b_gk, b_d_key, b_d_query_0, b_d_decay, gate_logit_normalizer, c_2)
+            tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
+            tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
+            tl.store(d_gk + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_gk_leaf, mask=m_tk)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def gla_d_values_kernel(
+        k, gk, g_o, wanted, scores, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_kb, s_kt, s_gkb, s_gkt, s_g_ob, s_g_ot,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangents of the values of a chunk's tokens, and of what these are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_d_read_0 = gla_chunk_d_reads(b_g_o)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
+        b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+        b_key = b_k
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_leave = tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+        b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
+        b_d_v_leaf = gla_chunk_vjp_values(b_d_value)
+        tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
+
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Launches
@@ -1500,6 +1930,200 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
     )
 
 
+class _Chunks(NamedTuple):
+    """How the kernels of chunks are launched."""
+
+    tokens: int  # a chunk
+    keys: int  # padded
+    values: int  # a program
+    num_warps: int  # where the state is
+    inside: int  # the same, where the chunk's tokens are
+    pieces: int  # of time, on the way of the state
+    block: int  # of keys, where they are taken block by block
+
+
+def choose_chunks(rows, T, heads, keys, values, sms, half):
+    """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
+    and values do not fill the GPU. A warp group multiplies 64 rows."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    block = max(16, _pow2(values))
+    if block > most:
+        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
+    tokens = 64 if half else 32
+    programs = max(1, rows * heads * -(-values // block))
+    pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+
+
+def _by_chunks(mode, x, keys, values):
+    """Whether chunks of the stream x serve better than a walk."""
+    if max(keys, values) > 256 or x.numel() == 0:
+        return False
+    return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
+
+
+def _dot_dtype(*values):
+    """What matrix products are of: bfloat16, unless an operand is finer than 16 bits."""
+    return torch.float32 if any(v.element_size() > 2 for v in values if v.is_floating_point()) else torch.bfloat16
+
+
+def _tl(dtype):
+    return tl.bfloat16 if dtype == torch.bfloat16 else tl.float32
+
+
+def _room_for(n, like):
+    """Room for n parts of a gradient: a single one is the gradient itself."""
+    return _like(like)[None] if n == 1 else _parts(n, like)
+
+
+def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
+    """The results and the last state: the states between chunks, then what happens inside them."""
+    T = q.shape[1]
+    rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = q.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    y_o = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v, gk), device=q.device)
+    q = _rows_of(q)
+    k = _rows_of(k)
+    v = _rows_of(v)
+    gk = _rows_of(gk)
+    dtype = _dot_dtype(q, k, v, gk)
+    config = choose_chunks(rows, T, H, K, V, _sms(q.device), dtype == torch.bfloat16)
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(V, config.values), H, K * V)
+    fixed = dict(
+        H=H, K=K, V=V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    across = dict(  # all values a program, and a block of keys at a time
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
+    )  # fmt: skip
+    first = None if S is None else S.to(torch.float32).contiguous()
+    with _on(q.device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=q.device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=q.device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            gla_states_kernel[(n,)](
+                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        gla_states_kernel[(n,)](
+            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
+        gla_scores_kernel[(slots * grid[1],)](
+            q, k, gk, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2], **fixed | across,
+        )  # fmt: skip
+        gla_outputs_kernel[(slots * grid[0] * grid[1],)](
+            q, k, v, gk, hs, scores, y_o, table, cu_seqlens, T, slots,
+            *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+    last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
+    return y_o, last_S
+
+
+def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
+    """The cotangents of the operands and of the initial state: the states again, what is wanted of them, then inside chunks."""
+    inputs = (q, k, v, gk, S)
+    T = q.shape[1]
+    rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = q.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    q = _rows_of(q)
+    k = _rows_of(k)
+    v = _rows_of(v)
+    gk = _rows_of(gk)
+    g_o = _rows_of(g_o)
+    dtype = _dot_dtype(q, k, v, gk)
+    config = choose_chunks(rows, T, H, K, V, _sms(q.device), dtype == torch.bfloat16)
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(V, config.values), H, K * V)
+    fixed = dict(
+        H=H, K=K, V=V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    across = dict(  # all values a program, and a block of keys at a time
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
+    )  # fmt: skip
+    first = None if S is None else S.to(torch.float32).contiguous()
+    last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
+    d_q = _room_for(1, inputs[0])
+    d_k = _room_for(1, inputs[1])
+    d_gk = _room_for(1, inputs[3])
+    d_v = _room_for(1, inputs[2])
+    with _on(q.device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=q.device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=q.device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            gla_states_kernel[(n,)](
+                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        gla_states_kernel[(n,)](
+            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
+        gla_scores_kernel[(slots * grid[1],)](
+            q, k, gk, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2], **fixed | across,
+        )  # fmt: skip
+        wanted = torch.empty_like(hs)
+        if config.pieces > 1:
+            gla_wanted_kernel[(n,)](
+                q, gk, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
+            last = starts
+        gla_wanted_kernel[(n,)](
+            q, gk, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        n_tokens = q.shape[0] * T
+        gla_d_keys_kernel[(slots * grid[1],)](
+            q, k, v, gk, g_o, hs, wanted, d_q, d_k, d_gk, table, cu_seqlens, T, slots, n_tokens,
+            *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed | across,
+        )  # fmt: skip
+        gla_d_values_kernel[(slots * grid[0] * grid[1],)](
+            k, gk, g_o, wanted, scores, d_v, table, cu_seqlens, T, slots, n_tokens,
+            *k.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+        d_q = _summed(d_q, inputs[0])
+        d_k = _summed(d_k, inputs[1])
+        d_gk = _summed(d_gk, inputs[3])
+        d_v = _summed(d_v, inputs[2])
+    return (
+        d_q,
+        d_k,
+        d_v,
+        d_gk,
+        _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, K, V), inputs[-1]),
+    )
+
+
+def _gla_triton_by_mode(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
+    H = q.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    chunks = _by_chunks("auto", q, K, V)
+    own = _gla_chunks if chunks else _gla_triton
+    return own(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
+
+
+def _gla_triton_by_mode_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
+    H = q.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    chunks = _by_chunks("auto", q, K, V)
+    own = _gla_chunks_backward if chunks else _gla_triton_backward
+    return own(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
+
+
 # ======================================================================================================================
 # Operators: opaque to torch.compile and torch.export, differentiable twice
 # ======================================================================================================================
@@ -1507,7 +2131,7 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
 
 def _gla(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, k, v, gk, S)):
-        return _gla_triton(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
+        return _gla_triton_by_mode(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
     return _per_segment(_gla_eager_by_mode, "ttttsn", "ts", cu_seqlens, q, k, v, gk, S, gate_logit_normalizer)
 
 
@@ -1532,7 +2156,7 @@ def _gla_adjoint(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalize
 
 def _gla_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, k, v, gk, S)):
-        return _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
+        return _gla_triton_by_mode_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
     return _gla_adjoint(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
 
 

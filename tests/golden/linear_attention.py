@@ -1667,6 +1667,418 @@ if triton is not None:
         tl.store(z_decay + (i_s * NP + i_p) * (H * K) + o_k_h, b_z_product, mask=m_hk_)
         tl.store(z_piece + (i_s * NP + i_p) * (H * K) + o_k_h, b_z, mask=m_hk_)
 
+    @triton.jit
+    def tl_dot(a, b, DOT: tl.constexpr):
+        """The matrix product in float32, of factors rounded to DOT; float32 itself in three products of tf32."""
+        if DOT == tl.float32:
+            return tl.dot(a.to(tl.float32), b.to(tl.float32), input_precision="tf32x3")
+        else:
+            return tl.dot(a.to(DOT), b.to(DOT))
+
+    @triton.jit
+    def tl_slots(cu_seqlens, i_s, T, BT: tl.constexpr):
+        """Sequence i_s: its row, its begin there, its length, and the slot of its first chunk."""
+        if cu_seqlens is None:
+            return i_s, i_s * 0, i_s * 0 + T, i_s * tl.cdiv(T, BT)
+        else:
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
+            return i_s * 0, bos, n, bos // BT + i_s
+
+    @triton.jit
+    def tl_slot(cu_seqlens, table, i_n, T, BT: tl.constexpr):
+        """The chunk in slot i_n: its row, the begin and the length of its sequence, and which of its chunks it is. A slot that
+        no chunk has (-1 in the table) is one of an empty sequence."""
+        if cu_seqlens is None:
+            n_c = tl.cdiv(T, BT)
+            return i_n // n_c, i_n * 0, i_n * 0 + T, i_n % n_c
+        else:
+            i_s = tl.load(table + i_n).to(tl.int64)
+            used = i_s >= 0
+            i_s = tl.where(used, i_s, 0)
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.where(used, tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos, 0)
+            return i_n * 0, bos, n, i_n - bos // BT - i_s
+
+    @triton.jit
+    def tl_after(v):
+        """The sum of what stands at a token or after it."""
+        return tl.cumsum(v, 0, reverse=True)
+
+    @triton.jit
+    def tl_decayed(z, LATE: tl.constexpr):
+        """The sums of z over the tokens of the chunk up to each, as two numbers of float32 whose differences keep their digits
+        (LATE: without the token itself, which is another pair)."""
+        b_c = tl.cumsum(z.to(tl.float64), 0)
+        if LATE:
+            b_c -= z.to(tl.float64)
+        b_hi = b_c.to(tl.float32)
+        return b_hi, (b_c - b_hi.to(tl.float64)).to(tl.float32)
+
+    @triton.jit
+    def tl_between(z, LATE: tl.constexpr):
+        """exp of the sum of z over the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j]."""
+        BT: tl.constexpr = z.shape[0]
+        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        i_hi, i_lo = tl_decayed(z, LATE)
+        j_hi, j_lo = tl_decayed(z, False)
+        pair = j < i if LATE else j <= i
+        b_x = (i_hi[:, None] - j_hi[None, :]) + (i_lo[:, None] - j_lo[None, :])
+        return tl.where(pair, tl.exp(tl.where(pair, b_x, 0.0)), 0.0)
+
+    @triton.jit
+    def tl_between_turned(z, LATE: tl.constexpr):
+        """The same, [j, i]."""
+        BT: tl.constexpr = z.shape[0]
+        j, i = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        i_hi, i_lo = tl_decayed(z, LATE)
+        j_hi, j_lo = tl_decayed(z, False)
+        pair = j < i if LATE else j <= i
+        b_x = (i_hi[None, :] - j_hi[:, None]) + (i_lo[None, :] - j_lo[:, None])
+        return tl.where(pair, tl.exp(tl.where(pair, b_x, 0.0)), 0.0)
+
+    @triton.jit
+    def tl_enter(z, LATE: tl.constexpr):
+        """What is left at each token of the state before the chunk."""
+        b_hi, _ = tl_decayed(z, LATE)
+        return tl.exp(b_hi)
+
+    @triton.jit
+    def tl_leave(z):
+        """What is left of each token after the chunk."""
+        b_z = z.to(tl.float64)
+        return tl.exp((tl.sum(b_z, 0) - tl.cumsum(b_z, 0)).to(tl.float32))
+
+    @triton.jit
+    def linear_attention_S_chunk_decay():
+        """Log decay of tokens."""
+        b_outer_z = 0.0  # linear_attention.ssm:39
+        return b_outer_z
+
+    @triton.jit
+    def linear_attention_S_chunk_queries(b_q, c_1: tl.constexpr):
+        """What tokens ask of the state."""
+        b_outer_q_0 = c_1 * b_q  # linear_attention.ssm:39
+        return b_outer_q_0
+
+    @triton.jit
+    def linear_attention_S_chunk_d_reads(b_g_o, b_o_sum):
+        """What results want of the reads."""
+        b_w_1 = b_o_sum + 1e-10  # linear_attention.ssm:43
+        b_d_read = b_g_o / b_w_1[:, None]  # linear_attention.ssm:40
+        b_d_read_state_read = b_d_read  # linear_attention.ssm:39
+        return b_d_read_state_read
+
+    @triton.jit
+    def linear_attention_S_chunk_results(b_o_sum, b_read_state):
+        """The results of tokens."""
+        b_read = b_read_state  # linear_attention.ssm:40
+        b_w_1 = b_o_sum + 1e-10  # linear_attention.ssm:43
+        b_o = b_read / b_w_1[:, None]
+        return b_o
+
+    @triton.jit
+    def linear_attention_S_chunk_vjp_keys(b_d_outer_k_core, b_d_outer_q_0_core, c_1: tl.constexpr):
+        """From the cotangents of results and of keys and queries to those of the operands."""
+        b_d_q_leaf = c_1 * b_d_outer_q_0_core  # linear_attention.ssm:22
+        b_d_k_leaf = b_d_outer_k_core  # linear_attention.ssm:23
+        return b_d_q_leaf, b_d_k_leaf
+
+    @triton.jit
+    def linear_attention_S_chunk_vjp_heads(b_g_o, b_o_sum, b_read_state, V: tl.constexpr):
+        """From the cotangents of results and of decays to those of the operands."""
+        b_read = b_read_state  # linear_attention.ssm:40
+        b_w_1 = b_o_sum + 1e-10  # linear_attention.ssm:43
+        b_o = b_read / b_w_1[:, None]
+        b_d_read = b_g_o / b_w_1[:, None]
+        b_d_o_sum_leaf = -tl_sum_1_of_2(b_d_read * b_o, V)
+        return b_d_o_sum_leaf
+
+    @triton.jit
+    def linear_attention_S_chunk_vjp_values(b_d_outer_v_core):
+        """From the cotangents of results and of values to those of the operands."""
+        b_d_v_leaf = b_d_outer_v_core  # linear_attention.ssm:18
+        return b_d_v_leaf
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def linear_attention_S_states_kernel(
+        v, k, first, states, ends, products, table, cu_seqlens, T, NP, s_vb, s_vt, s_kb, s_kt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
+        what is left of the state before the piece. Without `states` the piece starts from zero."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        n_kv = H * K * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = 0.0
+        for j in range(i_c, n_c):
+            if table is not None:
+                tl.store(table + i_n + j, i_s.to(tl.int32), mask=(i_h == 0) & (i_v == 0))
+            if states is not None:
+                tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_decay = linear_attention_S_chunk_decay()
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_value = b_v
+            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_key = b_k
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_sums = tl.sum(b_decay, 0)
+            b_turned = tl.trans(b_key * tl_leave(b_decay)[:, None])
+            b_state = b_state * tl.exp(b_sums) + tl_dot(b_turned, b_value, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total) + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def linear_attention_S_wanted_kernel(
+        q, o_sum, g_o, first, wanted, ends, products, cu_seqlens, T, NP, s_qb, s_qt, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
+        the first of them; `products` as forward."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        n_kv = H * K * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = 0.0
+        for i_j in range(i_c, n_c):
+            j = i_c + n_c - 1 - i_j
+            if wanted is not None:
+                tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_o_sum = tl.load(o_sum + i_b * s_o_sumb + i_t * s_o_sumt + i_h + o_i * s_o_sumt, mask=m_t, other=0.0).to(tl.float32)
+            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_decay = linear_attention_S_chunk_decay()
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_d_read_0 = linear_attention_S_chunk_d_reads(b_g_o, b_o_sum)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_query_0 = linear_attention_S_chunk_queries(b_q, c_1)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_sums = tl.sum(b_decay, 0)
+            b_state = b_state * tl.exp(b_sums)
+            b_turned = tl.trans(b_query_0 * tl_enter(b_decay, False)[:, None])
+            b_state += tl_dot(b_turned, b_d_read_0, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total) + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots"])
+    def linear_attention_S_outputs_kernel(
+        v, q, k, o_sum, states, y_o, table, cu_seqlens, T, n_slots, s_vb, s_vt, s_qb, s_qt, s_kb, s_kt, s_o_sumb, s_o_sumt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The outputs of a chunk's tokens, from the state before it and from each other."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_o_sum = tl.load(o_sum + i_b * s_o_sumb + i_t * s_o_sumt + i_h + o_i * s_o_sumt, mask=m_t, other=0.0).to(tl.float32)
+        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_decay = linear_attention_S_chunk_decay()
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_value = b_v
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_key = b_k
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_query_0 = linear_attention_S_chunk_queries(b_q, c_1)
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_enter = tl_enter(b_decay, False)[:, None]
+        b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
+        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
+        b_o = linear_attention_S_chunk_results(b_o_sum, b_read_0)
+        tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots"])
+    def linear_attention_S_reads_kernel(
+        v, q, k, states, read_0, table, cu_seqlens, T, n_slots, s_vb, s_vt, s_qb, s_qt, s_kb, s_kt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The reads of a chunk's tokens, from the state before it and from each other."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_decay = linear_attention_S_chunk_decay()
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_value = b_v
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_key = b_k
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_query_0 = linear_attention_S_chunk_queries(b_q, c_1)
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_enter = tl_enter(b_decay, False)[:, None]
+        b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
+        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
+        tl.store(read_0 + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_read_0, mask=m_tv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def linear_attention_S_d_keys_kernel(
+        v, q, k, o_sum, g_o, read_0, states, wanted, scores, d_q, d_k, d_o_sum, table, cu_seqlens, T, n_slots, n_tokens, s_vb, s_vt, s_qb, s_qt, s_kb, s_kt, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot, s_read_0b, s_read_0t,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
+    ):
+        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
+        what queries find of keys, [reads, slots, heads, i, j]."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        m_tv = m_t[:, None] & m_v[None, :]
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_o_sum = tl.load(o_sum + i_b * s_o_sumb + i_t * s_o_sumt + i_h + o_i * s_o_sumt, mask=m_t, other=0.0).to(tl.float32)
+        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_read_0 = tl.load(read_0 + i_b * s_read_0b + i_t * s_read_0t + i_h * V + (o_i * s_read_0t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_decay = linear_attention_S_chunk_decay()
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_value = b_v
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_d_read_0 = linear_attention_S_chunk_d_reads(b_g_o, b_o_sum)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
+        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_scores_0 = tl.zeros([BT, BT], tl.float32)
+        b_inside_0 *= tl_between(b_decay, False)
+        b_turned_0 *= tl_between_turned(b_decay, False)
+        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
+        b_d_decay = tl.zeros([BT], tl.float32)
+        for i_k in range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, K, BK)
+            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_key = b_k
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = linear_attention_S_chunk_queries(b_q, c_1)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
+            b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
+            b_d_key *= tl_leave(b_decay)[:, None]
+            b_passed = tl.sum(b_key * b_d_key, 1)
+            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
+            b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
+            b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
+            b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
+            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
+            b_scores_0 += b_pairs * tl_between(b_decay, False)
+            b_pairs *= b_inside_0
+            b_pairs = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_pairs)
+            b_passed += tl.sum(b_pairs, 1)
+            b_d_decay += tl_after(b_passed - tl.sum(b_pairs, 0))
+            b_d_q_leaf, b_d_k_leaf = linear_attention_S_chunk_vjp_keys(b_d_key, b_d_query_0, c_1)
+            tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
+            tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
+        b_d_o_sum_leaf = linear_attention_S_chunk_vjp_heads(b_g_o, b_o_sum, b_read_0, V)
+        tl.store(d_o_sum + (i_b * T + i_t) * H + i_h + o_i * H, b_d_o_sum_leaf, mask=m_t)
+        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def linear_attention_S_d_values_kernel(
+        k, o_sum, g_o, wanted, scores, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_kb, s_kt, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangents of the values of a chunk's tokens, and of what these are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_o_sum = tl.load(o_sum + i_b * s_o_sumb + i_t * s_o_sumt + i_h + o_i * s_o_sumt, mask=m_t, other=0.0).to(tl.float32)
+        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_decay = linear_attention_S_chunk_decay()
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_d_read_0 = linear_attention_S_chunk_d_reads(b_g_o, b_o_sum)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_key = b_k
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_leave = tl_leave(b_decay)[:, None]
+        b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
+        b_d_v_leaf = linear_attention_S_chunk_vjp_values(b_d_value)
+        tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
+
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Launches
@@ -2055,6 +2467,202 @@ def _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens):
     )
 
 
+class _Chunks(NamedTuple):
+    """How the kernels of chunks are launched."""
+
+    tokens: int  # a chunk
+    keys: int  # padded
+    values: int  # a program
+    num_warps: int  # where the state is
+    inside: int  # the same, where the chunk's tokens are
+    pieces: int  # of time, on the way of the state
+    block: int  # of keys, where they are taken block by block
+
+
+def choose_chunks(rows, T, heads, keys, values, sms, half):
+    """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
+    and values do not fill the GPU. A warp group multiplies 64 rows."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    block = max(16, _pow2(values))
+    if block > most:
+        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
+    tokens = 64 if half else 32
+    programs = max(1, rows * heads * -(-values // block))
+    pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+
+
+def _by_chunks(mode, x, keys, values):
+    """Whether chunks of the stream x serve better than a walk."""
+    if max(keys, values) > 256 or x.numel() == 0:
+        return False
+    return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
+
+
+def _dot_dtype(*values):
+    """What matrix products are of: bfloat16, unless an operand is finer than 16 bits."""
+    return torch.float32 if any(v.element_size() > 2 for v in values if v.is_floating_point()) else torch.bfloat16
+
+
+def _tl(dtype):
+    return tl.bfloat16 if dtype == torch.bfloat16 else tl.float32
+
+
+def _room_for(n, like):
+    """Room for n parts of a gradient: a single one is the gradient itself."""
+    return _like(like)[None] if n == 1 else _parts(n, like)
+
+
+def _linear_attention_S_chunks(v, q, k, o_sum, S, cu_seqlens):
+    """The results and the last state: the states between chunks, then what happens inside them."""
+    T = v.shape[1]
+    rows = v.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = v.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    E = H * V
+    y_o = torch.empty((v.shape[0], T, E, ), dtype=_stream_dtype(v, q, k, o_sum), device=v.device)
+    v = _rows_of(v)
+    q = _rows_of(q)
+    k = _rows_of(k)
+    o_sum = _rows_of(o_sum)
+    dtype = _dot_dtype(v, q, k)
+    config = choose_chunks(rows, T, H, K, V, _sms(v.device), dtype == torch.bfloat16)
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(V, config.values), H, K * V)
+    fixed = dict(
+        H=H, K=K, V=V, c_1=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    across = dict(  # all values a program, and a block of keys at a time
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
+    )  # fmt: skip
+    first = None if S is None else S.to(torch.float32).contiguous()
+    with _on(v.device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=v.device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=v.device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], v)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            linear_attention_S_states_kernel[(n,)](
+                v, k, None, None, ends, products, None, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        linear_attention_S_states_kernel[(n,)](
+            v, k, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        linear_attention_S_outputs_kernel[(slots * grid[0] * grid[1],)](
+            v, q, k, o_sum, hs, y_o, table, cu_seqlens, T, slots,
+            *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+    last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
+    return y_o, last_S
+
+
+def _linear_attention_S_chunks_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens):
+    """The cotangents of the operands and of the initial state: the states again, what is wanted of them, then inside chunks."""
+    inputs = (v, q, k, o_sum, S)
+    T = v.shape[1]
+    rows = v.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = v.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    E = H * V
+    v = _rows_of(v)
+    q = _rows_of(q)
+    k = _rows_of(k)
+    o_sum = _rows_of(o_sum)
+    g_o = _rows_of(g_o)
+    dtype = _dot_dtype(v, q, k)
+    config = choose_chunks(rows, T, H, K, V, _sms(v.device), dtype == torch.bfloat16)
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(V, config.values), H, K * V)
+    fixed = dict(
+        H=H, K=K, V=V, c_1=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    across = dict(  # all values a program, and a block of keys at a time
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
+    )  # fmt: skip
+    first = None if S is None else S.to(torch.float32).contiguous()
+    last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
+    d_q = _room_for(1, inputs[1])
+    d_k = _room_for(1, inputs[2])
+    d_o_sum = _room_for(1, inputs[3])
+    d_v = _room_for(1, inputs[0])
+    with _on(v.device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=v.device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=v.device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], v)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            linear_attention_S_states_kernel[(n,)](
+                v, k, None, None, ends, products, None, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        linear_attention_S_states_kernel[(n,)](
+            v, k, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        reads = torch.empty((1, *v.shape[:2], H, V), dtype=torch.float32, device=v.device)
+        linear_attention_S_reads_kernel[(slots * grid[0] * grid[1],)](
+            v, q, k, hs, *reads, table, cu_seqlens, T, slots,
+            *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+        wanted = torch.empty_like(hs)
+        if config.pieces > 1:
+            linear_attention_S_wanted_kernel[(n,)](
+                q, o_sum, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
+            last = starts
+        linear_attention_S_wanted_kernel[(n,)](
+            q, o_sum, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=v.device)
+        n_tokens = v.shape[0] * T
+        linear_attention_S_d_keys_kernel[(slots * grid[1],)](
+            v, q, k, o_sum, g_o, reads[0], hs, wanted, scores, d_q, d_k, d_o_sum, table, cu_seqlens, T, slots, n_tokens,
+            *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], *reads[0].stride()[:2], **fixed | across,
+        )  # fmt: skip
+        linear_attention_S_d_values_kernel[(slots * grid[0] * grid[1],)](
+            k, o_sum, g_o, wanted, scores, d_v, table, cu_seqlens, T, slots, n_tokens,
+            *k.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+        d_q = _summed(d_q, inputs[1])
+        d_k = _summed(d_k, inputs[2])
+        d_o_sum = _summed(d_o_sum, inputs[3])
+        d_v = _summed(d_v, inputs[0])
+    return (
+        d_v,
+        d_q,
+        d_k,
+        d_o_sum,
+        _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, K, V), inputs[-1]),
+    )
+
+
+def _linear_attention_S_triton_by_mode(v, q, k, o_sum, S, cu_seqlens):
+    H = v.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    E = H * V
+    chunks = _by_chunks("auto", v, K, V)
+    own = _linear_attention_S_chunks if chunks else _linear_attention_S_triton
+    return own(v, q, k, o_sum, S, cu_seqlens)
+
+
+def _linear_attention_S_triton_by_mode_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens):
+    H = v.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    E = H * V
+    chunks = _by_chunks("auto", v, K, V)
+    own = _linear_attention_S_chunks_backward if chunks else _linear_attention_S_triton_backward
+    return own(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens)
+
+
 # ======================================================================================================================
 # Operators: opaque to torch.compile and torch.export, differentiable twice
 # ======================================================================================================================
@@ -2062,7 +2670,7 @@ def _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens):
 
 def _linear_attention_S(v, q, k, o_sum, S, cu_seqlens, backend):
     if _use_triton(backend, v.device, _compute_dtype(v, q, k, o_sum, S)):
-        return _linear_attention_S_triton(v, q, k, o_sum, S, cu_seqlens)
+        return _linear_attention_S_triton_by_mode(v, q, k, o_sum, S, cu_seqlens)
     return _per_segment(_linear_attention_S_eager_by_mode, "tttts", "ts", cu_seqlens, v, q, k, o_sum, S)
 
 
@@ -2088,7 +2696,7 @@ def _linear_attention_S_adjoint(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens):
 
 def _linear_attention_S_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens, backend):
     if _use_triton(backend, v.device, _compute_dtype(v, q, k, o_sum, S)):
-        return _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens)
+        return _linear_attention_S_triton_by_mode_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens)
     return _linear_attention_S_adjoint(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens)
 
 

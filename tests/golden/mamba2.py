@@ -1472,6 +1472,441 @@ if triton is not None:
         tl.store(S_piece + (i_s * NP + i_p) * (C * N) + o_nc, b_S, mask=m_cn)
 
     @triton.jit
+    def tl_dot(a, b, DOT: tl.constexpr):
+        """The matrix product in float32, of factors rounded to DOT; float32 itself in three products of tf32."""
+        if DOT == tl.float32:
+            return tl.dot(a.to(tl.float32), b.to(tl.float32), input_precision="tf32x3")
+        else:
+            return tl.dot(a.to(DOT), b.to(DOT))
+
+    @triton.jit
+    def tl_slots(cu_seqlens, i_s, T, BT: tl.constexpr):
+        """Sequence i_s: its row, its begin there, its length, and the slot of its first chunk."""
+        if cu_seqlens is None:
+            return i_s, i_s * 0, i_s * 0 + T, i_s * tl.cdiv(T, BT)
+        else:
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
+            return i_s * 0, bos, n, bos // BT + i_s
+
+    @triton.jit
+    def tl_slot(cu_seqlens, table, i_n, T, BT: tl.constexpr):
+        """The chunk in slot i_n: its row, the begin and the length of its sequence, and which of its chunks it is. A slot that
+        no chunk has (-1 in the table) is one of an empty sequence."""
+        if cu_seqlens is None:
+            n_c = tl.cdiv(T, BT)
+            return i_n // n_c, i_n * 0, i_n * 0 + T, i_n % n_c
+        else:
+            i_s = tl.load(table + i_n).to(tl.int64)
+            used = i_s >= 0
+            i_s = tl.where(used, i_s, 0)
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.where(used, tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos, 0)
+            return i_n * 0, bos, n, i_n - bos // BT - i_s
+
+    @triton.jit
+    def tl_after(v):
+        """The sum of what stands at a token or after it."""
+        return tl.cumsum(v, 0, reverse=True)
+
+    @triton.jit
+    def tl_decayed(z, LATE: tl.constexpr):
+        """The sums of z over the tokens of the chunk up to each, as two numbers of float32 whose differences keep their digits
+        (LATE: without the token itself, which is another pair)."""
+        b_c = tl.cumsum(z.to(tl.float64), 0)
+        if LATE:
+            b_c -= z.to(tl.float64)
+        b_hi = b_c.to(tl.float32)
+        return b_hi, (b_c - b_hi.to(tl.float64)).to(tl.float32)
+
+    @triton.jit
+    def tl_between(z, LATE: tl.constexpr):
+        """exp of the sum of z over the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j]."""
+        BT: tl.constexpr = z.shape[0]
+        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        i_hi, i_lo = tl_decayed(z, LATE)
+        j_hi, j_lo = tl_decayed(z, False)
+        pair = j < i if LATE else j <= i
+        b_x = (i_hi[:, None] - j_hi[None, :]) + (i_lo[:, None] - j_lo[None, :])
+        return tl.where(pair, tl.exp(tl.where(pair, b_x, 0.0)), 0.0)
+
+    @triton.jit
+    def tl_between_turned(z, LATE: tl.constexpr):
+        """The same, [j, i]."""
+        BT: tl.constexpr = z.shape[0]
+        j, i = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        i_hi, i_lo = tl_decayed(z, LATE)
+        j_hi, j_lo = tl_decayed(z, False)
+        pair = j < i if LATE else j <= i
+        b_x = (i_hi[None, :] - j_hi[:, None]) + (i_lo[None, :] - j_lo[:, None])
+        return tl.where(pair, tl.exp(tl.where(pair, b_x, 0.0)), 0.0)
+
+    @triton.jit
+    def tl_enter(z, LATE: tl.constexpr):
+        """What is left at each token of the state before the chunk."""
+        b_hi, _ = tl_decayed(z, LATE)
+        return tl.exp(b_hi)
+
+    @triton.jit
+    def tl_leave(z):
+        """What is left of each token after the chunk."""
+        b_z = z.to(tl.float64)
+        return tl.exp((tl.sum(b_z, 0) - tl.cumsum(b_z, 0)).to(tl.float32))
+
+    @triton.jit
+    def mamba2_chunk_hoist(b_A_log):
+        """What depends on parameters only."""
+        b_w_1 = tl_exp(b_A_log)  # mamba2.ssm:25
+        b_A = -b_w_1
+        return b_A
+
+    @triton.jit
+    def mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min: tl.constexpr, dt_max: tl.constexpr):
+        """Log decay of tokens."""
+        b_w_2 = b_dt_raw + b_dt_bias  # mamba2.ssm:24
+        b_w_3 = tl_softplus(b_w_2)
+        b_dt = tl.minimum(tl.maximum(b_w_3, dt_min), dt_max)
+        b_outer_z = b_dt * b_A  # mamba2.ssm:27
+        return b_outer_z
+
+    @triton.jit
+    def mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min: tl.constexpr, dt_max: tl.constexpr):
+        """What tokens add, along the values."""
+        b_w_2 = b_dt_raw + b_dt_bias  # mamba2.ssm:24
+        b_w_3 = tl_softplus(b_w_2)
+        b_dt = tl.minimum(tl.maximum(b_w_3, dt_min), dt_max)
+        b_outer_v = b_dt[:, None] * b_x  # mamba2.ssm:27
+        return b_outer_v
+
+    @triton.jit
+    def mamba2_chunk_d_reads(b_g_y):
+        """What results want of the reads."""
+        b_d_y_sum_state_read = b_g_y  # mamba2.ssm:27
+        return b_d_y_sum_state_read
+
+    @triton.jit
+    def mamba2_chunk_results(b_x, b_D, b_y_sum_state):
+        """The results of tokens."""
+        b_y_sum = b_y_sum_state  # mamba2.ssm:32
+        b_y = b_y_sum + b_D * b_x
+        return b_y
+
+    @triton.jit
+    def mamba2_chunk_vjp_keys(b_d_outer_k_core, b_d_outer_q_0_core):
+        """From the cotangents of results and of keys and queries to those of the operands."""
+        b_d_B_leaf = b_d_outer_k_core  # mamba2.ssm:20
+        b_d_C_leaf = b_d_outer_q_0_core
+        return b_d_B_leaf, b_d_C_leaf
+
+    @triton.jit
+    def mamba2_chunk_vjp_heads(b_g_y, b_dt_raw, b_x, b_dt_bias, b_d_outer_z_core, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr):
+        """From the cotangents of results and of decays to those of the operands."""
+        b_w_2 = b_dt_raw + b_dt_bias  # mamba2.ssm:24
+        b_w_3 = tl_softplus(b_w_2)
+        b_dt = tl.minimum(tl.maximum(b_w_3, dt_min), dt_max)
+        b_d_A = b_d_outer_z_core * b_dt  # mamba2.ssm:27
+        b_d_D = tl_sum_1_of_2(b_g_y * b_x, P)
+        return b_d_A, b_d_D
+
+    @triton.jit
+    def mamba2_chunk_vjp_values(b_g_y, b_dt_raw, b_x, b_dt_bias, b_D, b_A, b_d_outer_v_core, b_d_outer_z_core, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr):
+        """From the cotangents of results and of values to those of the operands."""
+        b_w_2 = b_dt_raw + b_dt_bias  # mamba2.ssm:24
+        b_w_3 = tl_softplus(b_w_2)
+        b_dt = tl.minimum(tl.maximum(b_w_3, dt_min), dt_max)
+        b_d_dt = tl_sum_1_of_2(b_d_outer_v_core * b_x, P) + b_d_outer_z_core * b_A
+        b_d_dt_raw_leaf = tl.where((b_w_3 >= dt_min) & (b_w_3 <= dt_max), b_d_dt, 0.0) * tl_sigmoid(b_w_2)  # mamba2.ssm:18
+        b_d_x_leaf = b_D * b_g_y + b_dt[:, None] * b_d_outer_v_core  # mamba2.ssm:20
+        b_d_dt_bias = b_d_dt_raw_leaf  # mamba2.ssm:27
+        return b_d_dt_raw_leaf, b_d_x_leaf, b_d_dt_bias
+
+    @triton.jit
+    def mamba2_chunk_hoist_vjp(b_A_log, b_d_A, b_d_D, b_d_dt_bias):
+        """From sums over tokens to the cotangents of parameters."""
+        b_w_1 = tl_exp(b_A_log)  # mamba2.ssm:25
+        b_d_dt_bias_leaf = b_d_dt_bias  # mamba2.ssm:22
+        b_d_A_log_leaf = -b_d_A * b_w_1  # mamba2.ssm:23
+        b_d_D_leaf = b_d_D  # mamba2.ssm:31
+        return b_d_dt_bias_leaf, b_d_A_log_leaf, b_d_D_leaf
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def mamba2_states_kernel(
+        dt_raw, x, B, dt_bias, A_log, first, states, ends, products, table, cu_seqlens, T, NP, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt,
+        G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
+        what is left of the state before the piece. Without `states` the piece starts from zero."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (G * J), i // (NV * (G * J)) % NP, i // (NV * (G * J)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, P, BV)
+        i_h_G = i_h // J
+        b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
+        b_A_log = tl.load(A_log + i_h).to(tl.float32)
+        b_A = mamba2_chunk_hoist(b_A_log)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, N, BK)
+        o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        n_kv = G * J * N * P
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = 0.0
+        for j in range(i_c, n_c):
+            if table is not None:
+                tl.store(table + i_n + j, i_s.to(tl.int32), mask=(i_h == 0) & (i_v == 0))
+            if states is not None:
+                tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0).to(tl.float32)
+            b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
+            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_key = b_B
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_sums = tl.sum(b_decay, 0)
+            b_turned = tl.trans(b_key * tl_leave(b_decay)[:, None])
+            b_state = b_state * tl.exp(b_sums) + tl_dot(b_turned, b_value, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total) + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def mamba2_wanted_kernel(
+        dt_raw, C, g_y, dt_bias, A_log, first, wanted, ends, products, cu_seqlens, T, NP, s_dt_rawb, s_dt_rawt, s_Cb, s_Ct, s_g_yb, s_g_yt,
+        G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
+        the first of them; `products` as forward."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (G * J), i // (NV * (G * J)) % NP, i // (NV * (G * J)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, P, BV)
+        i_h_G = i_h // J
+        b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
+        b_A_log = tl.load(A_log + i_h).to(tl.float32)
+        b_A = mamba2_chunk_hoist(b_A_log)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, N, BK)
+        o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        n_kv = G * J * N * P
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = 0.0
+        for i_j in range(i_c, n_c):
+            j = i_c + n_c - 1 - i_j
+            if wanted is not None:
+                tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0).to(tl.float32)
+            b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_query_0 = b_C
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_sums = tl.sum(b_decay, 0)
+            b_state = b_state * tl.exp(b_sums)
+            b_turned = tl.trans(b_query_0 * tl_enter(b_decay, False)[:, None])
+            b_state += tl_dot(b_turned, b_d_read_0, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total) + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots"])
+    def mamba2_outputs_kernel(
+        dt_raw, x, B, C, dt_bias, A_log, D, states, y_y, table, cu_seqlens, T, n_slots, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_Cb, s_Ct,
+        G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The outputs of a chunk's tokens, from the state before it and from each other."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (G * J), i // (NV * (G * J))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = G * J * N * P
+        i_h_G = i_h // J
+        b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
+        b_A_log = tl.load(A_log + i_h).to(tl.float32)
+        b_D = tl.load(D + i_h).to(tl.float32)
+        b_A = mamba2_chunk_hoist(b_A_log)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, P, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, N, BK)
+        o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0).to(tl.float32)
+        b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_key = b_B
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_query_0 = b_C
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_enter = tl_enter(b_decay, False)[:, None]
+        b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
+        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
+        b_y = mamba2_chunk_results(b_x, b_D, b_read_0)
+        tl.store(y_y + (i_b * T + i_t) * (G * J * P) + i_h * P + (o_i * (G * J * P))[:, None] + (o_v)[None, :], b_y, mask=m_tv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def mamba2_d_keys_kernel(
+        dt_raw, x, B, C, g_y, dt_bias, A_log, states, wanted, scores, d_B, d_C, d_A_log, d_D, d_decay, table, cu_seqlens, T, n_slots, n_tokens, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_Cb, s_Ct, s_g_yb, s_g_yt,
+        G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
+    ):
+        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
+        what queries find of keys, [reads, slots, heads, i, j]."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (G * J), i // (NV * (G * J))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = G * J * N * P
+        i_h_J = i_h % J
+        i_h_G = i_h // J
+        b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
+        b_A_log = tl.load(A_log + i_h).to(tl.float32)
+        b_A = mamba2_chunk_hoist(b_A_log)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, P, BV)
+        m_tv = m_t[:, None] & m_v[None, :]
+        b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0).to(tl.float32)
+        b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
+        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_scores_0 = tl.zeros([BT, BT], tl.float32)
+        b_inside_0 *= tl_between(b_decay, False)
+        b_turned_0 *= tl_between_turned(b_decay, False)
+        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
+        b_d_decay = tl.zeros([BT], tl.float32)
+        for i_k in range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, N, BK)
+            o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_key = b_B
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = b_C
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
+            b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
+            b_d_key *= tl_leave(b_decay)[:, None]
+            b_passed = tl.sum(b_key * b_d_key, 1)
+            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
+            b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
+            b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
+            b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
+            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
+            b_scores_0 += b_pairs * tl_between(b_decay, False)
+            b_pairs *= b_inside_0
+            b_pairs = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_pairs)
+            b_passed += tl.sum(b_pairs, 1)
+            b_d_decay += tl_after(b_passed - tl.sum(b_pairs, 0))
+            b_d_B_leaf, b_d_C_leaf = mamba2_chunk_vjp_keys(b_d_key, b_d_query_0)
+            tl.store(d_B + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_B_leaf, mask=m_tk)
+            tl.store(d_C + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_C_leaf, mask=m_tk)
+        b_d_A, b_d_D = mamba2_chunk_vjp_heads(b_g_y, b_dt_raw, b_x, b_dt_bias, b_d_decay, P, dt_min, dt_max)
+        b_d_A = tl.sum(tl.where(m_t, b_d_A, 0.0), 0)
+        b_d_D = tl.sum(tl.where(m_t, b_d_D, 0.0), 0)
+        b_d_dt_bias_leaf, b_d_A_log_leaf, b_d_D_leaf = mamba2_chunk_hoist_vjp(b_A_log, b_d_A, b_d_D, 0.0)
+        tl.store(d_A_log + (i_n * 1) * (G * J) + i_h, b_d_A_log_leaf)
+        tl.store(d_D + (i_n * 1) * (G * J) + i_h, b_d_D_leaf)
+        tl.store(d_decay + (i_b * T + i_t) * (G * J) + i_h + o_i * (G * J), b_d_decay, mask=m_t)
+        tl.store(scores + ((0 * n_slots + i_n) * (G * J) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def mamba2_d_values_kernel(
+        dt_raw, x, B, g_y, d_decay, dt_bias, A_log, D, wanted, scores, d_dt_raw, d_x, d_dt_bias, table, cu_seqlens, T, n_slots, n_tokens, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_g_yb, s_g_yt, s_d_decayb, s_d_decayt,
+        G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangents of the values of a chunk's tokens, and of what these are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (G * J), i // (NV * (G * J))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = G * J * N * P
+        i_h_G = i_h // J
+        b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
+        b_A_log = tl.load(A_log + i_h).to(tl.float32)
+        b_D = tl.load(D + i_h).to(tl.float32)
+        b_A = mamba2_chunk_hoist(b_A_log)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, P, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, N, BK)
+        o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0).to(tl.float32)
+        b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_d_decay = tl.load(d_decay + i_b * s_d_decayb + i_t * s_d_decayt + i_h + o_i * s_d_decayt, mask=m_t, other=0.0).to(tl.float32)
+        b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_key = b_B
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_leave = tl_leave(b_decay)[:, None]
+        b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (G * J) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
+        b_d_dt_raw_leaf, b_d_x_leaf, b_d_dt_bias = mamba2_chunk_vjp_values(b_g_y, b_dt_raw, b_x, b_dt_bias, b_D, b_A, b_d_value, b_d_decay, P, dt_min, dt_max)
+        tl.store(d_dt_raw + (i_v * n_tokens + i_b * T + i_t) * (G * J) + i_h + o_i * (G * J), b_d_dt_raw_leaf, mask=m_t)
+        tl.store(d_x + (i_b * T + i_t) * (G * J * P) + i_h * P + (o_i * (G * J * P))[:, None] + (o_v)[None, :], b_d_x_leaf, mask=m_tv)
+        b_d_dt_bias = tl.sum(tl.where(m_t, b_d_dt_bias, 0.0), 0)
+        b_d_dt_bias_leaf, b_d_A_log_leaf, b_d_D_leaf = mamba2_chunk_hoist_vjp(b_A_log, 0.0, 0.0, b_d_dt_bias)
+        tl.store(d_dt_bias + (i_n * NV + i_v) * (G * J) + i_h, b_d_dt_bias_leaf)
+
+    @triton.jit
     def mamba2_conv1d_activation(b_conv1d_pre):
         """From the convolution's sum to the result."""
         b_x_whole = tl_silu(b_conv1d_pre)
@@ -1870,6 +2305,213 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     )
 
 
+class _Chunks(NamedTuple):
+    """How the kernels of chunks are launched."""
+
+    tokens: int  # a chunk
+    keys: int  # padded
+    values: int  # a program
+    num_warps: int  # where the state is
+    inside: int  # the same, where the chunk's tokens are
+    pieces: int  # of time, on the way of the state
+    block: int  # of keys, where they are taken block by block
+
+
+def choose_chunks(rows, T, heads, keys, values, sms, half):
+    """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
+    and values do not fill the GPU. A warp group multiplies 64 rows."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    block = max(16, _pow2(values))
+    if block > most:
+        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
+    tokens = 64 if half else 32
+    programs = max(1, rows * heads * -(-values // block))
+    pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+
+
+def _by_chunks(mode, x, keys, values):
+    """Whether chunks of the stream x serve better than a walk."""
+    if max(keys, values) > 256 or x.numel() == 0:
+        return False
+    return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
+
+
+def _dot_dtype(*values):
+    """What matrix products are of: bfloat16, unless an operand is finer than 16 bits."""
+    return torch.float32 if any(v.element_size() > 2 for v in values if v.is_floating_point()) else torch.bfloat16
+
+
+def _tl(dtype):
+    return tl.bfloat16 if dtype == torch.bfloat16 else tl.float32
+
+
+def _room_for(n, like):
+    """Room for n parts of a gradient: a single one is the gradient itself."""
+    return _like(like)[None] if n == 1 else _parts(n, like)
+
+
+def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J):
+    """The results and the last state: the states between chunks, then what happens inside them."""
+    T = dt_raw.shape[1]
+    rows = dt_raw.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = dt_raw.shape[2]
+    N = B.shape[3]
+    G = B.shape[2]
+    E = x.shape[2]
+    y_y = torch.empty((dt_raw.shape[0], T, H, P, ), dtype=_stream_dtype(dt_raw, x, B, C), device=dt_raw.device)
+    dt_raw = _rows_of(dt_raw)
+    x = _rows_of(x)
+    B = _rows_of(B)
+    C = _rows_of(C)
+    dt_bias = dt_bias.contiguous()
+    A_log = A_log.contiguous()
+    D = D.contiguous()
+    dtype = _dot_dtype(x, B, C)
+    config = choose_chunks(rows, T, G * J, N, P, _sms(dt_raw.device), dtype == torch.bfloat16)
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(P, config.values), G * J, N * P)
+    fixed = dict(
+        G=G, J=J, N=N, P=P, dt_min=dt_min, dt_max=dt_max, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    across = dict(  # all values a program, and a block of keys at a time
+        NV=1, BV=max(16, _pow2(P)), BK=config.block,
+        NK=triton.cdiv(N, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
+    )  # fmt: skip
+    first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
+    with _on(dt_raw.device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=dt_raw.device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=dt_raw.device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], dt_raw)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            mamba2_states_kernel[(n,)](
+                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        mamba2_states_kernel[(n,)](
+            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        mamba2_outputs_kernel[(slots * grid[0] * grid[1],)](
+            dt_raw, x, B, C, dt_bias, A_log, D, hs, y_y, table, cu_seqlens, T, slots,
+            *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+    last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, G, J, N, P).permute(0, 1, 2, 4, 3).flatten(-4, -3).contiguous()
+    return y_y, last_S
+
+
+def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J):
+    """The cotangents of the operands and of the initial state: the states again, what is wanted of them, then inside chunks."""
+    inputs = (dt_raw, x, B, C, dt_bias, A_log, D, S)
+    T = dt_raw.shape[1]
+    rows = dt_raw.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = dt_raw.shape[2]
+    N = B.shape[3]
+    G = B.shape[2]
+    E = x.shape[2]
+    dt_raw = _rows_of(dt_raw)
+    x = _rows_of(x)
+    B = _rows_of(B)
+    C = _rows_of(C)
+    dt_bias = dt_bias.contiguous()
+    A_log = A_log.contiguous()
+    D = D.contiguous()
+    g_y = _rows_of(g_y)
+    dtype = _dot_dtype(x, B, C)
+    config = choose_chunks(rows, T, G * J, N, P, _sms(dt_raw.device), dtype == torch.bfloat16)
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(P, config.values), G * J, N * P)
+    fixed = dict(
+        G=G, J=J, N=N, P=P, dt_min=dt_min, dt_max=dt_max, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    across = dict(  # all values a program, and a block of keys at a time
+        NV=1, BV=max(16, _pow2(P)), BK=config.block,
+        NK=triton.cdiv(N, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
+    )  # fmt: skip
+    first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
+    last = None if g_last_S is None else g_last_S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
+    d_B = _room_for(J, inputs[2])
+    d_C = _room_for(J, inputs[3])
+    d_A_log = _room_for(slots, inputs[5])
+    d_D = _room_for(slots, inputs[6])
+    d_dt_raw = _room_for(grid[0], inputs[0])
+    d_x = _room_for(1, inputs[1])
+    d_dt_bias = _room_for(grid[0] * slots, inputs[4])
+    with _on(dt_raw.device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=dt_raw.device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=dt_raw.device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], dt_raw)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            mamba2_states_kernel[(n,)](
+                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        mamba2_states_kernel[(n,)](
+            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        wanted = torch.empty_like(hs)
+        if config.pieces > 1:
+            mamba2_wanted_kernel[(n,)](
+                dt_raw, C, g_y, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
+            last = starts
+        mamba2_wanted_kernel[(n,)](
+            dt_raw, C, g_y, dt_bias, A_log, last, wanted, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=dt_raw.device)
+        wanted_d_decay = torch.empty((*dt_raw.shape[:2], G, J, ), dtype=torch.float32, device=dt_raw.device)
+        n_tokens = dt_raw.shape[0] * T
+        mamba2_d_keys_kernel[(slots * grid[1],)](
+            dt_raw, x, B, C, g_y, dt_bias, A_log, hs, wanted, scores, d_B, d_C, d_A_log, d_D, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
+            *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed | across,
+        )  # fmt: skip
+        mamba2_d_values_kernel[(slots * grid[0] * grid[1],)](
+            dt_raw, x, B, g_y, wanted_d_decay, dt_bias, A_log, D, wanted, scores, d_dt_raw, d_x, d_dt_bias, table, cu_seqlens, T, slots, n_tokens,
+            *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *g_y.stride()[:2], *wanted_d_decay.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+        d_B = _summed(d_B, inputs[2])
+        d_C = _summed(d_C, inputs[3])
+        d_A_log = _summed(d_A_log, inputs[5])
+        d_D = _summed(d_D, inputs[6])
+        d_dt_raw = _summed(d_dt_raw, inputs[0])
+        d_x = _summed(d_x, inputs[1])
+        d_dt_bias = _summed(d_dt_bias, inputs[4])
+    return (
+        d_dt_raw,
+        d_x,
+        d_B,
+        d_C,
+        d_dt_bias,
+        d_A_log,
+        d_D,
+        _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, G, J, N, P).permute(0, 1, 2, 4, 3).flatten(-4, -3), inputs[-1]),
+    )
+
+
+def _mamba2_triton_by_mode(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J):
+    H = dt_raw.shape[2]
+    N = B.shape[3]
+    G = B.shape[2]
+    E = x.shape[2]
+    chunks = _by_chunks("auto", dt_raw, N, P)
+    own = _mamba2_chunks if chunks else _mamba2_triton
+    return own(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
+
+
+def _mamba2_triton_by_mode_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J):
+    H = dt_raw.shape[2]
+    N = B.shape[3]
+    G = B.shape[2]
+    E = x.shape[2]
+    chunks = _by_chunks("auto", dt_raw, N, P)
+    own = _mamba2_chunks_backward if chunks else _mamba2_triton_backward
+    return own(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
+
+
 def choose_mamba2_conv1d(rows, T, lanes):
     """The launch configuration of the convolution: pieces of about 64 tokens."""
     return _Config(min(64, _pow2(lanes)), 8, 1, max(1, T // (64 * max(rows, 1))))
@@ -1937,7 +2579,7 @@ def _mamba2_conv1d_triton_backward(g, d_last, x, weight, bias, taps, cu_seqlens)
 
 def _mamba2(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J, backend):
     if _use_triton(backend, dt_raw.device, _compute_dtype(dt_raw, x, B, C, dt_bias, A_log, D, S)):
-        return _mamba2_triton(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
+        return _mamba2_triton_by_mode(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
     return _per_segment(_mamba2_eager_by_mode, "ttttpppsnnnn", "ts", cu_seqlens, dt_raw, x, B, C, dt_bias, A_log, D, S, dt_min, dt_max, P, J)
 
 
@@ -1963,7 +2605,7 @@ def _mamba2_adjoint(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seq
 
 def _mamba2_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J, backend):
     if _use_triton(backend, dt_raw.device, _compute_dtype(dt_raw, x, B, C, dt_bias, A_log, D, S)):
-        return _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
+        return _mamba2_triton_by_mode_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
     return _mamba2_adjoint(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
 
 

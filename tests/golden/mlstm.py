@@ -2273,6 +2273,462 @@ if triton is not None:
         tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
         tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
 
+    @triton.jit
+    def tl_dot(a, b, DOT: tl.constexpr):
+        """The matrix product in float32, of factors rounded to DOT; float32 itself in three products of tf32."""
+        if DOT == tl.float32:
+            return tl.dot(a.to(tl.float32), b.to(tl.float32), input_precision="tf32x3")
+        else:
+            return tl.dot(a.to(DOT), b.to(DOT))
+
+    @triton.jit
+    def tl_slots(cu_seqlens, i_s, T, BT: tl.constexpr):
+        """Sequence i_s: its row, its begin there, its length, and the slot of its first chunk."""
+        if cu_seqlens is None:
+            return i_s, i_s * 0, i_s * 0 + T, i_s * tl.cdiv(T, BT)
+        else:
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
+            return i_s * 0, bos, n, bos // BT + i_s
+
+    @triton.jit
+    def tl_slot(cu_seqlens, table, i_n, T, BT: tl.constexpr):
+        """The chunk in slot i_n: its row, the begin and the length of its sequence, and which of its chunks it is. A slot that
+        no chunk has (-1 in the table) is one of an empty sequence."""
+        if cu_seqlens is None:
+            n_c = tl.cdiv(T, BT)
+            return i_n // n_c, i_n * 0, i_n * 0 + T, i_n % n_c
+        else:
+            i_s = tl.load(table + i_n).to(tl.int64)
+            used = i_s >= 0
+            i_s = tl.where(used, i_s, 0)
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.where(used, tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos, 0)
+            return i_n * 0, bos, n, i_n - bos // BT - i_s
+
+    @triton.jit
+    def tl_after(v):
+        """The sum of what stands at a token or after it."""
+        return tl.cumsum(v, 0, reverse=True)
+
+    @triton.jit
+    def tl_decayed(z, LATE: tl.constexpr):
+        """The sums of z over the tokens of the chunk up to each, as two numbers of float32 whose differences keep their digits
+        (LATE: without the token itself, which is another pair)."""
+        b_c = tl.cumsum(z.to(tl.float64), 0)
+        if LATE:
+            b_c -= z.to(tl.float64)
+        b_hi = b_c.to(tl.float32)
+        return b_hi, (b_c - b_hi.to(tl.float64)).to(tl.float32)
+
+    @triton.jit
+    def tl_between(z, LATE: tl.constexpr):
+        """exp of the sum of z over the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j]."""
+        BT: tl.constexpr = z.shape[0]
+        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        i_hi, i_lo = tl_decayed(z, LATE)
+        j_hi, j_lo = tl_decayed(z, False)
+        pair = j < i if LATE else j <= i
+        b_x = (i_hi[:, None] - j_hi[None, :]) + (i_lo[:, None] - j_lo[None, :])
+        return tl.where(pair, tl.exp(tl.where(pair, b_x, 0.0)), 0.0)
+
+    @triton.jit
+    def tl_between_turned(z, LATE: tl.constexpr):
+        """The same, [j, i]."""
+        BT: tl.constexpr = z.shape[0]
+        j, i = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        i_hi, i_lo = tl_decayed(z, LATE)
+        j_hi, j_lo = tl_decayed(z, False)
+        pair = j < i if LATE else j <= i
+        b_x = (i_hi[None, :] - j_hi[:, None]) + (i_lo[None, :] - j_lo[:, None])
+        return tl.where(pair, tl.exp(tl.where(pair, b_x, 0.0)), 0.0)
+
+    @triton.jit
+    def tl_enter(z, LATE: tl.constexpr):
+        """What is left at each token of the state before the chunk."""
+        b_hi, _ = tl_decayed(z, LATE)
+        return tl.exp(b_hi)
+
+    @triton.jit
+    def tl_leave(z):
+        """What is left of each token after the chunk."""
+        b_z = z.to(tl.float64)
+        return tl.exp((tl.sum(b_z, 0) - tl.cumsum(b_z, 0)).to(tl.float32))
+
+    @triton.jit
+    def mlstm_S_chunk_value(b_v, b_add):
+        """What tokens add, along the values."""
+        b_outer_v = b_add[:, None] * b_v  # mlstm.ssm:30
+        return b_outer_v
+
+    @triton.jit
+    def mlstm_S_chunk_queries(b_q, c_1: tl.constexpr):
+        """What tokens ask of the state."""
+        b_outer_q_0 = c_1 * b_q  # mlstm.ssm:30
+        return b_outer_q_0
+
+    @triton.jit
+    def mlstm_S_chunk_d_reads(b_g_h, b_weight, b_m, eps: tl.constexpr):
+        """What results want of the reads."""
+        b_shift = tl.minimum(b_m, 0.0)  # mlstm.ssm:34
+        b_scale = tl_exp(b_shift)  # mlstm.ssm:35
+        b_w_1 = tl.abs(b_weight)  # mlstm.ssm:36
+        b_w_2 = b_scale * b_w_1
+        b_w_3 = tl_exp(b_shift - b_m)
+        b_w_4 = tl.maximum(b_w_2, b_w_3) + b_scale * eps
+        b_w_5 = b_g_h / b_w_4[:, None]
+        b_d_h_sum = b_scale[:, None] * b_w_5
+        b_d_h_sum_state_read = b_d_h_sum  # mlstm.ssm:30
+        return b_d_h_sum_state_read
+
+    @triton.jit
+    def mlstm_S_chunk_results(b_weight, b_m, b_h_sum_state, eps: tl.constexpr):
+        """The results of tokens."""
+        b_shift = tl.minimum(b_m, 0.0)  # mlstm.ssm:34
+        b_scale = tl_exp(b_shift)  # mlstm.ssm:35
+        b_h_sum = b_h_sum_state  # mlstm.ssm:36
+        b_w_1 = tl.abs(b_weight)
+        b_w_2 = b_scale * b_w_1
+        b_w_3 = tl_exp(b_shift - b_m)
+        b_w_4 = tl.maximum(b_w_2, b_w_3) + b_scale * eps
+        b_h = b_scale[:, None] * b_h_sum / b_w_4[:, None]
+        return b_h
+
+    @triton.jit
+    def mlstm_S_chunk_vjp_keys(b_d_outer_k_core, b_d_outer_q_0_core, c_1: tl.constexpr):
+        """From the cotangents of results and of keys and queries to those of the operands."""
+        b_d_q_leaf = c_1 * b_d_outer_q_0_core  # mlstm.ssm:17
+        b_d_k_leaf = b_d_outer_k_core  # mlstm.ssm:18
+        return b_d_q_leaf, b_d_k_leaf
+
+    @triton.jit
+    def mlstm_S_chunk_vjp_heads(b_g_h, b_weight, b_m, b_d_outer_z_core, b_h_sum_state, V: tl.constexpr, eps: tl.constexpr):
+        """From the cotangents of results and of decays to those of the operands."""
+        b_shift = tl.minimum(b_m, 0.0)  # mlstm.ssm:34
+        b_scale = tl_exp(b_shift)  # mlstm.ssm:35
+        b_h_sum = b_h_sum_state  # mlstm.ssm:36
+        b_w_1 = tl.abs(b_weight)
+        b_w_2 = b_scale * b_w_1
+        b_w_3 = tl_exp(b_shift - b_m)
+        b_w_4 = tl.maximum(b_w_2, b_w_3) + b_scale * eps
+        b_h = b_scale[:, None] * b_h_sum / b_w_4[:, None]
+        b_w_5 = b_g_h / b_w_4[:, None]
+        b_w_6 = -tl_sum_1_of_2(b_w_5 * b_h, V)
+        b_w_7 = tl.where(b_w_2 == b_w_3, 0.5 * b_w_6, 0.0)
+        b_w_8 = tl.where(b_w_2 > b_w_3, b_w_6, b_w_7)
+        b_d_scale = b_w_6 * eps + b_w_8 * b_w_1 + tl_sum_1_of_2(b_w_5 * b_h_sum, V)
+        b_w_9 = tl.where(b_w_3 > b_w_2, b_w_6, b_w_7) * b_w_3
+        b_d_shift = b_w_9 + b_d_scale * b_scale
+        b_d_log_keep_leaf = b_d_outer_z_core  # mlstm.ssm:28
+        b_d_weight_leaf = b_w_8 * b_scale * tl_sign(b_weight)  # mlstm.ssm:32
+        b_d_m_leaf = -b_w_9 + tl.where(b_m < 0.0, b_d_shift, tl.where(b_m == 0.0, 0.5 * b_d_shift, 0.0))  # mlstm.ssm:27
+        return b_d_log_keep_leaf, b_d_weight_leaf, b_d_m_leaf
+
+    @triton.jit
+    def mlstm_S_chunk_vjp_values(b_v, b_add, b_d_outer_v_core, V: tl.constexpr):
+        """From the cotangents of results and of values to those of the operands."""
+        b_d_v_leaf = b_add[:, None] * b_d_outer_v_core  # mlstm.ssm:19
+        b_d_add_leaf = tl_sum_1_of_2(b_d_outer_v_core * b_v, V)  # mlstm.ssm:29
+        return b_d_v_leaf, b_d_add_leaf
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def mlstm_S_states_kernel(
+        k, v, log_keep, add, first, states, ends, products, table, cu_seqlens, T, NP, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
+        what is left of the state before the piece. Without `states` the piece starts from zero."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        n_kv = H * K * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = 0.0
+        for j in range(i_c, n_c):
+            if table is not None:
+                tl.store(table + i_n + j, i_s.to(tl.int32), mask=(i_h == 0) & (i_v == 0))
+            if states is not None:
+                tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_log_keep = tl.load(log_keep + i_b * s_log_keepb + i_t * s_log_keept + i_h + o_i * s_log_keept, mask=m_t, other=0.0).to(tl.float32)
+            b_add = tl.load(add + i_b * s_addb + i_t * s_addt + i_h + o_i * s_addt, mask=m_t, other=0.0).to(tl.float32)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_decay = b_log_keep
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_value = mlstm_S_chunk_value(b_v, b_add)
+            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_key = b_k
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_sums = tl.sum(b_decay, 0)
+            b_turned = tl.trans(b_key * tl_leave(b_decay)[:, None])
+            b_state = b_state * tl.exp(b_sums) + tl_dot(b_turned, b_value, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total) + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def mlstm_S_wanted_kernel(
+        q, log_keep, weight, m, g_h, first, wanted, ends, products, cu_seqlens, T, NP, s_qb, s_qt, s_log_keepb, s_log_keept, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
+        the first of them; `products` as forward."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        n_kv = H * K * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = 0.0
+        for i_j in range(i_c, n_c):
+            j = i_c + n_c - 1 - i_j
+            if wanted is not None:
+                tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_log_keep = tl.load(log_keep + i_b * s_log_keepb + i_t * s_log_keept + i_h + o_i * s_log_keept, mask=m_t, other=0.0).to(tl.float32)
+            b_weight = tl.load(weight + i_b * s_weightb + i_t * s_weightt + i_h + o_i * s_weightt, mask=m_t, other=0.0).to(tl.float32)
+            b_m = tl.load(m + i_b * s_mb + i_t * s_mt + i_h + o_i * s_mt, mask=m_t, other=0.0).to(tl.float32)
+            b_g_h = tl.load(g_h + i_b * s_g_hb + i_t * s_g_ht + i_h * V + (o_i * s_g_ht)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_decay = b_log_keep
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_d_read_0 = mlstm_S_chunk_d_reads(b_g_h, b_weight, b_m, eps)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_query_0 = mlstm_S_chunk_queries(b_q, c_1)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_sums = tl.sum(b_decay, 0)
+            b_state = b_state * tl.exp(b_sums)
+            b_turned = tl.trans(b_query_0 * tl_enter(b_decay, False)[:, None])
+            b_state += tl_dot(b_turned, b_d_read_0, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total) + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots"])
+    def mlstm_S_outputs_kernel(
+        q, k, v, log_keep, add, weight, m, states, y_h, table, cu_seqlens, T, n_slots, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The outputs of a chunk's tokens, from the state before it and from each other."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_log_keep = tl.load(log_keep + i_b * s_log_keepb + i_t * s_log_keept + i_h + o_i * s_log_keept, mask=m_t, other=0.0).to(tl.float32)
+        b_add = tl.load(add + i_b * s_addb + i_t * s_addt + i_h + o_i * s_addt, mask=m_t, other=0.0).to(tl.float32)
+        b_weight = tl.load(weight + i_b * s_weightb + i_t * s_weightt + i_h + o_i * s_weightt, mask=m_t, other=0.0).to(tl.float32)
+        b_m = tl.load(m + i_b * s_mb + i_t * s_mt + i_h + o_i * s_mt, mask=m_t, other=0.0).to(tl.float32)
+        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_decay = b_log_keep
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_value = mlstm_S_chunk_value(b_v, b_add)
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_key = b_k
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_query_0 = mlstm_S_chunk_queries(b_q, c_1)
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_enter = tl_enter(b_decay, False)[:, None]
+        b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
+        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
+        b_h = mlstm_S_chunk_results(b_weight, b_m, b_read_0, eps)
+        tl.store(y_h + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_h, mask=m_tv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots"])
+    def mlstm_S_reads_kernel(
+        q, k, v, log_keep, add, states, read_0, table, cu_seqlens, T, n_slots, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The reads of a chunk's tokens, from the state before it and from each other."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_log_keep = tl.load(log_keep + i_b * s_log_keepb + i_t * s_log_keept + i_h + o_i * s_log_keept, mask=m_t, other=0.0).to(tl.float32)
+        b_add = tl.load(add + i_b * s_addb + i_t * s_addt + i_h + o_i * s_addt, mask=m_t, other=0.0).to(tl.float32)
+        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_decay = b_log_keep
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_value = mlstm_S_chunk_value(b_v, b_add)
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_key = b_k
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_query_0 = mlstm_S_chunk_queries(b_q, c_1)
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_enter = tl_enter(b_decay, False)[:, None]
+        b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
+        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
+        tl.store(read_0 + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_read_0, mask=m_tv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def mlstm_S_d_keys_kernel(
+        q, k, v, log_keep, add, weight, m, g_h, read_0, states, wanted, scores, d_q, d_k, d_log_keep, d_weight, d_m, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht, s_read_0b, s_read_0t,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
+    ):
+        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
+        what queries find of keys, [reads, slots, heads, i, j]."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        m_tv = m_t[:, None] & m_v[None, :]
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_log_keep = tl.load(log_keep + i_b * s_log_keepb + i_t * s_log_keept + i_h + o_i * s_log_keept, mask=m_t, other=0.0).to(tl.float32)
+        b_add = tl.load(add + i_b * s_addb + i_t * s_addt + i_h + o_i * s_addt, mask=m_t, other=0.0).to(tl.float32)
+        b_weight = tl.load(weight + i_b * s_weightb + i_t * s_weightt + i_h + o_i * s_weightt, mask=m_t, other=0.0).to(tl.float32)
+        b_m = tl.load(m + i_b * s_mb + i_t * s_mt + i_h + o_i * s_mt, mask=m_t, other=0.0).to(tl.float32)
+        b_g_h = tl.load(g_h + i_b * s_g_hb + i_t * s_g_ht + i_h * V + (o_i * s_g_ht)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_read_0 = tl.load(read_0 + i_b * s_read_0b + i_t * s_read_0t + i_h * V + (o_i * s_read_0t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_decay = b_log_keep
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_value = mlstm_S_chunk_value(b_v, b_add)
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_d_read_0 = mlstm_S_chunk_d_reads(b_g_h, b_weight, b_m, eps)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
+        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_scores_0 = tl.zeros([BT, BT], tl.float32)
+        b_inside_0 *= tl_between(b_decay, False)
+        b_turned_0 *= tl_between_turned(b_decay, False)
+        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
+        b_d_decay = tl.zeros([BT], tl.float32)
+        for i_k in range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, K, BK)
+            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_key = b_k
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = mlstm_S_chunk_queries(b_q, c_1)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
+            b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
+            b_d_key *= tl_leave(b_decay)[:, None]
+            b_passed = tl.sum(b_key * b_d_key, 1)
+            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
+            b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
+            b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
+            b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
+            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
+            b_scores_0 += b_pairs * tl_between(b_decay, False)
+            b_pairs *= b_inside_0
+            b_pairs = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_pairs)
+            b_passed += tl.sum(b_pairs, 1)
+            b_d_decay += tl_after(b_passed - tl.sum(b_pairs, 0))
+            b_d_q_leaf, b_d_k_leaf = mlstm_S_chunk_vjp_keys(b_d_key, b_d_query_0, c_1)
+            tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
+            tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
+        b_d_log_keep_leaf, b_d_weight_leaf, b_d_m_leaf = mlstm_S_chunk_vjp_heads(b_g_h, b_weight, b_m, b_d_decay, b_read_0, V, eps)
+        tl.store(d_log_keep + (i_b * T + i_t) * H + i_h + o_i * H, b_d_log_keep_leaf, mask=m_t)
+        tl.store(d_weight + (i_b * T + i_t) * H + i_h + o_i * H, b_d_weight_leaf, mask=m_t)
+        tl.store(d_m + (i_b * T + i_t) * H + i_h + o_i * H, b_d_m_leaf, mask=m_t)
+        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def mlstm_S_d_values_kernel(
+        k, v, log_keep, add, weight, m, g_h, wanted, scores, d_v, d_add, table, cu_seqlens, T, n_slots, n_tokens, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangents of the values of a chunk's tokens, and of what these are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_log_keep = tl.load(log_keep + i_b * s_log_keepb + i_t * s_log_keept + i_h + o_i * s_log_keept, mask=m_t, other=0.0).to(tl.float32)
+        b_add = tl.load(add + i_b * s_addb + i_t * s_addt + i_h + o_i * s_addt, mask=m_t, other=0.0).to(tl.float32)
+        b_weight = tl.load(weight + i_b * s_weightb + i_t * s_weightt + i_h + o_i * s_weightt, mask=m_t, other=0.0).to(tl.float32)
+        b_m = tl.load(m + i_b * s_mb + i_t * s_mt + i_h + o_i * s_mt, mask=m_t, other=0.0).to(tl.float32)
+        b_g_h = tl.load(g_h + i_b * s_g_hb + i_t * s_g_ht + i_h * V + (o_i * s_g_ht)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_decay = b_log_keep
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_d_read_0 = mlstm_S_chunk_d_reads(b_g_h, b_weight, b_m, eps)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_key = b_k
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_leave = tl_leave(b_decay)[:, None]
+        b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
+        b_d_v_leaf, b_d_add_leaf = mlstm_S_chunk_vjp_values(b_v, b_add, b_d_value, V)
+        tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
+        tl.store(d_add + (i_v * n_tokens + i_b * T + i_t) * H + i_h + o_i * H, b_d_add_leaf, mask=m_t)
+
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Launches
@@ -2794,6 +3250,213 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     )
 
 
+class _Chunks(NamedTuple):
+    """How the kernels of chunks are launched."""
+
+    tokens: int  # a chunk
+    keys: int  # padded
+    values: int  # a program
+    num_warps: int  # where the state is
+    inside: int  # the same, where the chunk's tokens are
+    pieces: int  # of time, on the way of the state
+    block: int  # of keys, where they are taken block by block
+
+
+def choose_chunks(rows, T, heads, keys, values, sms, half):
+    """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
+    and values do not fill the GPU. A warp group multiplies 64 rows."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    block = max(16, _pow2(values))
+    if block > most:
+        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
+    tokens = 64 if half else 32
+    programs = max(1, rows * heads * -(-values // block))
+    pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+
+
+def _by_chunks(mode, x, keys, values):
+    """Whether chunks of the stream x serve better than a walk."""
+    if max(keys, values) > 256 or x.numel() == 0:
+        return False
+    return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
+
+
+def _dot_dtype(*values):
+    """What matrix products are of: bfloat16, unless an operand is finer than 16 bits."""
+    return torch.float32 if any(v.element_size() > 2 for v in values if v.is_floating_point()) else torch.bfloat16
+
+
+def _tl(dtype):
+    return tl.bfloat16 if dtype == torch.bfloat16 else tl.float32
+
+
+def _room_for(n, like):
+    """Room for n parts of a gradient: a single one is the gradient itself."""
+    return _like(like)[None] if n == 1 else _parts(n, like)
+
+
+def _mlstm_S_chunks(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
+    """The results and the last state: the states between chunks, then what happens inside them."""
+    T = q.shape[1]
+    rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = q.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v, log_keep, add, weight, m), device=q.device)
+    q = _rows_of(q)
+    k = _rows_of(k)
+    v = _rows_of(v)
+    log_keep = _rows_of(log_keep)
+    add = _rows_of(add)
+    weight = _rows_of(weight)
+    m = _rows_of(m)
+    dtype = _dot_dtype(q, k, v)
+    config = choose_chunks(rows, T, H, K, V, _sms(q.device), dtype == torch.bfloat16)
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(V, config.values), H, K * V)
+    fixed = dict(
+        H=H, K=K, V=V, c_1=K ** (-0.5), eps=eps, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    across = dict(  # all values a program, and a block of keys at a time
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
+    )  # fmt: skip
+    first = None if S is None else S.to(torch.float32).contiguous()
+    with _on(q.device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=q.device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=q.device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            mlstm_S_states_kernel[(n,)](
+                k, v, log_keep, add, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        mlstm_S_states_kernel[(n,)](
+            k, v, log_keep, add, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        mlstm_S_outputs_kernel[(slots * grid[0] * grid[1],)](
+            q, k, v, log_keep, add, weight, m, hs, y_h, table, cu_seqlens, T, slots,
+            *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+    last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
+    return y_h, last_S
+
+
+def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
+    """The cotangents of the operands and of the initial state: the states again, what is wanted of them, then inside chunks."""
+    inputs = (q, k, v, log_keep, add, weight, m, S)
+    T = q.shape[1]
+    rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = q.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    q = _rows_of(q)
+    k = _rows_of(k)
+    v = _rows_of(v)
+    log_keep = _rows_of(log_keep)
+    add = _rows_of(add)
+    weight = _rows_of(weight)
+    m = _rows_of(m)
+    g_h = _rows_of(g_h)
+    dtype = _dot_dtype(q, k, v)
+    config = choose_chunks(rows, T, H, K, V, _sms(q.device), dtype == torch.bfloat16)
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(V, config.values), H, K * V)
+    fixed = dict(
+        H=H, K=K, V=V, c_1=K ** (-0.5), eps=eps, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    across = dict(  # all values a program, and a block of keys at a time
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
+    )  # fmt: skip
+    first = None if S is None else S.to(torch.float32).contiguous()
+    last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
+    d_q = _room_for(1, inputs[0])
+    d_k = _room_for(1, inputs[1])
+    d_log_keep = _room_for(1, inputs[3])
+    d_weight_ = _room_for(1, inputs[5])
+    d_m = _room_for(1, inputs[6])
+    d_v = _room_for(1, inputs[2])
+    d_add = _room_for(grid[0], inputs[4])
+    with _on(q.device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=q.device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=q.device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            mlstm_S_states_kernel[(n,)](
+                k, v, log_keep, add, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        mlstm_S_states_kernel[(n,)](
+            k, v, log_keep, add, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        reads = torch.empty((1, *q.shape[:2], H, V), dtype=torch.float32, device=q.device)
+        mlstm_S_reads_kernel[(slots * grid[0] * grid[1],)](
+            q, k, v, log_keep, add, hs, *reads, table, cu_seqlens, T, slots,
+            *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+        wanted = torch.empty_like(hs)
+        if config.pieces > 1:
+            mlstm_S_wanted_kernel[(n,)](
+                q, log_keep, weight, m, g_h, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *log_keep.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
+            last = starts
+        mlstm_S_wanted_kernel[(n,)](
+            q, log_keep, weight, m, g_h, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *log_keep.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
+        n_tokens = q.shape[0] * T
+        mlstm_S_d_keys_kernel[(slots * grid[1],)](
+            q, k, v, log_keep, add, weight, m, g_h, reads[0], hs, wanted, scores, d_q, d_k, d_log_keep, d_weight_, d_m, table, cu_seqlens, T, slots, n_tokens,
+            *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], *reads[0].stride()[:2], **fixed | across,
+        )  # fmt: skip
+        mlstm_S_d_values_kernel[(slots * grid[0] * grid[1],)](
+            k, v, log_keep, add, weight, m, g_h, wanted, scores, d_v, d_add, table, cu_seqlens, T, slots, n_tokens,
+            *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+        d_q = _summed(d_q, inputs[0])
+        d_k = _summed(d_k, inputs[1])
+        d_log_keep = _summed(d_log_keep, inputs[3])
+        d_weight_ = _summed(d_weight_, inputs[5])
+        d_m = _summed(d_m, inputs[6])
+        d_v = _summed(d_v, inputs[2])
+        d_add = _summed(d_add, inputs[4])
+    return (
+        d_q,
+        d_k,
+        d_v,
+        d_log_keep,
+        d_add,
+        d_weight_,
+        d_m,
+        _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, K, V), inputs[-1]),
+    )
+
+
+def _mlstm_S_triton_by_mode(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
+    H = q.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    chunks = _by_chunks("auto", q, K, V)
+    own = _mlstm_S_chunks if chunks else _mlstm_S_triton
+    return own(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
+
+
+def _mlstm_S_triton_by_mode_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
+    H = q.shape[2]
+    K = q.shape[3]
+    V = v.shape[3]
+    chunks = _by_chunks("auto", q, K, V)
+    own = _mlstm_S_chunks_backward if chunks else _mlstm_S_triton_backward
+    return own(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
+
+
 # ======================================================================================================================
 # Operators: opaque to torch.compile and torch.export, differentiable twice
 # ======================================================================================================================
@@ -2884,7 +3547,7 @@ def _mlstm_n_step_fake(q, k, log_keep, add, n, backend):
 
 def _mlstm_S(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, k, v, log_keep, add, weight, m, S)):
-        return _mlstm_S_triton(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
+        return _mlstm_S_triton_by_mode(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
     return _per_segment(_mlstm_S_eager_by_mode, "tttttttsn", "ts", cu_seqlens, q, k, v, log_keep, add, weight, m, S, eps)
 
 
@@ -2909,7 +3572,7 @@ def _mlstm_S_adjoint(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seq
 
 def _mlstm_S_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, k, v, log_keep, add, weight, m, S)):
-        return _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
+        return _mlstm_S_triton_by_mode_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
     return _mlstm_S_adjoint(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
 
 

@@ -1305,6 +1305,463 @@ if triton is not None:
         tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
         tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
 
+    @triton.jit
+    def tl_dot(a, b, DOT: tl.constexpr):
+        """The matrix product in float32, of factors rounded to DOT; float32 itself in three products of tf32."""
+        if DOT == tl.float32:
+            return tl.dot(a.to(tl.float32), b.to(tl.float32), input_precision="tf32x3")
+        else:
+            return tl.dot(a.to(DOT), b.to(DOT))
+
+    @triton.jit
+    def tl_slots(cu_seqlens, i_s, T, BT: tl.constexpr):
+        """Sequence i_s: its row, its begin there, its length, and the slot of its first chunk."""
+        if cu_seqlens is None:
+            return i_s, i_s * 0, i_s * 0 + T, i_s * tl.cdiv(T, BT)
+        else:
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
+            return i_s * 0, bos, n, bos // BT + i_s
+
+    @triton.jit
+    def tl_slot(cu_seqlens, table, i_n, T, BT: tl.constexpr):
+        """The chunk in slot i_n: its row, the begin and the length of its sequence, and which of its chunks it is. A slot that
+        no chunk has (-1 in the table) is one of an empty sequence."""
+        if cu_seqlens is None:
+            n_c = tl.cdiv(T, BT)
+            return i_n // n_c, i_n * 0, i_n * 0 + T, i_n % n_c
+        else:
+            i_s = tl.load(table + i_n).to(tl.int64)
+            used = i_s >= 0
+            i_s = tl.where(used, i_s, 0)
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.where(used, tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos, 0)
+            return i_n * 0, bos, n, i_n - bos // BT - i_s
+
+    @triton.jit
+    def tl_after(v):
+        """The sum of what stands at a token or after it."""
+        return tl.cumsum(v, 0, reverse=True)
+
+    @triton.jit
+    def tl_sums(w, z, DOT: tl.constexpr):
+        """w z for a matrix w of zeros and ones: z in two parts where products round to 8 bits."""
+        if DOT == tl.float32:
+            return tl.dot(w.to(tl.float32), z, input_precision="tf32x3")
+        else:
+            hi = z.to(tl.bfloat16)
+            lo = (z - hi.to(tl.float32)).to(tl.bfloat16)
+            return tl.dot(w.to(tl.bfloat16), lo, acc=tl.dot(w.to(tl.bfloat16), hi))
+
+    @triton.jit
+    def tl_turned_sums(z, w, DOT: tl.constexpr):
+        """z w, likewise."""
+        if DOT == tl.float32:
+            return tl.dot(z, w.to(tl.float32), input_precision="tf32x3")
+        else:
+            hi = z.to(tl.bfloat16)
+            lo = (z - hi.to(tl.float32)).to(tl.bfloat16)
+            return tl.dot(lo, w.to(tl.bfloat16), acc=tl.dot(hi, w.to(tl.bfloat16)))
+
+    @triton.jit
+    def tl_spans(LEVEL, BT: tl.constexpr, LATE: tl.constexpr):
+        """In blocks of 2**LEVEL tokens, two of which meet at a pivot: the tokens l between row r and the pivot, [r, l]. Rows of
+        the later block look back, those of the earlier one ahead."""
+        r, k = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        back = k < r if LATE else k <= r
+        return (r >> LEVEL == k >> LEVEL) & tl.where((r >> LEVEL) % 2 == 1, back, k > r)
+
+    @triton.jit
+    def tl_turned_spans(LEVEL, BT: tl.constexpr, LATE: tl.constexpr):
+        """The same, [l, r]."""
+        k, r = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        back = k < r if LATE else k <= r
+        return (r >> LEVEL == k >> LEVEL) & tl.where((r >> LEVEL) % 2 == 1, back, k > r)
+
+    @triton.jit
+    def tl_level(q, kt, z, zt, LEVEL, LATE: tl.constexpr, DOT: tl.constexpr):
+        """The scores of the pairs that a pivot between two blocks of 2**LEVEL tokens splits."""
+        BT: tl.constexpr = q.shape[0]
+        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        b_q = tl.where((i >> LEVEL) % 2 == 1, q * tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT)), 0.0)
+        b_k = tl.where((j >> LEVEL) % 2 == 0, kt * tl.exp(tl_turned_sums(zt, tl_turned_spans(LEVEL, BT, LATE), DOT)), 0.0)
+        return tl.where(i >> LEVEL + 1 == j >> LEVEL + 1, tl_dot(b_q, b_k, DOT), 0.0)
+
+    @triton.jit
+    def tl_scores(q, k, z, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
+        """sum over keys of q_i k_j exp(the sum of z over j < l <= i): [i, j]. Every pair of tokens is split by the pivot
+        between two blocks of 1, 2, 4... tokens, so that no exponent is positive and no sum holds what it must lose again."""
+        BT: tl.constexpr = q.shape[0]
+        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        zt, kt = tl.trans(z), tl.trans(k)
+        if LATE:
+            b_scores = tl.zeros([BT, BT], tl.float32)
+        else:
+            b_scores = tl.where(i == j, tl.sum(q.to(tl.float32) * k, 1)[:, None], 0.0)
+        for LEVEL in range(LEVELS):
+            b_scores += tl_level(q, kt, z, zt, LEVEL, LATE, DOT)
+        return b_scores
+
+    @triton.jit
+    def tl_scores_back(G, Gt, q, k, z, b_dq, b_dk, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
+        """Adds what the cotangents of the scores of different tokens, [i, j] and [j, i], want of q and k."""
+        BT: tl.constexpr = q.shape[0]
+        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        for LEVEL in range(LEVELS):
+            later, meets = (i >> LEVEL) % 2 == 1, i >> LEVEL + 1 == j >> LEVEL + 1
+            b_e = tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT))
+            b_u = tl_dot(tl.where(meets, G, 0.0), tl.where(later, 0.0, k * b_e), DOT) * b_e
+            b_dq += tl.where(later, b_u, 0.0)
+            b_w = tl_dot(tl.where(meets, Gt, 0.0), tl.where(later, q * b_e, 0.0), DOT) * b_e
+            b_dk += tl.where(later, 0.0, b_w)
+        return b_dq, b_dk
+
+    @triton.jit
+    def tl_upto(BT: tl.constexpr, LATE: tl.constexpr):
+        """The tokens up to a row, [r, l]."""
+        r, k = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        return k < r if LATE else k <= r
+
+    @triton.jit
+    def tl_from(BT: tl.constexpr, LATE: tl.constexpr):
+        """The rows that a token is among, [l, r]."""
+        k, r = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        return k < r if LATE else k <= r
+
+    @triton.jit
+    def rwkv6_chunk_decay(b_d_sum_2, b_d_sum):
+        """Log decay of tokens."""
+        b_d = b_d_sum[None, :] + b_d_sum_2  # rwkv6.ssm:43
+        b_w_1 = tl_exp(b_d)  # rwkv6.ssm:45
+        b_outer_z = -b_w_1
+        return b_outer_z
+
+    @triton.jit
+    def rwkv6_chunk_d_reads(b_g_y):
+        """What results want of the reads."""
+        b_d_y_state_read = b_g_y  # rwkv6.ssm:45
+        return b_d_y_state_read
+
+    @triton.jit
+    def rwkv6_chunk_results(b_r, b_k, b_v, b_time_faaaa, b_y_state, K: tl.constexpr):
+        """The results of tokens."""
+        b_w_2 = b_time_faaaa[None, :] * b_k  # rwkv6.ssm:46
+        b_w_3 = tl_sum_1_of_2(b_w_2 * b_r, K)
+        b_y = b_y_state + b_w_3[:, None] * b_v
+        return b_y
+
+    @triton.jit
+    def rwkv6_chunk_vjp_keys(b_g_y, b_r, b_k, b_v, b_d_sum_2, b_d_sum, b_time_faaaa, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core, V: tl.constexpr):
+        """From the cotangents of results and of keys and queries to those of the operands."""
+        b_d = b_d_sum[None, :] + b_d_sum_2  # rwkv6.ssm:43
+        b_w_1 = tl_exp(b_d)  # rwkv6.ssm:45
+        b_w_2 = b_time_faaaa[None, :] * b_k  # rwkv6.ssm:46
+        b_d_d = -(b_d_outer_z_core * b_w_1)
+        b_w_4 = tl_sum_1_of_2(b_g_y * b_v, V)  # rwkv6.ssm:38
+        b_d_r_leaf = b_w_4[:, None] * b_w_2 + b_d_outer_q_0_core
+        b_d_k_leaf = b_w_4[:, None] * (b_r * b_time_faaaa[None, :]) + b_d_outer_k_core  # rwkv6.ssm:39
+        b_d_d_sum_2_leaf = b_d_d
+        b_d_d_sum = b_d_d
+        b_d_time_faaaa = b_w_4[:, None] * (b_r * b_k)
+        return b_d_r_leaf, b_d_k_leaf, b_d_d_sum_2_leaf, b_d_d_sum, b_d_time_faaaa
+
+    @triton.jit
+    def rwkv6_chunk_vjp_values(b_g_y, b_r, b_k, b_time_faaaa, b_d_outer_v_core, K: tl.constexpr):
+        """From the cotangents of results and of values to those of the operands."""
+        b_w_2 = b_time_faaaa[None, :] * b_k  # rwkv6.ssm:46
+        b_w_3 = tl_sum_1_of_2(b_w_2 * b_r, K)
+        b_d_v_leaf = b_w_3[:, None] * b_g_y + b_d_outer_v_core  # rwkv6.ssm:40
+        return b_d_v_leaf
+
+    @triton.jit
+    def rwkv6_chunk_hoist_vjp_keys(b_d_d_sum, b_d_time_faaaa):
+        """From sums over tokens to the cotangents of parameters with keys."""
+        b_d_d_sum_leaf = b_d_d_sum  # rwkv6.ssm:43
+        b_d_time_faaaa_leaf = b_d_time_faaaa  # rwkv6.ssm:31
+        return b_d_d_sum_leaf, b_d_time_faaaa_leaf
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def rwkv6_states_kernel(
+        k, v, d_sum_2, d_sum, first, states, ends, products, table, cu_seqlens, T, NP, s_kb, s_kt, s_vb, s_vt, s_d_sum_2b, s_d_sum_2t,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
+        what is left of the state before the piece. Without `states` the piece starts from zero."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        b_d_sum = tl.load(d_sum + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+        n_kv = H * K * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = tl.zeros([BK], tl.float32)
+        for j in range(i_c, n_c):
+            if table is not None:
+                tl.store(table + i_n + j, i_s.to(tl.int32), mask=(i_h == 0) & (i_v == 0))
+            if states is not None:
+                tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_d_sum_2 = tl.load(d_sum_2 + i_b * s_d_sum_2b + i_t * s_d_sum_2t + i_h * K + (o_i * s_d_sum_2t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_value = b_v
+            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_decay = rwkv6_chunk_decay(b_d_sum_2, b_d_sum)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+            b_key = b_k
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_sums = tl.sum(b_decay, 0)
+            b_leave = tl_turned_sums(tl.trans(b_decay), tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], DOT)
+            b_turned = tl.trans(b_key) * tl.exp(b_leave)
+            b_state = b_state * tl.exp(b_sums)[:, None] + tl_dot(b_turned, b_value, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total)[:, None] + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def rwkv6_wanted_kernel(
+        r, d_sum_2, g_y, d_sum, first, wanted, ends, products, cu_seqlens, T, NP, s_rb, s_rt, s_d_sum_2b, s_d_sum_2t, s_g_yb, s_g_yt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
+        the first of them; `products` as forward."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        b_d_sum = tl.load(d_sum + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+        n_kv = H * K * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = tl.zeros([BK], tl.float32)
+        for i_j in range(i_c, n_c):
+            j = i_c + n_c - 1 - i_j
+            if wanted is not None:
+                tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * V + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_r = tl.load(r + i_b * s_rb + i_t * s_rt + i_h * K + (o_i * s_rt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_d_sum_2 = tl.load(d_sum_2 + i_b * s_d_sum_2b + i_t * s_d_sum_2t + i_h * K + (o_i * s_d_sum_2t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_d_read_0 = rwkv6_chunk_d_reads(b_g_y)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_decay = rwkv6_chunk_decay(b_d_sum_2, b_d_sum)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+            b_query_0 = b_r
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_sums = tl.sum(b_decay, 0)
+            b_state = b_state * tl.exp(b_sums)[:, None]
+            b_turned = tl.trans(b_query_0) * tl.exp(tl_turned_sums(tl.trans(b_decay), tl_from(BT, True), DOT))
+            b_state += tl_dot(b_turned, b_d_read_0, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total)[:, None] + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots"])
+    def rwkv6_scores_kernel(
+        r, k, d_sum_2, d_sum, scores, table, cu_seqlens, T, n_slots, s_rb, s_rt, s_kb, s_kt, s_d_sum_2b, s_d_sum_2t,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
+    ):
+        """What the queries of a chunk's tokens find of its keys, [reads, slots, heads, i, j]."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        b_scores_0 = tl.zeros([BT, BT], tl.float32)
+        for i_k in range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, K, BK)
+            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            b_d_sum = tl.load(d_sum + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_r = tl.load(r + i_b * s_rb + i_t * s_rt + i_h * K + (o_i * s_rt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_d_sum_2 = tl.load(d_sum_2 + i_b * s_d_sum_2b + i_t * s_d_sum_2t + i_h * K + (o_i * s_d_sum_2t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_decay = rwkv6_chunk_decay(b_d_sum_2, b_d_sum)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+            b_key = b_k
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = b_r
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_scores_0 += tl_scores(b_query_0, b_key, b_decay, True, DOT, LEVELS)
+        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
+
+    @triton.jit(do_not_specialize=["T", "n_slots"])
+    def rwkv6_outputs_kernel(
+        r, k, v, d_sum_2, d_sum, time_faaaa, states, scores, y_y, table, cu_seqlens, T, n_slots, s_rb, s_rt, s_kb, s_kt, s_vb, s_vt, s_d_sum_2b, s_d_sum_2t,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The outputs of a chunk's tokens, from the state before it and from each other."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        b_d_sum = tl.load(d_sum + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+        b_time_faaaa = tl.load(time_faaaa + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_r = tl.load(r + i_b * s_rb + i_t * s_rt + i_h * K + (o_i * s_rt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_d_sum_2 = tl.load(d_sum_2 + i_b * s_d_sum_2b + i_t * s_d_sum_2t + i_h * K + (o_i * s_d_sum_2t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_value = b_v
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_decay = rwkv6_chunk_decay(b_d_sum_2, b_d_sum)
+        b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+        b_key = b_k
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_query_0 = b_r
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_enter = tl.exp(tl_sums(tl_upto(BT, True), b_decay, DOT))
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
+        b_y = rwkv6_chunk_results(b_r, b_k, b_v, b_time_faaaa, b_read_0, K)
+        tl.store(y_y + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_y, mask=m_tv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def rwkv6_d_keys_kernel(
+        r, k, v, d_sum_2, g_y, d_sum, time_faaaa, states, wanted, d_r, d_k, d_d_sum_2, d_d_sum, d_time_faaaa, table, cu_seqlens, T, n_slots, n_tokens, s_rb, s_rt, s_kb, s_kt, s_vb, s_vt, s_d_sum_2b, s_d_sum_2t, s_g_yb, s_g_yt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
+    ):
+        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        m_tv = m_t[:, None] & m_v[None, :]
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * V + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_value = b_v
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_d_read_0 = rwkv6_chunk_d_reads(b_g_y)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
+        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_equal_0 = tl.sum(b_value.to(tl.float32) * b_d_read_0, 1)[:, None]
+        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
+        for i_k in range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, K, BK)
+            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            b_d_sum = tl.load(d_sum + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+            b_time_faaaa = tl.load(time_faaaa + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_r = tl.load(r + i_b * s_rb + i_t * s_rt + i_h * K + (o_i * s_rt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_d_sum_2 = tl.load(d_sum_2 + i_b * s_d_sum_2b + i_t * s_d_sum_2t + i_h * K + (o_i * s_d_sum_2t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_decay = rwkv6_chunk_decay(b_d_sum_2, b_d_sum)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+            b_key = b_k
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = b_r
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
+            b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
+            b_d_key *= tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+            b_through = tl.sum(b_key * b_d_key, 0) + b_total * tl.exp(tl.sum(b_decay, 0))
+            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+            b_d_query_0 *= tl.exp(tl_sums(tl_upto(BT, True), b_decay, DOT))
+            b_d_query_0, b_d_key = tl_scores_back(
+                b_inside_0, b_turned_0, b_query_0, b_key, b_decay,
+                b_d_query_0, b_d_key, True, DOT, LEVELS,
+            )
+            b_d_decay = b_through[None, :] - tl_sums(tl_from(BT, False), b_key * b_d_key, DOT)
+            b_d_decay += tl_sums(tl_from(BT, True), b_query_0 * b_d_query_0, DOT)
+            b_d_r_leaf, b_d_k_leaf, b_d_d_sum_2_leaf, b_d_d_sum, b_d_time_faaaa = rwkv6_chunk_vjp_keys(b_g_y, b_r, b_k, b_v, b_d_sum_2, b_d_sum, b_time_faaaa, b_d_key, b_d_query_0, b_d_decay, V)
+            tl.store(d_r + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_r_leaf, mask=m_tk)
+            tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
+            tl.store(d_d_sum_2 + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_d_sum_2_leaf, mask=m_tk)
+            b_d_d_sum = tl.sum(tl.where(m_tk, b_d_d_sum, 0.0), 0)
+            b_d_time_faaaa = tl.sum(tl.where(m_tk, b_d_time_faaaa, 0.0), 0)
+            b_d_d_sum_leaf, b_d_time_faaaa_leaf = rwkv6_chunk_hoist_vjp_keys(b_d_d_sum, b_d_time_faaaa)
+            tl.store(d_d_sum + (i_n * 1) * (H * K) + i_h * K + o_k, b_d_d_sum_leaf, mask=m_k)
+            tl.store(d_time_faaaa + (i_n * 1) * (H * K) + i_h * K + o_k, b_d_time_faaaa_leaf, mask=m_k)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def rwkv6_d_values_kernel(
+        r, k, d_sum_2, g_y, d_sum, time_faaaa, wanted, scores, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_rb, s_rt, s_kb, s_kt, s_d_sum_2b, s_d_sum_2t, s_g_yb, s_g_yt,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangents of the values of a chunk's tokens, and of what these are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        b_d_sum = tl.load(d_sum + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+        b_time_faaaa = tl.load(time_faaaa + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * V + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_r = tl.load(r + i_b * s_rb + i_t * s_rt + i_h * K + (o_i * s_rt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_d_sum_2 = tl.load(d_sum_2 + i_b * s_d_sum_2b + i_t * s_d_sum_2t + i_h * K + (o_i * s_d_sum_2t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_d_read_0 = rwkv6_chunk_d_reads(b_g_y)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_decay = rwkv6_chunk_decay(b_d_sum_2, b_d_sum)
+        b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+        b_key = b_k
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_leave = tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+        b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
+        b_d_v_leaf = rwkv6_chunk_vjp_values(b_g_y, b_r, b_k, b_time_faaaa, b_d_value, K)
+        tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
+
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Launches
@@ -1571,6 +2028,210 @@ def _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
     )
 
 
+class _Chunks(NamedTuple):
+    """How the kernels of chunks are launched."""
+
+    tokens: int  # a chunk
+    keys: int  # padded
+    values: int  # a program
+    num_warps: int  # where the state is
+    inside: int  # the same, where the chunk's tokens are
+    pieces: int  # of time, on the way of the state
+    block: int  # of keys, where they are taken block by block
+
+
+def choose_chunks(rows, T, heads, keys, values, sms, half):
+    """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
+    and values do not fill the GPU. A warp group multiplies 64 rows."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    block = max(16, _pow2(values))
+    if block > most:
+        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
+    tokens = 64 if half else 32
+    programs = max(1, rows * heads * -(-values // block))
+    pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+
+
+def _by_chunks(mode, x, keys, values):
+    """Whether chunks of the stream x serve better than a walk."""
+    if max(keys, values) > 256 or x.numel() == 0:
+        return False
+    return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
+
+
+def _dot_dtype(*values):
+    """What matrix products are of: bfloat16, unless an operand is finer than 16 bits."""
+    return torch.float32 if any(v.element_size() > 2 for v in values if v.is_floating_point()) else torch.bfloat16
+
+
+def _tl(dtype):
+    return tl.bfloat16 if dtype == torch.bfloat16 else tl.float32
+
+
+def _room_for(n, like):
+    """Room for n parts of a gradient: a single one is the gradient itself."""
+    return _like(like)[None] if n == 1 else _parts(n, like)
+
+
+def _rwkv6_chunks(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
+    """The results and the last state: the states between chunks, then what happens inside them."""
+    T = r.shape[1]
+    rows = r.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = r.shape[2]
+    K = r.shape[3]
+    V = v.shape[3]
+    y_y = torch.empty((r.shape[0], T, H, V, ), dtype=_stream_dtype(r, k, v, d_sum_2), device=r.device)
+    r = _rows_of(r)
+    k = _rows_of(k)
+    v = _rows_of(v)
+    d_sum_2 = _rows_of(d_sum_2)
+    d_sum = d_sum.contiguous()
+    time_faaaa = time_faaaa.contiguous()
+    dtype = _dot_dtype(r, k, v, d_sum_2)
+    config = choose_chunks(rows, T, H, K, V, _sms(r.device), dtype == torch.bfloat16)
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(V, config.values), H, K * V)
+    fixed = dict(
+        H=H, K=K, V=V, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    across = dict(  # all values a program, and a block of keys at a time
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
+    )  # fmt: skip
+    first = None if S is None else S.to(torch.float32).contiguous()
+    with _on(r.device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=r.device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=r.device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], r)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            rwkv6_states_kernel[(n,)](
+                k, v, d_sum_2, d_sum, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        rwkv6_states_kernel[(n,)](
+            k, v, d_sum_2, d_sum, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=r.device)
+        rwkv6_scores_kernel[(slots * grid[1],)](
+            r, k, d_sum_2, d_sum, scores, table, cu_seqlens, T, slots, *r.stride()[:2], *k.stride()[:2], *d_sum_2.stride()[:2], **fixed | across,
+        )  # fmt: skip
+        rwkv6_outputs_kernel[(slots * grid[0] * grid[1],)](
+            r, k, v, d_sum_2, d_sum, time_faaaa, hs, scores, y_y, table, cu_seqlens, T, slots,
+            *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+    last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
+    return y_y, last_S
+
+
+def _rwkv6_chunks_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
+    """The cotangents of the operands and of the initial state: the states again, what is wanted of them, then inside chunks."""
+    inputs = (r, k, v, d_sum_2, d_sum, time_faaaa, S)
+    T = r.shape[1]
+    rows = r.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = r.shape[2]
+    K = r.shape[3]
+    V = v.shape[3]
+    r = _rows_of(r)
+    k = _rows_of(k)
+    v = _rows_of(v)
+    d_sum_2 = _rows_of(d_sum_2)
+    d_sum = d_sum.contiguous()
+    time_faaaa = time_faaaa.contiguous()
+    g_y = _rows_of(g_y)
+    dtype = _dot_dtype(r, k, v, d_sum_2)
+    config = choose_chunks(rows, T, H, K, V, _sms(r.device), dtype == torch.bfloat16)
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(V, config.values), H, K * V)
+    fixed = dict(
+        H=H, K=K, V=V, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    across = dict(  # all values a program, and a block of keys at a time
+        NV=1, BV=max(16, _pow2(V)), BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
+    )  # fmt: skip
+    first = None if S is None else S.to(torch.float32).contiguous()
+    last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
+    d_r = _room_for(1, inputs[0])
+    d_k = _room_for(1, inputs[1])
+    d_d_sum_2 = _room_for(1, inputs[3])
+    d_d_sum = _room_for(slots, inputs[4])
+    d_time_faaaa = _room_for(slots, inputs[5])
+    d_v = _room_for(1, inputs[2])
+    with _on(r.device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=r.device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=r.device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], r)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            rwkv6_states_kernel[(n,)](
+                k, v, d_sum_2, d_sum, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        rwkv6_states_kernel[(n,)](
+            k, v, d_sum_2, d_sum, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=r.device)
+        rwkv6_scores_kernel[(slots * grid[1],)](
+            r, k, d_sum_2, d_sum, scores, table, cu_seqlens, T, slots, *r.stride()[:2], *k.stride()[:2], *d_sum_2.stride()[:2], **fixed | across,
+        )  # fmt: skip
+        wanted = torch.empty_like(hs)
+        if config.pieces > 1:
+            rwkv6_wanted_kernel[(n,)](
+                r, d_sum_2, g_y, d_sum, None, None, ends, products, cu_seqlens, T, config.pieces, *r.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.num_warps,
+            )  # fmt: skip
+            _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
+            last = starts
+        rwkv6_wanted_kernel[(n,)](
+            r, d_sum_2, g_y, d_sum, last, wanted, ends, None, cu_seqlens, T, config.pieces, *r.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.num_warps,
+        )  # fmt: skip
+        n_tokens = r.shape[0] * T
+        rwkv6_d_keys_kernel[(slots * grid[1],)](
+            r, k, v, d_sum_2, g_y, d_sum, time_faaaa, hs, wanted, d_r, d_k, d_d_sum_2, d_d_sum, d_time_faaaa, table, cu_seqlens, T, slots, n_tokens,
+            *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2], **fixed | across,
+        )  # fmt: skip
+        rwkv6_d_values_kernel[(slots * grid[0] * grid[1],)](
+            r, k, d_sum_2, g_y, d_sum, time_faaaa, wanted, scores, d_v, table, cu_seqlens, T, slots, n_tokens,
+            *r.stride()[:2], *k.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+        d_r = _summed(d_r, inputs[0])
+        d_k = _summed(d_k, inputs[1])
+        d_d_sum_2 = _summed(d_d_sum_2, inputs[3])
+        d_d_sum = _summed(d_d_sum, inputs[4])
+        d_time_faaaa = _summed(d_time_faaaa, inputs[5])
+        d_v = _summed(d_v, inputs[2])
+    return (
+        d_r,
+        d_k,
+        d_v,
+        d_d_sum_2,
+        d_d_sum,
+        d_time_faaaa,
+        _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, K, V), inputs[-1]),
+    )
+
+
+def _rwkv6_triton_by_mode(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
+    H = r.shape[2]
+    K = r.shape[3]
+    V = v.shape[3]
+    chunks = _by_chunks("auto", r, K, V)
+    own = _rwkv6_chunks if chunks else _rwkv6_triton
+    return own(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
+
+
+def _rwkv6_triton_by_mode_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
+    H = r.shape[2]
+    K = r.shape[3]
+    V = v.shape[3]
+    chunks = _by_chunks("auto", r, K, V)
+    own = _rwkv6_chunks_backward if chunks else _rwkv6_triton_backward
+    return own(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
+
+
 # ======================================================================================================================
 # Operators: opaque to torch.compile and torch.export, differentiable twice
 # ======================================================================================================================
@@ -1578,7 +2239,7 @@ def _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
 
 def _rwkv6(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, backend):
     if _use_triton(backend, r.device, _compute_dtype(r, k, v, d_sum_2, d_sum, time_faaaa, S)):
-        return _rwkv6_triton(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
+        return _rwkv6_triton_by_mode(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
     return _per_segment(_rwkv6_eager_by_mode, "ttttpps", "ts", cu_seqlens, r, k, v, d_sum_2, d_sum, time_faaaa, S)
 
 
@@ -1603,7 +2264,7 @@ def _rwkv6_adjoint(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seq
 
 def _rwkv6_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, backend):
     if _use_triton(backend, r.device, _compute_dtype(r, k, v, d_sum_2, d_sum, time_faaaa, S)):
-        return _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
+        return _rwkv6_triton_by_mode_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
     return _rwkv6_adjoint(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
 
 

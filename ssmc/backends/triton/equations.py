@@ -38,6 +38,8 @@ class Equation:
 class Equations:
     """Makes the functions of one op."""
 
+    printer = TilePrinter
+
     def __init__(self, o: OpText, tile: Tile) -> None:
         self.o, self.tile, self.p = o, tile, o.program
         self.s: Sections = sections(o.program, tile)
@@ -65,7 +67,7 @@ class Equations:
 
     def make(self, suffix: str, doc: str, lets: Sequence[Let], outputs: Sequence[str], full: bool = False) -> Equation:
         """The function that evaluates the assignments; what they read and do not assign are its inputs."""
-        printer = TilePrinter(self.tile, lambda r: self.name((r.name, r.offset))[2:], self.constants)
+        printer = self.printer(self.tile, lambda r: self.name((r.name, r.offset))[2:], self.constants)
         bound: set[Key] = set()
         inputs: dict[Key, None] = {}
         lines: list[str] = []

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ssmc.backends.triton.backward_op import backward
+from ssmc.backends.triton.chunk_back import ChunkGradients
+from ssmc.backends.triton.chunk_contexts import ChunkLaunch, ChunkOp
+from ssmc.backends.triton.chunk_host import ChunkHost
+from ssmc.backends.triton.chunk_tile import Unfit
 from ssmc.backends.triton.contexts import LaneSum, TritonFile, TritonOp
 from ssmc.backends.triton.conv_op import TritonConv, triton_conv
 from ssmc.backends.triton.equations import Equations, layer_equations
@@ -21,12 +26,22 @@ from ssmc.ir.plan import PlannedConv
 from ssmc.ir.program import Program
 
 
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """The kernels of an op's chunks, and their launches."""
+
+    op: ChunkOp
+    launch: ChunkLaunch
+
+
 def triton_ops(
-    ops: Sequence[OpText], convs: Sequence[tuple[PlannedConv, str]]
-) -> tuple[tuple[TritonOp, ...], tuple[TritonConv, ...], TritonFile]:
-    """The contexts of the ops that have a kernel, of such convolutions (each with its stem), and of what they share."""
+    ops: Sequence[OpText], convs: Sequence[tuple[PlannedConv, str]], mode: str
+) -> tuple[tuple[TritonOp, ...], tuple[Chunked, ...], tuple[TritonConv, ...], TritonFile]:
+    """The contexts of the ops that have a kernel, of those that have kernels for chunks, of convolutions with a kernel
+    (each with its stem), and of what they share."""
     helpers: set[str] = set()
     made = tuple(_op(o, helpers) for o in ops if o.kernel)
+    chunks = tuple(c for o in ops if o.kernel and (c := _chunks(o, helpers, mode)) is not None)
     made_convs = tuple(triton_conv(c.program, stem, helpers) for c, stem in convs if c.kernel)
     sums = sorted(h for h in helpers if h.startswith("tl_sum_"))
     lanes = sorted(h for h in helpers if re.fullmatch(r"tl_over_lanes_\d+", h))
@@ -35,13 +50,14 @@ def triton_ops(
     cut = [op for op in made if op.pieces]
     return (
         made,
+        chunks,
         made_convs,
         TritonFile(
             helpers=closure(helpers),
             sums=tuple((h, at, rank, _unit(at, rank)) for h, (at, rank) in zip(sums, ranks, strict=True)),
             lane_sums=tuple(_lane_sum(h, helpers) for h in lanes),
             rows=tuple((h, _shape("v", 1, int(h.rpartition("_")[2]))) for h in rows),
-            passes=any(not op.launch.complex_flag for op in cut),
+            passes=any(not op.launch.complex_flag for op in cut) or bool(chunks),
             complex_passes=any(bool(op.launch.complex_flag) for op in cut),
         ),
     )
@@ -63,6 +79,20 @@ def _unit(at: int, rank: int) -> str:
 def _turns(p: Program) -> bool:
     """Whether a phase depends on parameters alone: its digits go with its size, at one token, too."""
     return any(isinstance(n, Pointwise) and n.fn in ("sin", "cos") for x in p.hoisted for n in walk(x.node))
+
+
+def _chunks(o: OpText, helpers: set[str], mode: str) -> Chunked | None:
+    """The kernels of an op that gathers outer products; None if it does not, or if its equations do not fit them."""
+    f = o.program.outer
+    if f is None:
+        return None
+    try:
+        k = ChunkGradients(o, f)
+        op = k.build()
+    except Unfit:
+        return None
+    helpers |= {*k.e.helpers, "tl_inside"}
+    return Chunked(op, ChunkHost(k).launch(mode, op))
 
 
 def _op(o: OpText, helpers: set[str]) -> TritonOp:

@@ -1,0 +1,125 @@
+"""The holes of the templates of chunks: frozen, strings and tuples of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ssmc.backends.triton.equations import Equation
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRead:
+    """A read of the state: its query, what it gives and the cotangents of both, as names of values; `late` ones see the
+    state before the token, those that are not `seeded` matter to no result."""
+
+    index: int
+    query: str
+    read: str
+    d_query: str
+    d_read: str
+    late: bool
+    seeded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What a kernel loads and computes of a chunk: offsets, values known before time, loads, calls."""
+
+    places: tuple[str, ...]
+    early: tuple[str, ...]
+    loads: tuple[str, ...]
+    calls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkKernel:
+    """A kernel: its tensors and strides, what it computes for all keys (`whole`) and for a block of them (`keyed`), the
+    stores, and the tensors it writes. `streamed` and `parameters` are its tensors for whoever launches it: names of
+    operands, `g:` results' cotangents, `read:` reads, `core:` what another kernel found."""
+
+    tensors: str
+    strides: str
+    whole: Group
+    keyed: Group
+    stores: tuple[str, ...]
+    results: str
+    streamed: tuple[str, ...]
+    parameters: tuple[str, ...]
+    keyed_stores: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkOp:
+    """The holes of `templates/triton/chunk_kernels.py.jinja`. `blocks`: keys may be taken block by block."""
+
+    stem: str
+    equations: tuple[Equation, ...]
+    constants: str
+    heads: str
+    keys: str
+    values: str
+    by_key: bool
+    blocks: bool
+    sign: str
+    first_walking: str
+    first_inside: str
+    reads: tuple[ChunkRead, ...]
+    seeded: tuple[ChunkRead, ...]
+    states: ChunkKernel
+    scores: ChunkKernel
+    forward: tuple[tuple[ChunkKernel, str], ...]
+    wanted: ChunkKernel
+    d_keys: ChunkKernel
+    d_values: ChunkKernel
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What a kernel is given: tensors, strides, and the tensors it writes."""
+
+    tensors: str
+    strides: str
+    results: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLaunch:
+    """The holes of `templates/triton/chunk_launches.py.jinja`: code of the host, most of it arguments."""
+
+    stem: str
+    mode: str
+    operands: str
+    state: str
+    scalars: str
+    cotangents: str
+    d_last: str
+    first: str
+    dotted: str
+    sizes: tuple[str, ...]
+    heads: str
+    keys: str
+    values: str
+    constants: str
+    into: str
+    out: str
+    prepared: tuple[str, ...]
+    prepared_back: tuple[str, ...]
+    made: tuple[str, ...]
+    last: str
+    returned: str
+    n_reads: int
+    read_sizes: str
+    states: Arguments
+    wanted: Arguments
+    outputs: Arguments
+    reads: tuple[Arguments, ...]
+    gradients: tuple[tuple[str, str], ...]
+    by_key: bool
+    block: str
+    n_blocks: str
+    scores: Arguments
+    passed: tuple[tuple[str, str], ...]
+    d_keys: Arguments
+    d_values: Arguments
+    finished: tuple[str, ...]
+    returned_back: tuple[str, ...]

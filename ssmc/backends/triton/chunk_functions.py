@@ -1,0 +1,123 @@
+"""An op that gathers outer products as small Triton functions on the tiles of a chunk: what they take and give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ssmc.backends.triton.chunk_tile import KEYS, SKELETON, TIME, VALUES, ChunkEquations, ChunkTile, Unfit
+from ssmc.backends.triton.equations import Equation, Key
+from ssmc.backends.triton.sections import needed
+from ssmc.codegen.names import Names
+from ssmc.codegen.op_text import OpText
+from ssmc.ir.expr import Reduce, Ref, walk
+from ssmc.ir.program import Leaf, OuterProgram
+
+
+class ChunkFunctions:
+    """Makes the functions of an op; Unfit, if its equations do not fit a chunk's tiles. `core` is what the core is
+    given: the value of that name in kernels, and its dimensions; `site`, what other values are called there.
+    `blocks`: the keys may be taken block by block."""
+
+    def __init__(self, op: OpText, f: OuterProgram) -> None:
+        program = replace(
+            op.program, fields=(), ports=(), hoisted=f.hoisted, prologue=f.prologue, update=(), epilogue=f.epilogue,
+            adjoint=f.adjoint,
+        )  # fmt: skip
+        self.o = OpText(op.layer, program, op.stem, op.op, op.reference_name, op.title, op.kernel)
+        self.f, self.a, self.p = f, f.adjoint, program
+        name = Names(SKELETON)
+        for atom in (*f.heads, *f.keys, *f.values):
+            name(atom)
+        self.tile = ChunkTile(f.heads, f.keys, f.values, name)
+        self.e = ChunkEquations(self.o, self.tile, f)
+        self.tokens = [x for x in program.leaves if x.operand.token]
+        self.parameters = [x for x in program.leaves if not x.operand.token]
+        if any(x.part for x in program.leaves):
+            raise Unfit("complex operands")
+        s = self.e.s
+        self.e.check((*s.hoisted, *s.token, *s.back))
+        self._functions()
+
+    def _functions(self) -> None:
+        e, s, f, a = self.e, self.e.s, self.f, self.a
+        decay = (TIME, KEYS) if f.by_key else (TIME,)
+        self.core = {
+            f.decay: ("b_decay", decay),
+            f.key: ("b_key", (TIME, KEYS)),
+            f.value: ("b_value", (TIME, VALUES)),
+            **{q.name: (f"b_query_{i}", (TIME, KEYS)) for i, q in enumerate(f.queries)},
+            **{q.cotangent: (f"b_d_read_{i}", (TIME, VALUES)) for i, q in enumerate(f.queries) if q.cotangent},
+        }
+        self.site: dict[Key, str] = {
+            (n, 0): c for n, c in zip(f.given, ("b_d_decay", "b_d_key", "b_d_value"), strict=True)
+        }
+        for i, q in enumerate(f.queries):
+            self.site |= {(q.read, 0): f"b_read_{i}", (q.wanted, 0): f"b_d_query_{i}"}
+        moving = [a.gradients[x.name] for x in self.tokens if x.name in a.gradients]
+        outputs = [*moving, *a.accumulated]
+        used = s.slice([*self.core, *e.results, *outputs])
+        early = {n.name for x in used for n in walk(x.node) if isinstance(n, Ref) and n.name in s.early}
+        early |= set(self.core) & s.early
+        hoisted = [x.name for x in s.hoisted if x.name in early]
+        keyed = [n for n in hoisted if KEYS in self.tile.dims(s.let(n).node.axes)]
+        self.hoists = [
+            e.make("chunk_hoist", "What depends on parameters only.", needed(s.hoisted, own), own)
+            if own is not keyed
+            else e.make("chunk_keyed_hoist", "The same, along the keys.", needed(s.hoisted, own), own)
+            for own in ([n for n in hoisted if n not in keyed], keyed)
+        ]
+        for h in self.hoists:
+            e.bind(zip(h.outputs, h.dims, strict=True))
+        self.decay = self._core("chunk_decay", "Log decay of tokens.", [f.decay])
+        self.key = self._core("chunk_key", "What tokens add to, along the keys.", [f.key])
+        self.value = self._core("chunk_value", "What tokens add, along the values.", [f.value])
+        self.queries = self._core("chunk_queries", "What tokens ask of the state.", [q.name for q in f.queries])
+        wants = [q.cotangent for q in f.queries if q.cotangent is not None]
+        self.d_reads = self._core("chunk_d_reads", "What results want of the reads.", wants)
+        self.results = e.make("chunk_results", "The results of tokens.", s.slice(e.results), e.results)
+        late = [n for n in outputs if f.given[2] in self._read([n])]
+        soon = [n for n in outputs if n not in late]
+        axes = {n: s.let(n).node.axes for n in outputs}
+        keyed = [n for n in soon if KEYS in self.tile.dims(axes[n])]
+        plain = [n for n in soon if n not in keyed]
+        doc = "From the cotangents of results and of {} to those of the operands."
+        self.vjp_keys = e.make("chunk_vjp_keys", doc.format("keys and queries"), s.slice(keyed), keyed)
+        self.vjp_heads = e.make("chunk_vjp_heads", doc.format("decays"), s.slice(plain), plain)
+        self.vjp_values = e.make("chunk_vjp_values", doc.format("values"), s.slice(late), late)
+        for v in (self.vjp_keys, self.vjp_heads, self.vjp_values):
+            summed = [(n, d) for n, d in zip(v.outputs, v.dims, strict=True) if n in a.accumulated]
+            e.bind((n, tuple(x for x in d if x != TIME)) for n, d in summed)
+        given = {a.gradients[x.name]: x.operand.atoms for x in self.parameters if x.name in a.gradients}
+        doc = "From sums over tokens to the cotangents of parameters{}."
+        of = [[n for n, atoms in given.items() if (KEYS in self.tile.dims(atoms)) == k] for k in (False, True)]
+        back = [*s.hoisted, *s.hoisted_back]
+        self.hoist_vjp = e.make("chunk_hoist_vjp", doc.format(""), needed(back, of[0]), of[0])
+        self.hoist_vjp_keys = e.make("chunk_hoist_vjp_keys", doc.format(" with keys"), needed(back, of[1]), of[1])
+        cores = [f.given[0], f.given[1], *(q.wanted for q in f.queries)]
+        self.passed = [n for n in cores if n in self._read(late)]
+        keyless = s.slice([n for n in self.core if n not in (f.value, *wants)]), s.slice(soon), s.hoisted_back
+        reduced = [n for lets in keyless for x in lets for n in walk(x.node) if isinstance(n, Reduce)]
+        self.blocks = not any(set(n.over) & set(f.keys) for n in reduced)
+
+    def _read(self, outputs: Sequence[str]) -> set[str]:
+        """What some outputs are made of."""
+        lets = self.e.s.slice(outputs)
+        return {n.name for x in lets for n in walk(x.node) if isinstance(n, Ref)} | set(outputs)
+
+    def _core(self, suffix: str, doc: str, names: list[str]) -> Equation:
+        return self.e.make(suffix, doc, self.e.s.slice(names), names)
+
+    def moving(self, *vjps: Equation) -> tuple[list[Leaf], list[Leaf]]:
+        """The token leaves and the parameters whose cotangents a kernel has, or has a part of."""
+        outputs = {n for v in vjps for n in v.outputs}
+        tokens = [x for x in self.tokens if self.a.gradients.get(x.name) in outputs]
+        sums = outputs & set(self.a.accumulated)
+        return tokens, [x for x in self.parameters if sums & self._sums_below(self.a.gradients.get(x.name))]
+
+    def _sums_below(self, gradient: str | None) -> set[str]:
+        """The sums over tokens that a parameter's cotangent is made of."""
+        if gradient is None:
+            return set()
+        lets = needed(self.e.s.hoisted_back, [gradient])
+        return {gradient} | {r.name for x in lets for r in walk(x.node) if isinstance(r, Ref)}

@@ -1,0 +1,137 @@
+"""The host side of an op's chunks: what is allocated, passed to kernels, summed and returned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ssmc.backends.triton.chunk_back import ChunkGradients
+from ssmc.backends.triton.chunk_contexts import Arguments, ChunkKernel, ChunkLaunch, ChunkOp
+from ssmc.backends.triton.chunk_tile import KEYS
+from ssmc.codegen.core_text import CoreText
+from ssmc.ir.program import Leaf
+from ssmc.ir.regions import Operand
+
+
+class ChunkHost:
+    """Builds the context of the launches of an op."""
+
+    def __init__(self, k: ChunkGradients) -> None:
+        self.k, self.o, self.f, self.names = k, k.o, k.f, k.o.names
+        self.vjps = ((k.vjp_keys, k.vjp_heads), (k.vjp_values,))
+        self.operands = [o for o in self.o.operands if any(x.operand.name == o.name for x in k.p.leaves)]
+
+    def code(self, name: str) -> str:
+        """A tensor on the host, by the name that kernels know it by."""
+        if name.startswith("core:"):
+            return self.names(f"wanted:{self.k.tensor(name)}")
+        return f"reads[{name.removeprefix('read:')}]" if name.startswith("read:") else self.names(name)
+
+    def arguments(self, kernel: ChunkKernel, results: str = "") -> Arguments:
+        """What a kernel is given."""
+        tensors = "".join(f"{self.code(n)}, " for n in (*kernel.streamed, *kernel.parameters))
+        return Arguments(tensors, "".join(f"*{self.code(n)}.stride()[:2], " for n in kernel.streamed), results)
+
+    def product(self, axes: Iterable[str]) -> str:
+        """The product of the sizes of axes."""
+        return " * ".join(self.o.size(a) for a in axes) or "1"
+
+    def launch(self, mode: str, op: ChunkOp) -> ChunkLaunch:
+        """The context."""
+        k, o, f, names = self.k, self.o, self.f, self.names
+        carried = k.p.recurrence.carried[0]
+        own, d_last = names(carried.of), names(f"g_last:{carried.of}")
+        grid = (*f.heads, *f.keys, *f.values)
+        atoms = o.sorted(carried.atoms)
+        turn = CoreText.permuted(tuple(atoms.index(a) for a in grid), 1)
+        home = CoreText.permuted(tuple(grid.index(a) for a in atoms), 1)
+        view, back = o.view(carried.axes)
+        into = f"{view}{turn}.to(torch.float32).contiguous()"
+        tokens = [x for x in self.operands if x.token]
+        parameters = [x for x in self.operands if not x.token]
+        wide = [names(x.name) for x in tokens if set(x.atoms) & {*f.keys, *f.values}]
+        results = [(r, names(f"y:{r.name}")) for r in k.p.results]
+        streams = ", ".join(names(x.name) for x in o.operands if x.token)
+        first = names(next(x for x in o.operands if x.token).name)
+        shapes = [(y, f"({first}.shape[0], T, {''.join(f'{o.size(a)}, ' for a in r.axes)})") for r, y in results]
+        prepared = (
+            *(f"{names(x.name)} = _rows_of({names(x.name)})" for x in tokens),
+            *(f"{names(x.name)} = {names(x.name)}.contiguous()" for x in parameters),
+        )
+        by_name = {r.name: y for r, y in results}
+        constants = {k.tile.size(a): o.size(a) for a in grid} | k.e.constants.values
+        halves = [k.moving(*v) for v in self.vjps]
+        found = {x.operand.name: x for tokens_, sums in halves for x in (*tokens_, *sums)}
+        moving = list(found.values())
+        passed = [f"core:{n}" for n in k.passed]
+        last = names(f"last:{carried.of}")
+        return ChunkLaunch(
+            stem=o.stem,
+            mode=mode,
+            operands=", ".join(names(x.name) for x in o.operands),
+            state=own,
+            scalars="".join(f", {s.name}" for s in o.scalars),
+            cotangents=", ".join([*(names(f"g:{r.name}") for r in k.p.results), d_last]),
+            d_last=d_last,
+            first=first,
+            dotted=", ".join(wide),
+            sizes=o.size_lines(),
+            heads=self.product(f.heads),
+            keys=self.product(f.keys),
+            values=self.product(f.values),
+            constants=", ".join(f"{n}={v}" for n, v in constants.items()),
+            into=into,
+            out=f".reshape({', '.join(['rows', *o.shape(grid)])}){home}{back}",
+            prepared=prepared,
+            prepared_back=tuple(f"{names(f'g:{r.name}')} = _rows_of({names(f'g:{r.name}')})" for r in k.p.results),
+            made=tuple(
+                f"{y} = torch.empty({shape}, dtype=_stream_dtype({streams}), device={first}.device)"
+                for y, shape in shapes
+            ),
+            last=last,
+            returned=", ".join([*by_name.values(), last]),
+            n_reads=len(f.queries),
+            read_sizes=", ".join([self.product(f.heads), self.product(f.values)]),
+            states=self.arguments(op.states),
+            wanted=self.arguments(op.wanted),
+            outputs=self.arguments(op.forward[0][0], "".join(f"{y}, " for y in by_name.values())),
+            reads=tuple(self.arguments(x, "*reads, ") for x, n in op.forward if n == "reads"),
+            gradients=tuple((names(f"d:{x.operand.name}"), self._made(x)) for x in moving),
+            by_key=f.by_key,
+            block="config.block" if op.blocks else "config.keys",
+            n_blocks=f"triton.cdiv({self.product(f.keys)}, config.block)" if op.blocks else "1",
+            scores=self.arguments(op.scores),
+            passed=tuple((self.code(n), self._core_sizes(n)) for n in passed),
+            d_keys=self.arguments(op.d_keys, self._gradients(halves[0], passed)),
+            d_values=self.arguments(op.d_values, self._gradients(halves[1], [])),
+            finished=tuple(self._finished(x) for x in moving),
+            returned_back=tuple(
+                names(f"d:{p.name}") if any(x.operand.name == p.name for x in moving) else f"{first}.new_empty(0)"
+                for p in o.operands
+            ),
+        )
+
+    def _index(self, o: Operand) -> int:
+        return [x.name for x in self.o.operands].index(o.name)
+
+    def _core_sizes(self, name: str) -> str:
+        """The sizes of what one kernel passes to another, a token."""
+        keyed = KEYS in self.k.e.dims(name.removeprefix("core:"))
+        return "".join(f"{self.o.size(a)}, " for a in (*self.f.heads, *(self.f.keys if keyed else ())))
+
+    def _gradients(self, half: tuple[list[Leaf], list[Leaf]], passed: list[str]) -> str:
+        """The buffers that a kernel writes cotangents to."""
+        names = [self.names(f"d:{x.operand.name}") for leaves in half for x in leaves]
+        return "".join(f"{n}, " for n in (*names, *map(self.code, passed)))
+
+    def _made(self, x: Leaf) -> str:
+        parts = []
+        for v in self.vjps:
+            if any(x in leaves for leaves in self.k.moving(*v)):
+                heads, blocks = self.k.memory.missing(x.operand, self.k.vjp_values in v)
+                n = [*(["grid[0]"] if blocks else []), *map(self.o.size, heads)]
+                parts.append(" * ".join([*n, *([] if x.operand.token else ["slots"])]) or "1")
+        return f"_room_for({' + '.join(parts)}, inputs[{self._index(x.operand)}])"
+
+    def _finished(self, x: Leaf) -> str:
+        name = self.names(f"d:{x.operand.name}")
+        return f"{name} = _summed({name}, inputs[{self._index(x.operand)}])"
