@@ -31,6 +31,7 @@ error[SSM0131]: `if` is a keyword and cannot be a name
  3 |   linear if(u -> y[N])
    |          ^^
    |
+   = note: its key in the state_dict may be this all the same: `as "if"` at the end of the line
    = help: choose another name, `if_`
 
 > y = linear(u -> [N])

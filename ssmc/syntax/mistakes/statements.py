@@ -33,7 +33,10 @@ def keyword_as_name(stop: Stop) -> Finding | None:
         return None
     edit = Edit(piece.span, f"{piece.text}_")
     message = f"`{piece.text}` is a keyword and cannot be a name"
-    return Finding("SSM0131", message, piece.span, "", (), (), f"choose another name, `{piece.text}_`", edit)
+    note = f'its key in the state_dict may be this all the same: `as "{piece.text}"` at the end of the line'
+    owned = piece is found and stop.at == 1 and head.text in ("param", "linear", "conv")
+    notes = (note,) if owned else ()
+    return Finding("SSM0131", message, piece.span, "", (), notes, f"choose another name, `{piece.text}_`", edit)
 
 
 def equals(stop: Stop) -> Finding | None:
