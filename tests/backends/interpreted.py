@@ -54,6 +54,9 @@ def one(harness, torch, module, spec, case):
     u = torch.randn(rows, T, *spec.get("inner", [spec.get("arguments", [6])[0]]))
     cu = torch.tensor(packed, dtype=torch.int32) if packed else None
     before = cut(module, case["pieces"], case.get("parts", 1)) if case.get("pieces") else {}
+    if case.get("chunks"):
+        before["choose_chunks"] = module.choose_chunks
+        module.choose_chunks = partial(_chunks, module.choose_chunks, case["chunks"])
     errors = {}
     more = {k: torch.randn(rows, T, *v) for k, v in spec.get("inputs", {}).items()}
     for call in harness.capture(module, layer, u, **({"cu_seqlens": cu} if packed else {}), **more):
@@ -105,15 +108,15 @@ def step(harness, torch, call):
 
 
 def poisoned(harness, call, states, cu, idle):
-    """The kernels where memory that nobody has written to is NaN: what reads it is infinitely wrong. `idle`: the walk is
-    never launched, so that its results are what the memory held."""
+    """The kernels where memory that nobody has written to is NaN: what reads it is infinitely wrong. `idle`: the kernel of
+    that name is never launched, so that its results are what the memory held."""
     from tests.poison import reads_of_unwritten_memory
 
     def both():
         outs, grads = harness.run(call, states, "triton", cu)
         return [*outs, *grads.values()]
 
-    own, name = vars(call.module), f"{call.op.removesuffix('_op')}_walk_kernel"
+    own, name = vars(call.module), f"{call.op.removesuffix('_op')}_{idle or 'walk'}_kernel"
     kernel = own[name]
     own[name] = defaultdict(lambda: lambda *args, **named: None) if idle else kernel
     wrong = reads_of_unwritten_memory(both)
@@ -165,6 +168,10 @@ def conv_passes(torch, module, stem, operands, cotangents, cu, backend="triton",
 
 def _pieces(choose, pieces, parts, *sizes, **more):
     return choose(*sizes, **more)._replace(pieces=pieces, parts=parts, tokens=2)
+
+
+def _chunks(choose, fields, *sizes):
+    return choose(*sizes)._replace(**fields)
 
 
 def cut(module, pieces, parts):

@@ -44,7 +44,7 @@ FILTERED = {
         ("ahead", "scan"),
     )
 }
-IDLE = [{"T": 5, "poisoned": True, "idle": True}]
+IDLE = [{"T": 5, "poisoned": True, "idle": "walk"}]
 
 
 @pytest.fixture(scope="module")

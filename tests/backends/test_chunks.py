@@ -1,0 +1,104 @@
+"""The kernels of chunks, in Triton's interpreter: against the token loop in float64, however keys, values and time are cut."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.backends.interpreter import ROOT, Found, interpret, judge
+
+CASES = [
+    {"T": 36, "rows": 1, "states": True, "poisoned": True},
+    {"T": 20, "rows": 1, "strides": True, "chunks": {"tokens": 16, "values": 16, "block": 16}, "poisoned": True},
+    {"T": 50, "rows": 1, "states": True, "chunks": {"tokens": 16, "pieces": 2}},
+    {"cu_seqlens": [0, 5, 5, 36], "states": True, "chunks": {"tokens": 16}},
+    {"cu_seqlens": [0, 17, 17, 52], "chunks": {"tokens": 16, "pieces": 3, "values": 16}},
+]
+
+LAYERS = {
+    # more values than a block has, more keys than a block; a query that is late beside one that is not
+    "wide": """layer Wide(d_model)
+  axis H = 1, K = 20, V = 32
+  input u[d_model]
+  linear qkvz(u -> q[H, K], r[H, K], k[H, K], v[H, V], z[H, K])
+  param gain[H, K] = 1
+  param bias[V] = 0
+  state S[H, K, V]: S = exp(-softplus(z)) * prev(S) + gain * k * v
+  a = sum[K](q * S)
+  b = sum[K](r * prev(S))
+  y[H, V] = a + b * silu(v) + bias
+  return mean[H, V](y) + u
+""",
+    # the same with one decay a head, shared keys, and values whose sum the adjoint needs
+    "shared": """layer Shared(d_model)
+  axis G = 1, J = 2, H = G * J, K = 20, V = 32
+  input u[d_model]
+  linear qkvz(u -> q[G, K], k[G, K], v[H, V], z[H], s[H])
+  param rate[H] = 1
+  state S[H, V, K]: S = exp(-softplus(z) * exp(rate)) * prev(S) + sigmoid(s) * k * v
+  a[H, V] = sum[K](q * S) * tanh(s)
+  return mean[H, V](a) + u
+""",
+    # a result that is not linear in its read, so that the way back needs the read itself; no decay at all
+    "gated": """layer Gated(d_model)
+  axis H = 2, K = 3, V = 5
+  input u[d_model]
+  linear qkv(u -> q[H, K], k[H, K], v[H, V])
+  state S[H, K, V]: S = prev(S) + k * v
+  a = tanh(sum[K](q * S)) * v
+  return mean[H, V](a) + u
+""",
+    # decays from 1e-8 to 1e4 in one sequence
+    "extreme": """layer Extreme(d_model)
+  axis H = 2, K = 3, V = 4
+  input u[d_model]
+  linear qkvr(u -> q[H, K], k[H, K], v[H, V], r[H, K])
+  param scale[H, K] = 1
+  level = where(r > 0.8, -10000, where(r > 0.4, -50, where(r > 0, -5, where(r > -0.4, -0.1, -0.00000001))))
+  state S[H, K, V]: S = exp(scale * level) * prev(S) + k * v
+  return mean[H, V](sum[K](q * S)) + u
+""",
+    "extreme_heads": """layer ExtremeHeads(d_model)
+  axis H = 2, K = 3, V = 4
+  input u[d_model]
+  linear qkvr(u -> q[H, K], k[H, K], v[H, V], r[H])
+  param scale[H] = 1
+  level = where(r > 0.8, -10000, where(r > 0.4, -50, where(r > 0, -5, where(r > -0.4, -0.1, -0.00000001))))
+  state S[H, K, V]: S = exp(scale * level) * prev(S) + k * v
+  return mean[H, V](sum[K](q * S)) + u
+""",
+    # against the direction of time
+    "backward": """layer Backward(d_model)
+  axis H = 2, K = 3, V = 4
+  input u[d_model]
+  linear qkvz(u -> q[H, K], k[H, K], v[H, V], z[H, K])
+  state S[H, K, V]: S = sigmoid(z) * next(S) + k * v
+  return mean[H, V](sum[K](q * S)) + u
+""",
+}
+BACKWARD = [{**case, "states": False} for case in CASES]
+OF = {"wide": CASES, "shared": CASES[1:4], "backward": [BACKWARD[0], BACKWARD[3]]}
+JOBS = {n: {"text": s, "cases": OF.get(n, [CASES[0]])} for n, s in LAYERS.items()}
+SHIPPED = {
+    "mamba2": {"d_state": 5, "headdim": 8, "ngroups": 2},
+    "rwkv6": {"head_size": 8, "mix_rank": 3, "decay_rank": 3},
+}
+WHOLE = {
+    n: {"text": (ROOT / f"specs/{n}.ssm").read_text(), "cases": CASES[:1], "arguments": [8], "keywords": k}
+    for n, k in SHIPPED.items()
+}
+IDLE = {"text": LAYERS["gated"], "cases": [{"T": 20, "poisoned": True, "idle": "outputs"}]}
+
+
+@pytest.fixture(scope="module")
+def found() -> Found:
+    return interpret({**JOBS, **WHOLE, "idle": IDLE})
+
+
+@pytest.mark.parametrize("name", [*JOBS, *WHOLE])
+def test_kernels(name: str, found: Found) -> None:
+    judge(found[name])
+
+
+def test_a_read_of_unwritten_memory_is_seen(found: Found) -> None:
+    """Results that no kernel has written."""
+    assert float("inf") in [e for k, e in found["idle"].items() if k.startswith("poisoned")]
