@@ -1245,6 +1245,13 @@ if triton is not None:
         return tl.cumsum(v, 0, reverse=True)
 
     @triton.jit
+    def tl_above(v, total, DOT: tl.constexpr):
+        """v, a sum of numbers that may cancel, or 0 where nothing but their rounding is left; `total` is what they sum up to in
+        size. Behind a strong decay a gradient is exactly that, and the decay's own derivative may be large."""
+        EPS: tl.constexpr = 5e-7 if DOT == tl.float32 else 2e-5
+        return tl.where(tl.abs(v) > EPS * total, v, 0.0)
+
+    @triton.jit
     def tl_decayed(z, LATE: tl.constexpr):
         """The sums of z over the tokens of the chunk up to each, as two numbers of float32 whose differences keep their digits
         (LATE: without the token itself, which is another pair)."""
@@ -1443,9 +1450,9 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = H * D * V
-        b_slope = tl.load(slope + i_h).to(tl.float32)
         o_v = i_v * BV + tl.arange(0, BV)
         m_v = tl_inside(o_v, V, BV)
+        b_slope = tl.load(slope + i_h).to(tl.float32)
         o_k = tl.arange(0, BK)
         m_k = tl_inside(o_k, D, BK)
         o_kv = i_h * (D * V) + o_k[:, None] * (V) + o_v[None, :]
@@ -1482,9 +1489,9 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = H * D * V
-        b_slope = tl.load(slope + i_h).to(tl.float32)
         o_v = i_v * BV + tl.arange(0, BV)
         m_v = tl_inside(o_v, V, BV)
+        b_slope = tl.load(slope + i_h).to(tl.float32)
         m_tv = m_t[:, None] & m_v[None, :]
         b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
@@ -1500,7 +1507,7 @@ if triton is not None:
         b_inside_0 *= tl_between(b_decay, False)
         b_turned_0 *= tl_between_turned(b_decay, False)
         b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
-        b_d_decay = tl.zeros([BT], tl.float32)
+        b_d_decay, b_noise = tl.zeros([BT], tl.float32), 0.0
         for i_k in range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, D, BK)
@@ -1519,7 +1526,9 @@ if triton is not None:
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
             b_d_key *= tl_leave(b_decay)[:, None]
             b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_through = tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + b_through
+            b_noise += tl.sum(tl.abs(b_passed), 0) + tl.abs(b_through)
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
             b_d_query_0 *= tl_enter(b_decay, False)[:, None]
             b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
@@ -1530,10 +1539,13 @@ if triton is not None:
             b_pairs *= b_inside_0
             b_pairs = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_pairs)
             b_passed += tl.sum(b_pairs, 1)
-            b_d_decay += tl_after(b_passed - tl.sum(b_pairs, 0))
+            b_pairs = tl.sum(b_pairs, 0)
+            b_d_decay += tl_after(b_passed - b_pairs)
+            b_noise += tl.sum(tl.abs(b_passed) + tl.abs(b_pairs), 0)
             b_d_q_leaf, b_d_k_leaf = lightning_attention_chunk_vjp_keys(b_d_key, b_d_query_0)
             tl.store(d_q + (i_b * T + i_t) * (H * D) + i_h * D + (o_i * (H * D))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * D) + i_h * D + (o_i * (H * D))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
+        b_d_decay = tl_above(b_d_decay, b_noise, DOT)
         b_d_slope = lightning_attention_chunk_vjp_heads(b_d_decay)
         b_d_slope = tl.sum(tl.where(m_t, b_d_slope, 0.0), 0)
         b_d_slope_leaf = lightning_attention_chunk_hoist_vjp(b_d_slope)
@@ -1552,9 +1564,9 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = H * D * V
-        b_slope = tl.load(slope + i_h).to(tl.float32)
         o_v = i_v * BV + tl.arange(0, BV)
         m_v = tl_inside(o_v, V, BV)
+        b_slope = tl.load(slope + i_h).to(tl.float32)
         o_k = tl.arange(0, BK)
         m_k = tl_inside(o_k, D, BK)
         o_kv = i_h * (D * V) + o_k[:, None] * (V) + o_v[None, :]

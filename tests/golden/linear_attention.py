@@ -1706,6 +1706,13 @@ if triton is not None:
         return tl.cumsum(v, 0, reverse=True)
 
     @triton.jit
+    def tl_above(v, total, DOT: tl.constexpr):
+        """v, a sum of numbers that may cancel, or 0 where nothing but their rounding is left; `total` is what they sum up to in
+        size. Behind a strong decay a gradient is exactly that, and the decay's own derivative may be large."""
+        EPS: tl.constexpr = 5e-7 if DOT == tl.float32 else 2e-5
+        return tl.where(tl.abs(v) > EPS * total, v, 0.0)
+
+    @triton.jit
     def tl_decayed(z, LATE: tl.constexpr):
         """The sums of z over the tokens of the chunk up to each, as two numbers of float32 whose differences keep their digits
         (LATE: without the token itself, which is another pair)."""
@@ -2005,7 +2012,7 @@ if triton is not None:
         b_inside_0 *= tl_between(b_decay, False)
         b_turned_0 *= tl_between_turned(b_decay, False)
         b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
-        b_d_decay = tl.zeros([BT], tl.float32)
+        b_d_decay, b_noise = tl.zeros([BT], tl.float32), 0.0
         for i_k in range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, K, BK)
@@ -2024,7 +2031,9 @@ if triton is not None:
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
             b_d_key *= tl_leave(b_decay)[:, None]
             b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_through = tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + b_through
+            b_noise += tl.sum(tl.abs(b_passed), 0) + tl.abs(b_through)
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
             b_d_query_0 *= tl_enter(b_decay, False)[:, None]
             b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
@@ -2035,10 +2044,13 @@ if triton is not None:
             b_pairs *= b_inside_0
             b_pairs = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_pairs)
             b_passed += tl.sum(b_pairs, 1)
-            b_d_decay += tl_after(b_passed - tl.sum(b_pairs, 0))
+            b_pairs = tl.sum(b_pairs, 0)
+            b_d_decay += tl_after(b_passed - b_pairs)
+            b_noise += tl.sum(tl.abs(b_passed) + tl.abs(b_pairs), 0)
             b_d_q_leaf, b_d_k_leaf = linear_attention_S_chunk_vjp_keys(b_d_key, b_d_query_0, c_1)
             tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
+        b_d_decay = tl_above(b_d_decay, b_noise, DOT)
         b_d_o_sum_leaf = linear_attention_S_chunk_vjp_heads(b_g_o, b_o_sum, b_read_0, V)
         tl.store(d_o_sum + (i_b * T + i_t) * H + i_h + o_i * H, b_d_o_sum_leaf, mask=m_t)
         tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)

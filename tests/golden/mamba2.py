@@ -1510,6 +1510,13 @@ if triton is not None:
         return tl.cumsum(v, 0, reverse=True)
 
     @triton.jit
+    def tl_above(v, total, DOT: tl.constexpr):
+        """v, a sum of numbers that may cancel, or 0 where nothing but their rounding is left; `total` is what they sum up to in
+        size. Behind a strong decay a gradient is exactly that, and the decay's own derivative may be large."""
+        EPS: tl.constexpr = 5e-7 if DOT == tl.float32 else 2e-5
+        return tl.where(tl.abs(v) > EPS * total, v, 0.0)
+
+    @triton.jit
     def tl_decayed(z, LATE: tl.constexpr):
         """The sums of z over the tokens of the chunk up to each, as two numbers of float32 whose differences keep their digits
         (LATE: without the token itself, which is another pair)."""
@@ -1749,13 +1756,13 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = G * J * N * P
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, P, BV)
         i_h_G = i_h // J
         b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
         b_A_log = tl.load(A_log + i_h).to(tl.float32)
         b_D = tl.load(D + i_h).to(tl.float32)
         b_A = mamba2_chunk_hoist(b_A_log)
-        o_v = i_v * BV + tl.arange(0, BV)
-        m_v = tl_inside(o_v, P, BV)
         o_k = tl.arange(0, BK)
         m_k = tl_inside(o_k, N, BK)
         o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
@@ -1793,13 +1800,13 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = G * J * N * P
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, P, BV)
         i_h_J = i_h % J
         i_h_G = i_h // J
         b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
         b_A_log = tl.load(A_log + i_h).to(tl.float32)
         b_A = mamba2_chunk_hoist(b_A_log)
-        o_v = i_v * BV + tl.arange(0, BV)
-        m_v = tl_inside(o_v, P, BV)
         m_tv = m_t[:, None] & m_v[None, :]
         b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0).to(tl.float32)
         b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
@@ -1816,7 +1823,7 @@ if triton is not None:
         b_inside_0 *= tl_between(b_decay, False)
         b_turned_0 *= tl_between_turned(b_decay, False)
         b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
-        b_d_decay = tl.zeros([BT], tl.float32)
+        b_d_decay, b_noise = tl.zeros([BT], tl.float32), 0.0
         for i_k in range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, N, BK)
@@ -1835,7 +1842,9 @@ if triton is not None:
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
             b_d_key *= tl_leave(b_decay)[:, None]
             b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_through = tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + b_through
+            b_noise += tl.sum(tl.abs(b_passed), 0) + tl.abs(b_through)
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
             b_d_query_0 *= tl_enter(b_decay, False)[:, None]
             b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
@@ -1846,10 +1855,13 @@ if triton is not None:
             b_pairs *= b_inside_0
             b_pairs = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_pairs)
             b_passed += tl.sum(b_pairs, 1)
-            b_d_decay += tl_after(b_passed - tl.sum(b_pairs, 0))
+            b_pairs = tl.sum(b_pairs, 0)
+            b_d_decay += tl_after(b_passed - b_pairs)
+            b_noise += tl.sum(tl.abs(b_passed) + tl.abs(b_pairs), 0)
             b_d_B_leaf, b_d_C_leaf = mamba2_chunk_vjp_keys(b_d_key, b_d_query_0)
             tl.store(d_B + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_B_leaf, mask=m_tk)
             tl.store(d_C + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_C_leaf, mask=m_tk)
+        b_d_decay = tl_above(b_d_decay, b_noise, DOT)
         b_d_A, b_d_D = mamba2_chunk_vjp_heads(b_g_y, b_dt_raw, b_x, b_dt_bias, b_d_decay, P, dt_min, dt_max)
         b_d_A = tl.sum(tl.where(m_t, b_d_A, 0.0), 0)
         b_d_D = tl.sum(tl.where(m_t, b_d_D, 0.0), 0)
@@ -1871,13 +1883,13 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = G * J * N * P
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, P, BV)
         i_h_G = i_h // J
         b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
         b_A_log = tl.load(A_log + i_h).to(tl.float32)
         b_D = tl.load(D + i_h).to(tl.float32)
         b_A = mamba2_chunk_hoist(b_A_log)
-        o_v = i_v * BV + tl.arange(0, BV)
-        m_v = tl_inside(o_v, P, BV)
         o_k = tl.arange(0, BK)
         m_k = tl_inside(o_k, N, BK)
         o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]

@@ -1301,7 +1301,14 @@ if triton is not None:
         return tl.cumsum(v, 0, reverse=True)
 
     @triton.jit
-    def tl_sums(w, z, DOT: tl.constexpr):
+    def tl_above(v, total, DOT: tl.constexpr):
+        """v, a sum of numbers that may cancel, or 0 where nothing but their rounding is left; `total` is what they sum up to in
+        size. Behind a strong decay a gradient is exactly that, and the decay's own derivative may be large."""
+        EPS: tl.constexpr = 5e-7 if DOT == tl.float32 else 2e-5
+        return tl.where(tl.abs(v) > EPS * total, v, 0.0)
+
+    @triton.jit
+    def tl_added(w, z, DOT: tl.constexpr):
         """w z for a matrix w of zeros and ones: z in two parts where products round to 8 bits."""
         if DOT == tl.float32:
             return tl.dot(w.to(tl.float32), z, input_precision="tf32x3")
@@ -1311,7 +1318,7 @@ if triton is not None:
             return tl.dot(w.to(tl.bfloat16), lo, acc=tl.dot(w.to(tl.bfloat16), hi))
 
     @triton.jit
-    def tl_turned_sums(z, w, DOT: tl.constexpr):
+    def tl_added_turned(z, w, DOT: tl.constexpr):
         """z w, likewise."""
         if DOT == tl.float32:
             return tl.dot(z, w.to(tl.float32), input_precision="tf32x3")
@@ -1340,8 +1347,8 @@ if triton is not None:
         """The scores of the pairs that a pivot between two blocks of 2**LEVEL tokens splits."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        b_q = tl.where((i >> LEVEL) % 2 == 1, q * tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT)), 0.0)
-        b_k = tl.where((j >> LEVEL) % 2 == 0, kt * tl.exp(tl_turned_sums(zt, tl_turned_spans(LEVEL, BT, LATE), DOT)), 0.0)
+        b_q = tl.where((i >> LEVEL) % 2 == 1, q * tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT)), 0.0)
+        b_k = tl.where((j >> LEVEL) % 2 == 0, kt * tl.exp(tl_added_turned(zt, tl_turned_spans(LEVEL, BT, LATE), DOT)), 0.0)
         return tl.where(i >> LEVEL + 1 == j >> LEVEL + 1, tl_dot(b_q, b_k, DOT), 0.0)
 
     @triton.jit
@@ -1366,7 +1373,7 @@ if triton is not None:
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
         for LEVEL in range(LEVELS):
             later, meets = (i >> LEVEL) % 2 == 1, i >> LEVEL + 1 == j >> LEVEL + 1
-            b_e = tl.exp(tl_sums(tl_spans(LEVEL, BT, LATE), z, DOT))
+            b_e = tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT))
             b_u = tl_dot(tl.where(meets, G, 0.0), tl.where(later, 0.0, k * b_e), DOT) * b_e
             b_dq += tl.where(later, b_u, 0.0)
             b_w = tl_dot(tl.where(meets, Gt, 0.0), tl.where(later, q * b_e, 0.0), DOT) * b_e
@@ -1482,7 +1489,7 @@ if triton is not None:
             b_key = b_k
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
-            b_leave = tl_turned_sums(tl.trans(b_decay), tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], DOT)
+            b_leave = tl_added_turned(tl.trans(b_decay), tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], DOT)
             b_turned = tl.trans(b_key) * tl.exp(b_leave)
             b_state = b_state * tl.exp(b_sums)[:, None] + tl_dot(b_turned, b_value, DOT)
             b_total += b_sums
@@ -1534,7 +1541,7 @@ if triton is not None:
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
             b_state = b_state * tl.exp(b_sums)[:, None]
-            b_turned = tl.trans(b_query_0) * tl.exp(tl_turned_sums(tl.trans(b_decay), tl_from(BT, True), DOT))
+            b_turned = tl.trans(b_query_0) * tl.exp(tl_added_turned(tl.trans(b_decay), tl_from(BT, True), DOT))
             b_state += tl_dot(b_turned, b_d_read_0, DOT)
             b_total += b_sums
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
@@ -1610,7 +1617,7 @@ if triton is not None:
         b_query_0 = b_r
         b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_enter = tl.exp(tl_sums(tl_upto(BT, True), b_decay, DOT))
+        b_enter = tl.exp(tl_added(tl_upto(BT, True), b_decay, DOT))
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
         b_y = rwkv5_chunk_results(b_r, b_k, b_v, b_time_faaaa, b_read_0, K)
@@ -1662,16 +1669,21 @@ if triton is not None:
             b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
             b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-            b_d_key *= tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+            b_d_key *= tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
             b_through = tl.sum(b_key * b_d_key, 0) + b_total * tl.exp(tl.sum(b_decay, 0))
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-            b_d_query_0 *= tl.exp(tl_sums(tl_upto(BT, True), b_decay, DOT))
+            b_d_query_0 *= tl.exp(tl_added(tl_upto(BT, True), b_decay, DOT))
             b_d_query_0, b_d_key = tl_scores_back(
                 b_inside_0, b_turned_0, b_query_0, b_key, b_decay,
                 b_d_query_0, b_d_key, True, DOT, LEVELS,
             )
-            b_d_decay = b_through[None, :] - tl_sums(tl_from(BT, False), b_key * b_d_key, DOT)
-            b_d_decay += tl_sums(tl_from(BT, True), b_query_0 * b_d_query_0, DOT)
+            b_pairs = b_key * b_d_key
+            b_d_decay = b_through[None, :] - tl_added(tl_from(BT, False), b_pairs, DOT)
+            b_noise = tl.abs(b_through) + tl.sum(tl.abs(b_pairs), 0)
+            b_pairs = b_query_0 * b_d_query_0
+            b_d_decay += tl_added(tl_from(BT, True), b_pairs, DOT)
+            b_noise += tl.sum(tl.abs(b_pairs), 0)
+            b_d_decay = tl_above(b_d_decay, b_noise[None, :], DOT)
             b_d_r_leaf, b_d_k_leaf, b_d_c_1, b_d_time_faaaa = rwkv5_chunk_vjp_keys(b_g_y, b_r, b_k, b_v, b_time_faaaa, b_d_key, b_d_query_0, b_d_decay, V)
             tl.store(d_r + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_r_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
@@ -1713,7 +1725,7 @@ if triton is not None:
         b_key = b_k
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_leave = tl.exp(tl_sums(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+        b_leave = tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
