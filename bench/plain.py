@@ -3,6 +3,8 @@ layer's own parameters, by the formula its paper gives. Nothing here is tuned, a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,6 +24,31 @@ def convolution_layer(layer: nn.Module, u: Tensor) -> Tensor:
     y = F.gelu(y + x * p["D"][:, None]).transpose(1, 2)
     value, gate = layer.output_linear(y).chunk(2, -1)
     return value * torch.sigmoid(gate)
+
+
+def filtered_op(
+    u: Tensor, log_dt: Tensor, log_A_real: Tensor, A_imag: Tensor, C: Tensor, D: Tensor,
+    product: Callable[[Tensor, Tensor, int], Tensor] | None = None,
+) -> Tensor:  # fmt: skip
+    """The op of `bench/filtered.ssm` on u [batch, H, time], as above. `product(v, z, n)` is the product of v with the
+    powers of exp(z), twice its real part."""
+    T = u.shape[-1]
+    A = torch.complex(-log_A_real.exp(), A_imag)
+    dtA = A * log_dt.exp()[:, None]
+    v = C * (torch.exp(dtA) - 1) / A
+    if product is None:
+        K = 2 * torch.einsum("hn,hnl->hl", v, torch.exp(dtA[..., None] * torch.arange(T, device=u.device))).real
+    else:
+        K = product(v, dtA, T)
+    y = torch.fft.irfft(torch.fft.rfft(u, n=2 * T) * torch.fft.rfft(K, n=2 * T), n=2 * T)[..., :T]
+    return y + u * D[:, None]
+
+
+def official_filtered_op(u: Tensor, **parameters: Tensor) -> Tensor:
+    """The same with the CUDA kernel of the authors of S4D in place of the product, where it is installed."""
+    from extensions.kernels.vandermonde import log_vandermonde_cuda
+
+    return filtered_op(u, **parameters, product=log_vandermonde_cuda)
 
 
 def scan_layer(layer: nn.Module, u: Tensor) -> Tensor:

@@ -279,7 +279,7 @@ def returned_gradient(o: OpText, operand: Operand) -> str:
         return f"_as({codes['']}{back}, inputs[{index}].dtype)"
     some = next(iter(codes.values()))
     both = [codes.get(p, f"torch.zeros_like({some})") for p in ("re", "im")]
-    return f"_as(torch.complex({', '.join(both)}){back}, inputs[{index}].dtype)"
+    return f"torch.complex({', '.join(both)}){back}.to(inputs[{index}].dtype).contiguous()"
 
 
 def returned_state_gradients(o: OpText) -> list[str]:

@@ -49,6 +49,8 @@ class FileContext:
     ops: str
     tested: str
     kernels: str
+    tunes: bool
+    tuned: tuple[str, ...]
 
 
 @cache
@@ -136,6 +138,7 @@ def emit(plan: Plan) -> str:
 
 HELPERS = (
     *("_softplus", "_inv_softplus", "_phi1", "_phi1_slope", "_sqrt_clip", "_uniform", "_normal", "_cartesian"),
+    *("_layer_norm", "_rms_norm", "_re_im", "_from_re_im"),
     *(f"_{name}" for name in SPECTRAL),
     *("_hippo_spectrum", "_hippo_matrices"),
 )
@@ -172,6 +175,10 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
     )
     settings += "" if plan.mode == "auto" else f" --mode {plan.mode}"
     settings += "" if plan.backend == "triton" else f" --backend {plan.backend}"
+    tunes = "".join(f" --tune {shlex.quote(shape)}" for shape in plan.tuned_for)
+    tuned = tuple(
+        f"{(t.device, t.op, t.what, t.rows, t.length, t.lanes, t.inner)!r}: _Config{t.config!r}," for t in plan.tuned
+    )
     spec = base_name(layer.source)
     given = "-" if spec.startswith("<") else shlex.quote(spec)
     table = {
@@ -192,12 +199,12 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
         "ssmc": __version__,
         **{p.program.recurrence.name: p.summary() for p in plan.programs},
     }
-    stamp = hashlib.sha256((digest + settings + __version__).encode()).hexdigest()[:12]
+    stamp = hashlib.sha256("".join((digest, settings, __version__, *tuned)).encode()).hexdigest()[:12]
     return FileContext(
         version=__version__,
         spec=spec,
         digest=digest[:12],
-        command=f"ssmc compile {given}{settings} -o {snake(layer.name)}_layer.py",
+        command=f"ssmc compile {given}{settings}{tunes} -o {snake(layer.name)}_layer.py",
         header=tuple(f"{line}".rstrip() for line in plan.header()),
         layer=layer.name,
         contents=", ".join(f"`{e}`" for e in exports),
@@ -207,6 +214,8 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
         ops=pformat(table, width=110, sort_dicts=False),
         tested=repr(TESTED if plan.kernels else ()),
         kernels=str(plan.kernels),
+        tunes=bool(tunes),
+        tuned=tuned,
     )
 
 

@@ -18,6 +18,8 @@ def forward_lines(t: LayerText, has_state: bool) -> tuple[str, ...]:
         seen = position if has_state else "None"
         out.append(f"{t_name}, {position} = _positions({seen}, {first}, cu_seqlens)")
     for region in t.partition.regions:
+        if region.name in t.norms.absorbed:
+            continue
         out += _region(t, region, wide, has_state)
     return tuple(out)
 

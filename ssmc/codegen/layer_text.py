@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ssmc.analysis.norms import find_norms
+from ssmc.codegen.einsum import factors
 from ssmc.codegen.names import Names
 from ssmc.codegen.op_text import OpText, base_name
 from ssmc.codegen.python_printer import PythonPrinter
-from ssmc.codegen.torch_printer import Text, TorchPrinter, factors
+from ssmc.codegen.torch_printer import Text, TorchPrinter
 from ssmc.diagnostics.span import Span
 from ssmc.ir import build as b
 from ssmc.ir.expr import Arg, Const, Draw, Node, Pointwise, Reduce, Ref, refs, walk
@@ -42,6 +44,7 @@ class LayerText:
         for name in layer.inputs:
             self.locals(name)
         self.convs = convs
+        self.norms = find_norms(partition)
         self.init_python = PythonPrinter(
             lambda a: self.arg_names[a], lambda x: self.size_attribute(x).removeprefix("self.")
         )

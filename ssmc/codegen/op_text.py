@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ssmc.codegen.einsum import einsum, factors
 from ssmc.codegen.names import Names
-from ssmc.codegen.torch_printer import TorchPrinter, factors
+from ssmc.codegen.torch_printer import TorchPrinter
 from ssmc.diagnostics.span import Source, Span
 from ssmc.ir import build as b
 from ssmc.ir.expr import Arg, Index, Node, Ref, Size, walk
@@ -256,7 +257,7 @@ class OpText:
         parts = factors(let.node)
         kept = self.printer.sort(let.node.axes)
         if len(parts) == 2 and all(self._streams(x) for x in parts):
-            code = self.printer.einsum(parts, kept, "zt", drop_lead=True)
+            code = einsum(self.printer, parts, kept, "zt", drop_lead=True)
         else:
             code = f"{self.printer(let.node, level=15)}.sum((0, 1))"
         want = self.printer.sort(atoms)

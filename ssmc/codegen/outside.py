@@ -4,45 +4,79 @@ written."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
+from ssmc.analysis.norms import Norm, without
+from ssmc.codegen.einsum import complex_einsum, complex_factors, factors
 from ssmc.codegen.layer_text import LayerText
-from ssmc.codegen.torch_printer import TorchPrinter, factors
+from ssmc.codegen.torch_printer import TorchPrinter
 from ssmc.ir import build as b
 from ssmc.ir.axes import AxisTable
 from ssmc.ir.expr import Const, Node, Reduce, Ref, Relabel, refs, walk
 from ssmc.ir.regions import Definition
-from ssmc.lower.pairs import pair
 from ssmc.partition.normal import POSITION
 
 HALVES = (":re", ":im")
+Given: TypeAlias = dict[str, Callable[[Sequence[str]], str]]
 
 
 def expression(t: LayerText, d: Definition, wide: set[str]) -> str:
     """The code of a value. `wide` collects those kept in float32, whatever the activations are."""
-    contraction = _is_contraction(d.node)
     order = list(dict.fromkeys([*d.atoms, *(a for n in walk(d.node) for a in n.axes)]))
     back = _back(t.layer.axes, d.axes, order)
     like = t.locals(next(iter(t.layer.inputs)))
     token = next((r.name for r in refs(d.node) if t.streams(r.name)), None)
-    if contraction and d.dtype == "complex" and len({f.dtype for f in factors(_body(d.node))}) > 1:
-        re, im = pair(d.node)
-        assert im is not None
-        printer = _printer(t, order, like, lambda code, r: f"_wide({code})" if t.streams(r.name) else code)
-        parts = (f"_wide({printer(part)})" for part in (re, im))  # autocast halves an einsum, and no complex value
-        return _with(f"torch.complex({', '.join(parts)})", back)
-    if contraction and d.dtype == "real" and token is not None:
-        dtype = f"{like if token == POSITION else t.locals(token)}.dtype"
-        printer = _printer(t, order, like, lambda code, r: code if t.streams(r.name) else f"{code}.to({dtype})")
-        return _with(printer(d.node), back)
-    if isinstance(d.node, Reduce) and d.dtype == "real":
+    norms = t.norms.inside.get(d.name, ())
+    given: Given = {}
+    for i, m in enumerate(norms):
+        given[f"norm:{i}"] = partial(_norm, t, replace(m, of=without(m.of, norms)), like, given)
+    node = without(d.node, norms)
+    contraction = _is_contraction(node)
+
+    def widened(code: str, r: Ref) -> str:
+        return f"_wide({code})" if t.streams(r.name) else code
+
+    if contraction and d.dtype == "complex" and len({f.dtype for f in factors(_body(node))}) > 1:
+        assert isinstance(node, Reduce)
+        code = complex_einsum(_printer(t, order, like, widened, given), node)
+        return _with(f"_from_re_im({code})", back)  # autocast halves an einsum, and no complex value
+    if isinstance(node, Reduce) and complex_factors(node.body) is not None:
         wide.add(d.name)
-        printer = _printer(t, order, like, lambda code, r: f"_wide({code})" if t.streams(r.name) else code)
-        return _with(printer(d.node), back)
-    code = _with(_printer(t, order, like, lambda code, r: code)(d.node), back)
-    mixed = any(r.name in wide or not t.streams(r.name) for r in refs(d.node))
-    if token is None or not mixed or d.dtype != "real" or isinstance(d.node, Relabel | Ref):
+        return _with(_printer(t, order, like, lambda code, r: code, given)(node), back)
+    if contraction and d.dtype == "real" and token is not None:
+        half = ".real" if any(r.name == token and r.dtype == "complex" for r in refs(node)) else ""
+        dtype = f"{like if token == POSITION else t.locals(token)}{half}.dtype"
+        printer = _printer(t, order, like, lambda code, r: code if t.streams(r.name) else f"{code}.to({dtype})", given)
+        return _with(printer(node), back)
+    if isinstance(node, Reduce) and d.dtype == "real":
+        wide.add(d.name)
+        return _with(_printer(t, order, like, widened, given)(node), back)
+    code = _with(_printer(t, order, like, lambda code, r: code, given)(node), back)
+    mixed = any(r.name in wide or r.name in given or not t.streams(r.name) for r in refs(node))
+    if token is None or not mixed or d.dtype != "real" or (isinstance(node, Relabel | Ref) and not given):
         return code
     return _with(code, f".to({like}.dtype)")
+
+
+def _norm(t: LayerText, m: Norm, like: str, given: Given, order: Sequence[str]) -> str:
+    """The call that normalises: torch's work on the last axes, so those it is over are brought there, and back."""
+    inner = [*(a for a in order if a not in m.over), *(a for a in order if a in m.over)]
+    shape = "".join(f"{t.size_attribute(a)}, " for a in inner if a in m.over)
+    plain = isinstance(m.of, Ref)  # which the function widens; of an expression, what goes in
+
+    def widened(code: str, r: Ref) -> str:
+        return f"_wide({code})" if t.streams(r.name) and not plain else code
+
+    printer = _printer(t, inner, like, widened, given)
+    own = [printer(m.of), f"({shape.rstrip()})" if len(m.over) == 1 else f"({shape.rstrip(', ')})", t.python(m.eps)]
+    own += [printer(v) if v is not None else "None" for v in (m.scale, m.shift)][: 1 + m.centred]
+    while own[-1] == "None":
+        own.pop()
+    code = f"{'_layer_norm' if m.centred else '_rms_norm'}({', '.join(own)})"
+    axes = m.of.axes
+    return code + _move([a for a in inner if a in axes], [a for a in order if a in axes])
 
 
 def timeless(t: LayerText, node: Node, axes: tuple[str, ...], like: str) -> str:
@@ -100,10 +134,19 @@ def _closed(code: str) -> bool:
     return False
 
 
-def _printer(t: LayerText, order: Sequence[str], like: str, cast: Callable[[str, Ref], str]) -> TorchPrinter:
+def _printer(
+    t: LayerText,
+    order: Sequence[str],
+    like: str,
+    cast: Callable[[str, Ref], str],
+    given: Given | None = None,
+) -> TorchPrinter:
+    """Prints values of the layer; `given` are those that have no name, as code with axes in an order."""
     layer = t.layer
 
     def name(r: Ref) -> str:
+        if given is not None and r.name in given:
+            return given[r.name](order)
         half = next((h for h in HALVES if r.name.endswith(h)), "")
         own = r.name.removesuffix(half)
         code = t.parameter(layer.params[own]) if own in layer.params else t.locals(own)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ssmc.codegen.einsum import complex_factors, einsum, einsum_factors, has_lead, real_einsum
 from ssmc.codegen.python_printer import BINARY, number
 from ssmc.ir.expr import Arg, Const, Index, Node, Pointwise, Reduce, Ref, Relabel, Size
 
@@ -53,7 +54,6 @@ HELPERS = {
     "phi1_slope": "_phi1_slope",
     "sqrt_clip": "_sqrt_clip",
 }
-LETTERS = "abcdefghijklmnopqrsuvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class TorchPrinter:
         none)."""
         text = self._print(node)
         if target is not None:
-            text = self._align(text, self.sort(target), _tokens(node, self.lead))
+            text = self._align(text, self.sort(target), has_lead(node, self.lead))
         return text.code if text.level >= level else f"({text.code})"
 
     def _align(self, text: Text, target: tuple[str, ...], lead: bool) -> Text:
@@ -157,9 +157,11 @@ class TorchPrinter:
 
     def _reduce(self, node: Reduce) -> Text:
         kept = self.sort(node.axes)
-        product = _einsum_factors(node) if node.op == "sum" else None
+        if node.op == "sum" and complex_factors(node.body) is not None:
+            return Text(real_einsum(self, node), kept, 20, False)
+        product = einsum_factors(node) if node.op == "sum" else None
         if product is not None:
-            return Text(self.einsum(product, kept, "..."), kept, 20, False)
+            return Text(einsum(self, product, kept, "..."), kept, 20, False)
         body = self._print(node.body)
         dims = [str(body.axes.index(a) - len(body.axes)) for a in self.sort(node.over)]
         where = dims[0] if len(dims) == 1 else f"({', '.join(dims)})"
@@ -167,23 +169,9 @@ class TorchPrinter:
         code = body.code if body.level >= 15 else f"({body.code})"
         return Text(f"{code}.{method}({where})", kept, 16, False)
 
-    def einsum(self, factors: Sequence[Node], kept: Sequence[str], lead: str, drop_lead: bool = False) -> str:
-        """`torch.einsum` of factors; `lead` spells the leading dimensions of token values."""
-        used = {a for f in factors for a in f.axes}
-        letters = _letters(sorted(used, key=lambda a: self.rank[a]), set(lead))
-        terms, codes = [], []
-        for f in factors:
-            front = lead if _tokens(f, self.lead) else ""
-            terms.append(front + "".join(letters[a] for a in self.sort(f.axes)))
-            codes.append(self(f))
-        out = ("" if drop_lead or not any(_tokens(f, self.lead) for f in factors) else lead) + "".join(
-            letters[a] for a in kept
-        )
-        return f'torch.einsum("{",".join(terms)}->{out}", {", ".join(codes)})'
-
     def _pointwise(self, node: Pointwise) -> Text:
         target = self.sort(node.axes)
-        lead = [_tokens(a, self.lead) for a in node.args]
+        lead = [has_lead(a, self.lead) for a in node.args]
         args = [self._align(self._print(a), target, t) for a, t in zip(node.args, lead, strict=True)]
         if node.fn in HELPERS:
             self.helpers.add(HELPERS[node.fn])
@@ -241,46 +229,3 @@ class TorchPrinter:
 
 def _in(text: Text, level: int) -> str:
     return text.code if text.level >= level else f"({text.code})"
-
-
-def _letters(axes: Sequence[str], taken: set[str]) -> dict[str, str]:
-    """A letter an axis: the first of its name that is free, else any."""
-    out: dict[str, str] = {}
-    for axis in axes:
-        wishes = [c for c in axis.lower() if c in LETTERS] + list(LETTERS)
-        out[axis] = next(c for c in wishes if c not in taken and c not in out.values())
-    return out
-
-
-def _tokens(node: Node, lead: Callable[[Ref], bool]) -> bool:
-    """Whether the value has leading dimensions."""
-    stack, seen = [node], set()
-    while stack:
-        n = stack.pop()
-        if n in seen:
-            continue
-        seen.add(n)
-        if isinstance(n, Ref) and lead(n):
-            return True
-        if not isinstance(n, Ref):
-            stack.extend(n.children)
-    return False
-
-
-def factors(node: Node) -> list[Node]:
-    """The factors of a product."""
-    if isinstance(node, Pointwise) and node.fn == "mul":
-        return factors(node.args[0]) + factors(node.args[1])
-    return [node]
-
-
-def _einsum_factors(node: Reduce) -> list[Node] | None:
-    """The factors of a sum of products of tensors whose axes differ; None if a plain sum says it better, or if only one
-    of them is complex: an einsum takes one type."""
-    parts = factors(node.body)
-    if len(parts) != 2 or any(isinstance(p, Const | Size | Arg) for p in parts):
-        return None
-    a, z = parts
-    if a.dtype != z.dtype or set(a.axes) == set(z.axes) or not all(x in a.axes and x in z.axes for x in node.over):
-        return None
-    return parts

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssmc.commands.console import FAILED, OK, Parser, UsageError, emit_json, exit_code, say, show
 from ssmc.commands.files import read_source, write_bytes, write_text
-from ssmc.commands.settings import add_json, add_plan, add_settings, options, positive, settings
+from ssmc.commands.settings import add_json, add_plan, add_settings, options, positive, shape
 
 if TYPE_CHECKING:
     from ssmc.driver import Compilation
@@ -163,14 +163,8 @@ def _shapes(args: argparse.Namespace, done: Compilation) -> list[Shape]:
     known = {a.name for a in done.plan.partition.layer.args}
     out = []
     for text in args.shape:
-        try:
-            batch, length, *rest = text.split(",")
-            more = settings(rest)
-            out.append(Shape(positive(batch), positive(length), {**given, **more}))
-        except (ValueError, argparse.ArgumentTypeError):
-            raise UsageError(f"--shape {text}: a shape is written B,T[,NAME=VALUE], as in --shape 8,2048") from None
-        if unknown := [n for n in more if n not in known]:
-            raise UsageError(f"--shape {text}: the layer has no argument `{unknown[0]}`")
+        batch, length, more = shape("--shape", text, known)
+        out.append(Shape(batch, length, {**given, **more}))
     if out:
         return out
     lengths = [args.seqlen]

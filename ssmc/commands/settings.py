@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Collection
 
 from ssmc.commands.console import UsageError
 from ssmc.options import Options
@@ -56,6 +57,19 @@ def settings(given: list[str]) -> dict[str, Setting]:
 def options(args: argparse.Namespace) -> Options:
     """What a command's options ask of a compilation."""
     return Options(settings(args.settings), getattr(args, "mode", "auto"), getattr(args, "backend", "triton"))
+
+
+def shape(option: str, text: str, known: Collection[str]) -> tuple[int, int, dict[str, Setting]]:
+    """`B,T[,NAME=VALUE]`: sequences, tokens, and arguments of the layer, whose names are known."""
+    try:
+        batch, length, *rest = text.split(",")
+        found = positive(batch), positive(length), settings(rest)
+    except (ValueError, argparse.ArgumentTypeError):
+        example = f"{option} 8,2048"
+        raise UsageError(f"{option} {text}: a shape is written B,T[,NAME=VALUE], as in {example}") from None
+    if unknown := [n for n in found[2] if n not in known]:
+        raise UsageError(f"{option} {text}: the layer has no argument `{unknown[0]}`")
+    return found
 
 
 def positive(text: str) -> int:

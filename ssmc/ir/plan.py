@@ -60,9 +60,25 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class Tuned:
+    """The launch configuration found to be fastest on a device for an op, `what` of it (`forward`, `backward` or
+    `step`) and just these sizes: the arguments of the op's `choose`, and the fields of its configuration."""
+
+    device: str
+    op: str
+    what: str
+    rows: int
+    length: int
+    lanes: int
+    inner: int
+    config: tuple[int | bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The whole layer's plan. `flags` are the arguments tested by `if` that change nothing inside an op, so that
-    `__init__` decides them; `variants` holds the layer under each of their values, the plan's own first."""
+    `__init__` decides them; `variants` holds the layer under each of their values, the plan's own first. `tuned` is
+    what was measured for the shapes `tuned_for`; without any the file has no place for it."""
 
     partition: Partition
     programs: tuple[Planned, ...]
@@ -72,6 +88,8 @@ class Plan:
     variants: tuple[Variant, ...] = ()
     mode: str = "auto"
     backend: str = "triton"
+    tuned_for: tuple[str, ...] = ()
+    tuned: tuple[Tuned, ...] = ()
 
     @property
     def kernels(self) -> bool:

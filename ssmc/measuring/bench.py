@@ -24,6 +24,7 @@ from ssmc.measuring.contenders import (
     peer_step,
 )
 from ssmc.measuring.floor import BOTH, FORWARD, STEP, Floor, floor
+from ssmc.measuring.gpu import copies, graphed, peak
 from ssmc.measuring.peers import Peer
 from ssmc.measuring.truth import OTHERS, Truth, truth, tuple_of
 from ssmc.testing.generated import Generated
@@ -39,11 +40,14 @@ class Where:
     seconds: float
     machine: Machine
     without: tuple[str, ...] = ()
+    what: tuple[str, ...] = (FORWARD, BOTH, STEP)
+    graph: bool = False  # whether steps run in a CUDA graph
 
 
 @dataclass(frozen=True)
 class Row:
-    """One contender on one thing: its time, or why it has none. `error` is over what is allowed."""
+    """One contender on one thing: its time, or why it has none. `error` is over what is allowed; `peak` the bytes that
+    forward and backward allocate at most."""
 
     op: str
     shape: Shape
@@ -54,21 +58,27 @@ class Row:
     error: float | None
     why: str = ""
     wrong: bool = False
+    peak: int | None = None
 
 
 def measure(g: Generated, shape: Shape, peers: list[Peer], where: Where) -> list[Row]:
     """All rows of a shape."""
-    return [row for call in calls(g, shape, where.dtype, where.device) for row in _op(call, peers, where)]
+    return [row for call in calls(g, shape, where.dtype, where.device) for row in measure_call(call, peers, where)]
 
 
-def _op(call: Call, peers: list[Peer], where: Where) -> list[Row]:
+def measure_call(call: Call, peers: list[Peer], where: Where) -> list[Row]:
+    """All rows of an op at a shape."""
     found = truth(call)
-    with torch.no_grad():
-        results = tuple_of(call.function(**call.operands, **call.numbers, backend=where.backend))
-        one = tuple_of(call.function(**call.token(), **call.numbers, backend=where.backend))
-    out = _timed(call, found, _sequences(call, peers, where), where, results)
-    if "inplace" in inspect.signature(call.function).parameters:
-        out += _timed(call, found, _steps(call, peers, where), where, one)
+    out = []
+    whole = tuple(w for w in (FORWARD, BOTH) if w in where.what and (w == FORWARD or call.moving))
+    if whole:
+        with torch.no_grad():
+            results = tuple_of(call.function(**call.operands, **call.numbers, backend=where.backend))
+        out += _timed(call, found, _sequences(call, peers, where), where, results, whole)
+    if STEP in where.what and "inplace" in inspect.signature(call.function).parameters:
+        with torch.no_grad():
+            one = tuple_of(call.function(**call.token(), **call.numbers, backend=where.backend))
+        out += _timed(call, found, _steps(call, peers, where), where, one, (STEP,))
     return out
 
 
@@ -108,23 +118,47 @@ def _theirs(call: Call, peers: list[Peer], where: Where, what: str, make: Any) -
     return {p.name: maker(p) for p in fitting}
 
 
-def _timed(call: Call, found: Truth, makers: dict[str, Maker], where: Where, results: tuple[Tensor, ...]) -> list[Row]:
-    """Check each contender, then time those that are right."""
+def _timed(
+    call: Call, found: Truth, makers: dict[str, Maker], where: Where, results: tuple[Tensor, ...], of: tuple[str, ...]
+) -> list[Row]:
+    """Check each contender, then time those that are right at what it is `of`."""
     ready, errors, why, wrong = _checked(call, found, makers, where)
     sequences = {w: m for w, m in ready.items() if isinstance(m, Sequence)}
-    steps = {w: m.run for w, m in ready.items() if isinstance(m, Step)}
-    rounds: dict[str, dict[str, Run]] = {STEP: steps}
-    if not steps:
-        rounds = {FORWARD: {w: m.forward() for w, m in sequences.items()}}
-        rounds |= {BOTH: {w: m.both() for w, m in sequences.items()}} if call.moving else {}
+    steps = {w: m for w, m in ready.items() if isinstance(m, Step)}
+    n = copies(sum(s.numel() * s.element_size() for s in call.state)) if where.graph else 1
     out = []
-    for what, runs in rounds.items():
+    for what in of:
+        if what == STEP:
+            runs = _step_runs(steps, n, where, why)
+        else:
+            runs = {w: m.forward() if what == FORWARD else m.both() for w, m in sequences.items()}
         times, bound = in_turns(runs, where.seconds, where.device), floor(call, results, what, where.machine)
+        peaks = {w: peak(run, where.device) for w, run in runs.items()} if what == BOTH else {}
+        if what == STEP:
+            times = {w: t.over(n) for w, t in times.items()}
         out += [
-            Row(call.op.name, call.shape, what, w, times.get(w), bound, errors.get(w), why.get(w, ""), w in wrong)
+            Row(
+                call.op.name, call.shape, what, w, times.get(w), bound, errors.get(w), why.get(w, ""), w in wrong,
+                peaks.get(w),
+            )
             for w in makers
-        ]
+        ]  # fmt: skip
     return out
+
+
+def _step_runs(steps: dict[str, Step], n: int, where: Where, why: dict[str, str]) -> dict[str, Run]:
+    """What is timed of steps: one, or n of them on states of their own in a graph."""
+    if not where.graph:
+        return {w: m.fresh() for w, m in steps.items()}
+    runs: dict[str, Run] = {}
+    for who, m in steps.items():
+        try:
+            runs[who] = graphed([m.fresh() for _ in range(n)], where.device)
+        except Exception as failure:  # a peer may not be captured for any reason
+            if who == OURS:
+                raise
+            why[who] = f"failed in a graph: {type(failure).__name__}: {(str(failure).splitlines() or [''])[0]}"
+    return runs
 
 
 def _checked(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -10,7 +11,6 @@ import torch
 
 from ssmc.explain.counts import Sizes, Value, arguments
 from ssmc.ir.plan import Planned
-from ssmc.testing.data import recorded
 from ssmc.testing.generated import Generated, Op
 
 Tensor: TypeAlias = torch.Tensor
@@ -78,10 +78,39 @@ def calls(g: Generated, shape: Shape, dtype: torch.dtype, device: str) -> list[C
             inputs[name] = torch.randn(shape.batch, shape.length, *axes, device=device, dtype=wide)
     first = next(iter(g.inputs.values()))
     noted: dict[str, dict[str, Any]] = {}
-    with recorded(g, noted), torch.no_grad():
+    with _noting(g, noted), torch.no_grad():
         layer(inputs.pop(first), **inputs)
     planned = {f"{p.program.recurrence.name}": p for p in g.plan.programs}
     return [_call(g, op, p, shape, noted[op.name], dtype) for op, p in zip(g.ops, planned.values(), strict=True)]
+
+
+class _Enough(Exception):
+    """Every op has been called once."""
+
+
+@contextmanager
+def _noting(g: Generated, noted: dict[str, dict[str, Any]]) -> Iterator[None]:
+    """Within this, the ops note what they are called with; the last of them is not run, nor what follows it."""
+    originals = {op.name: getattr(g.module, op.name) for op in g.ops}
+
+    def noting(name: str) -> Any:
+        def call(**given: Any) -> Any:
+            noted[name] = given
+            if len(noted) == len(originals):
+                raise _Enough
+            return originals[name](**given)
+
+        return call
+
+    try:
+        for name in originals:
+            setattr(g.module, name, noting(name))
+        yield
+    except _Enough:
+        pass
+    finally:
+        for name, function in originals.items():
+            setattr(g.module, name, function)
 
 
 def _call(g: Generated, op: Op, planned: Planned, shape: Shape, given: dict[str, Any], dtype: torch.dtype) -> Call:

@@ -61,10 +61,11 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Step:
-    """Evaluates one token; `checked` gives its results and, if known, the state after it."""
+    """Evaluates one token; `checked` gives its results and, if known, the state after it; `fresh` what is timed, on a
+    state of its own each time it is asked."""
 
     checked: Callable[[], tuple[Results, Results | None]]
-    run: Callable[[], Any]
+    fresh: Callable[[], Callable[[], Any]]
 
     def errors(self, call: Call, truth: Truth, dtype: torch.dtype) -> dict[str, float]:
         """As for a sequence."""
@@ -93,8 +94,11 @@ def op_step(call: Call, backend: str) -> Step:
         state = tuple(s.clone() for s in call.state)
         return tuple_of(run(state)), state
 
-    mine = tuple(s.clone() for s in call.state)
-    return Step(checked, lambda: run(mine))
+    def fresh() -> Callable[[], Any]:
+        mine = tuple(s.clone() for s in call.state)
+        return lambda: run(mine)
+
+    return Step(checked, fresh)
 
 
 def compiled_sequence(call: Call) -> Sequence | str:
@@ -139,13 +143,16 @@ def peer_step(call: Call, peer: Peer) -> Step:
             y = peer.result(call, function(**arguments))
         return (y,), None if peer.state_argument is None else (arguments[peer.state_argument],)
 
-    mine = given()
+    def fresh() -> Callable[[], Any]:
+        mine = given()
 
-    def run() -> Any:
-        with torch.no_grad():
-            return function(**mine)
+        def run() -> Any:
+            with torch.no_grad():
+                return function(**mine)
 
-    return Step(checked, run)
+        return run
+
+    return Step(checked, fresh)
 
 
 def _leaf(v: Any) -> Any:

@@ -1,4 +1,5 @@
-"""The least time a call can take here: every byte moved once, or every special function evaluated once."""
+"""The least time a call can take here: every byte moved once, every special function evaluated once, or every addition
+and multiplication done once."""
 
 from __future__ import annotations
 
@@ -29,20 +30,21 @@ def floor(call: Call, results: tuple[Tensor, ...], what: str, machine: Machine) 
     if what == STEP:
         moved += 2 * _bytes(*call.state)
     lets = [*p.prologue, *p.update, *p.epilogue]
-    special = _value(call, sizes, lets)
+    work = lets_work(lets, sizes)
     total = moved + out
     if what == BOTH:
         total += 2 * moved + out
-        special += _value(call, sizes, [*p.adjoint.epilogue, *p.adjoint.update, *p.adjoint.prologue])
+        work += lets_work([*p.adjoint.epilogue, *p.adjoint.update, *p.adjoint.prologue], sizes)
     tokens = call.shape.batch * (1 if what == STEP else call.shape.length)
-    by_bytes, by_special = total / machine.bandwidth * 1e3, special * tokens / machine.special * 1e3
-    return Floor(by_bytes, "bytes") if by_bytes >= by_special else Floor(by_special, "exponentials")
+    special, flops = (sizes.value(n, call.shape.args) or 0 for n in (work.special, work.flops))
+    times = {
+        "bytes": total / machine.bandwidth,
+        "exponentials": special * tokens / machine.special,
+        "arithmetic": flops * tokens / machine.flops,
+    }
+    bound = max(times, key=lambda n: times[n])
+    return Floor(times[bound] * 1e3, bound)
 
 
 def _bytes(*values: Tensor) -> int:
     return sum(v.numel() * v.element_size() for v in values)
-
-
-def _value(call: Call, sizes: Sizes, lets: list) -> int:  # type: ignore[type-arg]
-    """Special functions a token."""
-    return sizes.value(lets_work(lets, sizes).special, call.shape.args) or 0

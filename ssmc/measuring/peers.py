@@ -4,15 +4,17 @@
     module, function                     where it is imported from
     install, cites                       what to type to have it; the paper
     devices   ["cuda"], ["cpu", "cuda"]  where it runs
-    what      "sequence" or "step"
+    what      "sequence", "step" or "layer": a module, built with a layer's arguments, that takes its state_dict
+    keys      of a layer: the keys of that state_dict
     [[argument]]                         one a keyword of the function, in any order:
       name                               the keyword
       of, axes, apply, dtype, optional   an operand (or, of a step, a state) of the op by name; its axes by name in the
                                          order the function wants ("batch", "time" and the spec's; 1 is a new axis; a
                                          step may leave "time" out); functions applied first; a dtype if not its own;
-                                         optional: left out if the op has no such operand
+                                         optional: left out if the op has no such operand. Of a layer: an argument
+      like                               an operand that has axes which this one has not: it is repeated along them
       value                              or a constant
-    [result]  axes, index                the result's axes, and which of several results it is
+    [result]  axes, index                the result's axes, and which of several results it is; a layer has none
     [state]   argument                   of a step: the argument that holds the state after the call
 
 A peer belongs to the ops that have its operands and no others. Arguments are laid out before time is taken.
@@ -55,6 +57,7 @@ class Argument:
     apply: tuple[str, ...] = ()
     dtype: str | None = None
     optional: bool = False
+    like: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class Peer:
     state_argument: str | None = None
     what: str = "sequence"
     devices: tuple[str, ...] = ("cpu", "cuda")
+    keys: tuple[str, ...] = ()
     install: str = ""
     cites: str = ""
 
@@ -97,7 +101,8 @@ class Peer:
             if a.of is None:
                 out[a.name] = a.value
             elif a.of in values:
-                out[a.name] = _laid_out(a, values[a.of], call.axes(a.of))
+                sizes = {} if a.like is None else dict(zip(call.axes(a.like), values[a.like].shape, strict=True))
+                out[a.name] = _laid_out(a, values[a.of], call.axes(a.of), sizes)
         return out
 
     def result(self, call: Call, found: Any) -> Tensor:
@@ -108,10 +113,13 @@ class Peer:
         return _ordered(y, self.result_axes, axes)
 
 
-def _laid_out(a: Argument, v: Tensor, axes: tuple[str, ...]) -> Tensor:
+def _laid_out(a: Argument, v: Tensor, axes: tuple[str, ...], sizes: dict[str, int]) -> Tensor:
+    """An argument; along axes that it has not it is repeated, if their sizes are given."""
     for name in a.apply:
         v = _FUNCTIONS[name](v)
-    v = _ordered(v, axes, axes if a.axes is None else a.axes)
+    want = axes if a.axes is None else a.axes
+    v = _ordered(v, axes, want)
+    v = v.expand([sizes.get(str(n), size) if n not in axes else size for n, size in zip(want, v.shape, strict=True)])
     return (v if a.dtype is None else v.to(_DTYPES[a.dtype])).contiguous()
 
 
@@ -135,8 +143,9 @@ def read_peer(path: Path) -> Peer:
         given = [
             Argument(**{**a, **{k: tuple(a[k]) for k in ("axes", "apply") if k in a}}) for a in data.pop("argument")
         ]
-        result, state = data.pop("result"), data.pop("state", {})
-        data["devices"] = tuple(data.get("devices", ("cpu", "cuda")))
+        layer = data.get("what") == "layer"
+        result, state = data.pop("result", {"axes": ()} if layer else None), data.pop("state", {})
+        data |= {k: tuple(data.get(k, other)) for k, other in (("devices", ("cpu", "cuda")), ("keys", ()))}
         peer = Peer(
             arguments=tuple(given), result_axes=tuple(result["axes"]), result_index=result.get("index"),
             state_argument=state.get("argument"), **data,
@@ -144,7 +153,7 @@ def read_peer(path: Path) -> Peer:
     except (ValueError, KeyError, TypeError) as error:
         raise BadPeer(f"{path}: describes no peer: {error}") from None
     unknown = [f for a in peer.arguments for f in a.apply if f not in _FUNCTIONS]
-    if unknown or peer.what not in ("sequence", "step"):
+    if unknown or peer.what not in ("sequence", "step", "layer"):
         raise BadPeer(f"{path}: `{unknown[0] if unknown else peer.what}` is not known here")
     return peer
 

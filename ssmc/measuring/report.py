@@ -70,6 +70,7 @@ def machine_data(where: Where) -> dict[str, Any]:
     data |= {"dtype": str(where.dtype).removeprefix("torch."), "backend": where.backend}
     data["copy_bytes_per_s"] = _short(where.machine.bandwidth)
     data["special_functions_per_s"] = _short(where.machine.special)
+    data["flops_per_s"] = _short(where.machine.flops)
     return data
 
 
@@ -93,6 +94,7 @@ def rows_data(rows: list[Row]) -> list[dict[str, Any]]:
             "median_ms": r.timed and _short(r.timed.median), "fastest_ms": r.timed and _short(r.timed.fastest),
             "runs": r.timed and r.timed.runs, "floor_ms": _short(r.floor.ms), "floor_by": r.floor.bound,
             "error_over_allowed": None if r.error is None else _short(r.error), "why": r.why or None,
+            "peak_bytes": r.peak,
         }
         for r in rows
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recu
 from ssmc.partition.delays import is_delay, offsets, split_delays
 from ssmc.partition.fuse import Fused, Graph, fuse
 from ssmc.partition.normal import POSITION, normalise, uses_position
+from ssmc.partition.real_parts import real_parts
 
 CYCLIC = {
     Linear: "declare its weight with `param` and write the product: `sum[N](W * prev(h))`",
@@ -236,7 +237,8 @@ class _Partitioner:
             for n, d in outside.items()
             if isinstance(d.node, Ref) and d.node.offset
         }
-        return Partition(layer, tuple(regions), outside, recurrences, delays, uses_position(layer), activations)
+        position = uses_position(layer)
+        return real_parts(Partition(layer, tuple(regions), outside, recurrences, delays, position, activations))
 
     def _activations(self, owner: dict[str, str]) -> dict[str, str]:
         """For each convolution the pointwise value that alone reads it and reads nothing else."""

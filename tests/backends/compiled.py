@@ -39,6 +39,7 @@ class Launch:
     divisible: tuple[int, ...]
     num_warps: int
     maxnreg: int | None = None
+    num_stages: int | None = None
 
 
 class Recorder:
@@ -48,7 +49,7 @@ class Recorder:
         self.kernel, self.launches = kernel, launches
 
     def __getitem__(self, grid):
-        def launch(*args, num_warps=4, maxnreg=None, **named):
+        def launch(*args, num_warps=4, maxnreg=None, num_stages=None, **named):
             kernel = self.kernel
             values = dict(zip(kernel.arg_names, args, strict=False)) | named
             fixed = set(kernel.do_not_specialize)
@@ -68,7 +69,8 @@ class Recorder:
                     signature.append((p.name, "i32" if -(2**31) <= v < 2**31 else "i64"))
                     if v % 16 == 0 and p.name not in fixed:
                         divisible.append(i)
-            found = Launch(kernel.__name__, tuple(signature), tuple(constants), tuple(divisible), num_warps, maxnreg)
+            own = tuple(signature), tuple(constants), tuple(divisible)
+            found = Launch(kernel.__name__, *own, num_warps, maxnreg, num_stages)
             self.launches.append((kernel, found))
 
         return launch
@@ -109,6 +111,14 @@ def launches_of(module: ModuleType, layer, B: int, T: int, dtype: torch.dtype, s
     return list(dict.fromkeys([*found, *steps_of(module, layer, B, dtype)]))
 
 
+def chunks_of(module: ModuleType, layer, B: int, T: int, dtype: torch.dtype):
+    """The launches of the kernels of chunks, forward and backward."""
+    with recording(module) as found:
+        for call in _calls(module, layer, B, T, dtype):
+            _launch_chunks(call, [None] * len(_results(call)[1]))
+    return list(dict.fromkeys(found))
+
+
 def steps_of(module: ModuleType, layer, B: int, dtype: torch.dtype):
     """The launches of one step in place, of every op and then of every convolution."""
     with recording(module) as found:
@@ -142,13 +152,19 @@ def _launch_op(call: Call, states: bool) -> None:
     getattr(m, f"_{stem}_triton_backward")(*results, *own, *values, *own, None, *numbers)
     one = [v[:, :1] if n in call.tokens() else v for n, v in call.operands.items()]
     getattr(m, f"_{stem}_triton")(*one, *own, None, *numbers)
-    if hasattr(m, f"_{stem}_chunks"):
-        getattr(m, f"_{stem}_chunks")(*values, *own, None, *numbers)
-        getattr(m, f"_{stem}_chunks_backward")(*results, *own, *values, *own, None, *numbers)
+    _launch_chunks(call, own)
     if hasattr(m, f"_{stem}_filtered"):
         for filters in m._TRITON_FILTERS.values():
             getattr(m, f"_{stem}_filtered")(*values, *own, *numbers, True, filters)
             getattr(m, f"_{stem}_filtered_backward")(*results, *own, *values, *own, *numbers, filters)
+
+
+def _launch_chunks(call: Call, states) -> None:
+    m, stem, numbers = call.module, call.op.removesuffix("_op"), call.numbers.values()
+    if hasattr(m, f"_{stem}_chunks"):
+        values, results = call.operands.values(), _results(call)[0]
+        getattr(m, f"_{stem}_chunks")(*values, *states, None, *numbers)
+        getattr(m, f"_{stem}_chunks_backward")(*results, *states, *values, *states, None, *numbers)
 
 
 def _conv_operands(conv: torch.nn.Conv1d, B: int, T: int, dtype: torch.dtype):
@@ -179,7 +195,8 @@ def compile_launch(kernel, launch: Launch, arch: int = 90) -> dict[str, int]:
     """Registers, spilled bytes, shared memory and instructions of a launch."""
     attrs = {(i,): [["tt.divisibility", 16]] for i in launch.divisible}
     source = ASTSource(fn=kernel, signature=dict(launch.signature), constexprs=dict(launch.constants), attrs=attrs)
-    options = {"num_warps": launch.num_warps} | ({"maxnreg": launch.maxnreg} if launch.maxnreg else {})
+    options = {"num_warps": launch.num_warps, "maxnreg": launch.maxnreg, "num_stages": launch.num_stages}
+    options = {k: v for k, v in options.items() if v is not None}
     done = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
     with tempfile.NamedTemporaryFile(suffix=".cubin") as f:
         f.write(done.asm["cubin"])

@@ -79,7 +79,7 @@ BACKWARD = [{**case, "states": False} for case in CASES]
 OF = {"wide": CASES, "shared": CASES[1:4], "backward": [BACKWARD[0], BACKWARD[3]]}
 JOBS = {n: {"text": s, "cases": OF.get(n, [CASES[0]])} for n, s in LAYERS.items()}
 SHIPPED = {
-    "mamba2": {"d_state": 5, "headdim": 8, "ngroups": 2},
+    "mamba2": {"d_state": 5, "headdim": 4, "ngroups": 2},
     "rwkv6": {"head_size": 8, "mix_rank": 3, "decay_rank": 3},
 }
 WHOLE = {

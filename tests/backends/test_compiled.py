@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import ssmc
-from tests.backends.compiled import compile_launch, convs_of, kernels_of, launches_of, source_hash, steps_of
+from tests.backends.compiled import chunks_of, compile_launch, convs_of, kernels_of, launches_of, source_hash, steps_of
 from tests.backends.little_specs import SPECS
 from tests.harness import layer_of
 
@@ -39,7 +39,9 @@ ARGUMENTS: dict[str, dict[str, int]] = {
 REPRESENTATIVES = ("mamba", "liquid_s4", "gated_rnn")
 LONG = (1, 16384, True)
 SHARED = {"_sum_kernel"}  # in every file; not every layer has parameters to sum for
-TOO_WIDE = {"gss": {"_states_kernel", "_outputs_kernel", "_weights_kernel"}}  # more state values than chunk kernels take
+TOO_WIDE = {
+    "gss": {"_states_kernel", "_outputs_kernel", "_weights_kernel"}
+}  # more state values than chunk kernels take
 LARGEST = 101_376  # bytes of shared memory that smaller devices have
 # Bytes a thread spills, none but these and no more: outside of loops, or where holding less was measured to be slower
 # (bench/NOTES.md). A state of complex numbers has two fields, and a coefficient that is worked out in float64.
@@ -48,7 +50,9 @@ SPILLS = {
     "complex_state_keep_kernel": 128, "complex_state_backward_kernel": 128, "gss_walk_kernel": 128,
     "gss_piece_kernel": 64, "gss_keep_kernel": 64, "gss_backward_kernel": 64, "liquid_s4_backward_kernel": 64, "lti_backward_kernel": 192,
     "s4d_backward_kernel": 64, "dss_backward_kernel": 64,
-    # walks over matrices, which await kernels of matrix products for their classes
+    # inside chunks, where the tiles of keys, queries and their cotangents stand side by side
+    "gla_d_keys_kernel": 648, "rwkv5_d_keys_kernel": 16, "rwkv6_d_keys_kernel": 16, "mamba2_d_keys_kernel": 304,
+    # walks over matrices, which serve few tokens
     "hgrn2_walk_kernel": 112, "ret_net_backward_kernel": 624, "ret_net_walk_kernel": 344, "rwkv5_walk_kernel": 8,
     "rwkv6_walk_kernel": 192, "hgrn2_keep_kernel": 8, "hgrn2_backward_kernel": 384, "gss_step_kernel": 64, "rwkv5_backward_kernel": 160,
 }  # fmt: skip
@@ -85,6 +89,24 @@ def compiled(name: str, arch: int, calls: tuple[tuple[int, int, bool], ...]) -> 
 def test_every_kernel_for_sm_90(name: str) -> None:
     """One long row, whose time is cut into pieces, from given states; and several short ones from none."""
     compiled(name, 90, (LONG, (2, 2048, False)) if name in REPRESENTATIVES else (LONG,))
+
+
+FULL = {"mamba2": {"d_model": 2560}, "gla": {"d_model": 2048, "num_heads": 16, "expand_k": 1.0}}
+
+
+@pytest.mark.parametrize("name", sorted(FULL))
+def test_chunks_at_full_size(name: str) -> None:
+    """Heads of 128 keys and 64 or 128 values; the second configuration is that of devices with less shared memory."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = ssmc.load(SHIPPED[name])
+    layer = layer_of(module)(**FULL[name], device="meta")
+    for room, largest in ((232_448, 232_448), (LARGEST, LARGEST)):
+        module._shared = lambda device, room=room: room
+        for kernel, launch in chunks_of(module, layer, 8, 2048, torch.bfloat16):
+            need = compile_launch(kernel, launch)
+            assert need["stack"] <= SPILLS.get(launch.name, 0) * (1 if room > LARGEST else 1.1), (launch, need)
+            assert need["shared"] <= largest, (launch, need)
 
 
 @pytest.mark.parametrize("arch", (80, 100))

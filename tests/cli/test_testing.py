@@ -105,7 +105,9 @@ MUTATIONS = {
     "the scan drops its first token": (r"states\.append\(h\)", "states.append(h if states else 0 * h)"),
     "the scan's adjoint forgets the coefficient": (r"d_h = torch\.addcmul\(read, a_t, d_h\)", "d_h = read + d_h"),
     "what enters a piece is forgotten": (r"enter = \[h\]", "enter = [0 * h]"),
-    "a piece's adjoint begins with the wrong coefficient": (r"late\.conj\(\)\.flip\(1\)", "late.conj()"),
+    "a piece's adjoint begins with the wrong coefficient": (
+        r"(torch\.ones_like\(a\[:, :1\]\)\), 1\))\.flip\(1\)", r"\1"
+    ),
     "a sign in a derived gradient": (r"( d_dt = )(.*)", r"\1-(\2)"),
     "a read without its skip": (r"y = y_sum \+ D \* x\n", "y = y_sum\n"),
     "another discretization": (r"a_h = torch\.exp\(dt\[\.\.\., None\] \* A\)", "a_h = 1 + dt[..., None] * A"),

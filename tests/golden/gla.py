@@ -375,17 +375,25 @@ def _scan(a, b, h):
 
 def _scan_pieces(a, b, h, pieces):
     """The same, a step of all pieces at a time, each from zero; what enters a piece is added at the end."""
-    more = (0, 0) * (b.dim() - 2) + (0, -b.shape[1] % pieces)
-    a, b = (F.pad(v, more).unflatten(1, (pieces, -1)).unbind(2) for v in (a, b))
+    b = _in_pieces(b, pieces)
+    # a coefficient that is the same at every step is multiplied once for all pieces
+    a = [a[:, :1].resolve_conj()] * len(b) if a.stride(1) == 0 else _in_pieces(a, pieces)
     products, states = [a[0]], [b[0]]
     for a_t, b_t in zip(a[1:], b[1:]):
         products.append(a_t * products[-1])
         states.append(torch.addcmul(b_t, a_t, states[-1]))
     enter = [h]
-    for a_p, b_p in zip(products[-1].unbind(1), states[-1].unbind(1)):
+    for a_p, b_p in zip(products[-1].expand_as(states[-1]).unbind(1), states[-1].unbind(1)):
         enter.append(torch.addcmul(b_p, a_p, enter[-1]))
     enter = torch.stack(enter[:-1], 1)[:, :, None]
     return torch.addcmul(torch.stack(states, 2), torch.stack(products, 2), enter).flatten(1, 2)
+
+
+def _in_pieces(v, pieces):
+    """The steps of [rows, n, ...], each of all pieces of time; the last piece is filled up."""
+    more = -v.shape[1] % pieces
+    v = F.pad(v, (0, 0) * (v.dim() - 2) + (0, more)) if more else v
+    return v.unflatten(1, (pieces, -1)).unbind(2)
 
 
 def _scan_back(a, reads, d_h):
@@ -394,8 +402,10 @@ def _scan_back(a, reads, d_h):
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
     if _cuts(a.shape[1], d_h.numel()) > 1:
-        late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
-        cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
+        late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
+        last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
+        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)
     d_h = d_h + reads[:, -1]
@@ -1952,19 +1962,26 @@ class _Chunks(NamedTuple):
     inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
+    stages: int  # chunks on their way at once, where the state is
 
 
-def choose_chunks(rows, T, heads, keys, values, sms, half):
+def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+    stages = 3 if shared > 160_000 and keys <= 128 else 2
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+
+
+@lru_cache(maxsize=None)
+def _shared(device):
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
 def _by_chunks(mode, x, keys, values):
@@ -2001,7 +2018,10 @@ def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
     v = _rows_of(v)
     gk = _rows_of(gk)
     dtype = _dot_dtype(q, k, v, gk)
-    config = choose_chunks(rows, T, H, K, V, _sms(q.device), dtype == torch.bfloat16)
+    device = q.device
+    config = choose_chunks(
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
@@ -2012,21 +2032,23 @@ def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
         NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
-    with _on(q.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=q.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=q.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             gla_states_kernel[(n,)](
-                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
+                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         gla_states_kernel[(n,)](
-            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
+            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         gla_scores_kernel[(slots * grid[1],)](
             q, k, gk, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2], **fixed | across,
         )  # fmt: skip
@@ -2052,7 +2074,10 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
     gk = _rows_of(gk)
     g_o = _rows_of(g_o)
     dtype = _dot_dtype(q, k, v, gk)
-    config = choose_chunks(rows, T, H, K, V, _sms(q.device), dtype == torch.bfloat16)
+    device = q.device
+    config = choose_chunks(
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
@@ -2068,33 +2093,37 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
     d_k = _room_for(1, inputs[1])
     d_gk = _room_for(1, inputs[3])
     d_v = _room_for(1, inputs[2])
-    with _on(q.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=q.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=q.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             gla_states_kernel[(n,)](
-                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
+                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         gla_states_kernel[(n,)](
-            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], **fixed, num_warps=config.num_warps,
+            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         gla_scores_kernel[(slots * grid[1],)](
             q, k, gk, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2], **fixed | across,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             gla_wanted_kernel[(n,)](
-                q, gk, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
+                q, gk, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         gla_wanted_kernel[(n,)](
-            q, gk, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
+            q, gk, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         n_tokens = q.shape[0] * T
         gla_d_keys_kernel[(slots * grid[1],)](
@@ -2351,6 +2380,12 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _rms_norm(x, shape, eps, weight=None):
+    """x / sqrt(mean square + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight)
+    return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
+
+
 class GLAState(NamedTuple):
     """What GLA carries from token to token; rows are sequences."""
 
@@ -2499,8 +2534,7 @@ class GLA(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # gla.ssm:24
-        normed_sum = torch.square(_wide(o)).sum(-1)  # gla.ssm:28
-        normed = ((o * torch.rsqrt(normed_sum / self.V + self.norm_eps)[..., None] * self.g_norm.weight).flatten(-2, -1)).to(u.dtype)  # gla.ssm:28
+        normed = (_rms_norm(o, (self.V,), self.norm_eps, self.g_norm.weight).flatten(-2, -1)).to(u.dtype)  # gla.ssm:28
         g = self.g_proj(u)  # gla.ssm:19
         o_proj_in = (normed.unflatten(-1, (self.H, self.V)) * F.silu(g.unflatten(-1, (self.H, self.V)))).flatten(-2, -1)  # gla.ssm:29
         o_proj = self.o_proj(o_proj_in)  # gla.ssm:29

@@ -416,17 +416,25 @@ def _scan(a, b, h):
 
 def _scan_pieces(a, b, h, pieces):
     """The same, a step of all pieces at a time, each from zero; what enters a piece is added at the end."""
-    more = (0, 0) * (b.dim() - 2) + (0, -b.shape[1] % pieces)
-    a, b = (F.pad(v, more).unflatten(1, (pieces, -1)).unbind(2) for v in (a, b))
+    b = _in_pieces(b, pieces)
+    # a coefficient that is the same at every step is multiplied once for all pieces
+    a = [a[:, :1].resolve_conj()] * len(b) if a.stride(1) == 0 else _in_pieces(a, pieces)
     products, states = [a[0]], [b[0]]
     for a_t, b_t in zip(a[1:], b[1:]):
         products.append(a_t * products[-1])
         states.append(torch.addcmul(b_t, a_t, states[-1]))
     enter = [h]
-    for a_p, b_p in zip(products[-1].unbind(1), states[-1].unbind(1)):
+    for a_p, b_p in zip(products[-1].expand_as(states[-1]).unbind(1), states[-1].unbind(1)):
         enter.append(torch.addcmul(b_p, a_p, enter[-1]))
     enter = torch.stack(enter[:-1], 1)[:, :, None]
     return torch.addcmul(torch.stack(states, 2), torch.stack(products, 2), enter).flatten(1, 2)
+
+
+def _in_pieces(v, pieces):
+    """The steps of [rows, n, ...], each of all pieces of time; the last piece is filled up."""
+    more = -v.shape[1] % pieces
+    v = F.pad(v, (0, 0) * (v.dim() - 2) + (0, more)) if more else v
+    return v.unflatten(1, (pieces, -1)).unbind(2)
 
 
 def _scan_back(a, reads, d_h):
@@ -435,8 +443,10 @@ def _scan_back(a, reads, d_h):
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
     if _cuts(a.shape[1], d_h.numel()) > 1:
-        late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
-        cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
+        late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
+        last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
+        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)
     d_h = d_h + reads[:, -1]
@@ -654,7 +664,7 @@ def _gss_eager_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, s
         _as(d_ssm_norm_bias, inputs[4].dtype),
         _as(d_Lambda_real, inputs[5].dtype),
         _as(d_Lambda_imag, inputs[6].dtype),
-        _as(torch.complex(d_C_re, d_C_im), inputs[7].dtype),
+        torch.complex(d_C_re, d_C_im).to(inputs[7].dtype).contiguous(),
         _as(d_D, inputs[8].dtype),
         _state_gradient(torch.complex(d_h_re_0, d_h_im_0), inputs[9]),
     )
@@ -1225,7 +1235,7 @@ def _gss_filtered_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight
         _as(d_ssm_norm_bias_leaf, inputs[4].dtype),
         _as(d_Lambda_real_leaf, inputs[5].dtype),
         _as(d_Lambda_imag_leaf, inputs[6].dtype),
-        _as(torch.complex(d_C_re_leaf, d_C_im_leaf), inputs[7].dtype),
+        torch.complex(d_C_re_leaf, d_C_im_leaf).to(inputs[7].dtype).contiguous(),
         _as(d_D_leaf, inputs[8].dtype),
         v_raw.new_empty(0) if grads.h is None else _state_gradient(grads.h.reshape(rows, G, N), h),
     )
@@ -2909,6 +2919,13 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _layer_norm(x, shape, eps, weight=None, bias=None):
+    """(x - mean) / sqrt(variance + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight, bias)
+    weight, bias = (v if v is None else v.to(dtype) for v in (weight, bias))
+    return F.layer_norm(x.to(dtype), shape, weight, bias, eps)
+
+
 class GSSState(NamedTuple):
     """What GSS carries from token to token; rows are sequences."""
 
@@ -3048,9 +3065,7 @@ class GSS(nn.Module):
             rows = u.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
             _check_state("GSS", state, 1, rows)
         h_last, = (None,) * 1 if state is None else state
-        x_sum = _wide(u).sum(-1)  # gss.ssm:18
-        x_sum_2 = torch.square(_wide(u) - (_wide(x_sum) / self.E)[..., None]).sum(-1)  # gss.ssm:18
-        x = ((u - (x_sum / self.E)[..., None]) * torch.rsqrt(x_sum_2 / self.E + self.norm_eps)[..., None] * self.norm.weight + self.norm.bias).to(u.dtype)  # gss.ssm:18
+        x = _layer_norm(u, (self.E,), self.norm_eps, self.norm.weight, self.norm.bias).to(u.dtype)  # gss.ssm:18
         v_raw = self.to_v(x)  # gss.ssm:20
         v_sum = F.gelu(_wide(v_raw)).sum(-1)  # gss.ssm:24
         v_sum_2 = torch.square(F.gelu(_wide(v_raw)) - (_wide(v_sum) / self.G)[..., None]).sum(-1)  # gss.ssm:24

@@ -374,17 +374,25 @@ def _scan(a, b, h):
 
 def _scan_pieces(a, b, h, pieces):
     """The same, a step of all pieces at a time, each from zero; what enters a piece is added at the end."""
-    more = (0, 0) * (b.dim() - 2) + (0, -b.shape[1] % pieces)
-    a, b = (F.pad(v, more).unflatten(1, (pieces, -1)).unbind(2) for v in (a, b))
+    b = _in_pieces(b, pieces)
+    # a coefficient that is the same at every step is multiplied once for all pieces
+    a = [a[:, :1].resolve_conj()] * len(b) if a.stride(1) == 0 else _in_pieces(a, pieces)
     products, states = [a[0]], [b[0]]
     for a_t, b_t in zip(a[1:], b[1:]):
         products.append(a_t * products[-1])
         states.append(torch.addcmul(b_t, a_t, states[-1]))
     enter = [h]
-    for a_p, b_p in zip(products[-1].unbind(1), states[-1].unbind(1)):
+    for a_p, b_p in zip(products[-1].expand_as(states[-1]).unbind(1), states[-1].unbind(1)):
         enter.append(torch.addcmul(b_p, a_p, enter[-1]))
     enter = torch.stack(enter[:-1], 1)[:, :, None]
     return torch.addcmul(torch.stack(states, 2), torch.stack(products, 2), enter).flatten(1, 2)
+
+
+def _in_pieces(v, pieces):
+    """The steps of [rows, n, ...], each of all pieces of time; the last piece is filled up."""
+    more = -v.shape[1] % pieces
+    v = F.pad(v, (0, 0) * (v.dim() - 2) + (0, more)) if more else v
+    return v.unflatten(1, (pieces, -1)).unbind(2)
 
 
 def _scan_back(a, reads, d_h):
@@ -393,8 +401,10 @@ def _scan_back(a, reads, d_h):
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
     if _cuts(a.shape[1], d_h.numel()) > 1:
-        late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
-        cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
+        late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
+        last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
+        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)
     d_h = d_h + reads[:, -1]
@@ -1515,6 +1525,12 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _rms_norm(x, shape, eps, weight=None):
+    """x / sqrt(mean square + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight)
+    return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
+
+
 class HGRN2State(NamedTuple):
     """What HGRN2 carries from token to token; rows are sequences."""
 
@@ -1645,8 +1661,7 @@ class HGRN2(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # hgrn2.ssm:22
-        o_proj_in_sum = torch.square(_wide(o).unflatten(-1, (self.H, self.V))).sum((-2, -1))  # hgrn2.ssm:26
-        o_proj_in = ((o.unflatten(-1, (self.H, self.V)) * torch.rsqrt(o_proj_in_sum / (self.H * self.V) + self.norm_eps)[..., None, None] * self.g_norm.weight.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # hgrn2.ssm:26
+        o_proj_in = (_rms_norm(o.unflatten(-1, (self.H, self.V)), (self.H, self.V), self.norm_eps, self.g_norm.weight.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # hgrn2.ssm:26
         o_proj = self.o_proj(o_proj_in)  # hgrn2.ssm:26
         return o_proj, HGRN2State(S_last,)
 

@@ -368,17 +368,25 @@ def _scan(a, b, h):
 
 def _scan_pieces(a, b, h, pieces):
     """The same, a step of all pieces at a time, each from zero; what enters a piece is added at the end."""
-    more = (0, 0) * (b.dim() - 2) + (0, -b.shape[1] % pieces)
-    a, b = (F.pad(v, more).unflatten(1, (pieces, -1)).unbind(2) for v in (a, b))
+    b = _in_pieces(b, pieces)
+    # a coefficient that is the same at every step is multiplied once for all pieces
+    a = [a[:, :1].resolve_conj()] * len(b) if a.stride(1) == 0 else _in_pieces(a, pieces)
     products, states = [a[0]], [b[0]]
     for a_t, b_t in zip(a[1:], b[1:]):
         products.append(a_t * products[-1])
         states.append(torch.addcmul(b_t, a_t, states[-1]))
     enter = [h]
-    for a_p, b_p in zip(products[-1].unbind(1), states[-1].unbind(1)):
+    for a_p, b_p in zip(products[-1].expand_as(states[-1]).unbind(1), states[-1].unbind(1)):
         enter.append(torch.addcmul(b_p, a_p, enter[-1]))
     enter = torch.stack(enter[:-1], 1)[:, :, None]
     return torch.addcmul(torch.stack(states, 2), torch.stack(products, 2), enter).flatten(1, 2)
+
+
+def _in_pieces(v, pieces):
+    """The steps of [rows, n, ...], each of all pieces of time; the last piece is filled up."""
+    more = -v.shape[1] % pieces
+    v = F.pad(v, (0, 0) * (v.dim() - 2) + (0, more)) if more else v
+    return v.unflatten(1, (pieces, -1)).unbind(2)
 
 
 def _scan_back(a, reads, d_h):
@@ -387,8 +395,10 @@ def _scan_back(a, reads, d_h):
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
     if _cuts(a.shape[1], d_h.numel()) > 1:
-        late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
-        cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
+        late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
+        last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
+        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)
     d_h = d_h + reads[:, -1]
@@ -1851,19 +1861,26 @@ class _Chunks(NamedTuple):
     inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
+    stages: int  # chunks on their way at once, where the state is
 
 
-def choose_chunks(rows, T, heads, keys, values, sms, half):
+def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+    stages = 3 if shared > 160_000 and keys <= 128 else 2
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+
+
+@lru_cache(maxsize=None)
+def _shared(device):
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
 def _by_chunks(mode, x, keys, values):
@@ -1901,7 +1918,10 @@ def _lightning_attention_chunks(q, k, v, slope, S, cu_seqlens):
     v = _rows_of(v)
     slope = slope.contiguous()
     dtype = _dot_dtype(q, k, v)
-    config = choose_chunks(rows, T, H, D, V, _sms(q.device), dtype == torch.bfloat16)
+    device = q.device
+    config = choose_chunks(
+        rows, T, H, D, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, D * V)
     fixed = dict(
@@ -1912,19 +1932,21 @@ def _lightning_attention_chunks(q, k, v, slope, S, cu_seqlens):
         NK=triton.cdiv(D, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
-    with _on(q.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=q.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=q.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             lightning_attention_states_kernel[(n,)](
-                k, v, slope, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
+                k, v, slope, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         lightning_attention_states_kernel[(n,)](
-            k, v, slope, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
+            k, v, slope, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         lightning_attention_outputs_kernel[(slots * grid[0] * grid[1],)](
             q, k, v, slope, hs, y_o, table, cu_seqlens, T, slots,
@@ -1949,7 +1971,10 @@ def _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
     slope = slope.contiguous()
     g_o = _rows_of(g_o)
     dtype = _dot_dtype(q, k, v)
-    config = choose_chunks(rows, T, H, D, V, _sms(q.device), dtype == torch.bfloat16)
+    device = q.device
+    config = choose_chunks(
+        rows, T, H, D, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, D * V)
     fixed = dict(
@@ -1965,31 +1990,35 @@ def _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
     d_k = _room_for(1, inputs[1])
     d_slope = _room_for(slots, inputs[3])
     d_v = _room_for(1, inputs[2])
-    with _on(q.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=q.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=q.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             lightning_attention_states_kernel[(n,)](
-                k, v, slope, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
+                k, v, slope, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         lightning_attention_states_kernel[(n,)](
-            k, v, slope, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.num_warps,
+            k, v, slope, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             lightning_attention_wanted_kernel[(n,)](
-                q, g_o, slope, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
+                q, g_o, slope, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         lightning_attention_wanted_kernel[(n,)](
-            q, g_o, slope, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
+            q, g_o, slope, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         n_tokens = q.shape[0] * T
         lightning_attention_d_keys_kernel[(slots * grid[1],)](
             q, k, v, g_o, slope, hs, wanted, scores, d_q, d_k, d_slope, table, cu_seqlens, T, slots, n_tokens,
@@ -2248,6 +2277,12 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _rms_norm(x, shape, eps, weight=None):
+    """x / sqrt(mean square + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight)
+    return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
+
+
 class LightningAttentionState(NamedTuple):
     """What LightningAttention carries from token to token; rows are sequences."""
 
@@ -2388,9 +2423,8 @@ class LightningAttention(nn.Module):
             inplace=inplace,
         )  # lightning.ssm:21
         o = o.to(u.dtype)
-        out_proj_in_sum = torch.square(_wide(o).unflatten(-1, (self.H, self.V))).sum((-2, -1))  # lightning.ssm:26
         gate = self.output_gate(u)  # lightning.ssm:25
-        out_proj_in = ((torch.sigmoid(gate.unflatten(-1, (self.H, self.V))) * (o.unflatten(-1, (self.H, self.V)) * torch.rsqrt(out_proj_in_sum / (self.H * self.V) + self.norm_eps)[..., None, None]) * self.norm.weight.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # lightning.ssm:26
+        out_proj_in = ((torch.sigmoid(gate.unflatten(-1, (self.H, self.V))) * _rms_norm(o.unflatten(-1, (self.H, self.V)), (self.H, self.V), self.norm_eps) * self.norm.weight.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # lightning.ssm:26
         out_proj = self.out_proj(out_proj_in)  # lightning.ssm:26
         return out_proj, LightningAttentionState(S_last,)
 

@@ -440,17 +440,25 @@ def _scan(a, b, h):
 
 def _scan_pieces(a, b, h, pieces):
     """The same, a step of all pieces at a time, each from zero; what enters a piece is added at the end."""
-    more = (0, 0) * (b.dim() - 2) + (0, -b.shape[1] % pieces)
-    a, b = (F.pad(v, more).unflatten(1, (pieces, -1)).unbind(2) for v in (a, b))
+    b = _in_pieces(b, pieces)
+    # a coefficient that is the same at every step is multiplied once for all pieces
+    a = [a[:, :1].resolve_conj()] * len(b) if a.stride(1) == 0 else _in_pieces(a, pieces)
     products, states = [a[0]], [b[0]]
     for a_t, b_t in zip(a[1:], b[1:]):
         products.append(a_t * products[-1])
         states.append(torch.addcmul(b_t, a_t, states[-1]))
     enter = [h]
-    for a_p, b_p in zip(products[-1].unbind(1), states[-1].unbind(1)):
+    for a_p, b_p in zip(products[-1].expand_as(states[-1]).unbind(1), states[-1].unbind(1)):
         enter.append(torch.addcmul(b_p, a_p, enter[-1]))
     enter = torch.stack(enter[:-1], 1)[:, :, None]
     return torch.addcmul(torch.stack(states, 2), torch.stack(products, 2), enter).flatten(1, 2)
+
+
+def _in_pieces(v, pieces):
+    """The steps of [rows, n, ...], each of all pieces of time; the last piece is filled up."""
+    more = -v.shape[1] % pieces
+    v = F.pad(v, (0, 0) * (v.dim() - 2) + (0, more)) if more else v
+    return v.unflatten(1, (pieces, -1)).unbind(2)
 
 
 def _scan_back(a, reads, d_h):
@@ -459,8 +467,10 @@ def _scan_back(a, reads, d_h):
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
     if _cuts(a.shape[1], d_h.numel()) > 1:
-        late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
-        cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
+        late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
+        last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
+        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)
     d_h = d_h + reads[:, -1]
@@ -2489,19 +2499,26 @@ class _Chunks(NamedTuple):
     inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
+    stages: int  # chunks on their way at once, where the state is
 
 
-def choose_chunks(rows, T, heads, keys, values, sms, half):
+def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+    stages = 3 if shared > 160_000 and keys <= 128 else 2
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+
+
+@lru_cache(maxsize=None)
+def _shared(device):
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
 def _by_chunks(mode, x, keys, values):
@@ -2539,7 +2556,10 @@ def _linear_attention_S_chunks(v, q, k, o_sum, S, cu_seqlens):
     k = _rows_of(k)
     o_sum = _rows_of(o_sum)
     dtype = _dot_dtype(v, q, k)
-    config = choose_chunks(rows, T, H, K, V, _sms(v.device), dtype == torch.bfloat16)
+    device = v.device
+    config = choose_chunks(
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
@@ -2550,19 +2570,21 @@ def _linear_attention_S_chunks(v, q, k, o_sum, S, cu_seqlens):
         NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
-    with _on(v.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=v.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=v.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], v)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             linear_attention_S_states_kernel[(n,)](
-                v, k, None, None, ends, products, None, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.num_warps,
+                v, k, None, None, ends, products, None, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         linear_attention_S_states_kernel[(n,)](
-            v, k, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.num_warps,
+            v, k, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         linear_attention_S_outputs_kernel[(slots * grid[0] * grid[1],)](
             v, q, k, o_sum, hs, y_o, table, cu_seqlens, T, slots,
@@ -2587,7 +2609,10 @@ def _linear_attention_S_chunks_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
     o_sum = _rows_of(o_sum)
     g_o = _rows_of(g_o)
     dtype = _dot_dtype(v, q, k)
-    config = choose_chunks(rows, T, H, K, V, _sms(v.device), dtype == torch.bfloat16)
+    device = v.device
+    config = choose_chunks(
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
@@ -2603,21 +2628,23 @@ def _linear_attention_S_chunks_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
     d_k = _room_for(1, inputs[2])
     d_o_sum = _room_for(1, inputs[3])
     d_v = _room_for(1, inputs[0])
-    with _on(v.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=v.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=v.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], v)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             linear_attention_S_states_kernel[(n,)](
-                v, k, None, None, ends, products, None, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.num_warps,
+                v, k, None, None, ends, products, None, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         linear_attention_S_states_kernel[(n,)](
-            v, k, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.num_warps,
+            v, k, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        reads = torch.empty((1, *v.shape[:2], H, V), dtype=torch.float32, device=v.device)
+        reads = torch.empty((1, *v.shape[:2], H, V), dtype=torch.float32, device=device)
         linear_attention_S_reads_kernel[(slots * grid[0] * grid[1],)](
             v, q, k, hs, *reads, table, cu_seqlens, T, slots,
             *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], **fixed, num_warps=config.inside,
@@ -2625,14 +2652,16 @@ def _linear_attention_S_chunks_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             linear_attention_S_wanted_kernel[(n,)](
-                q, o_sum, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
+                q, o_sum, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         linear_attention_S_wanted_kernel[(n,)](
-            q, o_sum, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.num_warps,
+            q, o_sum, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=v.device)
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         n_tokens = v.shape[0] * T
         linear_attention_S_d_keys_kernel[(slots * grid[1],)](
             v, q, k, o_sum, g_o, reads[0], hs, wanted, scores, d_q, d_k, d_o_sum, table, cu_seqlens, T, slots, n_tokens,

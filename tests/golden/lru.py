@@ -380,17 +380,25 @@ def _scan(a, b, h):
 
 def _scan_pieces(a, b, h, pieces):
     """The same, a step of all pieces at a time, each from zero; what enters a piece is added at the end."""
-    more = (0, 0) * (b.dim() - 2) + (0, -b.shape[1] % pieces)
-    a, b = (F.pad(v, more).unflatten(1, (pieces, -1)).unbind(2) for v in (a, b))
+    b = _in_pieces(b, pieces)
+    # a coefficient that is the same at every step is multiplied once for all pieces
+    a = [a[:, :1].resolve_conj()] * len(b) if a.stride(1) == 0 else _in_pieces(a, pieces)
     products, states = [a[0]], [b[0]]
     for a_t, b_t in zip(a[1:], b[1:]):
         products.append(a_t * products[-1])
         states.append(torch.addcmul(b_t, a_t, states[-1]))
     enter = [h]
-    for a_p, b_p in zip(products[-1].unbind(1), states[-1].unbind(1)):
+    for a_p, b_p in zip(products[-1].expand_as(states[-1]).unbind(1), states[-1].unbind(1)):
         enter.append(torch.addcmul(b_p, a_p, enter[-1]))
     enter = torch.stack(enter[:-1], 1)[:, :, None]
     return torch.addcmul(torch.stack(states, 2), torch.stack(products, 2), enter).flatten(1, 2)
+
+
+def _in_pieces(v, pieces):
+    """The steps of [rows, n, ...], each of all pieces of time; the last piece is filled up."""
+    more = -v.shape[1] % pieces
+    v = F.pad(v, (0, 0) * (v.dim() - 2) + (0, more)) if more else v
+    return v.unflatten(1, (pieces, -1)).unbind(2)
 
 
 def _scan_back(a, reads, d_h):
@@ -399,8 +407,10 @@ def _scan_back(a, reads, d_h):
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
     if _cuts(a.shape[1], d_h.numel()) > 1:
-        late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
-        cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
+        late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
+        last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
+        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)
     d_h = d_h + reads[:, -1]
@@ -526,7 +536,7 @@ def _lru_eager_backward(g_x, g_last_x, x_sum, nu_log, theta_log, gamma_log, x):
     d_x_sum_re = _joined(grads, 0, x_sum.new_empty(rows, 0, N, dtype=dtype))
     d_x_sum_im = _joined(grads, 1, x_sum.new_empty(rows, 0, N, dtype=dtype))
     return (
-        _as(torch.complex(d_x_sum_re, d_x_sum_im), inputs[0].dtype),
+        torch.complex(d_x_sum_re, d_x_sum_im).to(inputs[0].dtype).contiguous(),
         _as(d_nu_log, inputs[1].dtype),
         _as(d_theta_log, inputs[2].dtype),
         _as(d_gamma_log, inputs[3].dtype),
@@ -1015,7 +1025,7 @@ def _lru_filtered_backward(g_x, g_last_x, x_sum, nu_log, theta_log, gamma_log, x
     d_x_sum_re = d_x_sum_re_leaf
     d_x_sum_im = d_x_sum_im_leaf
     return (
-        _as(torch.complex(d_x_sum_re, d_x_sum_im), inputs[0].dtype),
+        torch.complex(d_x_sum_re, d_x_sum_im).to(inputs[0].dtype).contiguous(),
         _as(d_nu_log_leaf, inputs[1].dtype),
         _as(d_theta_log_leaf, inputs[2].dtype),
         _as(d_gamma_log_leaf, inputs[3].dtype),
@@ -2175,6 +2185,23 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _layer_norm(x, shape, eps, weight=None, bias=None):
+    """(x - mean) / sqrt(variance + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight, bias)
+    weight, bias = (v if v is None else v.to(dtype) for v in (weight, bias))
+    return F.layer_norm(x.to(dtype), shape, weight, bias, eps)
+
+
+def _re_im(v):
+    """A complex tensor as a real one, [..., 2]."""
+    return torch.view_as_real(v.resolve_conj())
+
+
+def _from_re_im(v):
+    """A real tensor [..., 2] as a complex one, in float32 at least: there is no complex half."""
+    return torch.view_as_complex(_wide(v).contiguous())
+
+
 class LRUState(NamedTuple):
     """What LRU carries from token to token; rows are sequences."""
 
@@ -2304,12 +2331,10 @@ class LRU(nn.Module):
             _check_state("LRU", state, 1, rows)
         x_last, = (None,) * 1 if state is None else state
         if self.prenorm:
-            v_sum = _wide(u).sum(-1)  # lru.ssm:18
-            v_sum_2 = torch.square(_wide(u) - (_wide(v_sum) / self.H)[..., None]).sum(-1)  # lru.ssm:18
-            v = ((u - (v_sum / self.H)[..., None]) * torch.rsqrt(v_sum_2 / self.H + 1e-06)[..., None] * self.normalization.scale + self.normalization.bias).to(u.dtype)  # lru.ssm:18
+            v = _layer_norm(u, (self.H,), 1e-06, self.normalization.scale, self.normalization.bias).to(u.dtype)  # lru.ssm:18
         else:
             v = u  # lru.ssm:18
-        x_sum = torch.complex(_wide(torch.einsum("nh,...h->...n", torch.view_as_complex(_wide(self.seq.B)).real, _wide(v))), _wide(torch.einsum("nh,...h->...n", torch.view_as_complex(_wide(self.seq.B)).imag, _wide(v))))  # lru.ssm:28
+        x_sum = _from_re_im(torch.einsum("nhz,...h->...nz", _re_im(torch.view_as_complex(_wide(self.seq.B))), _wide(v)))  # lru.ssm:28
         x_both = lru_op(
             x_sum=x_sum,
             nu_log=self.seq.nu_log,
@@ -2321,8 +2346,8 @@ class LRU(nn.Module):
             inplace=inplace,
         )  # lru.ssm:28
         x, x_last = x_both if return_state else (x_both, x_last)
-        y_sum = torch.einsum("hn,...n->...h", torch.view_as_complex(_wide(self.seq.C)), x)  # lru.ssm:29
-        y = (torch.real(y_sum) + self.seq.D * v).to(u.dtype)  # lru.ssm:29
+        y_sum = torch.einsum("hnz,...nz->...h", _re_im(torch.view_as_complex(_wide(self.seq.C)).conj()), _re_im(x))  # lru.ssm:29
+        y = (y_sum + self.seq.D * v).to(u.dtype)  # lru.ssm:29
         s = F.gelu(y, approximate='tanh')  # lru.ssm:31
         value = self.out1(s)  # lru.ssm:32
         gate = self.out2(s)  # lru.ssm:33
@@ -2330,9 +2355,7 @@ class LRU(nn.Module):
         if self.prenorm:
             result = u + g  # lru.ssm:35
         else:
-            result_sum = (_wide(u) + _wide(g)).sum(-1)  # lru.ssm:35
-            result_sum_2 = torch.square(_wide(u) + _wide(g) - (_wide(result_sum) / self.H)[..., None]).sum(-1)  # lru.ssm:35
-            result = ((u + g - (result_sum / self.H)[..., None]) * torch.rsqrt(result_sum_2 / self.H + 1e-06)[..., None] * self.normalization.scale + self.normalization.bias).to(u.dtype)  # lru.ssm:35
+            result = _layer_norm(_wide(u) + _wide(g), (self.H,), 1e-06, self.normalization.scale, self.normalization.bias).to(u.dtype)  # lru.ssm:35
         return result, LRUState(x_last,)
 
     def step(self, u, state, *, inplace=False):

@@ -406,17 +406,25 @@ def _scan(a, b, h):
 
 def _scan_pieces(a, b, h, pieces):
     """The same, a step of all pieces at a time, each from zero; what enters a piece is added at the end."""
-    more = (0, 0) * (b.dim() - 2) + (0, -b.shape[1] % pieces)
-    a, b = (F.pad(v, more).unflatten(1, (pieces, -1)).unbind(2) for v in (a, b))
+    b = _in_pieces(b, pieces)
+    # a coefficient that is the same at every step is multiplied once for all pieces
+    a = [a[:, :1].resolve_conj()] * len(b) if a.stride(1) == 0 else _in_pieces(a, pieces)
     products, states = [a[0]], [b[0]]
     for a_t, b_t in zip(a[1:], b[1:]):
         products.append(a_t * products[-1])
         states.append(torch.addcmul(b_t, a_t, states[-1]))
     enter = [h]
-    for a_p, b_p in zip(products[-1].unbind(1), states[-1].unbind(1)):
+    for a_p, b_p in zip(products[-1].expand_as(states[-1]).unbind(1), states[-1].unbind(1)):
         enter.append(torch.addcmul(b_p, a_p, enter[-1]))
     enter = torch.stack(enter[:-1], 1)[:, :, None]
     return torch.addcmul(torch.stack(states, 2), torch.stack(products, 2), enter).flatten(1, 2)
+
+
+def _in_pieces(v, pieces):
+    """The steps of [rows, n, ...], each of all pieces of time; the last piece is filled up."""
+    more = -v.shape[1] % pieces
+    v = F.pad(v, (0, 0) * (v.dim() - 2) + (0, more)) if more else v
+    return v.unflatten(1, (pieces, -1)).unbind(2)
 
 
 def _scan_back(a, reads, d_h):
@@ -425,8 +433,10 @@ def _scan_back(a, reads, d_h):
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
     if _cuts(a.shape[1], d_h.numel()) > 1:
-        late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
-        cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
+        late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
+        last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
+        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)
     d_h = d_h + reads[:, -1]
@@ -2327,19 +2337,26 @@ class _Chunks(NamedTuple):
     inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
+    stages: int  # chunks on their way at once, where the state is
 
 
-def choose_chunks(rows, T, heads, keys, values, sms, half):
+def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+    stages = 3 if shared > 160_000 and keys <= 128 else 2
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+
+
+@lru_cache(maxsize=None)
+def _shared(device):
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
 def _by_chunks(mode, x, keys, values):
@@ -2380,7 +2397,10 @@ def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
     A_log = A_log.contiguous()
     D = D.contiguous()
     dtype = _dot_dtype(x, B, C)
-    config = choose_chunks(rows, T, G * J, N, P, _sms(dt_raw.device), dtype == torch.bfloat16)
+    device = dt_raw.device
+    config = choose_chunks(
+        rows, T, G * J, N, P, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(P, config.values), G * J, N * P)
     fixed = dict(
@@ -2391,19 +2411,21 @@ def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
         NK=triton.cdiv(N, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
-    with _on(dt_raw.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=dt_raw.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=dt_raw.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], dt_raw)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             mamba2_states_kernel[(n,)](
-                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
+                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mamba2_states_kernel[(n,)](
-            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
+            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         mamba2_outputs_kernel[(slots * grid[0] * grid[1],)](
             dt_raw, x, B, C, dt_bias, A_log, D, hs, y_y, table, cu_seqlens, T, slots,
@@ -2431,7 +2453,10 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     D = D.contiguous()
     g_y = _rows_of(g_y)
     dtype = _dot_dtype(x, B, C)
-    config = choose_chunks(rows, T, G * J, N, P, _sms(dt_raw.device), dtype == torch.bfloat16)
+    device = dt_raw.device
+    config = choose_chunks(
+        rows, T, G * J, N, P, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(P, config.values), G * J, N * P)
     fixed = dict(
@@ -2450,32 +2475,36 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     d_dt_raw = _room_for(grid[0], inputs[0])
     d_x = _room_for(1, inputs[1])
     d_dt_bias = _room_for(grid[0] * slots, inputs[4])
-    with _on(dt_raw.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=dt_raw.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=dt_raw.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], dt_raw)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             mamba2_states_kernel[(n,)](
-                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
+                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mamba2_states_kernel[(n,)](
-            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], **fixed, num_warps=config.num_warps,
+            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             mamba2_wanted_kernel[(n,)](
-                dt_raw, C, g_y, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.num_warps,
+                dt_raw, C, g_y, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         mamba2_wanted_kernel[(n,)](
-            dt_raw, C, g_y, dt_bias, A_log, last, wanted, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.num_warps,
+            dt_raw, C, g_y, dt_bias, A_log, last, wanted, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=dt_raw.device)
-        wanted_d_decay = torch.empty((*dt_raw.shape[:2], G, J, ), dtype=torch.float32, device=dt_raw.device)
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
+        wanted_d_decay = torch.empty((*dt_raw.shape[:2], G, J, ), dtype=torch.float32, device=device)
         n_tokens = dt_raw.shape[0] * T
         mamba2_d_keys_kernel[(slots * grid[1],)](
             dt_raw, x, B, C, g_y, dt_bias, A_log, hs, wanted, scores, d_B, d_C, d_A_log, d_D, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
@@ -2839,6 +2868,12 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _rms_norm(x, shape, eps, weight=None):
+    """x / sqrt(mean square + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight)
+    return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
+
+
 def _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace):
     """A causal depthwise convolution over time with the child's weights, its activation, and the last W - 1 inputs."""
     if _plain(conv):
@@ -3038,8 +3073,7 @@ class Mamba2(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # mamba2.ssm:27
-        normed_sum = torch.square(_wide(y).unflatten(-2, (self.G, self.J)) * F.silu(_wide(z).unflatten(-1, (self.G, self.J, self.P)))).sum((-2, -1))  # mamba2.ssm:35
-        normed = ((y.unflatten(-2, (self.G, self.J)) * F.silu(z.unflatten(-1, (self.G, self.J, self.P))) * torch.rsqrt(normed_sum / (self.J * self.P) + self.norm_eps)[..., None, None] * self.norm.weight.unflatten(-1, (self.G, self.J, self.P))).flatten(-3, -1)).to(u.dtype)  # mamba2.ssm:35
+        normed = ((_rms_norm(_wide(y).unflatten(-2, (self.G, self.J)) * F.silu(_wide(z).unflatten(-1, (self.G, self.J, self.P))), (self.J, self.P), self.norm_eps) * self.norm.weight.unflatten(-1, (self.G, self.J, self.P))).flatten(-3, -1)).to(u.dtype)  # mamba2.ssm:35
         out_proj = self.out_proj(normed)  # mamba2.ssm:36
         return out_proj, Mamba2State(S_last, conv1d_taps)
 

@@ -522,17 +522,25 @@ def _scan(a, b, h):
 
 def _scan_pieces(a, b, h, pieces):
     """The same, a step of all pieces at a time, each from zero; what enters a piece is added at the end."""
-    more = (0, 0) * (b.dim() - 2) + (0, -b.shape[1] % pieces)
-    a, b = (F.pad(v, more).unflatten(1, (pieces, -1)).unbind(2) for v in (a, b))
+    b = _in_pieces(b, pieces)
+    # a coefficient that is the same at every step is multiplied once for all pieces
+    a = [a[:, :1].resolve_conj()] * len(b) if a.stride(1) == 0 else _in_pieces(a, pieces)
     products, states = [a[0]], [b[0]]
     for a_t, b_t in zip(a[1:], b[1:]):
         products.append(a_t * products[-1])
         states.append(torch.addcmul(b_t, a_t, states[-1]))
     enter = [h]
-    for a_p, b_p in zip(products[-1].unbind(1), states[-1].unbind(1)):
+    for a_p, b_p in zip(products[-1].expand_as(states[-1]).unbind(1), states[-1].unbind(1)):
         enter.append(torch.addcmul(b_p, a_p, enter[-1]))
     enter = torch.stack(enter[:-1], 1)[:, :, None]
     return torch.addcmul(torch.stack(states, 2), torch.stack(products, 2), enter).flatten(1, 2)
+
+
+def _in_pieces(v, pieces):
+    """The steps of [rows, n, ...], each of all pieces of time; the last piece is filled up."""
+    more = -v.shape[1] % pieces
+    v = F.pad(v, (0, 0) * (v.dim() - 2) + (0, more)) if more else v
+    return v.unflatten(1, (pieces, -1)).unbind(2)
 
 
 def _scan_back(a, reads, d_h):
@@ -541,8 +549,10 @@ def _scan_back(a, reads, d_h):
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
     if _cuts(a.shape[1], d_h.numel()) > 1:
-        late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
-        cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
+        late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
+        last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
+        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)
     d_h = d_h + reads[:, -1]
@@ -3272,19 +3282,26 @@ class _Chunks(NamedTuple):
     inside: int  # the same, where the chunk's tokens are
     pieces: int  # of time, on the way of the state
     block: int  # of keys, where they are taken block by block
+    stages: int  # chunks on their way at once, where the state is
 
 
-def choose_chunks(rows, T, heads, keys, values, sms, half):
+def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 else 64
+    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
     block = max(16, _pow2(values))
     if block > most:
         block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
     tokens = 64 if half else 32
     programs = max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32))
+    stages = 3 if shared > 160_000 and keys <= 128 else 2
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+
+
+@lru_cache(maxsize=None)
+def _shared(device):
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
 def _by_chunks(mode, x, keys, values):
@@ -3324,7 +3341,10 @@ def _mlstm_S_chunks(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
     weight = _rows_of(weight)
     m = _rows_of(m)
     dtype = _dot_dtype(q, k, v)
-    config = choose_chunks(rows, T, H, K, V, _sms(q.device), dtype == torch.bfloat16)
+    device = q.device
+    config = choose_chunks(
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
@@ -3335,19 +3355,21 @@ def _mlstm_S_chunks(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
         NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
-    with _on(q.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=q.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=q.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             mlstm_S_states_kernel[(n,)](
-                k, v, log_keep, add, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.num_warps,
+                k, v, log_keep, add, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mlstm_S_states_kernel[(n,)](
-            k, v, log_keep, add, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.num_warps,
+            k, v, log_keep, add, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         mlstm_S_outputs_kernel[(slots * grid[0] * grid[1],)](
             q, k, v, log_keep, add, weight, m, hs, y_h, table, cu_seqlens, T, slots,
@@ -3374,7 +3396,10 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     m = _rows_of(m)
     g_h = _rows_of(g_h)
     dtype = _dot_dtype(q, k, v)
-    config = choose_chunks(rows, T, H, K, V, _sms(q.device), dtype == torch.bfloat16)
+    device = q.device
+    config = choose_chunks(
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
@@ -3393,21 +3418,23 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     d_m = _room_for(1, inputs[6])
     d_v = _room_for(1, inputs[2])
     d_add = _room_for(grid[0], inputs[4])
-    with _on(q.device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=q.device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=q.device)
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = grid[0] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             mlstm_S_states_kernel[(n,)](
-                k, v, log_keep, add, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.num_warps,
+                k, v, log_keep, add, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mlstm_S_states_kernel[(n,)](
-            k, v, log_keep, add, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.num_warps,
+            k, v, log_keep, add, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        reads = torch.empty((1, *q.shape[:2], H, V), dtype=torch.float32, device=q.device)
+        reads = torch.empty((1, *q.shape[:2], H, V), dtype=torch.float32, device=device)
         mlstm_S_reads_kernel[(slots * grid[0] * grid[1],)](
             q, k, v, log_keep, add, hs, *reads, table, cu_seqlens, T, slots,
             *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], **fixed, num_warps=config.inside,
@@ -3415,14 +3442,16 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             mlstm_S_wanted_kernel[(n,)](
-                q, log_keep, weight, m, g_h, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *log_keep.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], **fixed, num_warps=config.num_warps,
+                q, log_keep, weight, m, g_h, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *log_keep.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         mlstm_S_wanted_kernel[(n,)](
-            q, log_keep, weight, m, g_h, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *log_keep.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], **fixed, num_warps=config.num_warps,
+            q, log_keep, weight, m, g_h, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *log_keep.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=q.device)
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         n_tokens = q.shape[0] * T
         mlstm_S_d_keys_kernel[(slots * grid[1],)](
             q, k, v, log_keep, add, weight, m, g_h, reads[0], hs, wanted, scores, d_q, d_k, d_log_keep, d_weight_, d_m, table, cu_seqlens, T, slots, n_tokens,
@@ -3783,6 +3812,13 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _layer_norm(x, shape, eps, weight=None, bias=None):
+    """(x - mean) / sqrt(variance + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight, bias)
+    weight, bias = (v if v is None else v.to(dtype) for v in (weight, bias))
+    return F.layer_norm(x.to(dtype), shape, weight, bias, eps)
+
+
 def _places(T, cu_seqlens):
     """For every packed token its sequence and its position in it; no value visits the host."""
     tokens = torch.arange(T, device=cu_seqlens.device)
@@ -4001,9 +4037,7 @@ class MLSTM(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # mlstm.ssm:30
-        normed_sum = _wide(h).sum(-1)  # mlstm.ssm:39
-        normed_sum_2 = torch.square(_wide(h) - (_wide(normed_sum) / self.V)[..., None]).sum(-1)  # mlstm.ssm:39
-        normed = (((h - (normed_sum / self.V)[..., None]) * torch.rsqrt(normed_sum_2 / self.V + self.norm_eps)[..., None] * self.multihead_norm.weight.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # mlstm.ssm:39
+        normed = ((_layer_norm(h, (self.V,), self.norm_eps) * self.multihead_norm.weight.unflatten(-1, (self.H, self.V))).flatten(-2, -1)).to(u.dtype)  # mlstm.ssm:39
         o = self.ogate_preact(u)  # mlstm.ssm:20
         out_proj_in = (torch.sigmoid(o.unflatten(-1, (self.H, self.V))) * normed.unflatten(-1, (self.H, self.V))).flatten(-2, -1)  # mlstm.ssm:40
         out_proj = self.out_proj(out_proj_in)  # mlstm.ssm:40

@@ -453,17 +453,25 @@ def _scan(a, b, h):
 
 def _scan_pieces(a, b, h, pieces):
     """The same, a step of all pieces at a time, each from zero; what enters a piece is added at the end."""
-    more = (0, 0) * (b.dim() - 2) + (0, -b.shape[1] % pieces)
-    a, b = (F.pad(v, more).unflatten(1, (pieces, -1)).unbind(2) for v in (a, b))
+    b = _in_pieces(b, pieces)
+    # a coefficient that is the same at every step is multiplied once for all pieces
+    a = [a[:, :1].resolve_conj()] * len(b) if a.stride(1) == 0 else _in_pieces(a, pieces)
     products, states = [a[0]], [b[0]]
     for a_t, b_t in zip(a[1:], b[1:]):
         products.append(a_t * products[-1])
         states.append(torch.addcmul(b_t, a_t, states[-1]))
     enter = [h]
-    for a_p, b_p in zip(products[-1].unbind(1), states[-1].unbind(1)):
+    for a_p, b_p in zip(products[-1].expand_as(states[-1]).unbind(1), states[-1].unbind(1)):
         enter.append(torch.addcmul(b_p, a_p, enter[-1]))
     enter = torch.stack(enter[:-1], 1)[:, :, None]
     return torch.addcmul(torch.stack(states, 2), torch.stack(products, 2), enter).flatten(1, 2)
+
+
+def _in_pieces(v, pieces):
+    """The steps of [rows, n, ...], each of all pieces of time; the last piece is filled up."""
+    more = -v.shape[1] % pieces
+    v = F.pad(v, (0, 0) * (v.dim() - 2) + (0, more)) if more else v
+    return v.unflatten(1, (pieces, -1)).unbind(2)
 
 
 def _scan_back(a, reads, d_h):
@@ -472,8 +480,10 @@ def _scan_back(a, reads, d_h):
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
     if _cuts(a.shape[1], d_h.numel()) > 1:
-        late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
-        cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
+        late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
+        last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
+        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)
     d_h = d_h + reads[:, -1]
@@ -690,7 +700,7 @@ def _s4d_eager_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_real, A_i
         _as(d_log_dt, inputs[1].dtype),
         _as(d_log_A_real, inputs[2].dtype),
         _as(d_A_im, inputs[3].dtype),
-        _as(torch.complex(d_C_re, d_C_im), inputs[4].dtype),
+        torch.complex(d_C_re, d_C_im).to(inputs[4].dtype).contiguous(),
         _as(d_D, inputs[5].dtype),
         _state_gradient(torch.complex(d_x_re_0, d_x_im_0), inputs[6]),
     )
@@ -1269,7 +1279,7 @@ def _s4d_filtered_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_real, 
         _as(d_log_dt_leaf, inputs[1].dtype),
         _as(d_log_A_real_leaf, inputs[2].dtype),
         _as(d_A_imag_leaf, inputs[3].dtype),
-        _as(torch.complex(d_C_re_leaf, d_C_im_leaf), inputs[4].dtype),
+        torch.complex(d_C_re_leaf, d_C_im_leaf).to(inputs[4].dtype).contiguous(),
         _as(d_D_leaf, inputs[5].dtype),
         u.new_empty(0) if grads.h is None else _state_gradient(grads.h.reshape(rows, H, N), x),
     )

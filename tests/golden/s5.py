@@ -439,17 +439,25 @@ def _scan(a, b, h):
 
 def _scan_pieces(a, b, h, pieces):
     """The same, a step of all pieces at a time, each from zero; what enters a piece is added at the end."""
-    more = (0, 0) * (b.dim() - 2) + (0, -b.shape[1] % pieces)
-    a, b = (F.pad(v, more).unflatten(1, (pieces, -1)).unbind(2) for v in (a, b))
+    b = _in_pieces(b, pieces)
+    # a coefficient that is the same at every step is multiplied once for all pieces
+    a = [a[:, :1].resolve_conj()] * len(b) if a.stride(1) == 0 else _in_pieces(a, pieces)
     products, states = [a[0]], [b[0]]
     for a_t, b_t in zip(a[1:], b[1:]):
         products.append(a_t * products[-1])
         states.append(torch.addcmul(b_t, a_t, states[-1]))
     enter = [h]
-    for a_p, b_p in zip(products[-1].unbind(1), states[-1].unbind(1)):
+    for a_p, b_p in zip(products[-1].expand_as(states[-1]).unbind(1), states[-1].unbind(1)):
         enter.append(torch.addcmul(b_p, a_p, enter[-1]))
     enter = torch.stack(enter[:-1], 1)[:, :, None]
     return torch.addcmul(torch.stack(states, 2), torch.stack(products, 2), enter).flatten(1, 2)
+
+
+def _in_pieces(v, pieces):
+    """The steps of [rows, n, ...], each of all pieces of time; the last piece is filled up."""
+    more = -v.shape[1] % pieces
+    v = F.pad(v, (0, 0) * (v.dim() - 2) + (0, more)) if more else v
+    return v.unflatten(1, (pieces, -1)).unbind(2)
 
 
 def _scan_back(a, reads, d_h):
@@ -458,8 +466,10 @@ def _scan_back(a, reads, d_h):
     if reads is None:
         reads = torch.zeros_like(d_h)[:, None].expand(-1, a.shape[1], *d_h.shape[1:])
     if _cuts(a.shape[1], d_h.numel()) > 1:
-        late = torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1)
-        cotangents = _scan(late.conj().flip(1), reads.flip(1), d_h).flip(1)
+        late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
+        last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
+        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)
     d_h = d_h + reads[:, -1]
@@ -656,7 +666,7 @@ def _s5_eager_backward(g_x, g_last_x, Bu_sum, Lambda_re, Lambda_im, log_step, x,
     d_Bu_sum_re = _joined(grads, 0, Bu_sum.new_empty(rows, 0, J, M, dtype=dtype))
     d_Bu_sum_im = _joined(grads, 1, Bu_sum.new_empty(rows, 0, J, M, dtype=dtype))
     return (
-        _as(torch.complex(d_Bu_sum_re, d_Bu_sum_im), inputs[0].dtype),
+        torch.complex(d_Bu_sum_re, d_Bu_sum_im).to(inputs[0].dtype).contiguous(),
         _as(d_Lambda_re.flatten(-2, -1), inputs[1].dtype),
         _as(d_Lambda_im.flatten(-2, -1), inputs[2].dtype),
         _as(d_log_step.flatten(-2, -1), inputs[3].dtype),
@@ -1223,7 +1233,7 @@ def _s5_filtered_backward(g_x, g_last_x, Bu_sum, Lambda_re, Lambda_im, log_step,
     d_Bu_sum_re = d_Bu_sum_re_leaf
     d_Bu_sum_im = d_Bu_sum_im_leaf
     return (
-        _as(torch.complex(d_Bu_sum_re, d_Bu_sum_im), inputs[0].dtype),
+        torch.complex(d_Bu_sum_re, d_Bu_sum_im).to(inputs[0].dtype).contiguous(),
         _as(d_Lambda_re_leaf.flatten(-2, -1), inputs[1].dtype),
         _as(d_Lambda_im_leaf.flatten(-2, -1), inputs[2].dtype),
         _as(d_log_step_leaf.flatten(-2, -1), inputs[3].dtype),
@@ -2479,6 +2489,23 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _layer_norm(x, shape, eps, weight=None, bias=None):
+    """(x - mean) / sqrt(variance + eps) over the last axes, in float32 at least."""
+    dtype = _compute_dtype(x, weight, bias)
+    weight, bias = (v if v is None else v.to(dtype) for v in (weight, bias))
+    return F.layer_norm(x.to(dtype), shape, weight, bias, eps)
+
+
+def _re_im(v):
+    """A complex tensor as a real one, [..., 2]."""
+    return torch.view_as_real(v.resolve_conj())
+
+
+def _from_re_im(v):
+    """A real tensor [..., 2] as a complex one, in float32 at least: there is no complex half."""
+    return torch.view_as_complex(_wide(v).contiguous())
+
+
 class S5State(NamedTuple):
     """What S5 carries from token to token; rows are sequences."""
 
@@ -2639,12 +2666,10 @@ class S5(nn.Module):
             _check_state("S5", state, 1, rows)
         x_last, = (None,) * 1 if state is None else state
         if self.prenorm:
-            v_sum = _wide(u).sum(-1)  # s5.ssm:21
-            v_sum_2 = torch.square(_wide(u) - (_wide(v_sum) / self.H)[..., None]).sum(-1)  # s5.ssm:21
-            v = ((u - (v_sum / self.H)[..., None]) * torch.rsqrt(v_sum_2 / self.H + 1e-06)[..., None] * self.norm.scale + self.norm.bias).to(u.dtype)  # s5.ssm:21
+            v = _layer_norm(u, (self.H,), 1e-06, self.norm.scale, self.norm.bias).to(u.dtype)  # s5.ssm:21
         else:
             v = u  # s5.ssm:21
-        Bu_sum = torch.complex(_wide(torch.einsum("jmh,...h->...jm", torch.view_as_complex(_wide(self.seq.B)).real.unflatten(-2, (self.J, self.M)), _wide(v))), _wide(torch.einsum("jmh,...h->...jm", torch.view_as_complex(_wide(self.seq.B)).imag.unflatten(-2, (self.J, self.M)), _wide(v))))  # s5.ssm:39
+        Bu_sum = _from_re_im(torch.einsum("jmhz,...h->...jmz", _re_im(torch.view_as_complex(_wide(self.seq.B)).unflatten(-2, (self.J, self.M))), _wide(v)))  # s5.ssm:39
         x_both = s5_op(
             Bu_sum=Bu_sum,
             Lambda_re=self.seq.Lambda_re,
@@ -2657,8 +2682,8 @@ class S5(nn.Module):
             inplace=inplace,
         )  # s5.ssm:40
         x, x_last = x_both if return_state else (x_both, x_last)
-        past_sum = torch.einsum("hjm,...jm->...h", torch.view_as_complex(_wide(self.seq.C)).unflatten(-1, (self.J, self.M)), x.unflatten(-1, (self.J, self.M)))  # s5.ssm:41
-        past = (2 * torch.real(past_sum) + self.seq.D * v).to(u.dtype)  # s5.ssm:41
+        past_sum = torch.einsum("hjmz,...jmz->...h", _re_im(torch.view_as_complex(_wide(self.seq.C)).unflatten(-1, (self.J, self.M)).conj()), _re_im(x.unflatten(-1, (self.J, self.M))))  # s5.ssm:41
+        past = (2 * past_sum + self.seq.D * v).to(u.dtype)  # s5.ssm:41
         y = past  # s5.ssm:47
         s = F.gelu(y, approximate='tanh')  # s5.ssm:49
         if self.activation == "half_glu1":
@@ -2679,9 +2704,7 @@ class S5(nn.Module):
         if self.prenorm:
             result = u + g  # s5.ssm:59
         else:
-            result_sum = (_wide(u) + _wide(g)).sum(-1)  # s5.ssm:59
-            result_sum_2 = torch.square(_wide(u) + _wide(g) - (_wide(result_sum) / self.H)[..., None]).sum(-1)  # s5.ssm:59
-            result = ((u + g - (result_sum / self.H)[..., None]) * torch.rsqrt(result_sum_2 / self.H + 1e-06)[..., None] * self.norm.scale + self.norm.bias).to(u.dtype)  # s5.ssm:59
+            result = _layer_norm(_wide(u) + _wide(g), (self.H,), 1e-06, self.norm.scale, self.norm.bias).to(u.dtype)  # s5.ssm:59
         return result, S5State(x_last,)
 
     def step(self, u, state, *, inplace=False):

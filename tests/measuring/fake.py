@@ -30,3 +30,28 @@ def step(state, x, decay):
 
 def stale(state, x, decay):
     return decay * state + (1 - decay) * x
+
+
+def complex_scan(forget, inputs):
+    """Both [batch, channels, time], contiguous and complex: all states."""
+    assert forget.shape == inputs.shape and forget.is_contiguous() and inputs.is_contiguous()
+    h, out = torch.zeros_like(inputs[..., 0]), []
+    for t in range(inputs.shape[-1]):
+        h = forget[..., t] * h + inputs[..., t]
+        out.append(h)
+    return torch.stack(out, -1)
+
+
+class Layer(torch.nn.Module):
+    """The leaky layer, with our key."""
+
+    def __init__(self, width, factor=1.0, device=None, dtype=None):
+        super().__init__()
+        self.factor, self.rate = factor, torch.nn.Parameter(torch.zeros(width, device=device))
+
+    def forward(self, u):
+        decay, h, out = torch.sigmoid(self.rate), torch.zeros_like(u[:, 0]), []
+        for x in u.unbind(1):
+            h = decay * h + (1 - decay) * x
+            out.append(h)
+        return self.factor * torch.stack(out, 1).to(u.dtype)

@@ -1,0 +1,65 @@
+"""The kernels of `bench/table.toml` at its sizes compile for sm_90 without a GPU, and spill no more than is written here."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("triton")
+
+import torch
+
+import ssmc
+from ssmc.measuring.cases import Case, read_cases
+from tests.backends.compiled import _launch_op, compile_launch, recording, source_hash
+from tests.harness import Call, layer_of
+
+ROOT = Path(__file__).parents[2]
+CASES = [c for c in read_cases(ROOT / "bench" / "table.toml") if c.spec.startswith("bench/")]
+# Bytes a thread spills where it holds most; what spills and was measured to be faster so is told in bench/NOTES.md.
+SPILLS = {
+    "selective_scan_backward_kernel": 192, "head_step_backward_kernel": 48, "two_reads_keep_kernel": 48,
+    "two_reads_backward_kernel": 40, "filtered_backward_kernel": 8,
+}  # fmt: skip
+CONTROLS = {"initial_state", "return_state", "cu_seqlens", "backend", "inplace"}
+NEEDS: dict[str, dict[str, int]] = {}
+
+
+def call_of(case: Case) -> Call:
+    """The op of a case on tensors that are not there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = ssmc.load(ROOT / case.spec)
+    layer = layer_of(module)(**case.args, device="meta")
+    (op,) = module.OPS
+    parameters, operands = dict(layer.named_parameters()), {}
+    for name, (role, axes) in module.OPS[op].items():
+        sizes = [getattr(layer, a) for a in axes]
+        if role == "token":  # what a sum gives is complex where the state is
+            dtype = torch.complex64 if name.endswith("_sum") else getattr(torch, case.dtype)
+            operands[name] = torch.empty(case.batch, case.length, *sizes, device="meta", dtype=dtype)
+        elif role == "parameter":
+            value = parameters[name]
+            operands[name] = torch.view_as_complex(value) if value.dim() > len(axes) else value
+    names = set(inspect.signature(getattr(module, op)).parameters) - CONTROLS - set(operands)
+    return Call(module, op, operands, {n: getattr(layer, n) for n in sorted(names)})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_kernels_of_the_table(case: Case) -> None:
+    call = call_of(case)
+    with recording(call.module) as found:
+        _launch_op(call, False)
+    names = {launch.name.removeprefix(call.op.removesuffix("op")) for _, launch in found}
+    wanted = {"keep_kernel", "backward_kernel", "step_kernel"} | ({"walk_kernel"} if case.length > 1 else set())
+    assert wanted <= names
+    for kernel, launch in dict.fromkeys(found):
+        key = source_hash(kernel, launch, 90)
+        if key not in NEEDS:
+            NEEDS[key] = compile_launch(kernel, launch)
+        assert NEEDS[key]["stack"] <= SPILLS.get(launch.name, 0), (launch, NEEDS[key])
