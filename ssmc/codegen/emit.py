@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from dataclasses import dataclass, replace
 from functools import cache
@@ -74,7 +75,7 @@ def emit(plan: Plan) -> str:
     stem = snake(layer.name)
     several = len(plan.programs) > 1
     wishes = [f"{stem}_{p.program.recurrence.name}" if several else stem for p in plan.programs]
-    stems = distinct([*wishes, *(f"{stem}_{c.program.module}" for c in plan.convs)])
+    stems = distinct([*wishes, *(f"{stem}_{c.program.module}" for c in plan.convs)], _fixed_names())
     ops = []
     for planned, own in zip(plan.programs, stems, strict=False):
         ops.append(
@@ -142,6 +143,13 @@ HELPERS = (
     *(f"_{name}" for name in SPECTRAL),
     *("_hippo_spectrum", "_hippo_matrices"),
 )
+
+
+@cache
+def _fixed_names() -> tuple[str, ...]:
+    """The functions that templates name themselves."""
+    texts = [p.read_text(encoding="utf-8") for p in sorted(template_dir().rglob("*.jinja"))]
+    return tuple(n for text in texts for n in re.findall(r"^def (\w+)\(", text, re.MULTILINE))
 
 
 def _measures(layer: Layer) -> set[str]:

@@ -97,16 +97,19 @@ TAILS = frozenset(
     [
         *("op", "reference", "fake", "adjoint", "backward", "eager", "eager_backward", "step", "step_fake", "sums"),
         *("triton", "triton_step", "triton_backward", "starts", "activation", "activation_vjp"),
-        *("walk", "piece", "piece_adjoint"),
+        *("walk", "piece", "piece_adjoint", "chunks", "chunks_backward", "gathered", "gathered_backward", "filtered"),
+        *("filtered_backward", "eager_by_mode", "eager_by_mode_backward", "triton_by_mode", "triton_by_mode_backward"),
     ]
 )
 
 
-def distinct(wishes: Iterable[str]) -> list[str]:
-    """Stems near the wishes, so that no function of one is called as a function of another."""
+def distinct(wishes: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """Stems near the wishes, so that no function of one is called as a function of another, or as one of `taken`, which
+    every file has."""
     out: list[str] = []
+    bare = [name.removeprefix("choose").lstrip("_") for name in taken]
     for wish in wishes:
-        while any(_clash(wish, other) or _clash(other, wish) for other in out):
+        while any(_clash(wish, other) or _clash(other, wish) for other in out) or any(_clash(t, wish) for t in bare):
             wish += "_"
         out.append(wish)
     return out

@@ -1515,16 +1515,15 @@ if triton is not None:
             return i_n * 0, bos, n, i_n - bos // BT - i_s
 
     @triton.jit
-    def tl_after(v):
-        """The sum of what stands at a token or after it."""
-        return tl.cumsum(v, 0, reverse=True)
+    def tl_before(BT: tl.constexpr):
+        """The tokens before one, [l, r]."""
+        return tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :]
 
     @triton.jit
-    def tl_above(v, total, DOT: tl.constexpr):
-        """v, a sum of numbers that may cancel, or 0 where nothing but their rounding is left; `total` is what they sum up to in
-        size. Behind a strong decay a gradient is exactly that, and the decay's own derivative may be large."""
-        EPS: tl.constexpr = 5e-7 if DOT == tl.float32 else 2e-5
-        return tl.where(tl.abs(v) > EPS * total, v, 0.0)
+    def tl_from(BT: tl.constexpr, LATE: tl.constexpr):
+        """The tokens that read a decay, [l, r]: itself (but LATE) and those after it."""
+        k, r = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        return k < r if LATE else k <= r
 
     @triton.jit
     def tl_decayed(z, LATE: tl.constexpr):
@@ -1557,6 +1556,11 @@ if triton is not None:
         pair = j < i if LATE else j <= i
         b_x = (i_hi[None, :] - j_hi[:, None]) + (i_lo[None, :] - j_lo[:, None])
         return tl.where(pair, tl.exp(tl.where(pair, b_x, 0.0)), 0.0)
+
+    @triton.jit
+    def tl_summed(m, v):
+        """The sum of v over what a matrix of conditions has in each row: no difference of sums, whose rounding may be all."""
+        return tl.sum(tl.where(m, v[None, :], 0.0), 1)
 
     @triton.jit
     def tl_enter(z, LATE: tl.constexpr):
@@ -1833,7 +1837,7 @@ if triton is not None:
         b_inside_0 *= tl_between(b_decay, False)
         b_turned_0 *= tl_between_turned(b_decay, False)
         b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
-        b_d_decay, b_noise = tl.zeros([BT], tl.float32), 0.0
+        b_d_decay = tl.zeros([BT], tl.float32)
         for i_k in range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, N, BK)
@@ -1852,9 +1856,7 @@ if triton is not None:
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
             b_d_key *= tl_leave(b_decay)[:, None]
             b_passed = tl.sum(b_key * b_d_key, 1)
-            b_through = tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
-            b_d_decay += tl.cumsum(b_passed, 0) - b_passed + b_through
-            b_noise += tl.sum(tl.abs(b_passed), 0) + tl.abs(b_through)
+            b_d_decay += tl_summed(tl_before(BT), b_passed) + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
             b_d_query_0 *= tl_enter(b_decay, False)[:, None]
             b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
@@ -1863,15 +1865,11 @@ if triton is not None:
             b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
             b_scores_0 += b_pairs * tl_between(b_decay, False)
             b_pairs *= b_inside_0
-            b_pairs = tl.where(tl.arange(0, BT)[:, None] == tl.arange(0, BT)[None, :], 0.0, b_pairs)
-            b_passed += tl.sum(b_pairs, 1)
-            b_pairs = tl.sum(b_pairs, 0)
-            b_d_decay += tl_after(b_passed - b_pairs)
-            b_noise += tl.sum(tl.abs(b_passed) + tl.abs(b_pairs), 0)
+            b_pairs = tl_dot(tl_from(BT, False), b_pairs, DOT)
+            b_d_decay += tl_summed(tl_from(BT, False), b_passed) + tl.sum(tl.where(tl_before(BT), b_pairs, 0.0), 1)
             b_d_B_leaf, b_d_C_leaf = mamba2_chunk_vjp_keys(b_d_key, b_d_query_0)
             tl.store(d_B + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_B_leaf, mask=m_tk)
             tl.store(d_C + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_C_leaf, mask=m_tk)
-        b_d_decay = tl_above(b_d_decay, b_noise, DOT)
         b_d_A, b_d_D = mamba2_chunk_vjp_heads(b_g_y, b_dt_raw, b_x, b_dt_bias, b_d_decay, P, dt_min, dt_max)
         b_d_A = tl.sum(tl.where(m_t, b_d_A, 0.0), 0)
         b_d_D = tl.sum(tl.where(m_t, b_d_D, 0.0), 0)
@@ -2408,7 +2406,7 @@ def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
         NV=1, BV=max(16, _pow2(P)), BK=config.block,
-        NK=triton.cdiv(N, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
+        NK=triton.cdiv(N, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
     with _on(device):
@@ -2464,7 +2462,7 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
         NV=1, BV=max(16, _pow2(P)), BK=config.block,
-        NK=triton.cdiv(N, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
+        NK=triton.cdiv(N, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()

@@ -1306,16 +1306,15 @@ if triton is not None:
             return i_n * 0, bos, n, i_n - bos // BT - i_s
 
     @triton.jit
-    def tl_after(v):
-        """The sum of what stands at a token or after it."""
-        return tl.cumsum(v, 0, reverse=True)
+    def tl_before(BT: tl.constexpr):
+        """The tokens before one, [l, r]."""
+        return tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :]
 
     @triton.jit
-    def tl_above(v, total, DOT: tl.constexpr):
-        """v, a sum of numbers that may cancel, or 0 where nothing but their rounding is left; `total` is what they sum up to in
-        size. Behind a strong decay a gradient is exactly that, and the decay's own derivative may be large."""
-        EPS: tl.constexpr = 5e-7 if DOT == tl.float32 else 2e-5
-        return tl.where(tl.abs(v) > EPS * total, v, 0.0)
+    def tl_from(BT: tl.constexpr, LATE: tl.constexpr):
+        """The tokens that read a decay, [l, r]: itself (but LATE) and those after it."""
+        k, r = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        return k < r if LATE else k <= r
 
     @triton.jit
     def tl_added(w, z, DOT: tl.constexpr):
@@ -1377,8 +1376,9 @@ if triton is not None:
         return b_scores
 
     @triton.jit
-    def tl_scores_back(G, Gt, q, k, z, b_dq, b_dk, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
-        """Adds what the cotangents of the scores of different tokens, [i, j] and [j, i], want of q and k."""
+    def tl_scores_back(G, Gt, q, k, z, b_dq, b_dk, b_dz, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
+        """Adds what the cotangents of the scores of different tokens, [i, j] and [j, i], want of q, k and z. A decay is given
+        what the pairs around it want and nothing that cancels: a difference of sums over all pairs would be their rounding."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
         for LEVEL in range(LEVELS):
@@ -1388,18 +1388,13 @@ if triton is not None:
             b_dq += tl.where(later, b_u, 0.0)
             b_w = tl_dot(tl.where(meets, Gt, 0.0), tl.where(later, q * b_e, 0.0), DOT) * b_e
             b_dk += tl.where(later, 0.0, b_w)
-        return b_dq, b_dk
+            b_dz += tl_dot(tl_turned_spans(LEVEL, BT, LATE), tl.where(later, q * b_u, k * b_w), DOT)
+        return b_dq, b_dk, b_dz
 
     @triton.jit
     def tl_upto(BT: tl.constexpr, LATE: tl.constexpr):
         """The tokens up to a row, [r, l]."""
         r, k = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        return k < r if LATE else k <= r
-
-    @triton.jit
-    def tl_from(BT: tl.constexpr, LATE: tl.constexpr):
-        """The rows that a token is among, [l, r]."""
-        k, r = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
         return k < r if LATE else k <= r
 
     @triton.jit
@@ -1680,20 +1675,15 @@ if triton is not None:
             b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
             b_d_key *= tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
-            b_through = tl.sum(b_key * b_d_key, 0) + b_total * tl.exp(tl.sum(b_decay, 0))
+            b_d_decay = tl_dot(tl_before(BT), b_key * b_d_key, DOT)
+            b_d_decay += (b_total * tl.exp(tl.sum(b_decay, 0)))[None, :]
             b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
             b_d_query_0 *= tl.exp(tl_added(tl_upto(BT, True), b_decay, DOT))
-            b_d_query_0, b_d_key = tl_scores_back(
+            b_d_decay += tl_dot(tl_from(BT, True), b_query_0 * b_d_query_0, DOT)
+            b_d_query_0, b_d_key, b_d_decay = tl_scores_back(
                 b_inside_0, b_turned_0, b_query_0, b_key, b_decay,
-                b_d_query_0, b_d_key, True, DOT, LEVELS,
+                b_d_query_0, b_d_key, b_d_decay, True, DOT, LEVELS,
             )
-            b_pairs = b_key * b_d_key
-            b_d_decay = b_through[None, :] - tl_added(tl_from(BT, False), b_pairs, DOT)
-            b_noise = tl.abs(b_through) + tl.sum(tl.abs(b_pairs), 0)
-            b_pairs = b_query_0 * b_d_query_0
-            b_d_decay += tl_added(tl_from(BT, True), b_pairs, DOT)
-            b_noise += tl.sum(tl.abs(b_pairs), 0)
-            b_d_decay = tl_above(b_d_decay, b_noise[None, :], DOT)
             b_d_r_leaf, b_d_k_leaf, b_d_c_1, b_d_time_faaaa = rwkv5_chunk_vjp_keys(b_g_y, b_r, b_k, b_v, b_time_faaaa, b_d_key, b_d_query_0, b_d_decay, V)
             tl.store(d_r + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_r_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
@@ -2080,7 +2070,7 @@ def _rwkv5_chunks(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
         NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
@@ -2137,7 +2127,7 @@ def _rwkv5_chunks_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
         NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()

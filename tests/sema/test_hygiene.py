@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 import torch
 
+import ssmc
 from ssmc.codegen.names import TAILS
 from ssmc.diagnostics.span import Source
 from ssmc.driver import compile_text
@@ -249,3 +250,12 @@ def test_texts(text: str, tmp_path: Path) -> None:
 def test_file_names(name: str, tmp_path: Path) -> None:
     module = load(PLAIN, tmp_path, name)
     assert torch.isfinite(outputs(module)[0]).all()
+
+
+@pytest.mark.parametrize("name", ("Scan", "Start", "Pass", "Chunks", "RowsOf", "Sms", "Define"))
+def test_a_layer_called_as_a_function_of_the_file(name: str) -> None:
+    text = ssmc.compile_source(
+        f"layer {name}(d)\n  input u[d]\n  param a[d] = 1\n  state h[d]: h = sigmoid(a) * prev(h) + u\n  return h\n"
+    )
+    defined = re.findall(r"^def (\w+)\(", text, re.MULTILINE)
+    assert len(defined) == len(set(defined))
