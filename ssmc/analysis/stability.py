@@ -259,7 +259,7 @@ def _below_one(found: Interval) -> str:
 
 def _open(t: Transition) -> str:
     return {
-        "dense": "the previous state is met under a sum, at another index or through a module",
+        "dense": "the state is met under a sum, at another index, at an earlier token or through a module",
         "coupled": "the states feed one another",
         "rank_one": "the rank-one term could not be bounded",
         "nonlinear": "the slope of the update could not be bounded by 1",

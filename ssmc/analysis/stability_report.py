@@ -74,7 +74,9 @@ def _broken(layer: Layer, state: State, c: Continuous, v: Verdict, facts: Facts,
 
 def _help(layer: Layer, c: Continuous, rule: Rule, v: Verdict, facts: Facts) -> str:
     if rule.preserves:
-        return f"keep the step positive, as `softplus({pretty(c.step)})` does"
+        given = any(r.name in layer.inputs for r in refs(facts.inline(c.step)))  # a time, which keeps its meaning
+        how = f"max({pretty(c.step)}, 0)" if given else f"softplus({pretty(c.step)})"
+        return f"keep the step positive, as `{how}` does"
     exact = rules()[EXACT]
     pole = pretty(exact.transition(c.coefficient, c.step))
     text = f"use `{exact.name}`, whose pole {pole} is inside for every {pretty(c.coefficient)} < 0"

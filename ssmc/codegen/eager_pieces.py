@@ -95,7 +95,7 @@ def start_lines(o: OpText, state: str, states: bool) -> list[str]:
 def before_lines(o: OpText, lets: Iterable[Let]) -> tuple[str, ...]:
     """Which fields before each token the assignments read, worked out from those after."""
     read = {n.name for let in lets for n in walk(let.node) if isinstance(n, Ref) and n.offset}
-    if not o.program.linear and lets and o.program.adjoint.carries:
+    if not o.program.linear and lets:
         read |= {f.name for f in o.program.fields} if any(let.name.startswith("d:") for let in lets) else set()
     names = o.names
     return tuple(
@@ -114,7 +114,7 @@ def solver_lines(
         forward = [line for port in o.program.ports for line in _scan(o, port)]
         back = [line for port in o.program.ports for line in _scan_back(o, port)]
         return tuple(forward), (*late, *back, *_left_over(o))
-    names, fields, a = o.names, [f.name for f in o.program.fields], o.program.adjoint
+    names, fields = o.names, [f.name for f in o.program.fields]
     tokens = tuple_of(names(n) for n in inputs_of(o, update)) if inputs_of(o, update) else "()"
     starts = tuple_of(names(f"{f}:0") for f in fields)
     forward = [f"{targets(names(f) for f in fields)} = _walk(update, {tokens}, {starts}, j_t - i_t)"]
@@ -123,7 +123,6 @@ def solver_lines(
     reads = tuple_of(_read(o, f) for f in o.program.fields)
     carries = tuple_of(names(f"d:{f}:0") for f in fields)
     result = tuple_of(names(f"d:{f}") for f in fields)
-    assert a.carries
     back = [f"{result}, {carries} = _walk_back(update_back, {tokens_back}, {previous}, {reads}, {carries}, j_t - i_t)"]
     return tuple(forward), (*late, *back, *_left_over(o))
 

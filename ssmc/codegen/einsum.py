@@ -100,11 +100,12 @@ def complex_factors(body: Node) -> list[Node] | None:
 
 
 def einsum_factors(node: Reduce) -> list[Node] | None:
-    """The factors of a sum of products of tensors whose axes differ; None if a plain sum says it better."""
+    """The factors of a sum of products of tensors whose axes differ; None if a plain sum says it better, or if only one
+    of them is complex: `torch.einsum` takes one type."""
     parts = factors(node.body)
     if len(parts) != 2 or any(isinstance(p, Const | Size | Arg) for p in parts):
         return None
     a, z = parts
-    if set(a.axes) == set(z.axes) or not all(x in a.axes and x in z.axes for x in node.over):
+    if a.dtype != z.dtype or set(a.axes) == set(z.axes) or not all(x in a.axes and x in z.axes for x in node.over):
         return None
     return parts

@@ -189,6 +189,7 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
         f"{(t.device, t.op, t.what, t.rows, t.length, t.lanes, t.inner)!r}: _Config{t.config!r}," for t in plan.tuned
     )
     spec = base_name(layer.source)
+    given = "-" if spec.startswith("<") else shlex.quote(spec)
     table = {
         o.op: {
             o.names(x.name): (("token" if x.token else "parameter"), tuple(x.axes)) for x in o.r.operands
@@ -212,7 +213,7 @@ def _file(plan: Plan, ops: list[OpText], context: LayerContext) -> FileContext:
         version=__version__,
         spec=spec,
         digest=digest[:12],
-        command=f"ssmc compile {shlex.quote(spec)}{settings}{tunes} -o {snake(layer.name)}_layer.py",
+        command=f"ssmc compile {given}{settings}{tunes} -o {snake(layer.name)}_layer.py",
         header=tuple(f"{line}".rstrip() for line in plan.header()),
         layer=layer.name,
         contents=", ".join(f"`{e}`" for e in exports),

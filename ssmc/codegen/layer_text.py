@@ -221,7 +221,7 @@ class LayerText:
         def name(r: Ref) -> str:
             p = self.layer.params[r.name]
             own = self.path(p.key)
-            return f"torch.view_as_complex({own})" if p.dtype == "complex" else own
+            return f"torch.view_as_complex(_wide({own}))" if p.dtype == "complex" else own
 
         scalars = {a: f"self.{n}" for a, n in self.arg_names.items()}
         return _InitPrinter(name, order, scalars, self.size_attribute, path, shape)
@@ -229,7 +229,7 @@ class LayerText:
     def parameter(self, p: Param) -> str:
         """A parameter as a tensor of its type."""
         path = self.path(p.key)
-        return f"torch.view_as_complex({path})" if p.dtype == "complex" else path
+        return f"torch.view_as_complex(_wide({path}))" if p.dtype == "complex" else path
 
     def is_real(self, name: str) -> bool:
         """Whether a result of an op is real."""

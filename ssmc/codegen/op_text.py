@@ -216,10 +216,6 @@ class OpText:
         read = {n.name for let in lets for n in walk(let.node) if isinstance(n, Ref) and n.offset == 0}
         return tuple(n for n in among if n in read)
 
-    def reads_previous(self, lets: Iterable[Let]) -> bool:
-        """Whether the assignments read a field before the token."""
-        return any(isinstance(n, Ref) and n.offset for let in lets for n in walk(let.node))
-
     # --- pieces -----------------------------------------------------------------------------------------------------
 
     def start(self, c: Carried, first: str, given: Mapping[str, str]) -> str:

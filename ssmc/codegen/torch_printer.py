@@ -47,7 +47,6 @@ SIMPLE = {
     "sqrt_clip": "_sqrt_clip({}, {})",
     "complex": "torch.complex({}, {})",
 }
-TENSOR_BINARY = {"min": "torch.minimum({}, {})", "max": "torch.maximum({}, {})"}
 HELPERS = {
     "softplus": "_softplus",
     "inv_softplus": "_inv_softplus",
@@ -207,6 +206,9 @@ class TorchPrinter:
                 return Text(f"torch.complex({self._tensor(args[0])}, {self._tensor(args[1])})", target, 20, False)
             case "pi" | "inf":
                 return Text(f"math.{node.fn}", (), 20, True)
+            case "floordiv" if not (args[0].scalar and args[1].scalar):  # torch has no derivative for `//`
+                code = f'torch.div({self._tensor(args[0])}, {args[1].code}, rounding_mode="floor")'
+                return Text(code, target, 20, False)
             case fn if fn in BINARY:
                 op, level = BINARY[fn]
                 both = all(a.scalar for a in args)

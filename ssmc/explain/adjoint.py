@@ -1,7 +1,7 @@
 """The derived adjoint of an op as equations one can read.
 
-A program's names become those of the paper: the cotangent of `x` is `dx`. Shared subexpressions are written out again,
-what was rewritten to keep its digits stays so.
+A program's names become those of the paper: the cotangent of `x` is `dx`. Short subexpressions that several lines share
+are written out again, long ones keep a name; what was rewritten to keep its digits stays so.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ssmc.ir import build as b
-from ssmc.ir.equations import assignment
+from ssmc.ir.equations import typed
 from ssmc.ir.expr import Node, Ref, walk
+from ssmc.ir.pretty import pretty
 from ssmc.ir.program import Let, Program
+
+SHORT, LONG = 32, 4000  # characters of what is written out where it is read; of a line
 
 
 class Spelling:
@@ -42,43 +45,62 @@ def adjoint_lines(p: Program, taken: Iterable[str]) -> dict[str, list[str]]:
     """The adjoint in three parts: for each token from the last to the first; summed over tokens; after that. `given`
     names what comes from the loss, `where` spells what the forward pass names for itself."""
     a = p.adjoint
-    lets = (*a.epilogue, *a.update, *a.prologue, *a.hoisted)
+    forward, lets = (*p.hoisted, *p.prologue, *p.update, *p.epilogue), (*a.epilogue, *a.update, *a.prologue, *a.hoisted)
     spell = Spelling(taken, [*(f.name for f in p.fields), *(x.name.partition(":")[2] for x in lets)])
-    hidden: dict[str, Node] = {}
+    nodes = _written_out((*forward, *lets))
+    known = {x.name for x in (*p.update, *p.epilogue, *lets) if not _is_helper(x)}
+    needed = _needed(nodes, known, [x.name for x in lets if not _is_helper(x)])
 
-    def line(let: Let) -> str | None:
-        node = b.substitute(let.node, lambda n: _written(n, hidden, spell))
-        if let.name.startswith("w:"):
-            hidden[let.name] = node
-            return None
-        return assignment(Let(spell(let.name), let.atoms, node, let.span))
+    def lines(some: Iterable[Let]) -> list[str]:
+        kept = (x for x in some if x.name in nodes and (x.name in needed or (x in lets and not _is_helper(x))))
+        return [f"{typed(spell(x.name), x.atoms)} = {pretty(_spelled(nodes[x.name], spell), LONG)}" for x in kept]
 
-    ahead = [(let.name, line(let)) for let in (*p.hoisted, *p.prologue)]
-    for let in (*p.update, *p.epilogue):
-        line(let)
-    token = [x for let in a.epilogue if (x := line(let))]
-    token += [_total(p, spell, f.name) for f in p.fields]
     summed = set(a.accumulated)
-    rest = [(let.name, x) for let in (*a.update, *a.prologue) if (x := line(let))]
-    token += [x for name, x in rest if name not in summed]
-    read = {n.name for let in lets for n in walk(let.node) if isinstance(n, Ref)}
+    each = [x for x in (*a.update, *a.prologue) if x.name not in summed]
     return {
         "given": [spell(f"g:{part}") for r in p.results for part in r.parts],
-        "where": [x for name, x in ahead if x and ":" in name and name in read],
-        "each_token": token,
-        "summed_over_tokens": [x for name, x in rest if name in summed],
-        "afterwards": [x for let in a.hoisted if (x := line(let))],
+        "where": lines(forward),
+        "each_token": [*lines(a.epilogue), *(_total(p, spell, f.name) for f in p.fields), *lines(each)],
+        "summed_over_tokens": lines(x for x in (*a.update, *a.prologue) if x.name in summed),
+        "afterwards": lines(a.hoisted),
     }
 
 
-def _written(n: Node, hidden: dict[str, Node], spell: Spelling) -> Node | None:
-    if not isinstance(n, Ref):
-        return None
-    if n.name in hidden and n.offset == 0:
-        return hidden[n.name]
-    if ":" not in n.name:
-        return None
-    return b.ref(spell(n.name), n.axes, n.dtype, n.offset, n.init)
+def _is_helper(let: Let) -> bool:
+    """Whether an assignment only names what several others share."""
+    return let.name.startswith("w:")
+
+
+def _written_out(lets: Iterable[Let]) -> dict[str, Node]:
+    """The right sides by name, helpers of a few characters put in where they are read."""
+    short: dict[str, Node] = {}
+    nodes: dict[str, Node] = {}
+    for let in lets:
+        node = b.substitute(let.node, lambda n: short.get(n.name) if isinstance(n, Ref) and not n.offset else None)
+        if _is_helper(let) and len(pretty(node)) <= SHORT:
+            short[let.name] = node
+        else:
+            nodes[let.name] = node
+    return nodes
+
+
+def _needed(nodes: dict[str, Node], known: set[str], shown: list[str]) -> set[str]:
+    """What the lines shown read, through one another, besides one another and the values of the layer."""
+    needed: set[str] = set()
+    todo = list(shown)
+    while todo:
+        read = {n.name for n in walk(nodes[todo.pop()]) if isinstance(n, Ref) and ":" in n.name}
+        read = {name for name in read if name in nodes and name not in known}
+        todo += read - needed
+        needed |= read
+    return needed
+
+
+def _spelled(node: Node, spell: Spelling) -> Node:
+    def rename(n: Node) -> Node | None:
+        return b.ref(spell(n.name), n.axes, n.dtype, n.offset, n.init) if isinstance(n, Ref) and ":" in n.name else None
+
+    return b.substitute(node, rename)
 
 
 def _total(p: Program, spell: Spelling, field: str) -> str:

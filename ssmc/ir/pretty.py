@@ -73,7 +73,8 @@ def _write(n: Node, children: tuple[Text, ...]) -> Text:
 
 def _call(fn: str, args: tuple[Text, ...]) -> Text:
     if fn == "neg":
-        return f"-{_within(args[0], _LEVEL['mul'])}", _LEVEL["mul"]
+        inner = _within(args[0], _LEVEL["mul"])
+        return (f"-({inner})" if inner.startswith("-") else f"-{inner}"), _LEVEL["mul"]
     if fn == "not":
         return f"not {_within(args[0], _NOT)}", _NOT
     if fn in _LEVEL:

@@ -72,11 +72,11 @@ def calls(g: Generated, shape: Shape, dtype: torch.dtype, device: str) -> list[C
     layer = g.layer(**shape.args, device=device, dtype=wide)
     ir = g.plan.partition.layer
     sizes, inputs = Sizes(ir), {}
-    for name, declared in ir.inputs.items():
+    for name, declared in zip(g.inputs.values(), ir.inputs.values(), strict=True):
         if declared.default is None:
             axes = [sizes.value(sizes.axis(a), shape.args) or 1 for a in declared.axes]
             inputs[name] = torch.randn(shape.batch, shape.length, *axes, device=device, dtype=wide)
-    first = next(iter(ir.inputs))
+    first = next(iter(g.inputs.values()))
     noted: dict[str, dict[str, Any]] = {}
     with _noting(g, noted), torch.no_grad():
         layer(inputs.pop(first), **inputs)

@@ -131,9 +131,10 @@ class _Partitioner:
         back = [(m, r) for m in c for r in offsets(self.definitions[m]) if r.name in c]
         if {r.offset for _, r in back} == {-1, 1}:
             a, z = (next(m for m, r in back if r.offset == o) for o in (-1, 1))
+            both = f"`{a}` depends on itself" if a == z else f"`{a}` and `{z}` depend on each other"
             self.sink.report(
                 "SSM0217",
-                f"`{a}` and `{z}` depend on each other through both `prev` and `next`",
+                f"{both} through both `prev` and `next`",
                 self.definitions[z].span,
                 "reads the next token",
                 secondary=(Label(self.definitions[a].span, "reads the previous token"),),

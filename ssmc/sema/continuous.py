@@ -10,7 +10,7 @@ from ssmc.diagnostics.suggest import did_you_mean
 from ssmc.discretize import Rule, rules
 from ssmc.ir import build as b
 from ssmc.ir import linear
-from ssmc.ir.expr import Node, Ref, walk
+from ssmc.ir.expr import Node, Reduce, Ref, Relabel, walk
 from ssmc.ir.layer import Continuous
 from ssmc.sema import growth
 from ssmc.sema.context import VALUE, Context, Refused
@@ -230,12 +230,15 @@ def _nonlinear(
     method, rule = methods[0]
     if len(methods) > 1 or not rule.nonlinear:
         named = methods[-1][1].name if rule.nonlinear else rule.name
+        dense = any(own in walk(n) for n in walk(rate) if isinstance(n, Reduce | Relabel))
+        note = f"it meets `{own.name}` at other indices: a matrix, where the methods take a number for each entry"
         r.sink.report(
             "SSM0223",
             f"`{named}` needs a right side that is linear in `{own.name}`",
             methods[-1][0].span if rule.nonlinear else method.span,
             "cannot treat this equation",
             secondary=(Label(d.value.span, f"not of the form a * {own.name} + b"),),
+            notes=(note,) if dense else (),
             help="use `euler` for the whole equation, or write the discrete update with `prev(...)`",
         )
         raise Refused

@@ -89,9 +89,10 @@ def _read(text: str, original: str, rows: tuple[Line, ...], known: list[Finding]
             return None, findings  # what stands behind a blanked statement depends on it
         if not any(_inside(k.span, rows[number].span) for k in known):
             findings.append(finding)
+        above = rows[number].head == "edition" or any(r.head == "layer" for r in rows[number + 1 :])
         for other in _block(rows, number):
             blanked.add(other)
-            text = _blank(text, rows[other].span, keep=other == number and rows[number].head != "edition")
+            text = _blank(text, rows[other].span, keep=other == number and not above)
     return None, findings
 
 

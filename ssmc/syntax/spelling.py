@@ -35,6 +35,7 @@ _LOOKALIKES = {
     **dict.fromkeys("“”", '"'),
     **dict(zip("≤≥≠＝，：（）", ("<=", ">=", "!=", "=", ",", ":", "(", ")"), strict=True)),
 }
+_CURLY = re.compile(r'“([^“”"\n]*)”')
 _UPDATES = frozenset({"+=", "-=", "*=", "/="})
 _MEANINGLESS = frozenset("$`?\\{}")
 
@@ -79,7 +80,10 @@ def _rules(text: str, pieces: tuple[Piece, ...], index: int) -> Iterator[Spellin
 def _sign(text: str, piece: Piece) -> Iterator[Spelling]:
     """An operator of another language, or a character that only looks like ours."""
     sign, span = piece.text, piece.span
-    if sign in _FOREIGN:
+    if sign == "“" and (curly := _CURLY.match(text, piece.start)):
+        right = f'"{curly.group(1)}"'
+        yield instead("SSM0124", 'a string is written with `"`', Span(*curly.span()), right), right
+    elif sign in _FOREIGN:
         right, message = _FOREIGN[sign]
         spaced = _apart(text, span, right) if right.isalpha() else right
         yield instead("SSM0120", message, span, spaced, label="not an operator here"), right.replace("**", "*")

@@ -100,7 +100,8 @@ def _dotted(text: str, piece: Piece) -> Iterator[Spelling]:
         note = "the language has its own functions, and nothing is imported"
         yield instead("SSM0126", "functions have no module in front", span, name, note=note), name
     else:
-        help_ = f"write the function around the value: `{name}({first})`"
+        axes = "[N]" if name in _REDUCTIONS else ""
+        help_ = f"write the function around the value: `{name}{axes}({first})`"
         yield (
             Finding("SSM0126", "values have no attributes", span, "a name has no dots", help=help_),
             "x" * len(path.group()),

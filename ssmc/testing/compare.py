@@ -10,6 +10,7 @@ import torch
 
 Tensors = Sequence[torch.Tensor | None]
 DOUBLE, SINGLE, SINGLE_GRADIENT = 1e-10, 2e-5, 1e-4
+TO_DOUBLE = 2.0**-22  # of what rounding does to the same equations in float32, where digits are often lost entirely
 _FLOOR = 1e-6
 
 
@@ -63,6 +64,12 @@ def _error(got: torch.Tensor | None, wanted: torch.Tensor | None, floor: float) 
         return math.inf
     size = max(float(wanted.abs().max()), floor)
     return float((got - wanted).abs().max()) / (size or 1.0)
+
+
+def where_finite(wanted: Tensors, rough: Tensors) -> list[torch.Tensor | None]:
+    """The wanted tensors, NaN where the token loop leaves the range of a narrower dtype: nothing to compare there."""
+    pairs = zip(wanted, rough, strict=True)
+    return [w if w is None or r is None else torch.where(torch.isfinite(r), w, math.nan) for w, r in pairs]
 
 
 def allow_for_conditioning(outcome: Outcome, moved: Sequence[float], factor: float = 20.0) -> Outcome:

@@ -53,12 +53,12 @@ def make_layer(g: Generated, case: Case) -> Any:
 
 
 def make_inputs(g: Generated, case: Case, layer: Any, rng: torch.Generator) -> dict[str, torch.Tensor]:
-    """A tensor for every declared input; those with a default stay near it, or away."""
+    """A tensor for every declared input, by its name in `forward`; those with a default stay near it, or away."""
     ir = layer_ir(g, case)
     sizes = Sizes(ir)
     args = {a.name: case.args.get(a.name, getattr(layer, a.name, None)) for a in ir.args}
     out: dict[str, torch.Tensor] = {}
-    for name, declared in ir.inputs.items():
+    for name, declared in zip(g.inputs.values(), ir.inputs.values(), strict=True):
         shape = [case.batch, case.length, *(sizes.value(sizes.axis(a), args) or 1 for a in declared.axes)]  # type: ignore[arg-type]
         noise = torch.randn(shape, generator=rng, dtype=torch.float64)
         if declared.default is None:
@@ -92,11 +92,10 @@ def recorded(g: Generated, calls: dict[str, dict[str, Any]]) -> Iterator[None]:
 
 
 def calls(g: Generated, case: Case) -> list[Call]:
-    """What each op is given when the layer sees unscaled inputs, then scaled; the initial states are random."""
+    """What each op is given when the layer sees inputs of the case's scale; the initial states are random."""
     layer, rng = make_layer(g, case), generator(case)
-    plain = replace(case, scale=1.0)
-    inputs = make_inputs(g, plain, layer, rng)
-    first = next(iter(layer_ir(g, case).inputs))
+    inputs = make_inputs(g, case, layer, rng)
+    first = next(iter(g.inputs.values()))
     noted: dict[str, dict[str, Any]] = {}
     finals: dict[str, Any] = {}
     with recorded(g, noted), torch.no_grad():
@@ -105,7 +104,7 @@ def calls(g: Generated, case: Case) -> list[Call]:
     for op in g.ops:
         given = noted[op.name]
         numbers = {k: v for k, v in given.items() if k not in op.roles and k not in _CONTROLS}
-        operands = {n: _scaled(given[n].detach(), case.scale if n in op.tokens else case.weights) for n in op.operands}
+        operands = {n: _scaled(given[n].detach(), 1.0 if n in op.tokens else case.weights) for n in op.operands}
         with torch.no_grad():
             finals[op.name] = getattr(g.module, op.reference)(
                 **{n: given[n] for n in op.operands}, **numbers, return_state=True
@@ -135,9 +134,9 @@ def _scaled(v: torch.Tensor, by: float) -> torch.Tensor:
 
 
 def _like(s: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """A random state of the size the layer's own states have."""
+    """A random state of the size the layer's own states have, unless they grow without end."""
     size = float(s.abs().max()) if s.numel() and bool(torch.isfinite(s).all()) else 1.0
     noise = torch.randn(s.shape, generator=rng, dtype=torch.float64)
     if s.is_complex():
         noise = torch.complex(noise, torch.randn(s.shape, generator=rng, dtype=torch.float64))
-    return noise * (size or 1.0)
+    return noise * (min(size, 1e6) or 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import inspect
 import itertools
 import re
 import sys
@@ -17,6 +18,7 @@ from ssmc.codegen.names import snake
 from ssmc.ir.plan import Plan
 
 _NAMESPACE = re.compile(r'^NAMESPACE = "(\w+)"$', re.MULTILINE)
+_CALL = ("self", "state", "return_state", "cu_seqlens")
 _serial = itertools.count()
 
 
@@ -51,6 +53,12 @@ class Generated:
     def layer(self) -> Any:
         """The layer's class."""
         return getattr(self.module, self.plan.partition.layer.name)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What `forward` calls each input of the spec; the first comes first."""
+        own = [n for n in inspect.signature(self.layer.forward).parameters if n not in _CALL]
+        return dict(zip(self.plan.partition.layer.inputs, own, strict=True))
 
     @property
     def continues(self) -> bool:

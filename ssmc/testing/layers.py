@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import torch
 
 from ssmc.testing.case import Case
-from ssmc.testing.compare import DOUBLE, Outcome, compare
+from ssmc.testing.compare import DOUBLE, TO_DOUBLE, Outcome, allow_for_conditioning, compare
 from ssmc.testing.data import generator, layer_ir, make_inputs, make_layer, packed_bounds
 from ssmc.testing.generated import Generated
 
@@ -23,7 +23,7 @@ def _start(g: Generated, case: Case) -> tuple[Any, dict[str, Tensor], str]:
     """The layer, its inputs, and the name of the first."""
     layer = make_layer(g, case)
     inputs = make_inputs(g, case, layer, generator(case))
-    return layer, inputs, next(iter(layer_ir(g, case).inputs))
+    return layer, inputs, next(iter(g.inputs.values()))
 
 
 def _call(layer: Any, inputs: dict[str, Tensor], first: str, **more: Any) -> Any:
@@ -35,16 +35,26 @@ def _part(inputs: dict[str, Tensor], begin: int, end: int) -> dict[str, Tensor]:
     return {n: v[:, begin:end] for n, v in inputs.items()}
 
 
+def _judged(found: Outcome, layer: Any, inputs: dict[str, Tensor], first: str) -> list[Outcome]:
+    """An outcome; one that failed is judged by how far the layer in float32 is off, what that says of float64."""
+    if found.failed:
+        whole = _call(layer, inputs, first)
+        rough = _call(layer.float(), {n: v.float() for n, v in inputs.items()}, first)
+        found = allow_for_conditioning(found, [compare(["output"], [rough], [whole], DOUBLE).error * TO_DOUBLE])
+    return [found]
+
+
 def equations(g: Generated, case: Case) -> list[Outcome]:
     """The layer against the equations of its spec, evaluated one by one in numpy."""
     from ssmc.ir.run import run_layer
 
     layer, inputs, first = _start(g, case)
     params = {k: v.detach().numpy() for k, v in layer.state_dict().items()}
-    arrays = {n: v.numpy() for n, v in inputs.items()}
-    wanted, _, _ = run_layer(layer_ir(g, case), {first: arrays.pop(first), **arrays}, params, dict(case.args))
+    arrays = {n: inputs[own].numpy() for n, own in g.inputs.items() if own in inputs}
+    wanted, _, _ = run_layer(layer_ir(g, case), arrays, params, dict(case.args))
     got = _call(layer, inputs, first)
-    return [compare(["output"], [got], [torch.from_numpy(wanted.copy())], DOUBLE)]
+    found = compare(["output"], [got], [torch.from_numpy(wanted.copy())], DOUBLE)
+    return _judged(found, layer, inputs, first)
 
 
 def derivatives(g: Generated, case: Case) -> list[Outcome]:
@@ -104,7 +114,8 @@ def splits(g: Generated, case: Case) -> list[Outcome]:
         parts.append(y)
     assert state is not None
     names = ["output", *(f"state `{n}`" for n in last._fields)]
-    return [compare(names, [torch.cat(parts, 1), *state], [whole, *last], DOUBLE)]
+    found = compare(names, [torch.cat(parts, 1), *state], [whole, *last], DOUBLE)
+    return _judged(found, layer, inputs, first)
 
 
 def steps(g: Generated, case: Case) -> list[Outcome]:
@@ -119,7 +130,7 @@ def steps(g: Generated, case: Case) -> list[Outcome]:
         parts.append(y)
     joined = torch.stack(parts, 1) if parts else whole
     names = ["output", *(f"state `{n}`" for n in last._fields)]
-    return [compare(names, [joined, *state], [whole, *last], DOUBLE)]
+    return _judged(compare(names, [joined, *state], [whole, *last], DOUBLE), layer, inputs, first)
 
 
 def packed(g: Generated, case: Case) -> list[Outcome]:
@@ -132,11 +143,11 @@ def packed(g: Generated, case: Case) -> list[Outcome]:
     got = _call(layer, row, first, cu_seqlens=cu, **more)
     alone = [_call(layer, _part(row, b, e), first, **more) for b, e in pairwise(bounds)]
     if not g.continues:
-        return [compare(["output"], [got], [torch.cat(alone, 1)], DOUBLE)]
+        return _judged(compare(["output"], [got], [torch.cat(alone, 1)], DOUBLE), layer, row, first)
     whole = torch.cat([y for y, _ in alone], 1)
     last = [torch.cat(v, 0) for v in zip(*(s for _, s in alone), strict=True)]
     names = ["output", *(f"state `{n}`" for n in got[1]._fields)]
-    return [compare(names, [got[0], *got[1]], [whole, *last], DOUBLE)]
+    return _judged(compare(names, [got[0], *got[1]], [whole, *last], DOUBLE), layer, row, first)
 
 
 def rows(g: Generated, case: Case) -> list[Outcome]:
@@ -144,4 +155,4 @@ def rows(g: Generated, case: Case) -> list[Outcome]:
     layer, inputs, first = _start(g, case)
     whole = _call(layer, inputs, first)
     alone = [_call(layer, {n: v[i : i + 1] for n, v in inputs.items()}, first) for i in range(case.batch)]
-    return [compare(["output"], [whole], [torch.cat(alone, 0)], DOUBLE)]
+    return _judged(compare(["output"], [whole], [torch.cat(alone, 0)], DOUBLE), layer, inputs, first)

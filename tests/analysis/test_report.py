@@ -52,6 +52,16 @@ def test_the_proposed_rule_compiles_and_is_stable() -> None:
     assert codes(RANGED.format(rule="zoh")) == []
 
 
+def test_a_step_that_is_given_keeps_its_meaning() -> None:
+    body = """input gap
+param A[d_model] = -1 in [-16, -1]
+state h[d_model]: h' = A*h + u by zoh, step {step}
+return h"""
+    (found,) = findings(layer_of(body.format(step="gap")))
+    assert found.help == "keep the step positive, as `max(gap, 0)` does"
+    assert codes(body.format(step="max(gap, 0)")) == []
+
+
 def test_complex_and_generalised_rules() -> None:
     assert codes(COMPLEX.format(rule="euler")) == ["SSM0302"]
     assert codes(RANGED.format(rule="gbt(alpha = 0.1)")) == ["SSM0302"]

@@ -131,6 +131,12 @@ def test_check_standard_input(stdin, capsys: pytest.CaptureFixture[str]) -> None
     assert "<stdin>:5:" in capsys.readouterr().err
 
 
+def test_a_file_from_standard_input_says_how_to_rebuild_it(stdin, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
+    stdin(Path(LEAKY).read_text())
+    assert main(["compile", "-"]) == 0
+    assert "#     ssmc compile - -o leaky_layer.py\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("bad", ["d_stat=4", "d_state=many", "bias=1"])
 def test_a_setting_that_does_not_fit_is_wrong_usage(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", MAMBA, "--set", bad]) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,19 @@ def _explained(text: str, **settings: int) -> dict:  # type: ignore[type-arg]
     done = run(Source("x.ssm", text), Options(settings), "plan")
     assert done.plan is not None, done.rendered()
     return explain(done.plan, 1, 100)
+
+
+@pytest.mark.parametrize("name", ["s4d", "gss", "rglru"])
+def test_the_adjoint_is_whole(name: str) -> None:
+    """No part is left out, and what several lines share is named before it is read."""
+    x = _explained((ROOT / "specs" / f"{name}.ssm").read_text(), d_model=8)
+    a = x["recurrences"][0]["adjoint"]
+    lines = [*a["where"], *a["each_token"], *a["summed_over_tokens"], *a["afterwards"]]
+    assert "..." not in "".join(lines)
+    seen: set[str] = set()
+    for line in lines:
+        assert set(re.findall(r"\bw_\d+", line.partition(" = ")[2])) <= seen, line
+        seen |= set(re.findall(r"^w_\d+", line))
 
 
 def test_settings_take_the_place_of_examples() -> None:

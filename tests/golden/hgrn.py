@@ -21,6 +21,7 @@ from typing import NamedTuple
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from torch.autograd import forward_ad
 
 try:
     import triton
@@ -222,9 +223,11 @@ def _no_kernel(backend, reason, device):
         _fall_back(reason)
 
 
-def _segments(cu_seqlens):
+def _segments(cu_seqlens, T):
     """(begin, end) of each packed sequence, on the host."""
     bounds = cu_seqlens.tolist()
+    if bounds != sorted(bounds) or (bounds[0], bounds[-1]) != (0, T):
+        raise ValueError(f"cu_seqlens rises from 0 to the number of tokens, {T}; it is {bounds}")
     return list(zip(bounds[:-1], bounds[1:]))
 
 
@@ -240,9 +243,10 @@ def _per_segment(formula, takes, gives, cu_seqlens, *args):
         "n": lambda v, bos, eos, i: v,
     }
     join = {"t": lambda vs: torch.cat(vs, 1) if vs[0].dim() > 1 else vs[0], "p": sum, "s": torch.cat}
+    T = next(v.shape[1] for k, v in zip(takes, args) if k == "t")
     parts = [
         formula(*(None if v is None else cut[k](v, bos, eos, i) for k, v in zip(takes, args)))
-        for i, (bos, eos) in enumerate(_segments(cu_seqlens))
+        for i, (bos, eos) in enumerate(_segments(cu_seqlens, T))
     ]
     return tuple(join[k](vs) for k, vs in zip(gives, zip(*parts)))
 
@@ -250,7 +254,7 @@ def _per_segment(formula, takes, gives, cu_seqlens, *args):
 def _packed_reference(reference, tokens, parameters, initial_state, return_state, cu_seqlens, **numbers):
     """A reference on packed sequences, one after another."""
     parts = []
-    for i, (bos, eos) in enumerate(_segments(cu_seqlens)):
+    for i, (bos, eos) in enumerate(_segments(cu_seqlens, tokens[0].shape[1])):
         start = initial_state
         if start is not None:
             start = tuple(v[i : i + 1] for v in start) if isinstance(start, tuple) else start[i : i + 1]
@@ -1216,10 +1220,15 @@ def _typed(operands):
     return [f"Tensor? {v[:-1]}" if v.endswith("?") else f"Tensor {v}" for v in operands]
 
 
+_NO_TANGENTS = "no forward-mode derivatives here; torch.autograd.functional.jvp has them, from the backward of the backward"
+
+
 def _exact(formula):
-    """The formula without autocast: what it computes in is for its operands to say."""
+    """The formula without autocast: what it computes in is for its operands to say. Tangents would be lost in it."""
 
     def run(*args):
+        if forward_ad._current_level >= 0:
+            raise NotImplementedError(_NO_TANGENTS)
         with torch.autocast(args[0].device.type, enabled=False):
             return formula(*args)
 
@@ -1337,8 +1346,31 @@ def _check_input(layer, name, value, shape, spec):
         raise ValueError(f"{layer}: `{name}` is [{wanted}], not {list(value.shape)} ({spec})")
 
 
+def _check_packing(layer, name, value, cu_seqlens):
+    """Packed sequences stand behind one another in one row; where they end is not looked at here, it may be on a GPU."""
+    if cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 2 or cu_seqlens.dtype not in (torch.int32, torch.int64):
+        found = f"{list(cu_seqlens.shape)} of {cu_seqlens.dtype}"
+        raise ValueError(f"{layer}: `cu_seqlens` is [sequences + 1] of int32 or int64, not {found}")
+    if value.shape[0] != 1:
+        raise ValueError(f"{layer}: packed sequences have batch 1, `{name}` has batch {value.shape[0]}")
+
+
+def _check_state(layer, state, n_fields, rows):
+    """What is carried over has a row for each sequence."""
+    found = [v.shape[0] for v in state] if isinstance(state, tuple) else type(state).__name__
+    if found != [rows] * n_fields:
+        raise ValueError(f"{layer}: the state is a {layer}State with {rows} rows, one a sequence; found {found}")
+
+
+def _activation_dtype(layer, probe):
+    """The dtype of what the layer's modules yield, outside autocast."""
+    weights = (m.weight for m in layer.modules() if isinstance(m, (nn.Linear, nn.Conv1d)))
+    return next((w.dtype for w in weights if w.is_floating_point()), probe.dtype)
+
+
 def _wide(v):
-    """Half precision is too coarse for sums over a feature axis, and no less to read for every block of channels."""
+    """Half precision is too coarse for sums over a feature axis, and no less to read for every block of channels; and
+    torch has no complex numbers of it."""
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
@@ -1450,6 +1482,11 @@ class HGRN(nn.Module):
     def _run(self, u, state, cu_seqlens, return_state, inplace):
         """The equations: output and state. `inplace`, of one token: what ops and convolutions carry is overwritten."""
         _check_input("HGRN", "u", u, (self.d_model,), "hgrn.ssm")
+        if cu_seqlens is not None:
+            _check_packing("HGRN", "u", u, cu_seqlens)
+        if state is not None:
+            rows = u.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+            _check_state("HGRN", state, 1, rows)
         h_last, = (None,) * 1 if state is None else state
         i = self.i_proj(u)  # hgrn.ssm:15
         f_raw = self.f_proj(u)  # hgrn.ssm:16
@@ -1487,7 +1524,7 @@ class HGRN(nn.Module):
         """The state before the first token. `dtype` is that of the activations; recurrences keep float32 (or float64)."""
         probe = self.lower_bound
         device = probe.device if device is None else device
-        dtype = probe.dtype if dtype is None else dtype
+        dtype = _activation_dtype(self, probe) if dtype is None else dtype
         wide = torch.float64 if torch.float64 in (dtype, probe.dtype) else torch.float32
         return HGRNState(
             torch.zeros(batch, self.E, device=device, dtype=wide),

@@ -200,11 +200,22 @@ error[SSM0101]: expected the end of the line
    |         ^^ not expected here
 
 > y = "abc"
-error[SSM0164]: a value is missing after `=`
+error[SSM0164]: a string is no value
   --> test.ssm:3:7
    |
  3 |   y = "abc"
-   |       ^^^^^ found instead
+   |       ^^^^^
+   |
+   = note: strings are keys of the state_dict; an option is one of a named list, `disc = zoh | bilinear`
+
+> y = sum(u * x, axis = N)
+error[SSM0161]: `sum` names its axis in square brackets
+  --> test.ssm:3:18
+   |
+ 3 |   y = sum(u * x, axis = N)
+   |                  ^^^^^^^^
+   |
+   = help: write `sum[N](u * x)`
 
 > y = 3 if(gate)else(u)u
 error[SSM0163]: an operator is missing between two values

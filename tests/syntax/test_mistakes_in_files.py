@@ -26,6 +26,35 @@ error[SSM0130]: unknown word `layr`
    |
    = help: write `layer`
 
+> import torch
+> from math import pi
+> layer M(d)
+>   input u[d]
+>   return x +
+error[SSM0106]: a spec begins with `layer`
+  --> test.ssm:1:1
+   |
+ 1 | import torch
+   | ^^^^^^ this stands outside a layer
+   |
+   = note: sizes and options of the layer are its arguments
+   = help: begin with `layer Name(d_model)`
+
+error[SSM0106]: a spec begins with `layer`
+  --> test.ssm:2:1
+   |
+ 2 | from math import pi
+   | ^^^^ this stands outside a layer
+   |
+   = note: sizes and options of the layer are its arguments
+   = help: begin with `layer Name(d_model)`
+
+error[SSM0164]: a value is missing after `+`
+  --> test.ssm:5:13
+   |
+ 5 |   return x +
+   |             ^
+
 > layer M
 >   return u
 error[SSM0106]: a layer has arguments

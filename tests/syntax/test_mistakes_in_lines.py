@@ -143,6 +143,16 @@ error[SSM0108]: a layer has one `return`
    |
    = help: keep one; several outputs are not supported
 
+> return u, v
+error[SSM0108]: a layer returns one value
+  --> test.ssm:3:11
+   |
+ 3 |   return u, v
+   |           ^^^ a second one
+   |
+   = note: the state comes beside it where the caller asks for it: `layer(u, return_state=True)`
+   = help: return one
+
 > y = 3 4
 > z = f(
 > if gate

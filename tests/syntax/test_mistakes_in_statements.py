@@ -31,6 +31,7 @@ error[SSM0131]: `if` is a keyword and cannot be a name
  3 |   linear if(u -> y[N])
    |          ^^
    |
+   = note: its key in the state_dict may be this all the same: `as "if"` at the end of the line
    = help: choose another name, `if_`
 
 > y = linear(u -> [N])
@@ -125,6 +126,15 @@ error[SSM0152]: the linear has no outputs
    |                      ^ `-> name[axes]` is missing
    |
    = help: say what it yields: `linear proj(x -> y[N])`
+
+> linear proj(u => y[N])
+error[SSM0152]: outputs follow `->`
+  --> test.ssm:3:17
+   |
+ 3 |   linear proj(u => y[N])
+   |                 ^^
+   |
+   = help: write `->`
 
 > linear proj(u -> y)
 error[SSM0152]: the output `y` has no axes

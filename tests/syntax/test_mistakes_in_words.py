@@ -111,7 +111,16 @@ error[SSM0126]: values have no attributes
  3 |   y = u.mean()
    |       ^^^^^^ a name has no dots
    |
-   = help: write the function around the value: `mean(u)`
+   = help: write the function around the value: `mean[N](u)`
+
+> param A[N] = 1 as “ssm.A”
+error[SSM0124]: a string is written with `"`
+  --> test.ssm:3:21
+   |
+ 3 |   param A[N] = 1 as “ssm.A”
+   |                     ^^^^^^^
+   |
+   = help: write `"ssm.A"`
 
 > param A[N] = 1 as "key
 error[SSM0124]: the string is not closed

@@ -76,6 +76,20 @@ def rename(stop: Stop) -> Finding | None:
     return Finding("SSM0161", "a value is used without its axes", span, "", (), (note,), help_, Edit(span, ""))
 
 
+def axis_option(stop: Stop) -> Finding | None:
+    """`sum(x, axis = N)`."""
+    index = stop.opener()
+    if stop.found.text != "axis" or stop.after.text != "=" or index is None:
+        return None
+    call, name = stop.piece(index - 1), stop.piece(stop.at + 2)
+    if call.text not in _REDUCTIONS:
+        return None
+    body = stop.text[stop.piece(index).end : stop.before.start]
+    help_ = f"write `{call.text}[{name.text if is_name(name) else 'N'}]({body})`"
+    span = Span(stop.found.start, max(name.end, stop.after.end))
+    return Finding("SSM0161", f"`{call.text}` names its axis in square brackets", span, "", (), (), help_)
+
+
 def chain(stop: Stop) -> Finding | None:
     """`a < b < c`."""
     if stop.found.text not in _COMPARISONS:
@@ -144,6 +158,9 @@ def value_missing(stop: Stop) -> Finding | None:
         return Finding(
             "SSM0164", "a choice begins with its first value", stop.found.span, "", help="write `a if flag else b`"
         )
+    if stop.found.kind == "string" and "NUMBER" in stop.expected:
+        note = "strings are keys of the state_dict; an option is one of a named list, `disc = zoh | bilinear`"
+        return Finding("SSM0164", "a string is no value", stop.found.span, "", (), (note,))
     if "NUMBER" not in stop.expected or not (
         before.text in OPERATORS or before.text in ("(", "[", ":", "return", "step")
     ):
@@ -152,4 +169,4 @@ def value_missing(stop: Stop) -> Finding | None:
     return Finding("SSM0164", f"a value is missing after `{before.text}`", stop.place, label)
 
 
-RULES: tuple[Rule, ...] = (parentheses, rename, axes, chain, operator_missing, bar, order, value_missing)
+RULES: tuple[Rule, ...] = (parentheses, rename, axes, axis_option, chain, operator_missing, bar, order, value_missing)

@@ -27,11 +27,16 @@ def keyword_as_name(stop: Stop) -> Finding | None:
         message = f"`{piece.text}` begins a statement and is no function"
         help_ = "write it on a line above, and its name here"
         return Finding("SSM0131", message, piece.span, "", help=help_)
+    if piece is found and piece.text == "axis" and stop.after.text == "=":  # an option of a sum
+        return None
     if piece is found and piece.text in ("if", "else", "by", "in", "as", "and", "or", "not") and stop.at > 1:
         return None
     edit = Edit(piece.span, f"{piece.text}_")
     message = f"`{piece.text}` is a keyword and cannot be a name"
-    return Finding("SSM0131", message, piece.span, "", (), (), f"choose another name, `{piece.text}_`", edit)
+    note = f'its key in the state_dict may be this all the same: `as "{piece.text}"` at the end of the line'
+    owned = piece is found and stop.at == 1 and head.text in ("param", "linear", "conv")
+    notes = (note,) if owned else ()
+    return Finding("SSM0131", message, piece.span, "", (), notes, f"choose another name, `{piece.text}_`", edit)
 
 
 def equals(stop: Stop) -> Finding | None:
@@ -129,6 +134,15 @@ def state(stop: Stop) -> Finding | None:
     return None
 
 
+def returned(stop: Stop) -> Finding | None:
+    """`return y, h`."""
+    if stop.line.head != "return" or stop.found.text != ",":
+        return None
+    note = "the state comes beside it where the caller asks for it: `layer(u, return_state=True)`"
+    span = Span(stop.found.start, stop.line.span.end)
+    return Finding("SSM0108", "a layer returns one value", span, "a second one", (), (note,), "return one")
+
+
 def equation(stop: Stop) -> Finding | None:
     """`silu(x)` alone, `g(x) = ...` without `def`, `y`."""
     texts, line = stop.texts, stop.line
@@ -183,6 +197,8 @@ def module(stop: Stop) -> Finding | None:
     example = "linear proj(x -> y[N])" if line.head == "linear" else "conv conv1d(x, width = 4)"
     if found.text == "(" and stop.at == 1:
         return Finding("SSM0152", f"the {line.head} has no name", found.span, "", (), (), f"write `{example}`")
+    if found.text == "=" and stop.after.text == ">" and stop.after.start == found.end:
+        return instead("SSM0152", "outputs follow `->`", Span(found.start, stop.after.end), "->")
     if line.head == "linear" and found.text == "=" and "->" in texts[stop.at :]:
         note, help_ = "inputs, outputs and options stand in this order", f"write `{example[:-1]}, bias = false)`"
         return Finding("SSM0152", "an option stands before the outputs", stop.before.span, "", (), (note,), help_)
@@ -232,4 +248,4 @@ def param(stop: Stop) -> Finding | None:
     return Finding("SSM0153", message, found.span, "", (), (note,))
 
 
-RULES: tuple[Rule, ...] = (derivative, state, keyword_as_name, equals, definition, module, param, equation)
+RULES: tuple[Rule, ...] = (derivative, state, returned, keyword_as_name, equals, definition, module, param, equation)

@@ -58,8 +58,11 @@ class Stop:
 
     @property
     def has_layer(self) -> bool:
-        """Whether the line `layer ...` stands above."""
-        return any(line.head != "edition" for line in self.lines[: self.number])
+        """Whether the line `layer ...` stands above, or in a file without it the line in its place."""
+        heads = [line.head for line in self.lines]
+        if "layer" in heads:
+            return heads.index("layer") < self.number
+        return any(head != "edition" for head in heads[: self.number])
 
     @property
     def above(self) -> Line | None:

@@ -124,8 +124,8 @@ def second_header(stop: Stop) -> Finding | None:
     if line.head == "edition":
         help_ = "write it above the line `layer ...`"
         return Finding("SSM0105", "`edition` stands before the layer", line.span, "", (), (), help_)
-    first = next(other for other in stop.lines if other.head == "layer" or other is line)
-    there = (Label(first.span, "the first layer"),) if first is not line else ()
+    first = next(other for other in stop.lines if other.head == "layer")
+    there = (Label(first.span, "the first layer"),)
     return Finding(
         "SSM0107", "one file holds one layer", line.span, "a second layer", there, (), "write it in its own file"
     )
