@@ -82,10 +82,14 @@ SHIPPED = {
     "mamba2": {"d_state": 5, "headdim": 4, "ngroups": 2},
     "rwkv6": {"head_size": 8, "mix_rank": 3, "decay_rank": 3},
 }
+TURNED = {"num_heads": 1}  # 16 keys, halves of which are turned together
 WHOLE = {
     n: {"text": (ROOT / f"specs/{n}.ssm").read_text(), "cases": CASES[:1], "arguments": [8], "keywords": k}
     for n, k in SHIPPED.items()
 }
+WHOLE["retnet"] = {
+    "text": (ROOT / "specs/retnet.ssm").read_text(), "cases": CASES[:1], "arguments": [16], "keywords": TURNED
+}  # fmt: skip
 IDLE = {"text": LAYERS["gated"], "cases": [{"T": 20, "poisoned": True, "idle": "outputs"}]}
 
 

@@ -2177,9 +2177,10 @@ def _shared(device):
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
-def _by_chunks(mode, x, keys, values):
-    """Whether chunks of the stream x serve better than a walk."""
-    if max(keys, values) > 256 or x.numel() == 0:
+def _by_chunks(mode, x, keys, values, *parts):
+    """Whether chunks of the stream x serve better than a walk. The kernels sum over single ones of `parts`, axes that make
+    up the keys; they have to fill a tile."""
+    if max(keys, values) > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
         return False
     return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 

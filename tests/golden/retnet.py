@@ -1455,6 +1455,457 @@ if triton is not None:
         tl.store(S_decay + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, b_S_product, mask=m_cwj_)
         tl.store(S_piece + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, b_S, mask=m_cwj_)
 
+    @triton.jit
+    def tl_dot(a, b, DOT: tl.constexpr):
+        """The matrix product in float32, of factors rounded to DOT; float32 itself in three products of tf32."""
+        if DOT == tl.float32:
+            return tl.dot(a.to(tl.float32), b.to(tl.float32), input_precision="tf32x3")
+        else:
+            return tl.dot(a.to(DOT), b.to(DOT))
+
+    @triton.jit
+    def tl_slots(cu_seqlens, i_s, T, BT: tl.constexpr):
+        """Sequence i_s: its row, its begin there, its length, and the slot of its first chunk."""
+        if cu_seqlens is None:
+            return i_s, i_s * 0, i_s * 0 + T, i_s * tl.cdiv(T, BT)
+        else:
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
+            return i_s * 0, bos, n, bos // BT + i_s
+
+    @triton.jit
+    def tl_slot(cu_seqlens, table, i_n, T, BT: tl.constexpr):
+        """The chunk in slot i_n: its row, the begin and the length of its sequence, and which of its chunks it is. A slot that
+        no chunk has (-1 in the table) is one of an empty sequence."""
+        if cu_seqlens is None:
+            n_c = tl.cdiv(T, BT)
+            return i_n // n_c, i_n * 0, i_n * 0 + T, i_n % n_c
+        else:
+            i_s = tl.load(table + i_n).to(tl.int64)
+            used = i_s >= 0
+            i_s = tl.where(used, i_s, 0)
+            bos = tl.load(cu_seqlens + i_s).to(tl.int64)
+            n = tl.where(used, tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos, 0)
+            return i_n * 0, bos, n, i_n - bos // BT - i_s
+
+    @triton.jit
+    def tl_over_slow(v, SLOW: tl.constexpr, FAST: tl.constexpr):
+        """The sum over the first of two axes that are one dimension here, repeated along it."""
+        b_v = tl.reshape(v, [v.shape[0], SLOW, FAST])
+        b_v = tl.broadcast_to(tl.sum(b_v, 1)[:, None, :], [v.shape[0], SLOW, FAST])
+        return tl.reshape(b_v, [v.shape[0], SLOW * FAST])
+
+    @triton.jit
+    def tl_before(BT: tl.constexpr):
+        """The tokens before one, [l, r]."""
+        return tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :]
+
+    @triton.jit
+    def tl_from(BT: tl.constexpr, LATE: tl.constexpr):
+        """The tokens that read a decay, [l, r]: itself (but LATE) and those after it."""
+        k, r = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        return k < r if LATE else k <= r
+
+    @triton.jit
+    def tl_decayed(z, LATE: tl.constexpr):
+        """The sums of z over the tokens of the chunk up to each, as two numbers of float32 whose differences keep their digits
+        (LATE: without the token itself, which is another pair)."""
+        b_c = tl.cumsum(z.to(tl.float64), 0)
+        if LATE:
+            b_c -= z.to(tl.float64)
+        b_hi = b_c.to(tl.float32)
+        return b_hi, (b_c - b_hi.to(tl.float64)).to(tl.float32)
+
+    @triton.jit
+    def tl_between(z, LATE: tl.constexpr):
+        """exp of the sum of z over the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j]."""
+        BT: tl.constexpr = z.shape[0]
+        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        i_hi, i_lo = tl_decayed(z, LATE)
+        j_hi, j_lo = tl_decayed(z, False)
+        pair = j < i if LATE else j <= i
+        b_x = (i_hi[:, None] - j_hi[None, :]) + (i_lo[:, None] - j_lo[None, :])
+        return tl.where(pair, tl.exp(tl.where(pair, b_x, 0.0)), 0.0)
+
+    @triton.jit
+    def tl_between_turned(z, LATE: tl.constexpr):
+        """The same, [j, i]."""
+        BT: tl.constexpr = z.shape[0]
+        j, i = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        i_hi, i_lo = tl_decayed(z, LATE)
+        j_hi, j_lo = tl_decayed(z, False)
+        pair = j < i if LATE else j <= i
+        b_x = (i_hi[None, :] - j_hi[:, None]) + (i_lo[None, :] - j_lo[:, None])
+        return tl.where(pair, tl.exp(tl.where(pair, b_x, 0.0)), 0.0)
+
+    @triton.jit
+    def tl_summed(m, v):
+        """The sum of v over what a matrix of conditions has in each row: no difference of sums, whose rounding may be all."""
+        return tl.sum(tl.where(m, v[None, :], 0.0), 1)
+
+    @triton.jit
+    def tl_enter(z, LATE: tl.constexpr):
+        """What is left at each token of the state before the chunk."""
+        b_hi, _ = tl_decayed(z, LATE)
+        return tl.exp(b_hi)
+
+    @triton.jit
+    def tl_leave(z):
+        """What is left of each token after the chunk."""
+        b_z = z.to(tl.float64)
+        return tl.exp((tl.sum(b_z, 0) - tl.cumsum(b_z, 0)).to(tl.float32))
+
+    @triton.jit
+    def ret_net_chunk_hoist(o_H):
+        """What depends on parameters only."""
+        b_gamma = 1.0 - tl_pow(2.0, -5.0 - o_H.to(tl.float32))  # retnet.ssm:28
+        b_w_1 = tl.maximum(b_gamma, 1e-37)  # retnet.ssm:29
+        b_c_1 = tl.log(b_w_1)
+        return b_c_1
+
+    @triton.jit
+    def ret_net_chunk_decay(b_c_1):
+        """Log decay of tokens."""
+        b_outer_z = b_c_1  # retnet.ssm:29
+        return b_outer_z
+
+    @triton.jit
+    def ret_net_chunk_key(b_t, b_k0, b_k1, o_J, o_W, J: tl.constexpr, rope_theta: tl.constexpr):
+        """What tokens add to, along the keys."""
+        b_angle = b_t[:, None] * tl_pow(rope_theta, -o_J.to(tl.float32) / J)[None, :]  # retnet.ssm:21
+        b_w_2 = tl_cos(b_angle)  # retnet.ssm:25
+        b_w_3 = tl_sin(b_angle)
+        b_k = tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_k0 * b_w_2 - b_k1 * b_w_3, b_k0 * b_w_3 + b_k1 * b_w_2)  # retnet.ssm:26
+        return b_k
+
+    @triton.jit
+    def ret_net_chunk_queries(b_t, b_q0, b_q1, o_J, o_W, J: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr):
+        """What tokens ask of the state."""
+        b_angle = b_t[:, None] * tl_pow(rope_theta, -o_J.to(tl.float32) / J)[None, :]  # retnet.ssm:21
+        b_w_2 = tl_cos(b_angle)  # retnet.ssm:25
+        b_w_3 = tl_sin(b_angle)
+        b_q = tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_q0 * b_w_2 - b_q1 * b_w_3, b_q0 * b_w_3 + b_q1 * b_w_2)
+        b_outer_q_0 = c_2 * b_q  # retnet.ssm:29
+        return b_outer_q_0
+
+    @triton.jit
+    def ret_net_chunk_d_reads(b_g_o):
+        """What results want of the reads."""
+        b_d_o_state_read = b_g_o  # retnet.ssm:29
+        return b_d_o_state_read
+
+    @triton.jit
+    def ret_net_chunk_results(b_o_state):
+        """The results of tokens."""
+        b_o = b_o_state  # retnet.ssm:30
+        return b_o
+
+    @triton.jit
+    def ret_net_chunk_vjp_keys(b_t, b_d_outer_k_core, b_d_outer_q_0_core, o_J, o_W, W: tl.constexpr, J: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr):
+        """From the cotangents of results and of keys and queries to those of the operands."""
+        b_angle = b_t[:, None] * tl_pow(rope_theta, -o_J.to(tl.float32) / J)[None, :]  # retnet.ssm:21
+        b_w_2 = tl_cos(b_angle)  # retnet.ssm:25
+        b_w_3 = tl_sin(b_angle)
+        b_d_q = c_2 * b_d_outer_q_0_core
+        b_w_4 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], 0.0, b_d_outer_k_core), W, J)
+        b_w_5 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_d_outer_k_core, 0.0), W, J)
+        b_w_6 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], 0.0, b_d_q), W, J)
+        b_w_7 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_d_q, 0.0), W, J)
+        b_d_q0_leaf = b_w_6 * b_w_3 + b_w_7 * b_w_2  # retnet.ssm:23
+        b_d_q1_leaf = b_w_6 * b_w_2 + -(b_w_7 * b_w_3)
+        b_d_k0_leaf = b_w_4 * b_w_3 + b_w_5 * b_w_2  # retnet.ssm:24
+        b_d_k1_leaf = b_w_4 * b_w_2 + -(b_w_5 * b_w_3)
+        return b_d_q0_leaf, b_d_q1_leaf, b_d_k0_leaf, b_d_k1_leaf
+
+    @triton.jit
+    def ret_net_chunk_vjp_heads(b_t, b_q0, b_q1, b_k0, b_k1, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core, o_J, o_W, W: tl.constexpr, J: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr):
+        """From the cotangents of results and of decays to those of the operands."""
+        b_angle = b_t[:, None] * tl_pow(rope_theta, -o_J.to(tl.float32) / J)[None, :]  # retnet.ssm:21
+        b_w_2 = tl_cos(b_angle)  # retnet.ssm:25
+        b_w_3 = tl_sin(b_angle)
+        b_d_q = c_2 * b_d_outer_q_0_core
+        b_w_4 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], 0.0, b_d_outer_k_core), W, J)
+        b_w_5 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_d_outer_k_core, 0.0), W, J)
+        b_w_6 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], 0.0, b_d_q), W, J)
+        b_w_7 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_d_q, 0.0), W, J)
+        b_d_angle = (b_w_4 * b_k0 + -(b_w_5 * b_k1)) * b_w_2 + -((b_w_4 * b_k1 + b_w_5 * b_k0) * b_w_3) + ((b_w_6 * b_q0 + -(b_w_7 * b_q1)) * b_w_2 + -((b_w_6 * b_q1 + b_w_7 * b_q0) * b_w_3))
+        b_d_t_leaf = tl_sum_1_of_2(b_d_angle * tl_pow(rope_theta, -o_J.to(tl.float32) / J)[None, :], W * J) / W  # retnet.ssm:11
+        b_d_c_1 = b_d_outer_z_core  # retnet.ssm:29
+        return b_d_t_leaf, b_d_c_1
+
+    @triton.jit
+    def ret_net_chunk_vjp_values(b_d_outer_v_core):
+        """From the cotangents of results and of values to those of the operands."""
+        b_d_v_leaf = b_d_outer_v_core  # retnet.ssm:18
+        return b_d_v_leaf
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def ret_net_states_kernel(
+        t, v, k0, k1, first, states, ends, products, table, cu_seqlens, T, NP, s_tb, s_tt, s_vb, s_vt, s_k0b, s_k0t, s_k1b, s_k1t,
+        H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
+        what is left of the state before the piece. Without `states` the piece starts from zero."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        b_c_1 = ret_net_chunk_hoist(i_h)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, W * J, BK)
+        o_kv = i_h * (W * J * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        o_k_J = o_k % J
+        o_k_W = o_k // J
+        n_kv = H * W * J * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = 0.0
+        for j in range(i_c, n_c):
+            if table is not None:
+                tl.store(table + i_n + j, i_s.to(tl.int32), mask=(i_h == 0) & (i_v == 0))
+            if states is not None:
+                tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0).to(tl.float32)
+            b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_decay = ret_net_chunk_decay(b_c_1)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_value = b_v
+            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_sums = tl.sum(b_decay, 0)
+            b_turned = tl.trans(b_key * tl_leave(b_decay)[:, None])
+            b_state = b_state * tl.exp(b_sums) + tl_dot(b_turned, b_value, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total) + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def ret_net_wanted_kernel(
+        t, q0, q1, g_o, first, wanted, ends, products, cu_seqlens, T, NP, s_tb, s_tt, s_q0b, s_q0t, s_q1b, s_q1t, s_g_ob, s_g_ot,
+        H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
+        the first of them; `products` as forward."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        b_c_1 = ret_net_chunk_hoist(i_h)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, W * J, BK)
+        o_kv = i_h * (W * J * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        o_k_J = o_k % J
+        o_k_W = o_k // J
+        n_kv = H * W * J * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = 0.0
+        for i_j in range(i_c, n_c):
+            j = i_c + n_c - 1 - i_j
+            if wanted is not None:
+                tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0).to(tl.float32)
+            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+            b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_decay = ret_net_chunk_decay(b_c_1)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_d_read_0 = ret_net_chunk_d_reads(b_g_o)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta, c_2)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_sums = tl.sum(b_decay, 0)
+            b_state = b_state * tl.exp(b_sums)
+            b_turned = tl.trans(b_query_0 * tl_enter(b_decay, False)[:, None])
+            b_state += tl_dot(b_turned, b_d_read_0, DOT)
+            b_total += b_sums
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp(b_total) + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots"])
+    def ret_net_outputs_kernel(
+        t, v, q0, q1, k0, k1, states, y_o, table, cu_seqlens, T, n_slots, s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t,
+        H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The outputs of a chunk's tokens, from the state before it and from each other."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * W * J * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        b_c_1 = ret_net_chunk_hoist(i_h)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, W * J, BK)
+        o_kv = i_h * (W * J * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        o_k_J = o_k % J
+        o_k_W = o_k // J
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0).to(tl.float32)
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_decay = ret_net_chunk_decay(b_c_1)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_value = b_v
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta, c_2)
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_enter = tl_enter(b_decay, False)[:, None]
+        b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
+        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
+        b_o = ret_net_chunk_results(b_read_0)
+        tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def ret_net_d_keys_kernel(
+        t, v, q0, q1, k0, k1, g_o, states, wanted, scores, d_t, d_q0, d_q1, d_k0, d_k1, table, cu_seqlens, T, n_slots, n_tokens, s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t, s_g_ob, s_g_ot,
+        H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
+    ):
+        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
+        what queries find of keys, [reads, slots, heads, i, j]."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * W * J * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        b_c_1 = ret_net_chunk_hoist(i_h)
+        m_tv = m_t[:, None] & m_v[None, :]
+        b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0).to(tl.float32)
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_decay = ret_net_chunk_decay(b_c_1)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_value = b_v
+        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_d_read_0 = ret_net_chunk_d_reads(b_g_o)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
+        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_scores_0 = tl.zeros([BT, BT], tl.float32)
+        b_inside_0 *= tl_between(b_decay, False)
+        b_turned_0 *= tl_between_turned(b_decay, False)
+        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
+        b_d_decay = tl.zeros([BT], tl.float32)
+        for i_k in tl.static_range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, W * J, BK)
+            o_kv = i_h * (W * J * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            o_k_J = o_k % J
+            o_k_W = o_k // J
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta, c_2)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
+            b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
+            b_d_key *= tl_leave(b_decay)[:, None]
+            b_passed = tl.sum(b_key * b_d_key, 1)
+            b_d_decay += tl_summed(tl_before(BT), b_passed) + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
+            b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
+            b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
+            b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
+            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
+            b_scores_0 += b_pairs * tl_between(b_decay, False)
+            b_pairs *= b_inside_0
+            b_pairs = tl_dot(tl_from(BT, False), b_pairs, DOT)
+            b_d_decay += tl_summed(tl_from(BT, False), b_passed) + tl.sum(tl.where(tl_before(BT), b_pairs, 0.0), 1)
+            b_d_q0_leaf, b_d_q1_leaf, b_d_k0_leaf, b_d_k1_leaf = ret_net_chunk_vjp_keys(b_t, b_d_key, b_d_query_0, o_k_J, o_k_W, W, J, rope_theta, c_2)
+            tl.store(d_q0 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_q0_leaf, mask=m_tk)
+            tl.store(d_q1 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_q1_leaf, mask=m_tk)
+            tl.store(d_k0 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_k0_leaf, mask=m_tk)
+            tl.store(d_k1 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_k1_leaf, mask=m_tk)
+        b_d_t_leaf, b_d_c_1 = ret_net_chunk_vjp_heads(b_t, b_q0, b_q1, b_k0, b_k1, b_d_key, b_d_query_0, b_d_decay, o_k_J, o_k_W, W, J, rope_theta, c_2)
+        tl.store(d_t + ((i_h) * n_tokens + i_b * T + i_t) + o_i, b_d_t_leaf, mask=m_t)
+        b_d_c_1 = tl.sum(tl.where(m_t, b_d_c_1, 0.0), 0)
+        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def ret_net_d_values_kernel(
+        t, k0, k1, g_o, wanted, scores, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_tb, s_tt, s_k0b, s_k0t, s_k1b, s_k1t, s_g_ob, s_g_ot,
+        H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangents of the values of a chunk's tokens, and of what these are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * W * J * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        b_c_1 = ret_net_chunk_hoist(i_h)
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, W * J, BK)
+        o_kv = i_h * (W * J * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        o_k_J = o_k % J
+        o_k_W = o_k // J
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0).to(tl.float32)
+        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_decay = ret_net_chunk_decay(b_c_1)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_d_read_0 = ret_net_chunk_d_reads(b_g_o)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_leave = tl_leave(b_decay)[:, None]
+        b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
+        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
+        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
+        b_d_v_leaf = ret_net_chunk_vjp_values(b_d_value)
+        tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
+
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Launches
@@ -1720,6 +2171,227 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
     )
 
 
+class _Chunks(NamedTuple):
+    """How the kernels of chunks are launched."""
+
+    tokens: int  # a chunk
+    keys: int  # padded
+    values: int  # a program
+    num_warps: int  # where the state is
+    inside: int  # the same, where the chunk's tokens are
+    pieces: int  # of time, on the way of the state
+    block: int  # of keys, where they are taken block by block
+    stages: int  # chunks on their way at once, where the state is
+
+
+def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
+    """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
+    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
+    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
+    block = max(16, _pow2(values))
+    if block > most:
+        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
+    tokens = 64 if half else 32
+    programs = max(1, rows * heads * -(-values // block))
+    pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
+    stages = 3 if shared > 160_000 and keys <= 128 else 2
+    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+
+
+@lru_cache(maxsize=None)
+def _shared(device):
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
+
+
+def _by_chunks(mode, x, keys, values, *parts):
+    """Whether chunks of the stream x serve better than a walk. The kernels sum over single ones of `parts`, axes that make
+    up the keys; they have to fill a tile."""
+    if max(keys, values) > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
+        return False
+    return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
+
+
+def _dot_dtype(*values):
+    """What matrix products are of: bfloat16, unless an operand is finer than 16 bits."""
+    return torch.float32 if any(v.element_size() > 2 for v in values if v.is_floating_point()) else torch.bfloat16
+
+
+def _tl(dtype):
+    return tl.bfloat16 if dtype == torch.bfloat16 else tl.float32
+
+
+def _room_for(n, like):
+    """Room for n parts of a gradient: a single one is the gradient itself."""
+    return _like(like)[None] if n == 1 else _parts(n, like)
+
+
+def _ret_net_chunks(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
+    """The results and the last state: the states between chunks, then what happens inside them."""
+    T = t_.shape[1]
+    rows = t_.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = v.shape[2]
+    V = v.shape[3]
+    J = q0.shape[3]
+    K = W * J
+    y_o = torch.empty((t_.shape[0], T, H, V, ), dtype=_stream_dtype(t_, v, q0, q1, k0, k1), device=t_.device)
+    t_ = _rows_of(t_)
+    v = _rows_of(v)
+    q0 = _rows_of(q0)
+    q1 = _rows_of(q1)
+    k0 = _rows_of(k0)
+    k1 = _rows_of(k1)
+    dtype = _dot_dtype(v, q0, q1, k0, k1)
+    device = t_.device
+    config = choose_chunks(
+        rows, T, H, W * J, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(V, config.values), H, W * J * V)
+    fixed = dict(
+        H=H, W=W, J=J, V=V, rope_theta=rope_theta, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    across = dict(  # all values a program, and a block of keys at a time
+        NV=1, BV=max(16, _pow2(V)), BK=config.keys,
+        NK=1, LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+    )  # fmt: skip
+    first = None if S is None else S.unflatten(-2, (W, J)).to(torch.float32).contiguous()
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], t_)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            ret_net_states_kernel[(n,)](
+                t_, v, k0, k1, None, None, ends, products, None, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        ret_net_states_kernel[(n,)](
+            t_, v, k0, k1, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+        )  # fmt: skip
+        ret_net_outputs_kernel[(slots * grid[0] * grid[1],)](
+            t_, v, q0, q1, k0, k1, hs, y_o, table, cu_seqlens, T, slots,
+            *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+    last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, W, J, V).flatten(-3, -2).contiguous()
+    return y_o, last_S
+
+
+def _ret_net_chunks_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
+    """The cotangents of the operands and of the initial state: the states again, what is wanted of them, then inside chunks."""
+    inputs = (t_, v, q0, q1, k0, k1, S)
+    T = t_.shape[1]
+    rows = t_.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = v.shape[2]
+    V = v.shape[3]
+    J = q0.shape[3]
+    K = W * J
+    t_ = _rows_of(t_)
+    v = _rows_of(v)
+    q0 = _rows_of(q0)
+    q1 = _rows_of(q1)
+    k0 = _rows_of(k0)
+    k1 = _rows_of(k1)
+    g_o = _rows_of(g_o)
+    dtype = _dot_dtype(v, q0, q1, k0, k1)
+    device = t_.device
+    config = choose_chunks(
+        rows, T, H, W * J, V, _sms(device), _shared(device), dtype == torch.bfloat16
+    )  # fmt: skip
+    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    grid = (triton.cdiv(V, config.values), H, W * J * V)
+    fixed = dict(
+        H=H, W=W, J=J, V=V, rope_theta=rope_theta, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    across = dict(  # all values a program, and a block of keys at a time
+        NV=1, BV=max(16, _pow2(V)), BK=config.keys,
+        NK=1, LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+    )  # fmt: skip
+    first = None if S is None else S.unflatten(-2, (W, J)).to(torch.float32).contiguous()
+    last = None if g_last_S is None else g_last_S.unflatten(-2, (W, J)).to(torch.float32).contiguous()
+    d_t = _room_for(H, inputs[0])
+    d_q0 = _room_for(1, inputs[2])
+    d_q1 = _room_for(1, inputs[3])
+    d_k0 = _room_for(1, inputs[4])
+    d_k1 = _room_for(1, inputs[5])
+    d_v = _room_for(1, inputs[1])
+    with _on(device):
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
+        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], t_)
+        n = grid[0] * grid[1] * config.pieces * rows
+        if config.pieces > 1:  # the state before each piece
+            ret_net_states_kernel[(n,)](
+                t_, v, k0, k1, None, None, ends, products, None, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            first = starts
+        ret_net_states_kernel[(n,)](
+            t_, v, k0, k1, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+        )  # fmt: skip
+        wanted = torch.empty_like(hs)
+        if config.pieces > 1:
+            ret_net_wanted_kernel[(n,)](
+                t_, q0, q1, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *t_.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *g_o.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+            )  # fmt: skip
+            _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
+            last = starts
+        ret_net_wanted_kernel[(n,)](
+            t_, q0, q1, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *t_.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *g_o.stride()[:2],
+            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+        )  # fmt: skip
+        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
+        n_tokens = t_.shape[0] * T
+        ret_net_d_keys_kernel[(slots * grid[1],)](
+            t_, v, q0, q1, k0, k1, g_o, hs, wanted, scores, d_t, d_q0, d_q1, d_k0, d_k1, table, cu_seqlens, T, slots, n_tokens,
+            *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2], **fixed | across,
+        )  # fmt: skip
+        ret_net_d_values_kernel[(slots * grid[0] * grid[1],)](
+            t_, k0, k1, g_o, wanted, scores, d_v, table, cu_seqlens, T, slots, n_tokens,
+            *t_.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.inside,
+        )  # fmt: skip
+        d_t = _summed(d_t, inputs[0])
+        d_q0 = _summed(d_q0, inputs[2])
+        d_q1 = _summed(d_q1, inputs[3])
+        d_k0 = _summed(d_k0, inputs[4])
+        d_k1 = _summed(d_k1, inputs[5])
+        d_v = _summed(d_v, inputs[1])
+    return (
+        d_t,
+        d_v,
+        d_q0,
+        d_q1,
+        d_k0,
+        d_k1,
+        _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, W, J, V).flatten(-3, -2), inputs[-1]),
+    )
+
+
+def _ret_net_triton_by_mode(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
+    H = v.shape[2]
+    V = v.shape[3]
+    J = q0.shape[3]
+    K = W * J
+    chunks = _by_chunks("auto", t_, W * J, V, W, J)
+    own = _ret_net_chunks if chunks else _ret_net_triton
+    return own(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
+
+
+def _ret_net_triton_by_mode_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
+    H = v.shape[2]
+    V = v.shape[3]
+    J = q0.shape[3]
+    K = W * J
+    chunks = _by_chunks("auto", t_, W * J, V, W, J)
+    own = _ret_net_chunks_backward if chunks else _ret_net_triton_backward
+    return own(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
+
+
 # ======================================================================================================================
 # Operators: opaque to torch.compile and torch.export, differentiable twice
 # ======================================================================================================================
@@ -1727,7 +2399,7 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
 
 def _ret_net(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W, backend):
     if _use_triton(backend, t_.device, _compute_dtype(t_, v, q0, q1, k0, k1, S)):
-        return _ret_net_triton(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
+        return _ret_net_triton_by_mode(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
     return _per_segment(_ret_net_eager_by_mode, "ttttttsnn", "ts", cu_seqlens, t_, v, q0, q1, k0, k1, S, rope_theta, W)
 
 
@@ -1753,7 +2425,7 @@ def _ret_net_adjoint(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_t
 
 def _ret_net_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W, backend):
     if _use_triton(backend, t_.device, _compute_dtype(t_, v, q0, q1, k0, k1, S)):
-        return _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
+        return _ret_net_triton_by_mode_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
     return _ret_net_adjoint(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
 
 

@@ -117,6 +117,7 @@ class ChunkLaunch:
     by_key: bool
     block: str
     n_blocks: str
+    parts: str
     scores: Arguments
     passed: tuple[tuple[str, str], ...]
     d_keys: Arguments

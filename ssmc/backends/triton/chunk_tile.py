@@ -82,32 +82,48 @@ class ChunkTile:
 
 class ChunkPrinter(TilePrinter):
     """Prints nodes on the tiles of a chunk. A sum over heads, which is linear in what a program has, is left to whoever
-    stores the value; one over the values is over the block that a program has."""
+    stores the value; one over the values is over the block that a program has. A sum over one of two key atoms is taken
+    where both are powers of two."""
 
     tile: ChunkTile  # type: ignore[assignment]
 
     def _reduce(self, node: Reduce) -> Text:
         if node.op != "sum":
             raise Unfit(f"a {node.op} over an axis")
-        body, over = self(node.body), set(node.over)
-        dims, code, level = body.dims, body.code, body.level
+        text, over = self(node.body), set(node.over)
         for dim, atoms in ((VALUES, self.tile.values), (KEYS, self.tile.keys)):
-            own = over & set(atoms)
-            if not own:
-                continue
-            if own != set(atoms):
-                raise Unfit("a sum over a part of the keys or of the values")
-            size = self.tile.sizes(atoms)
-            if dim in dims:
-                helper = f"tl_sum_{dims.index(dim)}_of_{len(dims)}"
-                self.helpers.add(helper)
-                code, level = f"{helper}({code}, {size})", 20
-                dims = tuple(d for d in dims if d != dim)
-            elif dim == VALUES:
+            lost = over & set(atoms)
+            if lost:
+                text = self._sum(text, dim, atoms, lost, set(node.body.axes) & set(atoms))
+        return text
+
+    def _sum(self, text: Text, dim: int, atoms: tuple[str, ...], lost: set[str], had: set[str]) -> Text:
+        """The sum over the atoms `lost` of a dimension; along those of it that it has not `had` a value is repeated."""
+        size = self.tile.size
+        if not had & lost:
+            if not had and dim == VALUES:
                 raise Unfit("a sum over values of what has none")
-            else:
-                code, level = f"{size} * {code if level >= 12 else f'({code})'}", 11
-        return Text(code, dims, level)
+            return Text(" * ".join([*(size(a) for a in atoms if a in lost), _tight(text)]), text.dims, 11)
+        if had - lost:
+            return self._part(text, dim, atoms, lost)
+        helper = f"tl_sum_{text.dims.index(dim)}_of_{len(text.dims)}"
+        self.helpers.add(helper)
+        code = f"{helper}({text.code}, {self.tile.sizes(atoms)})"
+        repeated = [size(a) for a in atoms if a not in had | lost]
+        dims = tuple(d for d in text.dims if d != dim)
+        return Text(" / ".join([code, *repeated]), dims, 11 if repeated else 20)
+
+    def _part(self, text: Text, dim: int, atoms: tuple[str, ...], lost: set[str]) -> Text:
+        """The sum over one of two key atoms, repeated along it."""
+        if dim != KEYS or len(atoms) != 2 or text.dims != (TIME, KEYS):
+            raise Unfit("a sum over a part of the keys or of the values")
+        helper = "tl_over_slow" if atoms[0] in lost else "tl_over_fast"
+        self.helpers.add(helper)
+        return Text(f"{helper}({text.code}, {self.tile.size(atoms[0])}, {self.tile.size(atoms[1])})", text.dims, 20)
+
+
+def _tight(text: Text) -> str:
+    return text.code if text.level >= 12 else f"({text.code})"
 
 
 class ChunkEquations(Equations):
