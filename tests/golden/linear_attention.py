@@ -1781,20 +1781,15 @@ if triton is not None:
         return b_d_q_leaf, b_d_k_leaf
 
     @triton.jit
-    def linear_attention_S_chunk_vjp_heads(b_g_o, b_o_sum, b_read_state, V: tl.constexpr):
-        """From the cotangents of results and of decays to those of the operands."""
+    def linear_attention_S_chunk_vjp_values(b_g_o, b_o_sum, b_d_outer_v_core, b_read_state, V: tl.constexpr):
+        """From the cotangents of results and of values to those of the operands."""
         b_read = b_read_state  # linear_attention.ssm:40
         b_w_1 = b_o_sum + 1e-10  # linear_attention.ssm:43
         b_o = b_read / b_w_1[:, None]
         b_d_read = b_g_o / b_w_1[:, None]
-        b_d_o_sum_leaf = -tl_sum_1_of_2(b_d_read * b_o, V)
-        return b_d_o_sum_leaf
-
-    @triton.jit
-    def linear_attention_S_chunk_vjp_values(b_d_outer_v_core):
-        """From the cotangents of results and of values to those of the operands."""
         b_d_v_leaf = b_d_outer_v_core  # linear_attention.ssm:18
-        return b_d_v_leaf
+        b_d_o_sum_leaf = -tl_sum_1_of_2(b_d_read * b_o, V)
+        return b_d_v_leaf, b_d_o_sum_leaf
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def linear_attention_S_states_kernel(
@@ -1971,7 +1966,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def linear_attention_S_d_keys_kernel(
-        v, q, k, o_sum, g_o, read_0, states, wanted, scores, d_q, d_k, d_o_sum, table, cu_seqlens, T, n_slots, n_tokens, s_vb, s_vt, s_qb, s_qt, s_kb, s_kt, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot, s_read_0b, s_read_0t,
+        v, q, k, o_sum, g_o, states, wanted, scores, d_q, d_k, table, cu_seqlens, T, n_slots, n_tokens, s_vb, s_vt, s_qb, s_qt, s_kb, s_kt, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
         """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
@@ -1988,7 +1983,6 @@ if triton is not None:
         b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_o_sum = tl.load(o_sum + i_b * s_o_sumb + i_t * s_o_sumt + i_h + o_i * s_o_sumt, mask=m_t, other=0.0).to(tl.float32)
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_read_0 = tl.load(read_0 + i_b * s_read_0b + i_t * s_read_0t + i_h * V + (o_i * s_read_0t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_decay = linear_attention_S_chunk_decay()
         b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
         b_value = b_v
@@ -2034,13 +2028,11 @@ if triton is not None:
             b_d_q_leaf, b_d_k_leaf = linear_attention_S_chunk_vjp_keys(b_d_key, b_d_query_0, c_1)
             tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
-        b_d_o_sum_leaf = linear_attention_S_chunk_vjp_heads(b_g_o, b_o_sum, b_read_0, V)
-        tl.store(d_o_sum + (i_b * T + i_t) * H + i_h + o_i * H, b_d_o_sum_leaf, mask=m_t)
         tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def linear_attention_S_d_values_kernel(
-        k, o_sum, g_o, wanted, scores, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_kb, s_kt, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot,
+        k, o_sum, g_o, read_0, wanted, scores, d_v, d_o_sum, table, cu_seqlens, T, n_slots, n_tokens, s_kb, s_kt, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot, s_read_0b, s_read_0t,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The cotangents of the values of a chunk's tokens, and of what these are made of."""
@@ -2059,6 +2051,7 @@ if triton is not None:
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
         b_o_sum = tl.load(o_sum + i_b * s_o_sumb + i_t * s_o_sumt + i_h + o_i * s_o_sumt, mask=m_t, other=0.0).to(tl.float32)
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_read_0 = tl.load(read_0 + i_b * s_read_0b + i_t * s_read_0t + i_h * V + (o_i * s_read_0t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = linear_attention_S_chunk_decay()
         b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
@@ -2071,8 +2064,9 @@ if triton is not None:
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
-        b_d_v_leaf = linear_attention_S_chunk_vjp_values(b_d_value)
+        b_d_v_leaf, b_d_o_sum_leaf = linear_attention_S_chunk_vjp_values(b_g_o, b_o_sum, b_d_value, b_read_0, V)
         tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
+        tl.store(d_o_sum + (i_v * n_tokens + i_b * T + i_t) * H + i_h + o_i * H, b_d_o_sum_leaf, mask=m_t)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -2600,8 +2594,8 @@ def _linear_attention_S_chunks_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
     d_q = _room_for(1, inputs[1])
     d_k = _room_for(1, inputs[2])
-    d_o_sum = _room_for(1, inputs[3])
     d_v = _room_for(1, inputs[0])
+    d_o_sum = _room_for(grid[0], inputs[3])
     with _on(device):
         hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
@@ -2638,17 +2632,17 @@ def _linear_attention_S_chunks_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         n_tokens = v.shape[0] * T
         linear_attention_S_d_keys_kernel[(slots * grid[1],)](
-            v, q, k, o_sum, g_o, reads[0], hs, wanted, scores, d_q, d_k, d_o_sum, table, cu_seqlens, T, slots, n_tokens,
-            *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], *reads[0].stride()[:2], **fixed | across,
+            v, q, k, o_sum, g_o, hs, wanted, scores, d_q, d_k, table, cu_seqlens, T, slots, n_tokens,
+            *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], **fixed | across,
         )  # fmt: skip
         linear_attention_S_d_values_kernel[(slots * grid[0] * grid[1],)](
-            k, o_sum, g_o, wanted, scores, d_v, table, cu_seqlens, T, slots, n_tokens,
-            *k.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.inside,
+            k, o_sum, g_o, reads[0], wanted, scores, d_v, d_o_sum, table, cu_seqlens, T, slots, n_tokens,
+            *k.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], *reads[0].stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[1])
         d_k = _summed(d_k, inputs[2])
-        d_o_sum = _summed(d_o_sum, inputs[3])
         d_v = _summed(d_v, inputs[0])
+        d_o_sum = _summed(d_o_sum, inputs[3])
     return (
         d_v,
         d_q,

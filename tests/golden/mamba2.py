@@ -1595,14 +1595,13 @@ if triton is not None:
         return b_d_B_leaf, b_d_C_leaf
 
     @triton.jit
-    def mamba2_chunk_vjp_heads(b_g_y, b_dt_raw, b_x, b_dt_bias, b_d_outer_z_core, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr):
+    def mamba2_chunk_vjp_heads(b_dt_raw, b_dt_bias, b_d_outer_z_core, dt_min: tl.constexpr, dt_max: tl.constexpr):
         """From the cotangents of results and of decays to those of the operands."""
         b_w_2 = b_dt_raw + b_dt_bias  # mamba2.ssm:24
         b_w_3 = tl_softplus(b_w_2)
         b_dt = tl.minimum(tl.maximum(b_w_3, dt_min), dt_max)
         b_d_A = b_d_outer_z_core * b_dt  # mamba2.ssm:27
-        b_d_D = tl_sum_1_of_2(b_g_y * b_x, P)
-        return b_d_A, b_d_D
+        return b_d_A
 
     @triton.jit
     def mamba2_chunk_vjp_values(b_g_y, b_dt_raw, b_x, b_dt_bias, b_D, b_A, b_d_outer_v_core, b_d_outer_z_core, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr):
@@ -1614,7 +1613,8 @@ if triton is not None:
         b_d_dt_raw_leaf = tl.where((b_w_3 >= dt_min) & (b_w_3 <= dt_max), b_d_dt, 0.0) * tl_sigmoid(b_w_2)  # mamba2.ssm:18
         b_d_x_leaf = b_D * b_g_y + b_dt[:, None] * b_d_outer_v_core  # mamba2.ssm:20
         b_d_dt_bias = b_d_dt_raw_leaf  # mamba2.ssm:27
-        return b_d_dt_raw_leaf, b_d_x_leaf, b_d_dt_bias
+        b_d_D = tl_sum_1_of_2(b_g_y * b_x, P)
+        return b_d_dt_raw_leaf, b_d_x_leaf, b_d_dt_bias, b_d_D
 
     @triton.jit
     def mamba2_chunk_hoist_vjp(b_A_log, b_d_A, b_d_D, b_d_dt_bias):
@@ -1778,7 +1778,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def mamba2_d_keys_kernel(
-        dt_raw, x, B, C, g_y, dt_bias, A_log, states, wanted, scores, d_B, d_C, d_A_log, d_D, d_decay, table, cu_seqlens, T, n_slots, n_tokens, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_Cb, s_Ct, s_g_yb, s_g_yt,
+        dt_raw, x, B, C, g_y, dt_bias, A_log, states, wanted, scores, d_B, d_C, d_A_log, d_decay, table, cu_seqlens, T, n_slots, n_tokens, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_Cb, s_Ct, s_g_yb, s_g_yt,
         G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
         """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
@@ -1845,18 +1845,16 @@ if triton is not None:
             b_d_B_leaf, b_d_C_leaf = mamba2_chunk_vjp_keys(b_d_key, b_d_query_0)
             tl.store(d_B + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_B_leaf, mask=m_tk)
             tl.store(d_C + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_C_leaf, mask=m_tk)
-        b_d_A, b_d_D = mamba2_chunk_vjp_heads(b_g_y, b_dt_raw, b_x, b_dt_bias, b_d_decay, P, dt_min, dt_max)
+        b_d_A = mamba2_chunk_vjp_heads(b_dt_raw, b_dt_bias, b_d_decay, dt_min, dt_max)
         b_d_A = tl.sum(tl.where(m_t, b_d_A, 0.0), 0)
-        b_d_D = tl.sum(tl.where(m_t, b_d_D, 0.0), 0)
-        b_d_dt_bias_leaf, b_d_A_log_leaf, b_d_D_leaf = mamba2_chunk_hoist_vjp(b_A_log, b_d_A, b_d_D, 0.0)
+        b_d_dt_bias_leaf, b_d_A_log_leaf, b_d_D_leaf = mamba2_chunk_hoist_vjp(b_A_log, b_d_A, 0.0, 0.0)
         tl.store(d_A_log + (i_n * 1) * (G * J) + i_h, b_d_A_log_leaf)
-        tl.store(d_D + (i_n * 1) * (G * J) + i_h, b_d_D_leaf)
         tl.store(d_decay + (i_b * T + i_t) * (G * J) + i_h + o_i * (G * J), b_d_decay, mask=m_t)
         tl.store(scores + ((0 * n_slots + i_n) * (G * J) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def mamba2_d_values_kernel(
-        dt_raw, x, B, g_y, d_decay, dt_bias, A_log, D, wanted, scores, d_dt_raw, d_x, d_dt_bias, table, cu_seqlens, T, n_slots, n_tokens, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_g_yb, s_g_yt, s_d_decayb, s_d_decayt,
+        dt_raw, x, B, g_y, d_decay, dt_bias, A_log, D, wanted, scores, d_dt_raw, d_x, d_dt_bias, d_D, table, cu_seqlens, T, n_slots, n_tokens, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_g_yb, s_g_yt, s_d_decayb, s_d_decayt,
         G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The cotangents of the values of a chunk's tokens, and of what these are made of."""
@@ -1894,12 +1892,14 @@ if triton is not None:
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (G * J) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
-        b_d_dt_raw_leaf, b_d_x_leaf, b_d_dt_bias = mamba2_chunk_vjp_values(b_g_y, b_dt_raw, b_x, b_dt_bias, b_D, b_A, b_d_value, b_d_decay, P, dt_min, dt_max)
+        b_d_dt_raw_leaf, b_d_x_leaf, b_d_dt_bias, b_d_D = mamba2_chunk_vjp_values(b_g_y, b_dt_raw, b_x, b_dt_bias, b_D, b_A, b_d_value, b_d_decay, P, dt_min, dt_max)
         tl.store(d_dt_raw + (i_v * n_tokens + i_b * T + i_t) * (G * J) + i_h + o_i * (G * J), b_d_dt_raw_leaf, mask=m_t)
         tl.store(d_x + (i_b * T + i_t) * (G * J * P) + i_h * P + (o_i * (G * J * P))[:, None] + (o_v)[None, :], b_d_x_leaf, mask=m_tv)
         b_d_dt_bias = tl.sum(tl.where(m_t, b_d_dt_bias, 0.0), 0)
-        b_d_dt_bias_leaf, b_d_A_log_leaf, b_d_D_leaf = mamba2_chunk_hoist_vjp(b_A_log, 0.0, 0.0, b_d_dt_bias)
+        b_d_D = tl.sum(tl.where(m_t, b_d_D, 0.0), 0)
+        b_d_dt_bias_leaf, b_d_A_log_leaf, b_d_D_leaf = mamba2_chunk_hoist_vjp(b_A_log, 0.0, b_d_D, b_d_dt_bias)
         tl.store(d_dt_bias + (i_n * NV + i_v) * (G * J) + i_h, b_d_dt_bias_leaf)
+        tl.store(d_D + (i_n * NV + i_v) * (G * J) + i_h, b_d_D_leaf)
 
     @triton.jit
     def mamba2_conv1d_activation(b_conv1d_pre):
@@ -2445,10 +2445,10 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     d_B = _room_for(J, inputs[2])
     d_C = _room_for(J, inputs[3])
     d_A_log = _room_for(slots, inputs[5])
-    d_D = _room_for(slots, inputs[6])
     d_dt_raw = _room_for(grid[0], inputs[0])
     d_x = _room_for(1, inputs[1])
     d_dt_bias = _room_for(grid[0] * slots, inputs[4])
+    d_D = _room_for(grid[0] * slots, inputs[6])
     with _on(device):
         hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
@@ -2481,20 +2481,20 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
         wanted_d_decay = torch.empty((*dt_raw.shape[:2], G, J, ), dtype=torch.float32, device=device)
         n_tokens = dt_raw.shape[0] * T
         mamba2_d_keys_kernel[(slots * grid[1],)](
-            dt_raw, x, B, C, g_y, dt_bias, A_log, hs, wanted, scores, d_B, d_C, d_A_log, d_D, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
+            dt_raw, x, B, C, g_y, dt_bias, A_log, hs, wanted, scores, d_B, d_C, d_A_log, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
             *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed | across,
         )  # fmt: skip
         mamba2_d_values_kernel[(slots * grid[0] * grid[1],)](
-            dt_raw, x, B, g_y, wanted_d_decay, dt_bias, A_log, D, wanted, scores, d_dt_raw, d_x, d_dt_bias, table, cu_seqlens, T, slots, n_tokens,
+            dt_raw, x, B, g_y, wanted_d_decay, dt_bias, A_log, D, wanted, scores, d_dt_raw, d_x, d_dt_bias, d_D, table, cu_seqlens, T, slots, n_tokens,
             *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *g_y.stride()[:2], *wanted_d_decay.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
         d_B = _summed(d_B, inputs[2])
         d_C = _summed(d_C, inputs[3])
         d_A_log = _summed(d_A_log, inputs[5])
-        d_D = _summed(d_D, inputs[6])
         d_dt_raw = _summed(d_dt_raw, inputs[0])
         d_x = _summed(d_x, inputs[1])
         d_dt_bias = _summed(d_dt_bias, inputs[4])
+        d_D = _summed(d_D, inputs[6])
     return (
         d_dt_raw,
         d_x,

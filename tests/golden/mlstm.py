@@ -2398,8 +2398,14 @@ if triton is not None:
         return b_d_q_leaf, b_d_k_leaf
 
     @triton.jit
-    def mlstm_S_chunk_vjp_heads(b_g_h, b_weight, b_m, b_d_outer_z_core, b_h_sum_state, V: tl.constexpr, eps: tl.constexpr):
+    def mlstm_S_chunk_vjp_heads(b_d_outer_z_core):
         """From the cotangents of results and of decays to those of the operands."""
+        b_d_log_keep_leaf = b_d_outer_z_core  # mlstm.ssm:28
+        return b_d_log_keep_leaf
+
+    @triton.jit
+    def mlstm_S_chunk_vjp_values(b_g_h, b_v, b_add, b_weight, b_m, b_d_outer_v_core, b_h_sum_state, V: tl.constexpr, eps: tl.constexpr):
+        """From the cotangents of results and of values to those of the operands."""
         b_shift = tl.minimum(b_m, 0.0)  # mlstm.ssm:34
         b_scale = tl_exp(b_shift)  # mlstm.ssm:35
         b_h_sum = b_h_sum_state  # mlstm.ssm:36
@@ -2415,17 +2421,11 @@ if triton is not None:
         b_d_scale = b_w_6 * eps + b_w_8 * b_w_1 + tl_sum_1_of_2(b_w_5 * b_h_sum, V)
         b_w_9 = tl.where(b_w_3 > b_w_2, b_w_6, b_w_7) * b_w_3
         b_d_shift = b_w_9 + b_d_scale * b_scale
-        b_d_log_keep_leaf = b_d_outer_z_core  # mlstm.ssm:28
-        b_d_weight_leaf = b_w_8 * b_scale * tl_sign(b_weight)  # mlstm.ssm:32
-        b_d_m_leaf = -b_w_9 + tl.where(b_m < 0.0, b_d_shift, tl.where(b_m == 0.0, 0.5 * b_d_shift, 0.0))  # mlstm.ssm:27
-        return b_d_log_keep_leaf, b_d_weight_leaf, b_d_m_leaf
-
-    @triton.jit
-    def mlstm_S_chunk_vjp_values(b_v, b_add, b_d_outer_v_core, V: tl.constexpr):
-        """From the cotangents of results and of values to those of the operands."""
         b_d_v_leaf = b_add[:, None] * b_d_outer_v_core  # mlstm.ssm:19
         b_d_add_leaf = tl_sum_1_of_2(b_d_outer_v_core * b_v, V)  # mlstm.ssm:29
-        return b_d_v_leaf, b_d_add_leaf
+        b_d_weight_leaf = b_w_8 * b_scale * tl_sign(b_weight)  # mlstm.ssm:32
+        b_d_m_leaf = -b_w_9 + tl.where(b_m < 0.0, b_d_shift, tl.where(b_m == 0.0, 0.5 * b_d_shift, 0.0))  # mlstm.ssm:27
+        return b_d_v_leaf, b_d_add_leaf, b_d_weight_leaf, b_d_m_leaf
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def mlstm_S_states_kernel(
@@ -2611,7 +2611,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def mlstm_S_d_keys_kernel(
-        q, k, v, log_keep, add, weight, m, g_h, read_0, states, wanted, scores, d_q, d_k, d_log_keep, d_weight, d_m, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht, s_read_0b, s_read_0t,
+        q, k, v, log_keep, add, weight, m, g_h, states, wanted, scores, d_q, d_k, d_log_keep, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
         """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
@@ -2631,7 +2631,6 @@ if triton is not None:
         b_weight = tl.load(weight + i_b * s_weightb + i_t * s_weightt + i_h + o_i * s_weightt, mask=m_t, other=0.0).to(tl.float32)
         b_m = tl.load(m + i_b * s_mb + i_t * s_mt + i_h + o_i * s_mt, mask=m_t, other=0.0).to(tl.float32)
         b_g_h = tl.load(g_h + i_b * s_g_hb + i_t * s_g_ht + i_h * V + (o_i * s_g_ht)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_read_0 = tl.load(read_0 + i_b * s_read_0b + i_t * s_read_0t + i_h * V + (o_i * s_read_0t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_decay = b_log_keep
         b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
         b_value = mlstm_S_chunk_value(b_v, b_add)
@@ -2677,15 +2676,13 @@ if triton is not None:
             b_d_q_leaf, b_d_k_leaf = mlstm_S_chunk_vjp_keys(b_d_key, b_d_query_0, c_1)
             tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
-        b_d_log_keep_leaf, b_d_weight_leaf, b_d_m_leaf = mlstm_S_chunk_vjp_heads(b_g_h, b_weight, b_m, b_d_decay, b_read_0, V, eps)
+        b_d_log_keep_leaf = mlstm_S_chunk_vjp_heads(b_d_decay)
         tl.store(d_log_keep + (i_b * T + i_t) * H + i_h + o_i * H, b_d_log_keep_leaf, mask=m_t)
-        tl.store(d_weight + (i_b * T + i_t) * H + i_h + o_i * H, b_d_weight_leaf, mask=m_t)
-        tl.store(d_m + (i_b * T + i_t) * H + i_h + o_i * H, b_d_m_leaf, mask=m_t)
         tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def mlstm_S_d_values_kernel(
-        k, v, log_keep, add, weight, m, g_h, wanted, scores, d_v, d_add, table, cu_seqlens, T, n_slots, n_tokens, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
+        k, v, log_keep, add, weight, m, g_h, read_0, wanted, scores, d_v, d_add, d_weight, d_m, table, cu_seqlens, T, n_slots, n_tokens, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht, s_read_0b, s_read_0t,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The cotangents of the values of a chunk's tokens, and of what these are made of."""
@@ -2708,6 +2705,7 @@ if triton is not None:
         b_weight = tl.load(weight + i_b * s_weightb + i_t * s_weightt + i_h + o_i * s_weightt, mask=m_t, other=0.0).to(tl.float32)
         b_m = tl.load(m + i_b * s_mb + i_t * s_mt + i_h + o_i * s_mt, mask=m_t, other=0.0).to(tl.float32)
         b_g_h = tl.load(g_h + i_b * s_g_hb + i_t * s_g_ht + i_h * V + (o_i * s_g_ht)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
+        b_read_0 = tl.load(read_0 + i_b * s_read_0b + i_t * s_read_0t + i_h * V + (o_i * s_read_0t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = b_log_keep
         b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
@@ -2720,9 +2718,11 @@ if triton is not None:
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
-        b_d_v_leaf, b_d_add_leaf = mlstm_S_chunk_vjp_values(b_v, b_add, b_d_value, V)
+        b_d_v_leaf, b_d_add_leaf, b_d_weight_leaf, b_d_m_leaf = mlstm_S_chunk_vjp_values(b_g_h, b_v, b_add, b_weight, b_m, b_d_value, b_read_0, V, eps)
         tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
         tl.store(d_add + (i_v * n_tokens + i_b * T + i_t) * H + i_h + o_i * H, b_d_add_leaf, mask=m_t)
+        tl.store(d_weight + (i_v * n_tokens + i_b * T + i_t) * H + i_h + o_i * H, b_d_weight_leaf, mask=m_t)
+        tl.store(d_m + (i_v * n_tokens + i_b * T + i_t) * H + i_h + o_i * H, b_d_m_leaf, mask=m_t)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -3388,10 +3388,10 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     d_q = _room_for(1, inputs[0])
     d_k = _room_for(1, inputs[1])
     d_log_keep = _room_for(1, inputs[3])
-    d_weight_ = _room_for(1, inputs[5])
-    d_m = _room_for(1, inputs[6])
     d_v = _room_for(1, inputs[2])
     d_add = _room_for(grid[0], inputs[4])
+    d_weight_ = _room_for(grid[0], inputs[5])
+    d_m = _room_for(grid[0], inputs[6])
     with _on(device):
         hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
@@ -3428,20 +3428,20 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         n_tokens = q.shape[0] * T
         mlstm_S_d_keys_kernel[(slots * grid[1],)](
-            q, k, v, log_keep, add, weight, m, g_h, reads[0], hs, wanted, scores, d_q, d_k, d_log_keep, d_weight_, d_m, table, cu_seqlens, T, slots, n_tokens,
-            *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], *reads[0].stride()[:2], **fixed | across,
+            q, k, v, log_keep, add, weight, m, g_h, hs, wanted, scores, d_q, d_k, d_log_keep, table, cu_seqlens, T, slots, n_tokens,
+            *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], **fixed | across,
         )  # fmt: skip
         mlstm_S_d_values_kernel[(slots * grid[0] * grid[1],)](
-            k, v, log_keep, add, weight, m, g_h, wanted, scores, d_v, d_add, table, cu_seqlens, T, slots, n_tokens,
-            *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], **fixed, num_warps=config.inside,
+            k, v, log_keep, add, weight, m, g_h, reads[0], wanted, scores, d_v, d_add, d_weight_, d_m, table, cu_seqlens, T, slots, n_tokens,
+            *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], *reads[0].stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])
         d_k = _summed(d_k, inputs[1])
         d_log_keep = _summed(d_log_keep, inputs[3])
-        d_weight_ = _summed(d_weight_, inputs[5])
-        d_m = _summed(d_m, inputs[6])
         d_v = _summed(d_v, inputs[2])
         d_add = _summed(d_add, inputs[4])
+        d_weight_ = _summed(d_weight_, inputs[5])
+        d_m = _summed(d_m, inputs[6])
     return (
         d_q,
         d_k,

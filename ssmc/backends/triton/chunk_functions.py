@@ -76,9 +76,10 @@ class ChunkFunctions:
         wants = [q.cotangent for q in f.queries if q.cotangent is not None]
         self.d_reads = self._core("chunk_d_reads", "What results want of the reads.", wants)
         self.results = e.make("chunk_results", "The results of tokens.", s.slice(e.results), e.results)
-        late = [n for n in outputs if f.given[2] in self._read([n])]
-        soon = [n for n in outputs if n not in late]
         axes = {n: s.let(n).node.axes for n in outputs}
+        cores = {f.given[0], f.given[1], *(q.wanted for q in f.queries)}
+        late = [n for n in outputs if self._beside_values(n, axes[n], cores)]
+        soon = [n for n in outputs if n not in late]
         keyed = [n for n in soon if KEYS in self.tile.dims(axes[n])]
         plain = [n for n in soon if n not in keyed]
         doc = "From the cotangents of results and of {} to those of the operands."
@@ -94,11 +95,16 @@ class ChunkFunctions:
         back = [*s.hoisted, *s.hoisted_back]
         self.hoist_vjp = e.make("chunk_hoist_vjp", doc.format(""), needed(back, of[0]), of[0])
         self.hoist_vjp_keys = e.make("chunk_hoist_vjp_keys", doc.format(" with keys"), needed(back, of[1]), of[1])
-        cores = [f.given[0], f.given[1], *(q.wanted for q in f.queries)]
-        self.passed = [n for n in cores if n in self._read(late)]
+        wanted = self._read(late)
+        self.passed = [n for n in (f.given[0], f.given[1], *(q.wanted for q in f.queries)) if n in wanted]
         keyless = s.slice([n for n in self.core if n not in (f.value, *wants)]), s.slice(soon), s.hoisted_back
         reduced = [n for lets in keyless for x in lets for n in walk(x.node) if isinstance(n, Reduce)]
         self.blocks = not any(set(n.over) & set(f.keys) for n in reduced)
+
+    def _beside_values(self, name: str, axes: Sequence[str], cores: set[str]) -> bool:
+        """Whether an output is evaluated where the values' cotangents are: it needs them, or nothing of the keys."""
+        read = self._read([name])
+        return self.f.given[2] in read or not (read & cores or KEYS in self.tile.dims(axes))
 
     def _read(self, outputs: Sequence[str]) -> set[str]:
         """What some outputs are made of."""
