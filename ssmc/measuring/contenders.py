@@ -124,7 +124,7 @@ def peer_sequence(call: Call, peer: Peer) -> Sequence:
     function = peer.load()
     leaves = peer.arrange(call, call.operands)
     return Sequence(
-        lambda v: (peer.result(call, function(**peer.arrange(call, v))),), lambda v: function(**v), leaves
+        lambda v: (peer.result(call, function(**peer.arrange(call, v))),), lambda v: peer.picked(function(**v)), leaves
     )  # fmt: skip
 
 

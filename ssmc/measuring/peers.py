@@ -6,6 +6,7 @@
     devices   ["cuda"], ["cpu", "cuda"]  where it runs
     what      "sequence", "step" or "layer": a module, built with a layer's arguments, that takes its state_dict
     keys      of a layer: the keys of that state_dict
+    layers    the names of the layers whose ops it belongs to, where operands alone do not tell; all if there are none
     [[argument]]                         one a keyword of the function, in any order:
       name                               the keyword
       of, axes, apply, dtype, optional   an operand (or, of a step, a state) of the op by name; its axes by name in the
@@ -13,11 +14,15 @@
                                          step may leave "time" out); functions applied first; a dtype if not its own;
                                          optional: left out if the op has no such operand. Of a layer: an argument
       like                               an operand that has axes which this one has not: it is repeated along them
-      value                              or a constant
+      repeated                           true: those repetitions stay a view of the one copy
+      take                               "dtype": of the operand only its dtype is given
+      value, axes, like                  or a constant; with axes a float32 tensor of it, of the sizes that the operand
+                                         `like` has; the numbers of a list lie along the axis "values"
     [result]  axes, index                the result's axes, and which of several results it is; a layer has none
     [state]   argument                   of a step: the argument that holds the state after the call
 
-A peer belongs to the ops that have its operands and no others. Arguments are laid out before time is taken.
+A peer belongs to the ops that have its operands, with the axes it names, and no others. Arguments are laid out before
+time is taken.
 """
 
 from __future__ import annotations
@@ -38,6 +43,7 @@ Tensor: TypeAlias = torch.Tensor
 _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "neg": torch.neg, "exp": torch.exp, "log": torch.log, "sigmoid": torch.sigmoid, "tanh": torch.tanh,
     "silu": F.silu, "softplus": F.softplus, "logsigmoid": F.logsigmoid, "square": torch.square, "sqrt": torch.sqrt,
+    "complement": lambda v: 1 - v,
 }  # fmt: skip
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 
@@ -58,6 +64,13 @@ class Argument:
     dtype: str | None = None
     optional: bool = False
     like: str | None = None
+    repeated: bool = False
+    take: str = ""
+
+    def fits(self, have: set[str]) -> bool:
+        """Whether the axes it names are those of its operand, but for new ones that `like` gives."""
+        want = have if self.axes is None else {n for n in self.axes if isinstance(n, str)}
+        return have <= want and (self.like is not None or want <= have)
 
 
 @dataclass(frozen=True)
@@ -74,14 +87,20 @@ class Peer:
     what: str = "sequence"
     devices: tuple[str, ...] = ("cpu", "cuda")
     keys: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
     install: str = ""
     cites: str = ""
 
     def fits(self, call: Call) -> bool:
-        """Whether an op has this peer's operands and no others."""
+        """Whether an op has this peer's operands, with the axes it names, and no others."""
+        if self.layers and call.generated.plan.partition.layer.name not in self.layers:
+            return False
         names = {a.of for a in self.arguments if a.of is not None} - self._states(call)
         wanted = {a.of for a in self.arguments if a.of is not None and not a.optional} - self._states(call)
-        return wanted <= set(call.op.operands) <= names
+        if not wanted <= set(call.op.operands) <= names:
+            return False
+        gone = {"time"} if self.what == "step" else set()
+        return all(a.take or a.fits(set(call.axes(a.of)) - gone) for a in self.arguments if a.of in call.op.roles)
 
     def _states(self, call: Call) -> set[str]:
         return {n for n, role in call.op.roles.items() if role == "state"} if self.what == "step" else set()
@@ -99,15 +118,21 @@ class Peer:
         out: dict[str, Any] = {}
         for a in self.arguments:
             if a.of is None:
-                out[a.name] = a.value
+                out[a.name] = a.value if a.axes is None else _constant(a, call, values)
+            elif a.of in values and a.take:
+                out[a.name] = getattr(values[a.of], a.take)
             elif a.of in values:
                 sizes = {} if a.like is None else dict(zip(call.axes(a.like), values[a.like].shape, strict=True))
                 out[a.name] = _laid_out(a, values[a.of], call.axes(a.of), sizes)
         return out
 
+    def picked(self, found: Any) -> Any:
+        """Of several results the one that is meant."""
+        return found if self.result_index is None else found[self.result_index]
+
     def result(self, call: Call, found: Any) -> Tensor:
         """The result as the op would give it."""
-        y: Tensor = found if self.result_index is None else found[self.result_index]
+        y: Tensor = self.picked(found)
         planned = call.planned.program.recurrence
         axes = ("batch", "time", *planned.definitions[planned.results[0]].axes)
         return _ordered(y, self.result_axes, axes)
@@ -120,7 +145,17 @@ def _laid_out(a: Argument, v: Tensor, axes: tuple[str, ...], sizes: dict[str, in
     want = axes if a.axes is None else a.axes
     v = _ordered(v, axes, want)
     v = v.expand([sizes.get(str(n), size) if n not in axes else size for n, size in zip(want, v.shape, strict=True)])
-    return (v if a.dtype is None else v.to(_DTYPES[a.dtype])).contiguous()
+    v = v if a.dtype is None else v.to(_DTYPES[a.dtype])
+    return v if a.repeated else v.contiguous()
+
+
+def _constant(a: Argument, call: Call, values: dict[str, Tensor]) -> Tensor:
+    """A tensor that no operand gives."""
+    assert a.axes is not None and a.like is not None
+    other, given = values[a.like], torch.tensor(a.value, dtype=torch.float32)
+    sizes: dict[str, int] = dict(zip(call.axes(a.like), other.shape, strict=True)) | {"values": given.numel()}
+    spread = [given.numel() if n == "values" else 1 for n in a.axes]
+    return given.reshape(spread).expand([sizes.get(str(n), 1) for n in a.axes]).contiguous().to(other.device)
 
 
 def _ordered(v: Tensor, have: tuple[str | int, ...], want: tuple[str | int, ...]) -> Tensor:
@@ -145,7 +180,7 @@ def read_peer(path: Path) -> Peer:
         ]
         layer = data.get("what") == "layer"
         result, state = data.pop("result", {"axes": ()} if layer else None), data.pop("state", {})
-        data |= {k: tuple(data.get(k, other)) for k, other in (("devices", ("cpu", "cuda")), ("keys", ()))}
+        data |= {k: tuple(data[k]) for k in ("devices", "keys", "layers") if k in data}
         peer = Peer(
             arguments=tuple(given), result_axes=tuple(result["axes"]), result_index=result.get("index"),
             state_argument=state.get("argument"), **data,
@@ -153,6 +188,8 @@ def read_peer(path: Path) -> Peer:
     except (ValueError, KeyError, TypeError) as error:
         raise BadPeer(f"{path}: describes no peer: {error}") from None
     unknown = [f for a in peer.arguments for f in a.apply if f not in _FUNCTIONS]
+    unknown += [a.take for a in peer.arguments if a.take not in ("", "dtype")]
+    unknown += [a.name for a in peer.arguments if a.of is None and a.axes is not None and a.like is None]
     if unknown or peer.what not in ("sequence", "step", "layer"):
         raise BadPeer(f"{path}: `{unknown[0] if unknown else peer.what}` is not known here")
     return peer
