@@ -33,6 +33,7 @@ from ssmc.measuring.bench import Where, measure_call  # noqa: E402
 from ssmc.measuring.calls import calls  # noqa: E402
 from ssmc.measuring.cases import Case, chosen, read_cases  # noqa: E402
 from ssmc.measuring.clock import machine  # noqa: E402
+from ssmc.measuring.composed import composed  # noqa: E402
 from ssmc.measuring.first import compilations, first_calls  # noqa: E402
 from ssmc.measuring.goals import judged  # noqa: E402
 from ssmc.measuring.layers import LAYER, measure_layer  # noqa: E402
@@ -52,14 +53,15 @@ def measured(case: Case, peers: list[Peer], where: Where, parts: tuple[str, ...]
     text, plan = done.text, done.plan
 
     def fresh() -> Generated:
-        return load(text, plan)
+        g = load(text, plan)
+        return composed(g) if len(g.ops) > 1 and LAYER not in case.what else g
 
     generated = fresh()
     data: Data = {}
     if LAYER in case.what:
         rows = measure_layer(generated, case.shape, peers, where)
     else:
-        (call,) = calls(generated, case.shape, where.dtype, where.device)
+        (call,) = calls(generated, case.shape, where.dtype, where.device, case.drawn)
         if case.first and "first" in parts:
             found = first_calls(call, fresh, where.backend, where.device)
             data |= {"first_call_s": round(found.cold, 3), "first_call_cached_s": round(found.warm, 3)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ssmc.explain.counts import Count, Sizes, arguments, number
@@ -99,14 +99,15 @@ def module_work(m: Linear | Conv, layer: Layer, sizes: Sizes) -> Work:
     return Work(number(2) * rows * inner + bias)
 
 
-def expression_work(nodes: Iterable[Node], sizes: Sizes) -> Work:
-    """Real expressions evaluated once, shared parts once. What depends on no value costs nothing."""
+def expression_work(nodes: Iterable[Node], sizes: Sizes, without: Callable[[Node], bool] | None = None) -> Work:
+    """Real expressions evaluated once, shared parts once. What depends on no value costs nothing, nor what it is to be
+    `without`."""
     total = Work()
     depends: set[Node] = set()
     for n in walk(*nodes):
         if isinstance(n, Ref) or any(c in depends for c in n.children):
             depends.add(n)
-        if n not in depends:
+        if n not in depends or (without is not None and without(n)):
             continue
         if isinstance(n, Reduce):
             total += Work(sizes.axes(n.body.axes))
@@ -116,9 +117,9 @@ def expression_work(nodes: Iterable[Node], sizes: Sizes) -> Work:
     return total
 
 
-def lets_work(lets: Iterable[Let], sizes: Sizes) -> Work:
+def lets_work(lets: Iterable[Let], sizes: Sizes, without: Callable[[Node], bool] | None = None) -> Work:
     """Lines of a program, each evaluated at its own indices."""
-    return expression_work([let.node for let in lets], sizes)
+    return expression_work([let.node for let in lets], sizes, without)
 
 
 def region_work(partition: Partition, name: str, sizes: Sizes) -> Work:

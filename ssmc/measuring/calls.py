@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -27,8 +27,18 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """How a layer's inputs are drawn, by name: evenly within a range, others are normally distributed; and which stay
+    in float32 where the rest is narrower."""
+
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    wide: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Call:
-    """An op with operands in the dtype asked for, its numbers, and a random state for the step."""
+    """An op with operands in the dtype asked for, its numbers, and a random state for the step. `programs` are the
+    recurrences that it evaluates, more than one if it is a whole layer; `planned` is that whose result it gives."""
 
     generated: Generated
     op: Op
@@ -37,6 +47,7 @@ class Call:
     operands: dict[str, Tensor]
     numbers: dict[str, Any]
     state: tuple[Tensor, ...]
+    programs: tuple[Planned, ...]
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -64,24 +75,32 @@ class Call:
         return {n: v[:, :1].contiguous() if n in self.op.tokens else v for n, v in self.operands.items()}
 
 
-def calls(g: Generated, shape: Shape, dtype: torch.dtype, device: str) -> list[Call]:
+def calls(g: Generated, shape: Shape, dtype: torch.dtype, device: str, drawn: Drawn | None = None) -> list[Call]:
     """What the ops of a layer, as it is first initialised, are given for random inputs."""
+    drawn = drawn or Drawn()
     shape = replace(shape, args={**arguments(g.plan.partition.layer)[0], **shape.args})
     torch.manual_seed(0)
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     layer = g.layer(**shape.args, device=device, dtype=wide)
     ir = g.plan.partition.layer
     sizes, inputs = Sizes(ir), {}
-    for name, declared in zip(g.inputs.values(), ir.inputs.values(), strict=True):
+    for of, name in g.inputs.items():
+        declared = ir.inputs[of]
         if declared.default is None:
             axes = [sizes.value(sizes.axis(a), shape.args) or 1 for a in declared.axes]
             inputs[name] = torch.randn(shape.batch, shape.length, *axes, device=device, dtype=wide)
+            if of in drawn.ranges:
+                inputs[name].uniform_(*drawn.ranges[of])
     first = next(iter(g.inputs.values()))
     noted: dict[str, dict[str, Any]] = {}
     with _noting(g, noted), torch.no_grad():
         layer(inputs.pop(first), **inputs)
-    planned = {f"{p.program.recurrence.name}": p for p in g.plan.programs}
-    return [_call(g, op, p, shape, noted[op.name], dtype) for op, p in zip(g.ops, planned.values(), strict=True)]
+    planned = [g.plan.programs] if len(g.ops) == 1 else [(p,) for p in g.plan.programs]
+
+    def dtype_of(name: str) -> torch.dtype:
+        return wide if name in drawn.wide else dtype
+
+    return [_call(g, op, p, shape, noted[op.name], dtype_of) for op, p in zip(g.ops, planned, strict=True)]
 
 
 class _Enough(Exception):
@@ -113,14 +132,22 @@ def _noting(g: Generated, noted: dict[str, dict[str, Any]]) -> Iterator[None]:
             setattr(g.module, name, function)
 
 
-def _call(g: Generated, op: Op, planned: Planned, shape: Shape, given: dict[str, Any], dtype: torch.dtype) -> Call:
+def _call(
+    g: Generated,
+    op: Op,
+    planned: tuple[Planned, ...],
+    shape: Shape,
+    given: dict[str, Any],
+    dtype_of: Callable[[str], torch.dtype],
+) -> Call:
     operands = {n: given[n].detach() for n in op.operands}
-    operands = {n: _cast(v, dtype) if n in op.tokens else v for n, v in operands.items()}
+    operands = {n: _cast(v, dtype_of(n)) if n in op.tokens else v for n, v in operands.items()}
     numbers = {k: v for k, v in given.items() if k not in op.roles and k not in _CONTROLS}
     one = {n: v[:, :1] if n in op.tokens else v for n, v in operands.items()}
     with torch.no_grad():
         last = getattr(g.module, op.reference)(**one, **numbers, return_state=True)[1]
-    return Call(g, op, planned, shape, operands, numbers, last if isinstance(last, tuple) else (last,))
+    state = tuple(last) if isinstance(last, tuple) else (last,)
+    return Call(g, op, planned[-1], shape, operands, numbers, state, planned)
 
 
 def _cast(v: Tensor, dtype: torch.dtype) -> Tensor:

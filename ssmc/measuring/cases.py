@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ssmc.explain.counts import Value
-from ssmc.measuring.calls import Shape
+from ssmc.measuring.calls import Drawn, Shape
 from ssmc.measuring.floor import BOTH, FORWARD, STEP
 from ssmc.measuring.layers import AROUND, LAYER
 from ssmc.measuring.toml import read_toml
@@ -35,11 +35,18 @@ class Case:
     peer: str = ""
     goals: Mapping[str, float] = field(default_factory=dict)
     small: Mapping[str, Value] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    wide: tuple[str, ...] = ()
 
     @property
     def shape(self) -> Shape:
         """Its sizes."""
         return Shape(self.batch, self.length, self.args)
+
+    @property
+    def drawn(self) -> Drawn:
+        """How its inputs are drawn."""
+        return Drawn(self.ranges, self.wide)
 
     def tiny(self) -> Case:
         """The same with sizes that a CPU gets through at once."""
@@ -57,7 +64,7 @@ def read_cases(path: Path) -> list[Case]:
         try:
             what = tuple(WORDS[w] for w in given.pop("what", ("forward", "both")))
             goals = {WORDS[k]: v for k, v in given.pop("goals", {}).items()}
-            out.append(Case(what=what, goals=goals, **given))
+            out.append(Case(what=what, goals=goals, wide=tuple(given.pop("wide", ())), **given))
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path}: case {n}: {error}") from None
     unknown = {c.beside for c in out} - {c.name for c in out} - {""}

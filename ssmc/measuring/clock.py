@@ -38,11 +38,12 @@ class Timed:
 @dataclass(frozen=True)
 class Machine:
     """What floors are worked out from: bytes read and written a second by a copy, special functions a second, and
-    additions and multiplications a second in float32."""
+    additions and multiplications a second in float32, and in products of matrices in bfloat16."""
 
     bandwidth: float
     special: float
     flops: float = math.inf
+    products: float = math.inf
 
 
 def in_turns(runs: Mapping[str, Run], seconds: float, device: str) -> dict[str, Timed]:
@@ -111,8 +112,8 @@ def _cover() -> torch.Tensor:
 
 
 def machine(device: str) -> Machine:
-    """This machine: a large copy; on a GPU 16 special functions and 128 multiply-adds a clock and multiprocessor, on a
-    CPU exponentials and multiply-adds of numbers that stay in the cache."""
+    """This machine: a large copy and a product of large matrices; on a GPU 16 special functions and 128 multiply-adds a
+    clock and multiprocessor, on a CPU exponentials and multiply-adds of numbers that stay in the cache."""
     size = 2**30 if device == "cuda" else 2**26
     a = torch.zeros(size, dtype=torch.uint8, device=device)
     b = torch.zeros_like(a)
@@ -120,7 +121,7 @@ def machine(device: str) -> Machine:
     if device == "cuda":
         p = torch.cuda.get_device_properties(0)
         lanes = p.multi_processor_count * getattr(p, "clock_rate", 1.7e6) * 1e3
-        return Machine(copied, 16 * lanes, 256 * lanes)
+        return Machine(copied, 16 * lanes, 256 * lanes, _products(8192, device, torch.bfloat16))
     x = torch.zeros(2**14)
     y = torch.empty_like(x)
 
@@ -133,4 +134,12 @@ def machine(device: str) -> Machine:
             torch.addcmul(x, x, x, out=y)
 
     found = in_turns({"exp": exponentials, "mul": products}, 0.1, device)
-    return Machine(copied, *(k * 16e3 * x.numel() / found[n].median for k, n in ((1, "exp"), (2, "mul"))))
+    special, flops = (k * 16e3 * x.numel() / found[n].median for k, n in ((1, "exp"), (2, "mul")))
+    return Machine(copied, special, flops, _products(512, device, torch.float32))
+
+
+def _products(size: int, device: str, dtype: torch.dtype) -> float:
+    """Additions and multiplications a second in a product of square matrices."""
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    out = torch.empty_like(a)
+    return 2e3 * size**3 / in_turns({"it": lambda: torch.mm(a, b, out=out)}, 0.1, device)["it"].median

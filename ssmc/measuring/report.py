@@ -71,6 +71,7 @@ def machine_data(where: Where) -> dict[str, Any]:
     data["copy_bytes_per_s"] = _short(where.machine.bandwidth)
     data["special_functions_per_s"] = _short(where.machine.special)
     data["flops_per_s"] = _short(where.machine.flops)
+    data["matrix_flops_per_s"] = _short(where.machine.products)
     return data
 
 
