@@ -28,9 +28,6 @@ SPILLS = {
     "selective_scan_backward_kernel": 192, "head_step_backward_kernel": 48, "two_reads_keep_kernel": 48,
     "two_reads_backward_kernel": 40, "filtered_backward_kernel": 8,
 }  # fmt: skip
-TOO_LARGE = {  # `_wanted_kernel` of two reads takes 237568 bytes
-    "gla-variant-two-reads": pytest.mark.xfail(reason="more shared memory than there is", strict=True),
-}
 CONTROLS = {"initial_state", "return_state", "cu_seqlens", "backend", "inplace"}
 NEEDS: dict[str, dict[str, int]] = {}
 
@@ -56,7 +53,7 @@ def call_of(case: Case) -> Call:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [pytest.param(c, id=c.name, marks=TOO_LARGE.get(c.name, ())) for c in CASES])
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_kernels_of_the_table(case: Case) -> None:
     call = call_of(case)
     with recording(call.module) as found:

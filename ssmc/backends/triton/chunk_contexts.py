@@ -118,6 +118,7 @@ class ChunkLaunch:
     block: str
     n_blocks: str
     parts: str
+    stages: str
     scores: Arguments
     passed: tuple[tuple[str, str], ...]
     d_keys: Arguments

@@ -98,6 +98,7 @@ class ChunkHost:
             gradients=tuple((names(f"d:{x.operand.name}"), self._made(x)) for x in moving),
             by_key=f.by_key,
             block="config.block" if op.blocks else "config.keys",
+            stages="config.stages" if len(f.queries) == 1 else "2",
             parts="".join(f", {o.size(a)}" for a in f.keys) if {"tl_over_slow", "tl_over_fast"} & k.e.helpers else "",
             n_blocks=f"triton.cdiv({self.product(f.keys)}, config.block)" if op.blocks else "1",
             scores=self.arguments(op.scores),
