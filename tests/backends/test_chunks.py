@@ -66,6 +66,16 @@ LAYERS = {
   state S[H, K, V]: S = exp(scale * level) * prev(S) + k * v
   return mean[H, V](sum[K](q * S)) + u
 """,
+    # one value as key and as the query of two reads
+    "tied": """layer Tied(d_model)
+  axis H = 2, K = 3, V = 4
+  input u[d_model]
+  linear kvz(u -> k[H, K], v[H, V], z[H, K])
+  state S[H, K, V]: S = exp(-softplus(z)) * prev(S) + k * v
+  a = sum[K](k * S)
+  b = sum[K](k * prev(S))
+  return mean[H, V](a * tanh(b)) + u
+""",
     # against the direction of time
     "backward": """layer Backward(d_model)
   axis H = 2, K = 3, V = 4

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ssmc.backends.triton.chunk_tile import KEYS, SKELETON, TIME, VALUES, ChunkEquations, ChunkTile, Unfit
 from ssmc.backends.triton.equations import Equation, Key
 from ssmc.backends.triton.sections import needed
+from ssmc.backends.triton.tiles import Dims
 from ssmc.codegen.names import Names
 from ssmc.codegen.op_text import OpText
 from ssmc.ir.expr import Reduce, Ref, walk
@@ -16,7 +17,7 @@ from ssmc.ir.program import Leaf, OuterProgram
 
 class ChunkFunctions:
     """Makes the functions of an op; Unfit, if its equations do not fit a chunk's tiles. `core` is what the core is
-    given: the value of that name in kernels, and its dimensions; `site`, what other values are called there.
+    given by a function: names in kernels, with their dimensions; `site`, what other values are called there.
     `blocks`: the keys may be taken block by block."""
 
     def __init__(self, op: OpText, f: OuterProgram) -> None:
@@ -41,14 +42,8 @@ class ChunkFunctions:
 
     def _functions(self) -> None:
         e, s, f, a = self.e, self.e.s, self.f, self.a
-        decay = (TIME, KEYS) if f.by_key else (TIME,)
-        self.core = {
-            f.decay: ("b_decay", decay),
-            f.key: ("b_key", (TIME, KEYS)),
-            f.value: ("b_value", (TIME, VALUES)),
-            **{q.name: (f"b_query_{i}", (TIME, KEYS)) for i, q in enumerate(f.queries)},
-            **{q.cotangent: (f"b_d_read_{i}", (TIME, VALUES)) for i, q in enumerate(f.queries) if q.cotangent},
-        }
+        queries, wants = [q.name for q in f.queries], [q.cotangent for q in f.queries if q.cotangent is not None]
+        known = [f.decay, f.key, *queries]
         self.site: dict[Key, str] = {
             (n, 0): c for n, c in zip(f.given, ("b_d_decay", "b_d_key", "b_d_value"), strict=True)
         }
@@ -56,9 +51,9 @@ class ChunkFunctions:
             self.site |= {(q.read, 0): f"b_read_{i}", (q.wanted, 0): f"b_d_query_{i}"}
         moving = [a.gradients[x.name] for x in self.tokens if x.name in a.gradients]
         outputs = [*moving, *a.accumulated]
-        used = s.slice([*self.core, *e.results, *outputs])
+        used = s.slice([*known, f.value, *wants, *e.results, *outputs])
         early = {n.name for x in used for n in walk(x.node) if isinstance(n, Ref) and n.name in s.early}
-        early |= set(self.core) & s.early
+        early |= {*known, f.value} & s.early
         hoisted = [x.name for x in s.hoisted if x.name in early]
         keyed = [n for n in hoisted if KEYS in self.tile.dims(s.let(n).node.axes)]
         self.hoists = [
@@ -69,12 +64,15 @@ class ChunkFunctions:
         ]
         for h in self.hoists:
             e.bind(zip(h.outputs, h.dims, strict=True))
-        self.decay = self._core("chunk_decay", "Log decay of tokens.", [f.decay])
-        self.key = self._core("chunk_key", "What tokens add to, along the keys.", [f.key])
-        self.value = self._core("chunk_value", "What tokens add, along the values.", [f.value])
-        self.queries = self._core("chunk_queries", "What tokens ask of the state.", [q.name for q in f.queries])
-        wants = [q.cotangent for q in f.queries if q.cotangent is not None]
-        self.d_reads = self._core("chunk_d_reads", "What results want of the reads.", wants)
+        decay = (TIME, KEYS) if f.by_key else (TIME,)
+        asked = [(f"b_query_{i}", (TIME, KEYS)) for i in range(len(queries))]
+        seeded = [(f"b_d_read_{i}", (TIME, VALUES)) for i, q in enumerate(f.queries) if q.cotangent is not None]
+        self.core: dict[str, Sequence[tuple[str, Dims]]] = {}
+        self.decay = self._core("decay", "Log decay of tokens.", [f.decay], [("b_decay", decay)])
+        self.key = self._core("key", "What tokens add to, along the keys.", [f.key], [("b_key", (TIME, KEYS))])
+        self.value = self._core("value", "What tokens add, along the values.", [f.value], [("b_value", (TIME, VALUES))])
+        self.queries = self._core("queries", "What tokens ask of the state.", queries, asked)
+        self.d_reads = self._core("d_reads", "What results want of the reads.", wants, seeded)
         self.results = e.make("chunk_results", "The results of tokens.", s.slice(e.results), e.results)
         axes = {n: s.let(n).node.axes for n in outputs}
         cores = {f.given[0], f.given[1], *(q.wanted for q in f.queries)}
@@ -97,7 +95,7 @@ class ChunkFunctions:
         self.hoist_vjp_keys = e.make("chunk_hoist_vjp_keys", doc.format(" with keys"), needed(back, of[1]), of[1])
         wanted = self._read(late)
         self.passed = [n for n in (f.given[0], f.given[1], *(q.wanted for q in f.queries)) if n in wanted]
-        keyless = s.slice([n for n in self.core if n not in (f.value, *wants)]), s.slice(soon), s.hoisted_back
+        keyless = s.slice(known), s.slice(soon), s.hoisted_back
         reduced = [n for lets in keyless for x in lets for n in walk(x.node) if isinstance(n, Reduce)]
         self.blocks = not any(set(n.over) & set(f.keys) for n in reduced)
 
@@ -111,8 +109,10 @@ class ChunkFunctions:
         lets = self.e.s.slice(outputs)
         return {n.name for x in lets for n in walk(x.node) if isinstance(n, Ref)} | set(outputs)
 
-    def _core(self, suffix: str, doc: str, names: list[str]) -> Equation:
-        return self.e.make(suffix, doc, self.e.s.slice(names), names)
+    def _core(self, what: str, doc: str, names: list[str], targets: Sequence[tuple[str, Dims]]) -> Equation:
+        made = self.e.make(f"chunk_{what}", doc, self.e.s.slice(names), names)
+        self.core[made.name] = targets
+        return made
 
     def moving(self, *vjps: Equation) -> tuple[list[Leaf], list[Leaf]]:
         """The token leaves and the parameters whose cotangents a kernel has, or has a part of."""

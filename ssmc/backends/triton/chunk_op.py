@@ -36,7 +36,7 @@ class ChunkKernels(ChunkFunctions):
     def bound(self, e: Equation, places: Places) -> list[str]:
         """The lines that compute what the core is given, at every index of a chunk, zero beyond its end, as narrow as
         matrix products take it."""
-        code, pairs = self.call(e, places), [self.core[n] for n in e.outputs]
+        code, pairs = self.call(e, places), self.core[e.name]
         names = ", ".join(n for n, _ in pairs)
         lines = [f"{names} = {code}"] if names and names != code else []
         for (name, target), own in zip(pairs, e.dims, strict=True):
@@ -89,7 +89,7 @@ class ChunkKernels(ChunkFunctions):
             for h in hoists:
                 if (h is self.hoists[1]) == keyed:
                     early.append(f"{', '.join(e.name((n, 0)) for n in h.outputs)} = {self.call(h, places)}")
-            calls = [x for x in core if x.outputs and (KEYS in self.core[x.outputs[0]][1]) == keyed]
+            calls = [x for x in core if x.outputs and (KEYS in self.core[x.name][0][1]) == keyed]
             lines = [line for x in calls for line in self.bound(x, places)]
             loads = [m.load(name, self.tensor(n), atoms, places) for n, atoms, name in loaded if mine(atoms)]
             return Group((), tuple(early), tuple(loads), tuple(lines))
