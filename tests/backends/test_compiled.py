@@ -96,6 +96,7 @@ def test_every_kernel_for_sm_90(name: str) -> None:
 FULL = {"mamba2": {"d_model": 2560}, "gla": {"d_model": 2048, "num_heads": 16, "expand_k": 1.0}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FULL))
 def test_chunks_at_full_size(name: str) -> None:
     """Heads of 128 keys and 64 or 128 values; the second configuration is that of devices with less shared memory."""
