@@ -87,7 +87,14 @@ def compiled(name: str, arch: int, calls: tuple[tuple[int, int, bool], ...]) -> 
     return seen
 
 
-@pytest.mark.parametrize("name", sorted({*SHIPPED, *SPECS} - {"stabilised", "quotient"}))  # slow to compile
+ALIKE = {"linear_attention", "lightning", "mlstm", "rwkv5", "simple_gla"}  # kernels like those of gla, mamba2, rwkv6
+ALL = [
+    pytest.param(n, marks=pytest.mark.slow if n in ALIKE else ())
+    for n in sorted({*SHIPPED, *SPECS} - {"stabilised", "quotient"})
+]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_every_kernel_for_sm_90(name: str) -> None:
     """One long row, whose time is cut into pieces, from given states; and several short ones from none."""
     compiled(name, 90, (LONG, (2, 2048, False)) if name in REPRESENTATIVES else (LONG,))
