@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ssmc.ir import build as b
 from ssmc.ir.expr import Node, Pointwise, Reduce, Ref, Size, refs, walk
 from ssmc.ir.layer import Time
+from ssmc.ir.linear import factors
 from ssmc.ir.regions import Definition, Partition
 
 
@@ -88,16 +89,10 @@ def _sum(p: Partition, node: Node, over: tuple[str, ...] | None) -> tuple[str, R
         case Pointwise(fn="div", args=(Ref(offset=0) as r, count)) if r.name in p.definitions:
             total = p.definitions[r.name].node
             if isinstance(total, Reduce) and total.op == "sum" and over in (None, total.over):
-                sizes = _factors(count)
+                sizes = factors(count)
                 if all(isinstance(s, Size) for s in sizes) and {s.axis for s in sizes} == set(total.over):  # type: ignore[attr-defined]
                     return (r.name, total) if len(sizes) == len(total.over) else None
     return None
-
-
-def _factors(node: Node) -> list[Node]:
-    if isinstance(node, Pointwise) and node.fn == "mul":
-        return [f for a in node.args for f in _factors(a)]
-    return [node]
 
 
 def _match(p: Partition, node: Node) -> Norm | None:

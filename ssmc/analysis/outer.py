@@ -16,8 +16,6 @@ from ssmc.ir.layer import Time
 from ssmc.ir.outer import Outer, OuterRead
 from ssmc.ir.regions import Recurrence
 
-MINUS = b.neg(b.ONE)
-
 
 class NotOuter(Exception):
     """The reason why it does not."""
@@ -77,12 +75,11 @@ class _Search:
 
     def _factors(self, node: Node) -> list[Node]:
         """The factors of an input, looked for in what it is made of while they have keys and other axes at once."""
+        parts = linear.signed_factors(node)
+        if len(parts) > 1:
+            return [f for part in parts for f in self._factors(part)]
         whole = set(self.state.atoms)
         match node:
-            case Pointwise(fn="mul", args=(x, y)):
-                return self._factors(x) + self._factors(y)
-            case Pointwise(fn="neg", args=(x,)):
-                return [MINUS, *self._factors(x)]
             case Pointwise(fn="div", args=(x, y)):
                 return [*self._factors(x), b.div(b.ONE, y)]
             case Pointwise(fn="sub", args=(one, x)) if one is b.ONE:
@@ -146,7 +143,7 @@ def _summed(over: tuple[str, ...], terms: list[Node]) -> Node:
     """The sum of terms over axes, with the factors that lack them taken out."""
     out: Node = b.ZERO
     for term in terms:
-        factors = _all_factors(term)
+        factors = linear.signed_factors(term)
         inside = [f for f in factors if set(f.axes) & set(over)]
         outside = _product([f for f in factors if f not in inside])
         body = _product(inside)
@@ -156,12 +153,3 @@ def _summed(over: tuple[str, ...], terms: list[Node]) -> Node:
                 total = b.mul(b.size(a), total)
         out = b.add(out, b.mul(outside, total) if outside is not b.ONE else total)
     return out
-
-
-def _all_factors(node: Node) -> list[Node]:
-    match node:
-        case Pointwise(fn="mul", args=(x, y)):
-            return _all_factors(x) + _all_factors(y)
-        case Pointwise(fn="neg", args=(x,)):
-            return [MINUS, *_all_factors(x)]
-    return [node]

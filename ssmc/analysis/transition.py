@@ -76,7 +76,7 @@ def _rank_one(update: Node, previous: Ref) -> RankOne | None:
     for term in _terms(update):
         if not linear.contains(term, previous):
             continue
-        factors = _factors(term)
+        factors = linear.signed_factors(term)
         sums = [f for f in factors if isinstance(f, Reduce) and linear.contains(f, previous)]
         if not sums:
             c = linear.coefficient(term, previous)
@@ -85,7 +85,7 @@ def _rank_one(update: Node, previous: Ref) -> RankOne | None:
             diagonal = b.add(diagonal, c)
         elif len(sums) == 1 and outer is None and sums[0].op == "sum":
             rest = [f for f in factors if f is not sums[0]]
-            inner = _factors(sums[0].body)
+            inner = linear.signed_factors(sums[0].body)
             if any(linear.contains(f, previous) for f in rest) or inner.count(previous) != 1:
                 return None
             weights = [f for f in inner if f is not previous]
@@ -108,7 +108,7 @@ def _symmetric(diagonal: Node, rest: list[Node], total: Reduce, weights: list[No
     scale: Node = diagonal
     entries: Node = b.ONE
     if set(diagonal.axes) & set(over):  # (I + s k k^T) diag(d): the weights hold the diagonal, too
-        left = _without(weights, _factors(diagonal))
+        left = _without(weights, linear.signed_factors(diagonal))
         if left is None:
             return None
         w = along(left)
@@ -135,14 +135,6 @@ def _product(nodes: list[Node]) -> Node:
     for n in nodes:
         out = b.mul(out, n)
     return out
-
-
-def _factors(node: Node) -> list[Node]:
-    if isinstance(node, Pointwise) and node.fn == "mul":
-        return _factors(node.args[0]) + _factors(node.args[1])
-    if isinstance(node, Pointwise) and node.fn == "neg":
-        return [b.neg(b.ONE), *_factors(node.args[0])]
-    return [node]
 
 
 def _terms(node: Node) -> list[Node]:

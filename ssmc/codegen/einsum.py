@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ssmc.ir.expr import Arg, Const, Node, Pointwise, Reduce, Ref, Size
+from ssmc.ir.linear import factors
 
 if TYPE_CHECKING:
     from ssmc.codegen.torch_printer import TorchPrinter
@@ -82,13 +83,6 @@ def has_lead(node: Node, lead: Callable[[Ref], bool]) -> bool:
         if not isinstance(n, Ref):
             stack.extend(n.children)
     return False
-
-
-def factors(node: Node) -> list[Node]:
-    """The factors of a product."""
-    if isinstance(node, Pointwise) and node.fn == "mul":
-        return factors(node.args[0]) + factors(node.args[1])
-    return [node]
 
 
 def complex_factors(body: Node) -> list[Node] | None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ssmc.analysis.norms import find_norms
-from ssmc.codegen.einsum import factors
 from ssmc.codegen.names import Names
 from ssmc.codegen.op_text import OpText, base_name
 from ssmc.codegen.python_printer import PythonPrinter
@@ -16,6 +15,7 @@ from ssmc.ir import build as b
 from ssmc.ir.expr import Arg, Const, Draw, Node, Pointwise, Reduce, Ref, refs, walk
 from ssmc.ir.keys import MEMBERS
 from ssmc.ir.layer import Conv, LayerArg, Linear, Param, Time
+from ssmc.ir.linear import factors
 from ssmc.ir.regions import Partition
 
 

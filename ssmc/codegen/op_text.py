@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ssmc.codegen.einsum import einsum, factors
+from ssmc.codegen.einsum import einsum
 from ssmc.codegen.names import Names
 from ssmc.codegen.torch_printer import TorchPrinter
 from ssmc.diagnostics.span import Source, Span
 from ssmc.ir import build as b
 from ssmc.ir.expr import Arg, Index, Node, Ref, Size, walk
 from ssmc.ir.layer import Layer
+from ssmc.ir.linear import factors
 from ssmc.ir.program import Let, Program
 from ssmc.ir.regions import Carried
 

@@ -9,12 +9,13 @@ from functools import partial
 from typing import TypeAlias
 
 from ssmc.analysis.norms import Norm, without
-from ssmc.codegen.einsum import complex_einsum, complex_factors, factors
+from ssmc.codegen.einsum import complex_einsum, complex_factors
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.torch_printer import TorchPrinter
 from ssmc.ir import build as b
 from ssmc.ir.axes import AxisTable
 from ssmc.ir.expr import Const, Node, Reduce, Ref, Relabel, refs, walk
+from ssmc.ir.linear import factors
 from ssmc.ir.regions import Definition
 from ssmc.partition.normal import POSITION
 

@@ -1,4 +1,4 @@
-"""Additive terms, and the coefficient of a symbol an expression is visibly linear in.
+"""Additive terms, factors, and the coefficient of a symbol an expression is visibly linear in.
 
 This is structural: it looks at the expression as it was written. What it cannot see, `analysis` asks SymPy.
 """
@@ -6,7 +6,7 @@ This is structural: it looks at the expression as it was written. What it cannot
 from __future__ import annotations
 
 from ssmc.ir import build as b
-from ssmc.ir.expr import Node, Pointwise, walk
+from ssmc.ir.expr import Node, Pointwise, const, walk
 
 
 def terms(node: Node) -> list[Node]:
@@ -20,6 +20,24 @@ def terms(node: Node) -> list[Node]:
             case "neg":
                 return [b.neg(t) for t in terms(node.args[0])]
     return [node]
+
+
+def factors(node: Node) -> list[Node]:
+    """The factors of a product; a negation is one of them, whatever it negates."""
+    if isinstance(node, Pointwise) and node.fn == "mul":
+        return factors(node.args[0]) + factors(node.args[1])
+    return [node]
+
+
+def signed_factors(node: Node) -> list[Node]:
+    """The factors of a product, signs taken off: `-(a * b) * c` is -1, a, b, c."""
+    out: list[Node] = []
+    for f in factors(node):
+        if isinstance(f, Pointwise) and f.fn == "neg":
+            out += [const(-1), *signed_factors(f.args[0])]
+        else:
+            out.append(f)
+    return out
 
 
 def contains(node: Node, symbol: Node) -> bool:

@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from ssmc.ir import build as b
 from ssmc.ir.expr import Const, Node, Pointwise, Ref, const, fold, rebuild, walk
+from ssmc.ir.linear import factors
 from ssmc.ir.program import Let
 
 Term = tuple[int, list[Node]]
@@ -51,7 +52,7 @@ class _Hoister:
                 case "add" | "sub":
                     return self._sum(new)
                 case "mul":
-                    return _product(self._grouped(_factors(new)))
+                    return _product(self._grouped(factors(new)))
             return new
 
         grouped: Node = fold(let.node, step, {})
@@ -116,12 +117,6 @@ def _cheap(node: Pointwise) -> bool:
     return False
 
 
-def _factors(node: Node) -> list[Node]:
-    if isinstance(node, Pointwise) and node.fn == "mul":
-        return _factors(node.args[0]) + _factors(node.args[1])
-    return [node]
-
-
 def _terms(node: Node, sign: int = 1) -> list[Term]:
     if isinstance(node, Pointwise):
         if node.fn == "add":
@@ -130,7 +125,7 @@ def _terms(node: Node, sign: int = 1) -> list[Term]:
             return _terms(node.args[0], sign) + _terms(node.args[1], -sign)
         if node.fn == "neg":
             return _terms(node.args[0], -sign)
-    return [(sign, _factors(node))]
+    return [(sign, factors(node))]
 
 
 def _product(parts: Sequence[Node]) -> Node:

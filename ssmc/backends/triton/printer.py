@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ssmc.backends.triton.functions import CALLS
-from ssmc.backends.triton.sections import by_dims, factors
+from ssmc.backends.triton.sections import by_dims
 from ssmc.backends.triton.tiles import Dims, Tile, place
 from ssmc.codegen.python_printer import PythonPrinter
 from ssmc.ir.expr import Arg, Const, Index, Node, Pointwise, Reduce, Ref, Size, const, walk
+from ssmc.ir.linear import signed_factors
 
 INFIX = {"add": ("+", 10), "sub": ("-", 10), "mul": ("*", 11), "div": ("/", 11), "lt": ("<", 6), "le": ("<=", 6),
          "gt": (">", 6), "ge": (">=", 6), "eq": ("==", 6), "ne": ("!=", 6),
@@ -136,7 +137,7 @@ class TilePrinter:
 
     def _exp(self, argument: Node) -> Text:
         """exp(c * x) = exp2(c * log2(e) * x), the numbers multiplied here."""
-        parts = factors(argument)
+        parts = signed_factors(argument)
         numbers = [x for x in parts if isinstance(x, Const)]
         if not numbers:
             inner = self(argument)

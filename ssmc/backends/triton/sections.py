@@ -14,6 +14,7 @@ from ssmc.backends.triton.tiles import Dims, Tile
 from ssmc.calculus.reverse import cotangent_name
 from ssmc.ir import build as b
 from ssmc.ir.expr import Arg, Const, Node, Pointwise, Reduce, Ref, Size, const, fold, rebuild, walk
+from ssmc.ir.linear import signed_factors
 from ssmc.ir.program import Let, Program
 from ssmc.lower.share import share
 
@@ -80,8 +81,8 @@ def _reuse(lets: Iterable[Let]) -> tuple[Let, ...]:
     made: dict[str, list[Node]] = {}  # products of two names
     out = []
     for let in lets:
-        parts = factors(let.node)
-        wide = [y for x in parts for y in (made.get(x.name, [x]) if isinstance(x, Ref) and not x.offset else [x])]
+        parts = signed_factors(let.node)
+        wide = _opened(parts, made)
         if len(parts) == 2 and len(wide) == 3:
             for name, pair in made.items():
                 if all(x in wide for x in pair) and not any(isinstance(x, Ref) and x.name == name for x in parts):
@@ -147,7 +148,7 @@ def _powers_of_two(
         """The factor of an exponential's argument that is known before time."""
         if not isinstance(node, Pointwise) or node.fn != "exp" or known(node):
             return None
-        parts = factors(node.args[0])
+        parts = signed_factors(node.args[0])
         fixed = [x for x in parts if known(x)]
         return product(fixed) if fixed else None
 
@@ -163,7 +164,7 @@ def _powers_of_two(
             return scaled[node]
         r = rate(node)
         if r is not None and not isinstance(r, Ref) and isinstance(node, Pointwise):
-            rest = [x for x in factors(node.args[0]) if not known(x)]
+            rest = [x for x in signed_factors(node.args[0]) if not known(x)]
             return b.apply("exp", product([*(fold(x, step) for x in rest), scaled[r]]), span=node.span)
         return rebuild(node, children, b.remake)
 
@@ -171,15 +172,6 @@ def _powers_of_two(
 
 
 # --- products -------------------------------------------------------------------------------------------------------
-
-
-def factors(node: Node) -> list[Node]:
-    """The factors of a product; a sign is a factor -1."""
-    if isinstance(node, Pointwise) and node.fn == "mul":
-        return factors(node.args[0]) + factors(node.args[1])
-    if isinstance(node, Pointwise) and node.fn == "neg":
-        return [const(-1), *factors(node.args[0])]
-    return [node]
 
 
 def product(parts: list[Node]) -> Node:
@@ -196,13 +188,16 @@ def product(parts: list[Node]) -> Node:
     return b.mul(const(number), out) if number != 1 else out
 
 
+def _opened(parts: list[Node], products: dict[str, list[Node]]) -> list[Node]:
+    """The factors, those in place of a name that stands for a product."""
+    return [y for x in parts for y in (products.get(x.name, [x]) if isinstance(x, Ref) and not x.offset else [x])]
+
+
 def _outer_products(lets: list[Let], tile: Tile) -> dict[str, list[Node]]:
     """The assigned products of values on different dimensions: what reads them multiplies in a better order."""
     out: dict[str, list[Node]] = {}
     for let in lets:
-        parts = [
-            y for x in factors(let.node) for y in (out.get(x.name, [x]) if isinstance(x, Ref) and not x.offset else [x])
-        ]
+        parts = _opened(signed_factors(let.node), out)
         simple = all(isinstance(x, Ref | Const | Size | Arg) for x in parts)
         if simple and len({tile.dims(x.axes) for x in parts if x.axes}) > 1:
             out[let.name] = parts
@@ -211,9 +206,7 @@ def _outer_products(lets: list[Let], tile: Tile) -> dict[str, list[Node]]:
 
 def _products(root: Node, outer: dict[str, list[Node]], tile: Tile) -> Node:
     def flat(node: Node) -> list[Node]:
-        return [
-            y for x in factors(node) for y in (outer.get(x.name, [x]) if isinstance(x, Ref) and not x.offset else [x])
-        ]
+        return _opened(signed_factors(node), outer)
 
     def step(node: Node, children: tuple[Node, ...]) -> Node:
         new = rebuild(node, children, b.remake)
