@@ -56,11 +56,10 @@ class ChunkFunctions:
         early |= {*known, f.value} & s.early
         hoisted = [x.name for x in s.hoisted if x.name in early]
         keyed = [n for n in hoisted if KEYS in self.tile.dims(s.let(n).node.axes)]
+        plain = [n for n in hoisted if n not in keyed]
         self.hoists = [
-            e.make("chunk_hoist", "What depends on parameters only.", needed(s.hoisted, own), own)
-            if own is not keyed
-            else e.make("chunk_keyed_hoist", "The same, along the keys.", needed(s.hoisted, own), own)
-            for own in ([n for n in hoisted if n not in keyed], keyed)
+            e.make("chunk_hoist", "What depends on parameters only.", needed(s.hoisted, plain), plain),
+            e.make("chunk_keyed_hoist", "The same, along the keys.", needed(s.hoisted, keyed), keyed),
         ]
         for h in self.hoists:
             e.bind(zip(h.outputs, h.dims, strict=True))
