@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -11,6 +10,7 @@ import torch
 
 from ssmc.explain.counts import Sizes, Value, arguments
 from ssmc.ir.plan import Planned
+from ssmc.testing.data import recorded
 from ssmc.testing.generated import Generated, Op
 
 Tensor: TypeAlias = torch.Tensor
@@ -93,7 +93,7 @@ def calls(g: Generated, shape: Shape, dtype: torch.dtype, device: str, drawn: Dr
                 inputs[name].uniform_(*drawn.ranges[of])
     first = next(iter(g.inputs.values()))
     noted: dict[str, dict[str, Any]] = {}
-    with _noting(g, noted), torch.no_grad():
+    with recorded(g, noted, stop=True), torch.no_grad():
         layer(inputs.pop(first), **inputs)
     planned = [g.plan.programs] if len(g.ops) == 1 else [(p,) for p in g.plan.programs]
 
@@ -101,35 +101,6 @@ def calls(g: Generated, shape: Shape, dtype: torch.dtype, device: str, drawn: Dr
         return wide if name in drawn.wide else dtype
 
     return [_call(g, op, p, shape, noted[op.name], dtype_of) for op, p in zip(g.ops, planned, strict=True)]
-
-
-class _Enough(Exception):
-    """Every op has been called once."""
-
-
-@contextmanager
-def _noting(g: Generated, noted: dict[str, dict[str, Any]]) -> Iterator[None]:
-    """Within this, the ops note what they are called with; the last of them is not run, nor what follows it."""
-    originals = {op.name: getattr(g.module, op.name) for op in g.ops}
-
-    def noting(name: str) -> Any:
-        def call(**given: Any) -> Any:
-            noted[name] = given
-            if len(noted) == len(originals):
-                raise _Enough
-            return originals[name](**given)
-
-        return call
-
-    try:
-        for name in originals:
-            setattr(g.module, name, noting(name))
-        yield
-    except _Enough:
-        pass
-    finally:
-        for name, function in originals.items():
-            setattr(g.module, name, function)
 
 
 def _call(

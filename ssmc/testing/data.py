@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,14 +70,21 @@ def make_inputs(g: Generated, case: Case, layer: Any, rng: torch.Generator) -> d
     return out
 
 
+class _Enough(Exception):
+    """Every op has been called."""
+
+
 @contextmanager
-def recorded(g: Generated, calls: dict[str, dict[str, Any]]) -> Iterator[None]:
-    """Within this, the ops note what they are called with."""
+def recorded(g: Generated, noted: dict[str, dict[str, Any]], stop: bool = False) -> Iterator[None]:
+    """Within this, the ops note what they are called with; with `stop`, the last of them is not run, nor what follows
+    it."""
     originals = {op.name: getattr(g.module, op.name) for op in g.ops}
 
     def noting(name: str) -> Any:
         def call(**given: Any) -> Any:
-            calls[name] = given
+            noted[name] = given
+            if stop and len(noted) == len(originals):
+                raise _Enough
             return originals[name](**given)
 
         return call
@@ -85,7 +92,8 @@ def recorded(g: Generated, calls: dict[str, dict[str, Any]]) -> Iterator[None]:
     try:
         for name in originals:
             setattr(g.module, name, noting(name))
-        yield
+        with suppress(_Enough):
+            yield
     finally:
         for name, function in originals.items():
             setattr(g.module, name, function)
