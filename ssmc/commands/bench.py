@@ -8,8 +8,9 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ssmc.commands.console import FAILED, OK, Parser, UsageError, emit_json, exit_code, say, show
+from ssmc.commands.console import FAILED, OK, Parser, UsageError, emit_json, say
 from ssmc.commands.files import read_source, write_bytes, write_text
+from ssmc.commands.running import compiled, needed
 from ssmc.commands.settings import add_json, add_plan, add_settings, options, positive, shape
 
 if TYPE_CHECKING:
@@ -33,23 +34,16 @@ def run(argv: list[str]) -> int:
     """Measure one spec."""
     args = _parser().parse_args(argv)
     asked, source = options(args), read_source(args.spec)
-    try:
+    with needed("`ssmc bench`"):
         import numpy  # noqa: F401
         import torch
-
-        if args.plot:
+    if args.plot:
+        with needed("`ssmc bench`", "'ssmc[plot]'"):
             import matplotlib  # noqa: F401
-    except ImportError as missing:
-        extra = "plot" if missing.name == "matplotlib" else "run"
-        raise UsageError(f"`ssmc bench` needs {missing.name}: pip install 'ssmc[{extra}]'") from None
 
-    from ssmc.driver import run as compile_
-
-    done = compile_(source, asked)
-    code = exit_code(done.diagnostics)
-    show(done.diagnostics, source)
-    if code != OK or done.text is None or done.plan is None or done.layer is None:
-        return code or FAILED
+    done, code = compiled(source, asked)
+    if code != OK:
+        return code
     if args.threads:
         torch.set_num_threads(args.threads)
     warnings.filterwarnings("ignore", message=".* runs on the eager backend")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ssmc.commands.console import OK, Parser, UsageError, emit_json, exit_code, say, show
 from ssmc.commands.files import STANDARD, read_source, write_text
+from ssmc.commands.running import needed
 from ssmc.commands.settings import add_json, add_plan, add_settings, options, shape
 
 if TYPE_CHECKING:
@@ -91,12 +92,10 @@ def run(argv: list[str]) -> int:
 
 def _needs_gpu() -> None:
     """Raises UsageError where there is nothing to measure on."""
-    try:
+    with needed("--tune", "'ssmc[run]' triton"):
         import numpy  # noqa: F401
 
         from ssmc.measuring.tune import has_gpu
-    except ImportError as missing:
-        raise UsageError(f"--tune needs {missing.name}: pip install 'ssmc[run]' triton") from None
     if not has_gpu():
         raise UsageError("--tune measures on a GPU, and there is no CUDA device here")
 

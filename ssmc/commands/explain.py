@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ssmc.commands.console import FAILED, OK, Parser, UsageError, emit_json, exit_code, show
+from ssmc.commands.console import FAILED, OK, Parser, emit_json, exit_code, show
 from ssmc.commands.files import read_source, write_bytes
+from ssmc.commands.running import needed
 from ssmc.commands.settings import add_json, add_plan, add_settings, options, positive
 
 if TYPE_CHECKING:
@@ -59,11 +60,10 @@ def run(argv: list[str]) -> int:
 
 def _draw(name: str, done: Compilation, asked: Options, batch: int) -> None:
     """Write the pictures of a plan, of the layer as it is first initialised."""
-    try:
+    with needed("--plot", "'ssmc[plot]' torch"):
         import matplotlib  # noqa: F401
         import torch
-    except ImportError as error:
-        raise UsageError(f"--plot needs {error.name}: pip install 'ssmc[plot]' torch") from None
+
     from ssmc.api import load
     from ssmc.explain.counts import arguments
     from ssmc.explain.plot import draw, pictures

@@ -7,8 +7,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ssmc.commands.console import FAILED, OK, Parser, UsageError, emit_json, exit_code, say, show
+from ssmc.commands.console import FAILED, OK, Parser, UsageError, emit_json, say
 from ssmc.commands.files import STANDARD, read_source
+from ssmc.commands.running import compiled, needed
 from ssmc.commands.settings import add_json, add_settings, options
 
 if TYPE_CHECKING:
@@ -43,20 +44,14 @@ def run(argv: list[str]) -> int:
     source = read_source(args.spec)
     if args.interpret:
         os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported
-    try:
+    with needed("`ssmc test` runs the generated code and"):
         import numpy  # noqa: F401
         import torch
-    except ImportError as missing:
-        wanted = f"needs {missing.name}: pip install 'ssmc[run]'"
-        raise UsageError(f"`ssmc test` runs the generated code and {wanted}") from None
 
-    from ssmc.driver import run as compile_
-
-    done = compile_(source, asked)
-    code = exit_code(done.diagnostics)
-    show(done.diagnostics, source)
-    if code != OK or done.text is None or done.plan is None or done.layer is None:
-        return code or FAILED
+    done, code = compiled(source, asked)
+    if code != OK:
+        return code
+    assert done.text is not None and done.plan is not None and done.layer is not None
 
     from ssmc.testing.case import parse
     from ssmc.testing.generated import load
