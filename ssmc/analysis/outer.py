@@ -62,7 +62,7 @@ class _Search:
                 )
             (key if set(f.axes) & set(self.keys) else value).append(f)
         by_key = bool(set(coefficient.axes) & set(self.keys))
-        k, v = _product(key), _product(value)
+        k, v = linear.product(key), linear.product(value)
         moving = [x for f in (k, *(y.weight for y in reads)) for x in refs(f) if self.times[x.name] > Time.PARAMETER]
         if not moving:
             raise NotOuter("neither the key nor a read depends on the token")
@@ -132,21 +132,14 @@ class _Search:
         return None if found is None or n.offset else found.node
 
 
-def _product(factors: list[Node]) -> Node:
-    out: Node = b.ONE
-    for f in factors:
-        out = b.mul(out, f)
-    return out
-
-
 def _summed(over: tuple[str, ...], terms: list[Node]) -> Node:
     """The sum of terms over axes, with the factors that lack them taken out."""
     out: Node = b.ZERO
     for term in terms:
         factors = linear.signed_factors(term)
         inside = [f for f in factors if set(f.axes) & set(over)]
-        outside = _product([f for f in factors if f not in inside])
-        body = _product(inside)
+        outside = linear.product([f for f in factors if f not in inside])
+        body = linear.product(inside)
         total = b.reduce("sum", over, body)
         for a in over:
             if a not in body.axes:

@@ -114,10 +114,10 @@ def _symmetric(diagonal: Node, rest: list[Node], total: Reduce, weights: list[No
         w = along(left)
         free = [n for n in [*rest, *left] if not set(n.axes) & set(over)]
         scale, entries = b.ONE, diagonal
-    vector = _product(k)
+    vector = linear.product(k)
     if sorted(map(id, k)) != sorted(map(id, w)) or not set(over) <= set(vector.axes):
         return None
-    return RankOne(scale, _product(free), vector, over, entries)
+    return RankOne(scale, linear.product(free), vector, over, entries)
 
 
 def _without(nodes: list[Node], gone: list[Node]) -> list[Node] | None:
@@ -128,13 +128,6 @@ def _without(nodes: list[Node], gone: list[Node]) -> list[Node] | None:
             return None
         left.remove(g)
     return left
-
-
-def _product(nodes: list[Node]) -> Node:
-    out: Node = b.ONE
-    for n in nodes:
-        out = b.mul(out, n)
-    return out
 
 
 def _terms(node: Node) -> list[Node]:

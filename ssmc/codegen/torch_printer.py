@@ -189,9 +189,9 @@ class TorchPrinter:
             case "where":
                 branches = [a.code for a in args]
                 if args[0].scalar:
-                    branches[0] = f"{self.like}.new_tensor({branches[0]}, dtype=torch.bool)"
+                    branches[0] = f"{self.like}.new_full((), {branches[0]}, dtype=torch.bool)"
                 if args[1].scalar and args[2].scalar:
-                    branches[1] = f"{self.like}.new_tensor({branches[1]}, dtype={self.dtype})"
+                    branches[1] = f"{self.like}.new_full((), {branches[1]}, dtype={self.dtype})"
                 return Text(f"torch.where({', '.join(branches)})", target, 20, False)
             case "clip":
                 if args[1].scalar and args[2].scalar:
@@ -219,7 +219,7 @@ class TorchPrinter:
         return Text(SIMPLE[node.fn].format(*(a.code for a in args)), target, 20, False)
 
     def _tensor(self, text: Text) -> str:
-        return f"{self.like}.new_tensor({text.code}, dtype={self.dtype})" if text.scalar else text.code
+        return f"{self.like}.new_full((), {text.code}, dtype={self.dtype})" if text.scalar else text.code
 
     def _extremum(self, fn: str, a: Text, z: Text) -> str:
         if a.scalar and z.scalar:

@@ -125,6 +125,14 @@ def _distribute(term: Node) -> Node | None:
     return None
 
 
+def product(nodes: list[Node]) -> Node:
+    """The product of a list; ONE if it is empty."""
+    out: Node = b.ONE
+    for n in nodes:
+        out = b.mul(out, n)
+    return out
+
+
 def total(nodes: list[Node]) -> Node:
     """The sum of a list; ZERO if it is empty."""
     out: Node = b.ZERO

@@ -7,6 +7,8 @@ from dataclasses import replace
 from ssmc.calculus.reverse import cotangent_name
 from ssmc.ir import build as b
 from ssmc.ir.classified import Classified
+from ssmc.ir.expr import Node
+from ssmc.ir.linear import product, signed_factors
 from ssmc.ir.program import Leaf, Let, OuterProgram, OuterQuery, Result
 from ssmc.lower.around import CoreInput, Draft, around, seeds_of
 from ssmc.lower.pairs import real
@@ -26,13 +28,14 @@ def lower_outer(
         return None
     o, span = c.outer, c.recurrence.carried[0].span
     draft = Draft(list(hoisted), list(prologue), [], leaves, span)
+    parted = {x.name: _parted(x.weight, o.keys) for x in o.reads}
     decay_axes = (*o.heads, *o.keys) if o.by_key else o.heads
     inputs = []
     for name, node, axes in (
         ("outer:z", o.log_decay, decay_axes),
         ("outer:k", o.key, (*o.heads, *o.keys)),
         ("outer:v", o.value, (*o.heads, *o.values)),
-        *((f"outer:q:{i}", x.weight, (*o.heads, *o.keys)) for i, x in enumerate(o.reads)),
+        *((f"outer:q:{i}", parted[x.name][0], (*o.heads, *o.keys)) for i, x in enumerate(o.reads)),
     ):
         own = draft.token(name, real(rewrite(node)))
         inputs.append(CoreInput(own, axes, f"{cotangent_name(name)}:core"))
@@ -40,7 +43,8 @@ def lower_outer(
     rests = {x.name: x.rest for x in o.reads}
     for let in epilogue:
         if let.name in reads:
-            state = b.ref(reads[let.name], let.atoms, "real")
+            scale = real(rewrite(parted[let.name][1]))
+            state = b.mul(b.ref(reads[let.name], let.atoms, "real"), scale)
             draft.epilogue.append(replace(let, node=b.add(state, real(rewrite(rests[let.name])))))
         else:
             draft.epilogue.append(let)
@@ -66,3 +70,10 @@ def lower_outer(
         by_key=o.by_key,
         adjoint=done.adjoint,
     )
+
+
+def _parted(weight: Node, keys: tuple[str, ...]) -> tuple[Node, Node]:
+    """A weight as a query and what is the same for all keys, by which the read is multiplied: matrix products round
+    what they are of, so they are given operands as they came."""
+    own = [f for f in signed_factors(weight) if set(f.axes) & set(keys)]
+    return product(own), product([f for f in signed_factors(weight) if f not in own])

@@ -20,6 +20,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from tests.backends.sass import unset
 from tests.harness import Call, capture, cast
 
 BIN = os.path.join(os.path.dirname(triton.__file__), "backends/nvidia/bin")
@@ -192,7 +193,7 @@ def source_hash(kernel, launch: Launch, arch: int) -> str:
 
 
 def compile_launch(kernel, launch: Launch, arch: int = 90) -> dict[str, int]:
-    """Registers, spilled bytes, shared memory and instructions of a launch."""
+    """Registers, spilled bytes, shared memory and instructions of a launch, and how many of these read what is not set."""
     attrs = {(i,): [["tt.divisibility", 16]] for i in launch.divisible}
     source = ASTSource(fn=kernel, signature=dict(launch.signature), constexprs=dict(launch.constants), attrs=attrs)
     options = {"num_warps": launch.num_warps, "maxnreg": launch.maxnreg, "num_stages": launch.num_stages}
@@ -211,5 +212,6 @@ def compile_launch(kernel, launch: Launch, arch: int = 90) -> dict[str, int]:
         "stack": number["STACK"],
         "shared": done.metadata.shared,
         "instructions": instructions,
+        "unset": len(unset(sass)) if arch == 90 else 0,
         **count,
     }

@@ -83,6 +83,7 @@ def compiled(name: str, arch: int, calls: tuple[tuple[int, int, bool], ...]) -> 
             assert need["stack"] <= SPILLS.get(launch.name, 0), (launch, need)
             assert launch.name in SPILLS or need["LDL"] == need["STL"] == 0, (launch, need)
             assert need["shared"] <= LARGEST
+            assert need["unset"] == 0, (launch, "reads what nothing wrote")
     assert set(kernels_of(module)) - seen <= SHARED | TOO_WIDE.get(name, set())
     return seen
 
@@ -116,7 +117,7 @@ def test_chunks_at_full_size(name: str) -> None:
         for kernel, launch in chunks_of(module, layer, 8, 2048, torch.bfloat16):
             need = compile_launch(kernel, launch)
             assert need["stack"] <= SPILLS.get(launch.name, 0) * (1 if room > LARGEST else 1.1), (launch, need)
-            assert need["shared"] <= largest, (launch, need)
+            assert need["shared"] <= largest and need["unset"] == 0, (launch, need)
 
 
 @pytest.mark.parametrize("arch", (80, 100))

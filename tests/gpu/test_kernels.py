@@ -20,6 +20,7 @@ MODULES = modules()
 SMALLER: dict[str, dict[str, int]] = {  # heads that fit 24 and 40 channels
     "mamba2": {"headdim": 8, "d_state": 24},
     "retnet": {"num_heads": 2},
+    "linear_attention": {"num_heads": 1},  # what a normaliser wants is a sum over values: of three, it may cancel
     "rwkv5": {"head_size": 8},
     "rwkv6": {"head_size": 8, "mix_rank": 4, "decay_rank": 8},
     "hgrn2": {"expand_ratio": 8},

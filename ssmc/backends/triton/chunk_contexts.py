@@ -116,7 +116,9 @@ class ChunkLaunch:
     gradients: tuple[tuple[str, str], ...]
     by_key: bool
     block: str
+    programs: str
     n_blocks: str
+    most: str
     parts: str
     stages: str
     scores: Arguments

@@ -41,7 +41,7 @@ class ChunkKernels(ChunkFunctions):
         lines = [f"{names} = {code}"] if names and names != code else []
         for (name, target), own in zip(pairs, e.dims, strict=True):
             value = place(name, own, target)
-            value = f"tl.maximum({value}, -1e5)" if name == "b_decay" else value
+            value = f"tl.maximum({value}, -6e4)" if name == "b_decay" else value
             narrow = "" if name == "b_decay" else ".to(DOT)"
             lines.append(f"{name} = tl.where({MASKS[target]}, {value}, 0.0){narrow}")
         return lines
