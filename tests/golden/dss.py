@@ -2804,7 +2804,7 @@ class DSS(nn.Module):
     def _initialise(self):
         if any(v.is_meta for v in self.parameters()):
             return
-        self.kernel.log_dt.copy_(torch.log(torch.exp(_uniform((self.H, ), torch.log(self.kernel.log_dt.new_tensor(self.dt_min, dtype=self.kernel.log_dt.dtype)), torch.log(self.kernel.log_dt.new_tensor(self.dt_max, dtype=self.kernel.log_dt.dtype)), self.kernel.log_dt)))[..., None])  # dss.ssm:16
+        self.kernel.log_dt.copy_(torch.log(torch.exp(_uniform((self.H, ), torch.log(self.kernel.log_dt.new_full((), self.dt_min, dtype=self.kernel.log_dt.dtype)), torch.log(self.kernel.log_dt.new_full((), self.dt_max, dtype=self.kernel.log_dt.dtype)), self.kernel.log_dt)))[..., None])  # dss.ssm:16
         self.kernel.Lambda_log_neg_re.copy_(torch.log(-torch.real(_hippo_diagonal("legs", self.N, self.kernel.Lambda_log_neg_re))))  # dss.ssm:17
         self.kernel.Lambda_imag.copy_(torch.imag(_hippo_diagonal("legs", self.N, self.kernel.Lambda_imag)))  # dss.ssm:18
         self.kernel.W.copy_(torch.view_as_real(torch.as_tensor(_cartesian(_normal((self.H, self.N, ), 0, 1, self.kernel.W), _normal((self.H, self.N, ), 0, 1, self.kernel.W), self.kernel.W)).to(_complex_of(self.kernel.W.dtype)).expand(self.H, self.N).resolve_conj().contiguous()))  # dss.ssm:19

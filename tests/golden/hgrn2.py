@@ -742,10 +742,9 @@ def _hgrn2_gathered(q, f_raw, i_, lower_bound, S):
         w_2 = torch.sigmoid(-f_raw)  # hgrn2.ssm:21
         k = c_1 * w_2
         w_3 = k < 0.5  # hgrn2.ssm:22
-        w_4 = torch.maximum(f, q.new_tensor(1e-37, dtype=dtype))
-        outer_z = torch.where(w_3, torch.log1p(-torch.minimum(k, q.new_tensor(0.75, dtype=dtype))), torch.log(w_4))
-        w_5 = F.silu(q)
-        outer_q_0 = w_5 * K ** (-0.5)
+        w_4 = torch.maximum(f, q.new_full((), 1e-37, dtype=dtype))
+        outer_z = torch.where(w_3, torch.log1p(-torch.minimum(k, q.new_full((), 0.75, dtype=dtype))), torch.log(w_4))
+        outer_q_0 = F.silu(q)
         given = (
             _by_head(outer_z, 1),
             _by_head(k, 1),
@@ -754,7 +753,7 @@ def _hgrn2_gathered(q, f_raw, i_, lower_bound, S):
         )
         reads, ends = _gathered(*given[:3], given[3:], (False,), ends)
         o_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
-        o = o_state  # hgrn2.ssm:23
+        o = o_state * K ** (-0.5)  # hgrn2.ssm:23
         o_chunks.append(o)
     return (
         _as(torch.cat(o_chunks, 1).flatten(-2, -1), y_dtype),
@@ -791,8 +790,8 @@ def _hgrn2_gathered_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S):
         w_2 = torch.sigmoid(-f_raw)  # hgrn2.ssm:21
         k = c_1 * w_2
         w_3 = k < 0.5  # hgrn2.ssm:22
-        w_4 = torch.maximum(f, q.new_tensor(1e-37, dtype=dtype))
-        outer_z = torch.where(w_3, torch.log1p(-torch.minimum(k, q.new_tensor(0.75, dtype=dtype))), torch.log(w_4))
+        w_4 = torch.maximum(f, q.new_full((), 1e-37, dtype=dtype))
+        outer_z = torch.where(w_3, torch.log1p(-torch.minimum(k, q.new_full((), 0.75, dtype=dtype))), torch.log(w_4))
         given = (
             _by_head(outer_z, 1),
             _by_head(k, 1),
@@ -810,17 +809,16 @@ def _hgrn2_gathered_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S):
         w_2 = torch.sigmoid(-f_raw)  # hgrn2.ssm:21
         k = c_1 * w_2
         w_3 = k < 0.5  # hgrn2.ssm:22
-        w_4 = torch.maximum(f, q.new_tensor(1e-37, dtype=dtype))
-        outer_z = torch.where(w_3, torch.log1p(-torch.minimum(k, q.new_tensor(0.75, dtype=dtype))), torch.log(w_4))
-        w_5 = F.silu(q)
-        outer_q_0 = w_5 * K ** (-0.5)
+        w_4 = torch.maximum(f, q.new_full((), 1e-37, dtype=dtype))
+        outer_z = torch.where(w_3, torch.log1p(-torch.minimum(k, q.new_full((), 0.75, dtype=dtype))), torch.log(w_4))
+        outer_q_0 = F.silu(q)
         given = (
             _by_head(outer_z, 1),
             _by_head(k, 1),
             _by_head(i_, 1),
             _by_head(outer_q_0, 1),
         )
-        d_o_state_read = g_o  # hgrn2.ssm:22
+        d_o_state_read = g_o * K ** (-0.5)  # hgrn2.ssm:22
         d_reads = (
             _by_head(d_o_state_read, 1),
         )
@@ -830,15 +828,15 @@ def _hgrn2_gathered_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S):
         d_outer_k_core = wanted[1].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
         d_outer_v_core = wanted[2].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
         d_outer_q_0_core = wanted[3].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
-        w_6 = torch.where(w_3, 0, d_outer_z_core) / w_4  # hgrn2.ssm:20
-        d_f = torch.where(f > 1e-37, w_6, torch.where(f == 1e-37, 0.5 * w_6, 0))
-        w_7 = torch.sigmoid(q)  # hgrn2.ssm:15
-        d_q_leaf = d_outer_q_0_core * K ** (-0.5) * (w_7 + w_5 * (1 - w_7))
-        w_8 = torch.where(k < 0.75, -(torch.where(w_3, d_outer_z_core, 0) / (1 + -torch.minimum(k, q.new_tensor(0.75, dtype=dtype)))), torch.where(k == 0.75, 0.5 * -(torch.where(w_3, d_outer_z_core, 0) / (1 + -torch.minimum(k, q.new_tensor(0.75, dtype=dtype)))), 0))  # hgrn2.ssm:16
-        w_9 = w_2 * (1 - w_2)
-        d_f_raw_leaf = -(w_8 * c_1 * w_9) + -(d_outer_k_core * c_1 * w_9) + d_f * c_1 * (w_1 * (1 - w_1))
+        w_5 = torch.where(w_3, 0, d_outer_z_core) / w_4  # hgrn2.ssm:20
+        d_f = torch.where(f > 1e-37, w_5, torch.where(f == 1e-37, 0.5 * w_5, 0))
+        w_6 = torch.sigmoid(q)  # hgrn2.ssm:15
+        d_q_leaf = d_outer_q_0_core * (w_6 + outer_q_0 * (1 - w_6))
+        w_7 = torch.where(k < 0.75, -(torch.where(w_3, d_outer_z_core, 0) / (1 + -torch.minimum(k, q.new_full((), 0.75, dtype=dtype)))), torch.where(k == 0.75, 0.5 * -(torch.where(w_3, d_outer_z_core, 0) / (1 + -torch.minimum(k, q.new_full((), 0.75, dtype=dtype)))), 0))  # hgrn2.ssm:16
+        w_8 = w_2 * (1 - w_2)
+        d_f_raw_leaf = -(w_7 * c_1 * w_8) + -(d_outer_k_core * c_1 * w_8) + d_f * c_1 * (w_1 * (1 - w_1))
         d_i_leaf = d_outer_v_core  # hgrn2.ssm:17
-        d_c_1 = d_c_1 + (w_8 * w_2 + d_outer_k_core * w_2 + d_f * w_1).sum((0, 1))
+        d_c_1 = d_c_1 + (w_7 * w_2 + d_outer_k_core * w_2 + d_f * w_1).sum((0, 1))
         d_lower_bound = d_lower_bound + d_f.sum((0, 1))
         grads.append((d_q_leaf, d_f_raw_leaf, d_i_leaf))
     d_lower_bound_leaf = d_lower_bound + -d_c_1  # hgrn2.ssm:18
@@ -1453,13 +1451,12 @@ if triton is not None:
 
     @triton.jit
     def tl_added(w, z, DOT: tl.constexpr):
-        """w z for a matrix w of zeros and ones: z in two parts where products round to 8 bits."""
+        """w z for a matrix w of zeros and ones. Where products are of 16 bits, of float16: what that rounds moves an
+        exponential of the sum, which is no more than one, by 1e-4."""
         if DOT == tl.float32:
             return tl.dot(w.to(tl.float32), z, input_precision="tf32x3")
         else:
-            hi = z.to(tl.bfloat16)
-            lo = (z - hi.to(tl.float32)).to(tl.bfloat16)
-            return tl.dot(w.to(tl.bfloat16), lo, acc=tl.dot(w.to(tl.bfloat16), hi))
+            return tl.dot(w.to(tl.float16), z.to(tl.float16))
 
     @triton.jit
     def tl_added_turned(z, w, DOT: tl.constexpr):
@@ -1467,33 +1464,29 @@ if triton is not None:
         if DOT == tl.float32:
             return tl.dot(z, w.to(tl.float32), input_precision="tf32x3")
         else:
-            hi = z.to(tl.bfloat16)
-            lo = (z - hi.to(tl.float32)).to(tl.bfloat16)
-            return tl.dot(lo, w.to(tl.bfloat16), acc=tl.dot(hi, w.to(tl.bfloat16)))
+            return tl.dot(z.to(tl.float16), w.to(tl.float16))
+
+    @triton.jit
+    def tl_span(r, LEVEL, LATE: tl.constexpr):
+        """In blocks of 2**LEVEL tokens, two of which meet at a pivot: the first token between r and the pivot, and the first
+        beyond. Tokens of the later block look back, those of the earlier one ahead."""
+        start = r >> LEVEL << LEVEL
+        later = (r >> LEVEL) % 2 == 1
+        return tl.where(later, start, r + 1), tl.where(later, r if LATE else r + 1, start + (1 << LEVEL))
 
     @triton.jit
     def tl_spans(LEVEL, BT: tl.constexpr, LATE: tl.constexpr):
-        """In blocks of 2**LEVEL tokens, two of which meet at a pivot: the tokens l between row r and the pivot, [r, l]. Rows of
-        the later block look back, those of the earlier one ahead."""
-        r, k = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        back = k < r if LATE else k <= r
-        return (r >> LEVEL == k >> LEVEL) & tl.where((r >> LEVEL) % 2 == 1, back, k > r)
+        """The tokens l between r and the pivot, [r, l]."""
+        k = tl.arange(0, BT)[None, :]
+        lo, hi = tl_span(tl.arange(0, BT)[:, None], LEVEL, LATE)
+        return (k >= lo) & (k < hi)
 
     @triton.jit
     def tl_turned_spans(LEVEL, BT: tl.constexpr, LATE: tl.constexpr):
         """The same, [l, r]."""
-        k, r = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        back = k < r if LATE else k <= r
-        return (r >> LEVEL == k >> LEVEL) & tl.where((r >> LEVEL) % 2 == 1, back, k > r)
-
-    @triton.jit
-    def tl_level(q, kt, z, zt, LEVEL, LATE: tl.constexpr, DOT: tl.constexpr):
-        """The scores of the pairs that a pivot between two blocks of 2**LEVEL tokens splits."""
-        BT: tl.constexpr = q.shape[0]
-        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        b_q = tl.where((i >> LEVEL) % 2 == 1, q * tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT)), 0.0)
-        b_k = tl.where((j >> LEVEL) % 2 == 0, kt * tl.exp(tl_added_turned(zt, tl_turned_spans(LEVEL, BT, LATE), DOT)), 0.0)
-        return tl.where(i >> LEVEL + 1 == j >> LEVEL + 1, tl_dot(b_q, b_k, DOT), 0.0)
+        k = tl.arange(0, BT)[:, None]
+        lo, hi = tl_span(tl.arange(0, BT)[None, :], LEVEL, LATE)
+        return (k >= lo) & (k < hi)
 
     @triton.jit
     def tl_scores(q, k, z, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
@@ -1501,30 +1494,32 @@ if triton is not None:
         between two blocks of 1, 2, 4... tokens, so that no exponent is positive and no sum holds what it must lose again."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        zt, kt = tl.trans(z), tl.trans(k)
         if LATE:
             b_scores = tl.zeros([BT, BT], tl.float32)
         else:
             b_scores = tl.where(i == j, tl.sum(q.to(tl.float32) * k, 1)[:, None], 0.0)
         for LEVEL in range(LEVELS):
-            b_scores += tl_level(q, kt, z, zt, LEVEL, LATE, DOT)
+            later = (i >> LEVEL) % 2 == 1
+            b_e = tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT))
+            b_q, b_k = tl.where(later, q * b_e, 0.0), tl.where(later, 0.0, k * b_e)
+            b_scores += tl.where(i >> LEVEL + 1 == j >> LEVEL + 1, tl_dot(b_q, tl.trans(b_k), DOT), 0.0)
         return b_scores
 
     @triton.jit
-    def tl_scores_back(G, Gt, q, k, z, b_dq, b_dk, b_dz, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
-        """Adds what the cotangents of the scores of different tokens, [i, j] and [j, i], want of q, k and z. A decay is given
-        what the pairs around it want and nothing that cancels: a difference of sums over all pairs would be their rounding."""
+    def tl_scores_back(G, x, q, z, b_dx, b_dz, OF: tl.constexpr, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
+        """Adds what the cotangents G of the scores of different tokens want of x and of z: x are queries, q keys and G is
+        [i, j] (OF 1), or x keys, q queries and G [j, i] (OF 0). A decay is given what the pairs around it want and nothing
+        that cancels: a difference of sums over all pairs would be their rounding."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
         for LEVEL in range(LEVELS):
-            later, meets = (i >> LEVEL) % 2 == 1, i >> LEVEL + 1 == j >> LEVEL + 1
+            own, meets = (i >> LEVEL) % 2 == OF, i >> LEVEL + 1 == j >> LEVEL + 1
             b_e = tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT))
-            b_u = tl_dot(tl.where(meets, G, 0.0), tl.where(later, 0.0, k * b_e), DOT) * b_e
-            b_dq += tl.where(later, b_u, 0.0)
-            b_w = tl_dot(tl.where(meets, Gt, 0.0), tl.where(later, q * b_e, 0.0), DOT) * b_e
-            b_dk += tl.where(later, 0.0, b_w)
-            b_dz += tl_dot(tl_turned_spans(LEVEL, BT, LATE), tl.where(later, q * b_u, k * b_w), DOT)
-        return b_dq, b_dk, b_dz
+            b_u = tl_dot(tl.where(meets, G, 0.0), tl.where(own, 0.0, q * b_e), DOT) * b_e
+            b_u = tl.where(own, b_u, 0.0)
+            b_dx += b_u
+            b_dz += tl_dot(tl_turned_spans(LEVEL, BT, LATE), x * b_u, DOT)
+        return b_dx, b_dz
 
     @triton.jit
     def tl_upto(BT: tl.constexpr, LATE: tl.constexpr):
@@ -1558,26 +1553,25 @@ if triton is not None:
         return b_k
 
     @triton.jit
-    def hgrn2_chunk_queries(b_q, c_1_: tl.constexpr):
+    def hgrn2_chunk_queries(b_q):
         """What tokens ask of the state."""
-        b_w_5 = tl_silu(b_q)  # hgrn2.ssm:22
-        b_outer_q_0 = c_1_ * b_w_5
+        b_outer_q_0 = tl_silu(b_q)  # hgrn2.ssm:22
         return b_outer_q_0
 
     @triton.jit
-    def hgrn2_chunk_d_reads(b_g_o):
+    def hgrn2_chunk_d_reads(b_g_o, c_1_: tl.constexpr):
         """What results want of the reads."""
-        b_d_o_state_read = b_g_o  # hgrn2.ssm:22
+        b_d_o_state_read = c_1_ * b_g_o  # hgrn2.ssm:22
         return b_d_o_state_read
 
     @triton.jit
-    def hgrn2_chunk_results(b_o_state):
+    def hgrn2_chunk_results(b_o_state, c_1_: tl.constexpr):
         """The results of tokens."""
-        b_o = b_o_state  # hgrn2.ssm:23
+        b_o = c_1_ * b_o_state  # hgrn2.ssm:23
         return b_o
 
     @triton.jit
-    def hgrn2_chunk_vjp_keys(b_q, b_f_raw, b_lower_bound, b_c_1, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core, c_1_: tl.constexpr):
+    def hgrn2_chunk_vjp_keys(b_q, b_f_raw, b_lower_bound, b_c_1, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core):
         """From the cotangents of results and of keys and queries to those of the operands."""
         b_w_1 = tl_sigmoid(b_f_raw)  # hgrn2.ssm:20
         b_f = b_lower_bound[None, :] + b_c_1[None, :] * b_w_1
@@ -1585,16 +1579,16 @@ if triton is not None:
         b_k = b_c_1[None, :] * b_w_2
         b_w_3 = b_k < 0.5  # hgrn2.ssm:22
         b_w_4 = tl.maximum(b_f, 1e-37)
-        b_w_5 = tl_silu(b_q)
-        b_w_6 = tl.where(b_w_3, 0.0, b_d_outer_z_core) / b_w_4
-        b_d_f = tl.where(b_f > 1e-37, b_w_6, tl.where(b_f == 1e-37, 0.5 * b_w_6, 0.0))
-        b_w_7 = tl_sigmoid(b_q)  # hgrn2.ssm:15
-        b_d_q_leaf = c_1_ * (b_d_outer_q_0_core * (b_w_7 + b_w_5 * (1.0 - b_w_7)))
+        b_outer_q_0 = tl_silu(b_q)
+        b_w_5 = tl.where(b_w_3, 0.0, b_d_outer_z_core) / b_w_4
+        b_d_f = tl.where(b_f > 1e-37, b_w_5, tl.where(b_f == 1e-37, 0.5 * b_w_5, 0.0))
+        b_w_6 = tl_sigmoid(b_q)  # hgrn2.ssm:15
+        b_d_q_leaf = b_d_outer_q_0_core * (b_w_6 + b_outer_q_0 * (1.0 - b_w_6))
         b_v_1 = tl.where(b_w_3, b_d_outer_z_core, 0.0) / (1.0 + -tl.minimum(b_k, 0.75))  # hgrn2.ssm:16
-        b_w_8 = tl.where(b_k < 0.75, -b_v_1, tl.where(b_k == 0.75, -0.5 * b_v_1, 0.0))
-        b_w_9 = b_w_2 * (1.0 - b_w_2)
-        b_d_f_raw_leaf = -(b_w_8 * b_c_1[None, :] * b_w_9) + -(b_d_outer_k_core * b_c_1[None, :] * b_w_9) + b_d_f * b_c_1[None, :] * b_w_1 * (1.0 - b_w_1)
-        b_d_c_1 = b_w_8 * b_w_2 + b_d_outer_k_core * b_w_2 + b_d_f * b_w_1
+        b_w_7 = tl.where(b_k < 0.75, -b_v_1, tl.where(b_k == 0.75, -0.5 * b_v_1, 0.0))
+        b_w_8 = b_w_2 * (1.0 - b_w_2)
+        b_d_f_raw_leaf = -(b_w_7 * b_c_1[None, :] * b_w_8) + -(b_d_outer_k_core * b_c_1[None, :] * b_w_8) + b_d_f * b_c_1[None, :] * b_w_1 * (1.0 - b_w_1)
+        b_d_c_1 = b_w_7 * b_w_2 + b_d_outer_k_core * b_w_2 + b_d_f * b_w_1
         b_d_lower_bound = b_d_f
         return b_d_q_leaf, b_d_f_raw_leaf, b_d_c_1, b_d_lower_bound
 
@@ -1649,11 +1643,11 @@ if triton is not None:
             b_value = b_i_
             b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
             b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
-            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -6e4), 0.0)
             b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
-            b_leave = tl_added_turned(tl.trans(b_decay), tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], DOT)
+            b_leave = tl_added_turned(tl.trans(b_decay), tl_before(BT), DOT)
             b_turned = tl.trans(b_key) * tl.exp(b_leave)
             b_state = b_state * tl.exp(b_sums)[:, None] + tl_dot(b_turned, b_value, DOT)
             b_total += b_sums
@@ -1698,11 +1692,11 @@ if triton is not None:
             b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
             b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_d_read_0 = hgrn2_chunk_d_reads(b_g_o)
+            b_d_read_0 = hgrn2_chunk_d_reads(b_g_o, c_1_)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
             b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
-            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
-            b_query_0 = hgrn2_chunk_queries(b_q, c_1_)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -6e4), 0.0)
+            b_query_0 = hgrn2_chunk_queries(b_q)
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
             b_state = b_state * tl.exp(b_sums)[:, None]
@@ -1740,10 +1734,10 @@ if triton is not None:
             b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
-            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay, -6e4), 0.0)
             b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-            b_query_0 = hgrn2_chunk_queries(b_q, c_1_)
+            b_query_0 = hgrn2_chunk_queries(b_q)
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_scores_0 += tl_scores(b_query_0, b_key, b_decay, False, DOT, LEVELS)
         tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
@@ -1775,16 +1769,16 @@ if triton is not None:
         b_value = b_i_
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
         b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
-        b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_tk, tl.maximum(b_decay, -6e4), 0.0)
         b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-        b_query_0 = hgrn2_chunk_queries(b_q, c_1_)
+        b_query_0 = hgrn2_chunk_queries(b_q)
         b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
         b_enter = tl.exp(tl_added(tl_upto(BT, False), b_decay, DOT))
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
-        b_o = hgrn2_chunk_results(b_read_0)
+        b_o = hgrn2_chunk_results(b_read_0, c_1_)
         tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
@@ -1793,7 +1787,7 @@ if triton is not None:
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
         """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of."""
-        i = tl.program_id(0).to(tl.int64)
+        i = tl.program_id(0).to(tl.int64) // NK
         i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
         o_i = tl.arange(0, BT)
@@ -1806,51 +1800,50 @@ if triton is not None:
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_value = b_i_
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
-        b_d_read_0 = hgrn2_chunk_d_reads(b_g_o)
+        b_d_read_0 = hgrn2_chunk_d_reads(b_g_o, c_1_)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
-        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-        b_equal_0 = tl.sum(b_value.to(tl.float32) * b_d_read_0, 1)[:, None]
-        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
-        for i_k in range(NK):
-            o_k = i_k * BK + tl.arange(0, BK)
-            m_k = tl_inside(o_k, K, BK)
-            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
-            m_kv = m_k[:, None] & m_v[None, :]
-            b_lower_bound = tl.load(lower_bound + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
-            b_c_1 = hgrn2_chunk_keyed_hoist(b_lower_bound)
-            m_tk = m_t[:, None] & m_k[None, :]
-            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
-            b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
-            b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
-            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-            b_query_0 = hgrn2_chunk_queries(b_q, c_1_)
-            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
-            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
-            b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-            b_d_key *= tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
-            b_d_decay = tl_dot(tl_before(BT), b_key * b_d_key, DOT)
-            b_d_decay += (b_total * tl.exp(tl.sum(b_decay, 0)))[None, :]
-            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-            b_d_query_0 *= tl.exp(tl_added(tl_upto(BT, False), b_decay, DOT))
-            b_d_decay += tl_dot(tl_from(BT, False), b_query_0 * b_d_query_0, DOT)
-            b_d_query_0, b_d_key, b_d_decay = tl_scores_back(
-                b_inside_0, b_turned_0, b_query_0, b_key, b_decay,
-                b_d_query_0, b_d_key, b_d_decay, False, DOT, LEVELS,
-            )
-            b_d_query_0 += b_equal_0 * b_key
-            b_d_key += b_equal_0 * b_query_0
-            b_d_q_leaf, b_d_f_raw_leaf, b_d_c_1, b_d_lower_bound = hgrn2_chunk_vjp_keys(b_q, b_f_raw, b_lower_bound, b_c_1, b_d_key, b_d_query_0, b_d_decay, c_1_)
-            tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
-            tl.store(d_f_raw + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_f_raw_leaf, mask=m_tk)
-            b_d_c_1 = tl.sum(tl.where(m_tk, b_d_c_1, 0.0), 0)
-            b_d_lower_bound = tl.sum(tl.where(m_tk, b_d_lower_bound, 0.0), 0)
-            b_d_lower_bound_leaf = hgrn2_chunk_hoist_vjp_keys(b_d_c_1, b_d_lower_bound)
-            tl.store(d_lower_bound + (i_n * 1) * (H * K) + i_h * K + o_k, b_d_lower_bound_leaf, mask=m_k)
+        o_k = tl.program_id(0) % NK * BK + tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        b_lower_bound = tl.load(lower_bound + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+        b_c_1 = hgrn2_chunk_keyed_hoist(b_lower_bound)
+        m_tk = m_t[:, None] & m_k[None, :]
+        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
+        b_decay = tl.where(m_tk, tl.maximum(b_decay, -6e4), 0.0)
+        b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_query_0 = hgrn2_chunk_queries(b_q)
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
+        b_d_decay = tl.zeros([BT, BK], tl.float32) + (b_total * tl.exp(tl.sum(b_decay, 0)))[None, :]
+        b_inside = tl_dot(b_d_read_0, tl.trans(b_value), DOT).to(DOT)
+        b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+        b_d_query_0 *= tl.exp(tl_added(tl_upto(BT, False), b_decay, DOT))
+        b_d_decay += tl_dot(tl_from(BT, False), b_query_0 * b_d_query_0, DOT)
+        b_d_query_0, b_d_decay = tl_scores_back(
+            b_inside, b_query_0, b_key, b_decay, b_d_query_0, b_d_decay, 1, False, DOT, LEVELS,
+        )  # fmt: skip
+        b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT) * tl.exp(tl_added(tl_from(BT, True), b_decay, DOT))
+        b_d_decay += tl_dot(tl_before(BT), b_key * b_d_key, DOT)
+        b_turned = tl_dot(b_value, tl.trans(b_d_read_0), DOT).to(DOT)
+        b_d_key, b_d_decay = tl_scores_back(
+            b_turned, b_key, b_query_0, b_decay, b_d_key, b_d_decay, 0, False, DOT, LEVELS,
+        )  # fmt: skip
+        b_equal = tl.sum(b_value.to(tl.float32) * b_d_read_0, 1)[:, None]
+        b_d_query_0 += b_equal * b_key
+        b_d_key += b_equal * b_query_0
+        b_d_q_leaf, b_d_f_raw_leaf, b_d_c_1, b_d_lower_bound = hgrn2_chunk_vjp_keys(b_q, b_f_raw, b_lower_bound, b_c_1, b_d_key, b_d_query_0, b_d_decay)
+        tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
+        tl.store(d_f_raw + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_f_raw_leaf, mask=m_tk)
+        b_d_c_1 = tl.sum(tl.where(m_tk, b_d_c_1, 0.0), 0)
+        b_d_lower_bound = tl.sum(tl.where(m_tk, b_d_lower_bound, 0.0), 0)
+        b_d_lower_bound_leaf = hgrn2_chunk_hoist_vjp_keys(b_d_c_1, b_d_lower_bound)
+        tl.store(d_lower_bound + (i_n * 1) * (H * K) + i_h * K + o_k, b_d_lower_bound_leaf, mask=m_k)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def hgrn2_d_values_kernel(
@@ -1875,14 +1868,14 @@ if triton is not None:
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-        b_d_read_0 = hgrn2_chunk_d_reads(b_g_o)
+        b_d_read_0 = hgrn2_chunk_d_reads(b_g_o, c_1_)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
-        b_decay = tl.where(m_tk, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_tk, tl.maximum(b_decay, -6e4), 0.0)
         b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_leave = tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+        b_leave = tl.exp(tl_added(tl_from(BT, True), b_decay, DOT))
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
@@ -2151,25 +2144,41 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
+    wide: int  # all values, padded
     num_warps: int  # where the state is
     inside: int  # the same, where the chunk's tokens are
+    across: int  # the same, where a program has all values
     pieces: int  # of time, on the way of the state
-    block: int  # of keys, where they are taken block by block
+    block: int  # of keys, where a program takes some of them
+    span: int  # of keys, where a program takes all, block by block
     stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
-    block = max(16, _pow2(values))
-    if block > most:
-        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    tokens = 64 if half else 32
-    programs = max(1, rows * heads * -(-values // block))
+    and values do not fill the GPU. A warp group multiplies 64 rows, and rows of tiles have 128 bytes: what ptxas 12.8 makes
+    of narrower ones for a warp group reads registers that nothing wrote. `shared`: bytes that a program may have."""
+    least = 64 if half else 16
+    keys, wide, most = max(least, _pow2(keys)), max(least, _pow2(values)), 64
+    if half and keys <= 128 and shared > 160_000:
+        most = 128
+    block = wide if wide <= most else next((b for b in (most, 64, 32, 16) if b >= least and values % b == 0), most)
+    tokens, programs = 32, max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
     stages = 3 if shared > 160_000 and keys <= 128 else 2
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+    return _Chunks(
+        tokens=tokens,
+        keys=keys,
+        values=block,
+        wide=wide,
+        num_warps=8 if keys >= 128 else 4,
+        inside=4,
+        across=8 if wide > 128 else 4,
+        pieces=pieces,
+        block=min(keys, 64 if half else 32),
+        span=min(keys, 128 if half else 32),
+        stages=stages,
+    )
 
 
 @lru_cache(maxsize=None)
@@ -2177,10 +2186,10 @@ def _shared(device):
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
-def _by_chunks(mode, x, keys, values, *parts):
-    """Whether chunks of the stream x serve better than a walk. The kernels sum over single ones of `parts`, axes that make
-    up the keys; they have to fill a tile."""
-    if max(keys, values) > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
+def _by_chunks(mode, x, keys, values, most, *parts):
+    """Whether chunks of the stream x serve better than a walk, for at most so many keys. The kernels sum over single ones of
+    `parts`, axes that make up the keys; they have to fill a tile."""
+    if keys > most or values > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
         return False
     return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
@@ -2223,8 +2232,8 @@ def _hgrn2_chunks(q, f_raw, i_, lower_bound, S, cu_seqlens):
         H=H, K=K, V=V, c_1_=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
@@ -2280,8 +2289,8 @@ def _hgrn2_chunks_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
         H=H, K=K, V=V, c_1_=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -2322,7 +2331,7 @@ def _hgrn2_chunks_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
             **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         n_tokens = q.shape[0] * T
-        hgrn2_d_keys_kernel[(slots * grid[1],)](
+        hgrn2_d_keys_kernel[(slots * grid[1] * across["NK"],)](
             q, f_raw, i_, g_o, lower_bound, hs, wanted, d_q, d_f_raw, d_lower_bound, table, cu_seqlens, T, slots, n_tokens,
             *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2], **fixed | across,
         )  # fmt: skip
@@ -2348,7 +2357,7 @@ def _hgrn2_triton_by_mode(q, f_raw, i_, lower_bound, S, cu_seqlens):
     K = q.shape[3]
     V = i_.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", q, K, V)
+    chunks = _by_chunks("auto", q, K, V, 256)
     own = _hgrn2_chunks if chunks else _hgrn2_triton
     return own(q, f_raw, i_, lower_bound, S, cu_seqlens)
 
@@ -2358,7 +2367,7 @@ def _hgrn2_triton_by_mode_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, 
     K = q.shape[3]
     V = i_.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", q, K, V)
+    chunks = _by_chunks("auto", q, K, V, 256)
     own = _hgrn2_chunks_backward if chunks else _hgrn2_triton_backward
     return own(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqlens)
 

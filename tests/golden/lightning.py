@@ -1363,7 +1363,7 @@ if triton is not None:
             b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
             b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_decay = lightning_attention_chunk_decay(b_slope)
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
             b_value = b_v
             b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
             b_key = b_k
@@ -1412,7 +1412,7 @@ if triton is not None:
             b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
             b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * D + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_decay = lightning_attention_chunk_decay(b_slope)
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
             b_d_read_0 = lightning_attention_chunk_d_reads(b_g_o)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
             b_query_0 = b_q
@@ -1451,7 +1451,7 @@ if triton is not None:
         b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * D + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = lightning_attention_chunk_decay(b_slope)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_value = b_v
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
         b_key = b_k
@@ -1485,19 +1485,33 @@ if triton is not None:
         b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_decay = lightning_attention_chunk_decay(b_slope)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_value = b_v
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
         b_d_read_0 = lightning_attention_chunk_d_reads(b_g_o)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
-        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-        b_scores_0 = tl.zeros([BT, BT], tl.float32)
-        b_inside_0 *= tl_between(b_decay, False)
-        b_turned_0 *= tl_between_turned(b_decay, False)
-        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
+        b_pairs_0 = tl.zeros([BT, BT], tl.float32)
+        for i_k in tl.static_range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, D, BK)
+            o_kv = i_h * (D * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * D + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_key = b_k
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = b_q
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_pairs_0 += tl_dot(b_query_0, tl.trans(b_key), DOT)
         b_d_decay = tl.zeros([BT], tl.float32)
-        for i_k in range(NK):
+        b_between = tl_between(b_decay, False)
+        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_pairs_0 * b_between)
+        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT) * b_between
+        b_pairs_0 = tl_dot(tl_from(BT, False), b_pairs_0 * b_inside_0, DOT)
+        b_d_decay += tl.sum(tl.where(tl_before(BT), b_pairs_0, 0.0), 1)
+        b_inside_0 = b_inside_0.to(DOT)
+        for i_k in tl.static_range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, D, BK)
             o_kv = i_h * (D * V) + o_k[:, None] * (V) + o_v[None, :]
@@ -1511,21 +1525,15 @@ if triton is not None:
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
             b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-            b_d_key *= tl_leave(b_decay)[:, None]
-            b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay += tl_summed(tl_before(BT), b_passed) + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
-            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
-            b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
+            b_d_decay += tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT) * tl_enter(b_decay, False)[:, None]
+            b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
             b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
-            b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
-            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
-            b_scores_0 += b_pairs * tl_between(b_decay, False)
-            b_pairs *= b_inside_0
-            b_pairs = tl_dot(tl_from(BT, False), b_pairs, DOT)
-            b_d_decay += tl_summed(tl_from(BT, False), b_passed) + tl.sum(tl.where(tl_before(BT), b_pairs, 0.0), 1)
+            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT) * tl_leave(b_decay)[:, None]
+            b_d_decay += tl_summed(tl_before(BT), tl.sum(b_key * b_d_key, 1))
+            b_turned = tl_dot(b_value, tl.trans(b_d_read_0), DOT) * tl_between_turned(b_decay, False)
+            b_d_key += tl_dot(b_turned, b_query_0, DOT)
             b_d_q_leaf, b_d_k_leaf = lightning_attention_chunk_vjp_keys(b_d_key, b_d_query_0)
             tl.store(d_q + (i_b * T + i_t) * (H * D) + i_h * D + (o_i * (H * D))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * D) + i_h * D + (o_i * (H * D))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
@@ -1533,7 +1541,6 @@ if triton is not None:
         b_d_slope = tl.sum(tl.where(m_t, b_d_slope, 0.0), 0)
         b_d_slope_leaf = lightning_attention_chunk_hoist_vjp(b_d_slope)
         tl.store(d_slope + (i_n * 1) * H + i_h, b_d_slope_leaf)
-        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def lightning_attention_d_values_kernel(
@@ -1558,7 +1565,7 @@ if triton is not None:
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = lightning_attention_chunk_decay(b_slope)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_d_read_0 = lightning_attention_chunk_d_reads(b_g_o)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_key = b_k
@@ -1830,25 +1837,41 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
+    wide: int  # all values, padded
     num_warps: int  # where the state is
     inside: int  # the same, where the chunk's tokens are
+    across: int  # the same, where a program has all values
     pieces: int  # of time, on the way of the state
-    block: int  # of keys, where they are taken block by block
+    block: int  # of keys, where a program takes some of them
+    span: int  # of keys, where a program takes all, block by block
     stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
-    block = max(16, _pow2(values))
-    if block > most:
-        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    tokens = 64 if half else 32
-    programs = max(1, rows * heads * -(-values // block))
+    and values do not fill the GPU. A warp group multiplies 64 rows, and rows of tiles have 128 bytes: what ptxas 12.8 makes
+    of narrower ones for a warp group reads registers that nothing wrote. `shared`: bytes that a program may have."""
+    least = 64 if half else 16
+    keys, wide, most = max(least, _pow2(keys)), max(least, _pow2(values)), 64
+    if half and keys <= 128 and shared > 160_000:
+        most = 128
+    block = wide if wide <= most else next((b for b in (most, 64, 32, 16) if b >= least and values % b == 0), most)
+    tokens, programs = 32, max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
     stages = 3 if shared > 160_000 and keys <= 128 else 2
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+    return _Chunks(
+        tokens=tokens,
+        keys=keys,
+        values=block,
+        wide=wide,
+        num_warps=8 if keys >= 128 else 4,
+        inside=4,
+        across=8 if wide > 128 else 4,
+        pieces=pieces,
+        block=min(keys, 64 if half else 32),
+        span=min(keys, 128 if half else 32),
+        stages=stages,
+    )
 
 
 @lru_cache(maxsize=None)
@@ -1856,10 +1879,10 @@ def _shared(device):
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
-def _by_chunks(mode, x, keys, values, *parts):
-    """Whether chunks of the stream x serve better than a walk. The kernels sum over single ones of `parts`, axes that make
-    up the keys; they have to fill a tile."""
-    if max(keys, values) > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
+def _by_chunks(mode, x, keys, values, most, *parts):
+    """Whether chunks of the stream x serve better than a walk, for at most so many keys. The kernels sum over single ones of
+    `parts`, axes that make up the keys; they have to fill a tile."""
+    if keys > most or values > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
         return False
     return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
@@ -1902,8 +1925,8 @@ def _lightning_attention_chunks(q, k, v, slope, S, cu_seqlens):
         H=H, D=D, V=V, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(D, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.span,
+        NK=triton.cdiv(D, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
@@ -1955,8 +1978,8 @@ def _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
         H=H, D=D, V=V, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(D, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.span,
+        NK=triton.cdiv(D, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -2020,7 +2043,7 @@ def _lightning_attention_triton_by_mode(q, k, v, slope, S, cu_seqlens):
     D = q.shape[3]
     V = v.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", q, D, V)
+    chunks = _by_chunks("auto", q, D, V, 256)
     own = _lightning_attention_chunks if chunks else _lightning_attention_triton
     return own(q, k, v, slope, S, cu_seqlens)
 
@@ -2030,7 +2053,7 @@ def _lightning_attention_triton_by_mode_backward(g_o, g_last_S, q, k, v, slope, 
     D = q.shape[3]
     V = v.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", q, D, V)
+    chunks = _by_chunks("auto", q, D, V, 256)
     own = _lightning_attention_chunks_backward if chunks else _lightning_attention_triton_backward
     return own(g_o, g_last_S, q, k, v, slope, S, cu_seqlens)
 

@@ -756,16 +756,15 @@ def _linear_attention_S_gathered(v, q, k, o_sum, S):
     for i_t, j_t in _spans(T, 64):
         v, q, k, o_sum = (_of(v[:, i_t:j_t], dtype) for v in tokens)
         outer_z = v.new_full((), 0, dtype=dtype)  # linear_attention.ssm:39
-        outer_q_0 = q * K ** (-0.5)
         given = (
             _by_head(outer_z.expand(rows, j_t - i_t, H), 1),
             _by_head(k, 1),
             _by_head(v, 1),
-            _by_head(outer_q_0, 1),
+            _by_head(q, 1),
         )
         reads, ends = _gathered(*given[:3], given[3:], (False,), ends)
         read_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
-        read = read_state  # linear_attention.ssm:40
+        read = read_state * K ** (-0.5)  # linear_attention.ssm:40
         w_1 = o_sum + 1e-10  # linear_attention.ssm:43
         o = read / w_1[..., None]
         o_chunks.append(o)
@@ -808,20 +807,19 @@ def _linear_attention_S_gathered_backward(g_o, g_last_S, v, q, k, o_sum, S):
         ends = starts.pop()
         v, q, k, o_sum, g_o = (_of(v[:, i_t:j_t], dtype) for v in tokens)
         outer_z = v.new_full((), 0, dtype=dtype)  # linear_attention.ssm:39
-        outer_q_0 = q * K ** (-0.5)
         given = (
             _by_head(outer_z.expand(rows, j_t - i_t, H), 1),
             _by_head(k, 1),
             _by_head(v, 1),
-            _by_head(outer_q_0, 1),
+            _by_head(q, 1),
         )
         reads, _ = _gathered(*given[:3], given[3:], (False,), ends)
         read_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
-        read = read_state  # linear_attention.ssm:40
+        read = read_state * K ** (-0.5)  # linear_attention.ssm:40
         w_1 = o_sum + 1e-10  # linear_attention.ssm:43
         o = read / w_1[..., None]
         d_read = g_o / w_1[..., None]  # linear_attention.ssm:40
-        d_read_state_read = d_read  # linear_attention.ssm:39
+        d_read_state_read = d_read * K ** (-0.5)  # linear_attention.ssm:39
         d_reads = (
             _by_head(d_read_state_read, 1),
         )
@@ -832,7 +830,7 @@ def _linear_attention_S_gathered_backward(g_o, g_last_S, v, q, k, o_sum, S):
         d_outer_v_core = wanted[2].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
         d_outer_q_0_core = wanted[3].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
         d_v_leaf = d_outer_v_core  # linear_attention.ssm:18
-        d_q_leaf = d_outer_q_0_core * K ** (-0.5)  # linear_attention.ssm:22
+        d_q_leaf = d_outer_q_0_core  # linear_attention.ssm:22
         d_k_leaf = d_outer_k_core  # linear_attention.ssm:23
         d_o_sum_leaf = (-(d_read * o)).sum(-1)  # linear_attention.ssm:43
         grads.append((d_v_leaf, d_q_leaf, d_k_leaf, d_o_sum_leaf))
@@ -1752,38 +1750,32 @@ if triton is not None:
         return b_outer_z
 
     @triton.jit
-    def linear_attention_S_chunk_queries(b_q, c_1: tl.constexpr):
-        """What tokens ask of the state."""
-        b_outer_q_0 = c_1 * b_q  # linear_attention.ssm:39
-        return b_outer_q_0
-
-    @triton.jit
-    def linear_attention_S_chunk_d_reads(b_g_o, b_o_sum):
+    def linear_attention_S_chunk_d_reads(b_g_o, b_o_sum, c_1: tl.constexpr):
         """What results want of the reads."""
         b_w_1 = b_o_sum + 1e-10  # linear_attention.ssm:43
         b_d_read = b_g_o / b_w_1[:, None]  # linear_attention.ssm:40
-        b_d_read_state_read = b_d_read  # linear_attention.ssm:39
+        b_d_read_state_read = c_1 * b_d_read  # linear_attention.ssm:39
         return b_d_read_state_read
 
     @triton.jit
-    def linear_attention_S_chunk_results(b_o_sum, b_read_state):
+    def linear_attention_S_chunk_results(b_o_sum, b_read_state, c_1: tl.constexpr):
         """The results of tokens."""
-        b_read = b_read_state  # linear_attention.ssm:40
+        b_read = c_1 * b_read_state  # linear_attention.ssm:40
         b_w_1 = b_o_sum + 1e-10  # linear_attention.ssm:43
         b_o = b_read / b_w_1[:, None]
         return b_o
 
     @triton.jit
-    def linear_attention_S_chunk_vjp_keys(b_d_outer_k_core, b_d_outer_q_0_core, c_1: tl.constexpr):
+    def linear_attention_S_chunk_vjp_keys(b_d_outer_k_core, b_d_outer_q_0_core):
         """From the cotangents of results and of keys and queries to those of the operands."""
-        b_d_q_leaf = c_1 * b_d_outer_q_0_core  # linear_attention.ssm:22
+        b_d_q_leaf = b_d_outer_q_0_core  # linear_attention.ssm:22
         b_d_k_leaf = b_d_outer_k_core  # linear_attention.ssm:23
         return b_d_q_leaf, b_d_k_leaf
 
     @triton.jit
-    def linear_attention_S_chunk_vjp_values(b_g_o, b_o_sum, b_d_outer_v_core, b_read_state, V: tl.constexpr):
+    def linear_attention_S_chunk_vjp_values(b_g_o, b_o_sum, b_d_outer_v_core, b_read_state, V: tl.constexpr, c_1: tl.constexpr):
         """From the cotangents of results and of values to those of the operands."""
-        b_read = b_read_state  # linear_attention.ssm:40
+        b_read = c_1 * b_read_state  # linear_attention.ssm:40
         b_w_1 = b_o_sum + 1e-10  # linear_attention.ssm:43
         b_o = b_read / b_w_1[:, None]
         b_d_read = b_g_o / b_w_1[:, None]
@@ -1826,7 +1818,7 @@ if triton is not None:
             b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
             b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_decay = linear_attention_S_chunk_decay()
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
             b_value = b_v
             b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
             b_key = b_k
@@ -1875,10 +1867,10 @@ if triton is not None:
             b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
             b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_decay = linear_attention_S_chunk_decay()
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
-            b_d_read_0 = linear_attention_S_chunk_d_reads(b_g_o, b_o_sum)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+            b_d_read_0 = linear_attention_S_chunk_d_reads(b_g_o, b_o_sum, c_1)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-            b_query_0 = linear_attention_S_chunk_queries(b_q, c_1)
+            b_query_0 = b_q
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
             b_state = b_state * tl.exp(b_sums)
@@ -1914,18 +1906,18 @@ if triton is not None:
         b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = linear_attention_S_chunk_decay()
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_value = b_v
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
         b_key = b_k
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-        b_query_0 = linear_attention_S_chunk_queries(b_q, c_1)
+        b_query_0 = b_q
         b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
         b_enter = tl_enter(b_decay, False)[:, None]
         b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
         b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
-        b_o = linear_attention_S_chunk_results(b_o_sum, b_read_0)
+        b_o = linear_attention_S_chunk_results(b_o_sum, b_read_0, c_1)
         tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
@@ -1951,12 +1943,12 @@ if triton is not None:
         b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = linear_attention_S_chunk_decay()
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_value = b_v
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
         b_key = b_k
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-        b_query_0 = linear_attention_S_chunk_queries(b_q, c_1)
+        b_query_0 = b_q
         b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
         b_enter = tl_enter(b_decay, False)[:, None]
@@ -1984,19 +1976,13 @@ if triton is not None:
         b_o_sum = tl.load(o_sum + i_b * s_o_sumb + i_t * s_o_sumt + i_h + o_i * s_o_sumt, mask=m_t, other=0.0).to(tl.float32)
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_decay = linear_attention_S_chunk_decay()
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_value = b_v
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
-        b_d_read_0 = linear_attention_S_chunk_d_reads(b_g_o, b_o_sum)
+        b_d_read_0 = linear_attention_S_chunk_d_reads(b_g_o, b_o_sum, c_1)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
-        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-        b_scores_0 = tl.zeros([BT, BT], tl.float32)
-        b_inside_0 *= tl_between(b_decay, False)
-        b_turned_0 *= tl_between_turned(b_decay, False)
-        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
-        b_d_decay = tl.zeros([BT], tl.float32)
-        for i_k in range(NK):
+        b_pairs_0 = tl.zeros([BT, BT], tl.float32)
+        for i_k in tl.static_range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, K, BK)
             o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
@@ -2006,29 +1992,42 @@ if triton is not None:
             b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_key = b_k
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-            b_query_0 = linear_attention_S_chunk_queries(b_q, c_1)
+            b_query_0 = b_q
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_pairs_0 += tl_dot(b_query_0, tl.trans(b_key), DOT)
+        b_d_decay = tl.zeros([BT], tl.float32)
+        b_between = tl_between(b_decay, False)
+        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_pairs_0 * b_between)
+        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT) * b_between
+        b_pairs_0 = tl_dot(tl_from(BT, False), b_pairs_0 * b_inside_0, DOT)
+        b_d_decay += tl.sum(tl.where(tl_before(BT), b_pairs_0, 0.0), 1)
+        b_inside_0 = b_inside_0.to(DOT)
+        for i_k in tl.static_range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, K, BK)
+            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_key = b_k
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = b_q
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
             b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-            b_d_key *= tl_leave(b_decay)[:, None]
-            b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay += tl_summed(tl_before(BT), b_passed) + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
-            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
-            b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
+            b_d_decay += tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT) * tl_enter(b_decay, False)[:, None]
+            b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
             b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
-            b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
-            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
-            b_scores_0 += b_pairs * tl_between(b_decay, False)
-            b_pairs *= b_inside_0
-            b_pairs = tl_dot(tl_from(BT, False), b_pairs, DOT)
-            b_d_decay += tl_summed(tl_from(BT, False), b_passed) + tl.sum(tl.where(tl_before(BT), b_pairs, 0.0), 1)
-            b_d_q_leaf, b_d_k_leaf = linear_attention_S_chunk_vjp_keys(b_d_key, b_d_query_0, c_1)
+            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT) * tl_leave(b_decay)[:, None]
+            b_d_decay += tl_summed(tl_before(BT), tl.sum(b_key * b_d_key, 1))
+            b_turned = tl_dot(b_value, tl.trans(b_d_read_0), DOT) * tl_between_turned(b_decay, False)
+            b_d_key += tl_dot(b_turned, b_query_0, DOT)
+            b_d_q_leaf, b_d_k_leaf = linear_attention_S_chunk_vjp_keys(b_d_key, b_d_query_0)
             tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
-        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def linear_attention_S_d_values_kernel(
@@ -2054,8 +2053,8 @@ if triton is not None:
         b_read_0 = tl.load(read_0 + i_b * s_read_0b + i_t * s_read_0t + i_h * V + (o_i * s_read_0t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = linear_attention_S_chunk_decay()
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
-        b_d_read_0 = linear_attention_S_chunk_d_reads(b_g_o, b_o_sum)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+        b_d_read_0 = linear_attention_S_chunk_d_reads(b_g_o, b_o_sum, c_1)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_key = b_k
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
@@ -2064,7 +2063,7 @@ if triton is not None:
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
-        b_d_v_leaf, b_d_o_sum_leaf = linear_attention_S_chunk_vjp_values(b_g_o, b_o_sum, b_d_value, b_read_0, V)
+        b_d_v_leaf, b_d_o_sum_leaf = linear_attention_S_chunk_vjp_values(b_g_o, b_o_sum, b_d_value, b_read_0, V, c_1)
         tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
         tl.store(d_o_sum + (i_v * n_tokens + i_b * T + i_t) * H + i_h + o_i * H, b_d_o_sum_leaf, mask=m_t)
 
@@ -2462,25 +2461,41 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
+    wide: int  # all values, padded
     num_warps: int  # where the state is
     inside: int  # the same, where the chunk's tokens are
+    across: int  # the same, where a program has all values
     pieces: int  # of time, on the way of the state
-    block: int  # of keys, where they are taken block by block
+    block: int  # of keys, where a program takes some of them
+    span: int  # of keys, where a program takes all, block by block
     stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
-    block = max(16, _pow2(values))
-    if block > most:
-        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    tokens = 64 if half else 32
-    programs = max(1, rows * heads * -(-values // block))
+    and values do not fill the GPU. A warp group multiplies 64 rows, and rows of tiles have 128 bytes: what ptxas 12.8 makes
+    of narrower ones for a warp group reads registers that nothing wrote. `shared`: bytes that a program may have."""
+    least = 64 if half else 16
+    keys, wide, most = max(least, _pow2(keys)), max(least, _pow2(values)), 64
+    if half and keys <= 128 and shared > 160_000:
+        most = 128
+    block = wide if wide <= most else next((b for b in (most, 64, 32, 16) if b >= least and values % b == 0), most)
+    tokens, programs = 32, max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
     stages = 3 if shared > 160_000 and keys <= 128 else 2
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+    return _Chunks(
+        tokens=tokens,
+        keys=keys,
+        values=block,
+        wide=wide,
+        num_warps=8 if keys >= 128 else 4,
+        inside=4,
+        across=8 if wide > 128 else 4,
+        pieces=pieces,
+        block=min(keys, 64 if half else 32),
+        span=min(keys, 128 if half else 32),
+        stages=stages,
+    )
 
 
 @lru_cache(maxsize=None)
@@ -2488,10 +2503,10 @@ def _shared(device):
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
-def _by_chunks(mode, x, keys, values, *parts):
-    """Whether chunks of the stream x serve better than a walk. The kernels sum over single ones of `parts`, axes that make
-    up the keys; they have to fill a tile."""
-    if max(keys, values) > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
+def _by_chunks(mode, x, keys, values, most, *parts):
+    """Whether chunks of the stream x serve better than a walk, for at most so many keys. The kernels sum over single ones of
+    `parts`, axes that make up the keys; they have to fill a tile."""
+    if keys > most or values > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
         return False
     return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
@@ -2534,8 +2549,8 @@ def _linear_attention_S_chunks(v, q, k, o_sum, S, cu_seqlens):
         H=H, K=K, V=V, c_1=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.span,
+        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
@@ -2587,8 +2602,8 @@ def _linear_attention_S_chunks_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
         H=H, K=K, V=V, c_1=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.span,
+        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -2657,7 +2672,7 @@ def _linear_attention_S_triton_by_mode(v, q, k, o_sum, S, cu_seqlens):
     K = q.shape[3]
     V = v.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", v, K, V)
+    chunks = _by_chunks("auto", v, K, V, 256)
     own = _linear_attention_S_chunks if chunks else _linear_attention_S_triton
     return own(v, q, k, o_sum, S, cu_seqlens)
 
@@ -2667,7 +2682,7 @@ def _linear_attention_S_triton_by_mode_backward(g_o, g_last_S, v, q, k, o_sum, S
     K = q.shape[3]
     V = v.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", v, K, V)
+    chunks = _by_chunks("auto", v, K, V, 256)
     own = _linear_attention_S_chunks_backward if chunks else _linear_attention_S_triton_backward
     return own(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens)
 
@@ -3080,7 +3095,7 @@ class LinearAttention(nn.Module):
         q_in = self.q_proj(u)  # linear_attention.ssm:16
         q_in = q_in.unflatten(-1, (self.H, self.K))
         if self.feature_map == "elu":
-            q = torch.maximum(q_in, u.new_tensor(0, dtype=_compute_dtype(u))) + torch.exp(torch.minimum(q_in, u.new_tensor(0, dtype=_compute_dtype(u))))  # linear_attention.ssm:22
+            q = torch.maximum(q_in, u.new_full((), 0, dtype=_compute_dtype(u))) + torch.exp(torch.minimum(q_in, u.new_full((), 0, dtype=_compute_dtype(u))))  # linear_attention.ssm:22
         elif self.feature_map == "relu":
             q = torch.relu(q_in)  # linear_attention.ssm:25
         elif self.feature_map == "identity":
@@ -3092,7 +3107,7 @@ class LinearAttention(nn.Module):
         k_in = self.k_proj(u)  # linear_attention.ssm:17
         k_in = k_in.unflatten(-1, (self.H, self.K))
         if self.feature_map == "elu":
-            k = torch.maximum(k_in, u.new_tensor(0, dtype=_compute_dtype(u))) + torch.exp(torch.minimum(k_in, u.new_tensor(0, dtype=_compute_dtype(u))))  # linear_attention.ssm:23
+            k = torch.maximum(k_in, u.new_full((), 0, dtype=_compute_dtype(u))) + torch.exp(torch.minimum(k_in, u.new_full((), 0, dtype=_compute_dtype(u))))  # linear_attention.ssm:23
         elif self.feature_map == "relu":
             k = torch.relu(k_in)  # linear_attention.ssm:26
         elif self.feature_map == "identity":

@@ -1834,7 +1834,7 @@ class LiquidS4(nn.Module):
     def _initialise(self):
         if any(v.is_meta for v in self.parameters()):
             return
-        self.log_dt.copy_(torch.log(torch.exp(_uniform((self.H, ), torch.log(self.log_dt.new_tensor(self.dt_min, dtype=self.log_dt.dtype)), torch.log(self.log_dt.new_tensor(self.dt_max, dtype=self.log_dt.dtype)), self.log_dt))))  # liquid_s4.ssm:16
+        self.log_dt.copy_(torch.log(torch.exp(_uniform((self.H, ), torch.log(self.log_dt.new_full((), self.dt_min, dtype=self.log_dt.dtype)), torch.log(self.log_dt.new_full((), self.dt_max, dtype=self.log_dt.dtype)), self.log_dt))))  # liquid_s4.ssm:16
         self.log_A_real.copy_(torch.log(-torch.real(_hippo_diagonal("legs", self.N, self.log_A_real))))  # liquid_s4.ssm:17
         self.A_imag.copy_(torch.imag(_hippo_diagonal("legs", self.N, self.A_imag)))  # liquid_s4.ssm:18
         self.B.copy_(torch.view_as_real(torch.as_tensor(1).to(_complex_of(self.B.dtype)).expand(self.H, self.N).resolve_conj().contiguous()))  # liquid_s4.ssm:19

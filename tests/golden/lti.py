@@ -2924,8 +2924,8 @@ class LTI(nn.Module):
     def _initialise(self):
         if any(v.is_meta for v in self.parameters()):
             return
-        self.log_dt.copy_(torch.log(torch.exp(_uniform((self.H, ), torch.log(self.log_dt.new_tensor(self.dt_min, dtype=self.log_dt.dtype)), torch.log(self.log_dt.new_tensor(self.dt_max, dtype=self.log_dt.dtype)), self.log_dt))))  # lti.ssm:17
-        self.log_decay.fill_(torch.log(self.log_decay.new_tensor(0.5, dtype=self.log_decay.dtype)))  # lti.ssm:18
+        self.log_dt.copy_(torch.log(torch.exp(_uniform((self.H, ), torch.log(self.log_dt.new_full((), self.dt_min, dtype=self.log_dt.dtype)), torch.log(self.log_dt.new_full((), self.dt_max, dtype=self.log_dt.dtype)), self.log_dt))))  # lti.ssm:17
+        self.log_decay.fill_(torch.log(self.log_decay.new_full((), 0.5, dtype=self.log_decay.dtype)))  # lti.ssm:18
         self.frequency.copy_(torch.imag(_hippo_diagonal("inv", self.N, self.frequency)))  # lti.ssm:19
         self.B.copy_(torch.view_as_real(torch.as_tensor(1).to(_complex_of(self.B.dtype)).expand(self.H, self.N).resolve_conj().contiguous()))  # lti.ssm:20
         self.C.copy_(torch.view_as_real(torch.as_tensor(_cartesian(_normal((self.H, self.N, ), 0, 0.5 ** 0.5, self.C), _normal((self.H, self.N, ), 0, 0.5 ** 0.5, self.C), self.C)).to(_complex_of(self.C.dtype)).expand(self.H, self.N).resolve_conj().contiguous()))  # lti.ssm:21

@@ -2057,7 +2057,7 @@ class Mamba(nn.Module):
         self.A_log.copy_(torch.log(torch.arange(self.N, device=self.A_log.device, dtype=self.A_log.dtype) + 1))  # mamba.ssm:21
         self.D.fill_(1)  # mamba.ssm:22
         self.dt_proj.weight.copy_(_uniform(self.dt_proj.weight.shape, -self.R ** (-0.5), self.R ** (-0.5), self.dt_proj.weight))  # mamba.ssm:17
-        self.dt_proj.bias.copy_((_inv_softplus(torch.exp(_uniform((self.E, ), torch.log(self.dt_proj.bias.new_tensor(0.001, dtype=self.dt_proj.bias.dtype)), torch.log(self.dt_proj.bias.new_tensor(0.1, dtype=self.dt_proj.bias.dtype)), self.dt_proj.bias)))).expand(self.E))  # mamba.ssm:17
+        self.dt_proj.bias.copy_((_inv_softplus(torch.exp(_uniform((self.E, ), torch.log(self.dt_proj.bias.new_full((), 0.001, dtype=self.dt_proj.bias.dtype)), torch.log(self.dt_proj.bias.new_full((), 0.1, dtype=self.dt_proj.bias.dtype)), self.dt_proj.bias)))).expand(self.E))  # mamba.ssm:17
 
     @property
     def backend(self):

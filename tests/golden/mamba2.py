@@ -1665,7 +1665,7 @@ if triton is not None:
             b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
             b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
             b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
             b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
             b_key = b_B
@@ -1718,7 +1718,7 @@ if triton is not None:
             b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
             b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
             b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
             b_query_0 = b_C
@@ -1762,7 +1762,7 @@ if triton is not None:
         b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
         b_key = b_B
@@ -1801,19 +1801,33 @@ if triton is not None:
         b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
         b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
-        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-        b_scores_0 = tl.zeros([BT, BT], tl.float32)
-        b_inside_0 *= tl_between(b_decay, False)
-        b_turned_0 *= tl_between_turned(b_decay, False)
-        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
+        b_pairs_0 = tl.zeros([BT, BT], tl.float32)
+        for i_k in tl.static_range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, N, BK)
+            o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_key = b_B
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = b_C
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_pairs_0 += tl_dot(b_query_0, tl.trans(b_key), DOT)
         b_d_decay = tl.zeros([BT], tl.float32)
-        for i_k in range(NK):
+        b_between = tl_between(b_decay, False)
+        tl.store(scores + ((0 * n_slots + i_n) * (G * J) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_pairs_0 * b_between)
+        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT) * b_between
+        b_pairs_0 = tl_dot(tl_from(BT, False), b_pairs_0 * b_inside_0, DOT)
+        b_d_decay += tl.sum(tl.where(tl_before(BT), b_pairs_0, 0.0), 1)
+        b_inside_0 = b_inside_0.to(DOT)
+        for i_k in tl.static_range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, N, BK)
             o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
@@ -1827,21 +1841,15 @@ if triton is not None:
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
             b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-            b_d_key *= tl_leave(b_decay)[:, None]
-            b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay += tl_summed(tl_before(BT), b_passed) + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
-            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
-            b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
+            b_d_decay += tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT) * tl_enter(b_decay, False)[:, None]
+            b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
             b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
-            b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
-            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
-            b_scores_0 += b_pairs * tl_between(b_decay, False)
-            b_pairs *= b_inside_0
-            b_pairs = tl_dot(tl_from(BT, False), b_pairs, DOT)
-            b_d_decay += tl_summed(tl_from(BT, False), b_passed) + tl.sum(tl.where(tl_before(BT), b_pairs, 0.0), 1)
+            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT) * tl_leave(b_decay)[:, None]
+            b_d_decay += tl_summed(tl_before(BT), tl.sum(b_key * b_d_key, 1))
+            b_turned = tl_dot(b_value, tl.trans(b_d_read_0), DOT) * tl_between_turned(b_decay, False)
+            b_d_key += tl_dot(b_turned, b_query_0, DOT)
             b_d_B_leaf, b_d_C_leaf = mamba2_chunk_vjp_keys(b_d_key, b_d_query_0)
             tl.store(d_B + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_B_leaf, mask=m_tk)
             tl.store(d_C + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_C_leaf, mask=m_tk)
@@ -1850,7 +1858,6 @@ if triton is not None:
         b_d_dt_bias_leaf, b_d_A_log_leaf, b_d_D_leaf = mamba2_chunk_hoist_vjp(b_A_log, b_d_A, 0.0, 0.0)
         tl.store(d_A_log + (i_n * 1) * (G * J) + i_h, b_d_A_log_leaf)
         tl.store(d_decay + (i_b * T + i_t) * (G * J) + i_h + o_i * (G * J), b_d_decay, mask=m_t)
-        tl.store(scores + ((0 * n_slots + i_n) * (G * J) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def mamba2_d_values_kernel(
@@ -1882,7 +1889,7 @@ if triton is not None:
         b_d_decay = tl.load(d_decay + i_b * s_d_decayb + i_t * s_d_decayt + i_h + o_i * s_d_decayt, mask=m_t, other=0.0).to(tl.float32)
         b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_key = b_B
@@ -2306,25 +2313,41 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
+    wide: int  # all values, padded
     num_warps: int  # where the state is
     inside: int  # the same, where the chunk's tokens are
+    across: int  # the same, where a program has all values
     pieces: int  # of time, on the way of the state
-    block: int  # of keys, where they are taken block by block
+    block: int  # of keys, where a program takes some of them
+    span: int  # of keys, where a program takes all, block by block
     stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
-    block = max(16, _pow2(values))
-    if block > most:
-        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    tokens = 64 if half else 32
-    programs = max(1, rows * heads * -(-values // block))
+    and values do not fill the GPU. A warp group multiplies 64 rows, and rows of tiles have 128 bytes: what ptxas 12.8 makes
+    of narrower ones for a warp group reads registers that nothing wrote. `shared`: bytes that a program may have."""
+    least = 64 if half else 16
+    keys, wide, most = max(least, _pow2(keys)), max(least, _pow2(values)), 64
+    if half and keys <= 128 and shared > 160_000:
+        most = 128
+    block = wide if wide <= most else next((b for b in (most, 64, 32, 16) if b >= least and values % b == 0), most)
+    tokens, programs = 32, max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
     stages = 3 if shared > 160_000 and keys <= 128 else 2
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+    return _Chunks(
+        tokens=tokens,
+        keys=keys,
+        values=block,
+        wide=wide,
+        num_warps=8 if keys >= 128 else 4,
+        inside=4,
+        across=8 if wide > 128 else 4,
+        pieces=pieces,
+        block=min(keys, 64 if half else 32),
+        span=min(keys, 128 if half else 32),
+        stages=stages,
+    )
 
 
 @lru_cache(maxsize=None)
@@ -2332,10 +2355,10 @@ def _shared(device):
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
-def _by_chunks(mode, x, keys, values, *parts):
-    """Whether chunks of the stream x serve better than a walk. The kernels sum over single ones of `parts`, axes that make
-    up the keys; they have to fill a tile."""
-    if max(keys, values) > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
+def _by_chunks(mode, x, keys, values, most, *parts):
+    """Whether chunks of the stream x serve better than a walk, for at most so many keys. The kernels sum over single ones of
+    `parts`, axes that make up the keys; they have to fill a tile."""
+    if keys > most or values > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
         return False
     return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
@@ -2381,8 +2404,8 @@ def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
         G=G, J=J, N=N, P=P, dt_min=dt_min, dt_max=dt_max, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(P)), BK=config.block,
-        NK=triton.cdiv(N, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.span,
+        NK=triton.cdiv(N, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
     with _on(device):
@@ -2437,8 +2460,8 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
         G=G, J=J, N=N, P=P, dt_min=dt_min, dt_max=dt_max, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(P)), BK=config.block,
-        NK=triton.cdiv(N, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.span,
+        NK=triton.cdiv(N, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
@@ -2512,7 +2535,7 @@ def _mamba2_triton_by_mode(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt
     N = B.shape[3]
     G = B.shape[2]
     E = x.shape[2]
-    chunks = _by_chunks("auto", dt_raw, N, P)
+    chunks = _by_chunks("auto", dt_raw, N, P, 256)
     own = _mamba2_chunks if chunks else _mamba2_triton
     return own(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
 
@@ -2522,7 +2545,7 @@ def _mamba2_triton_by_mode_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_l
     N = B.shape[3]
     G = B.shape[2]
     E = x.shape[2]
-    chunks = _by_chunks("auto", dt_raw, N, P)
+    chunks = _by_chunks("auto", dt_raw, N, P, 256)
     own = _mamba2_chunks_backward if chunks else _mamba2_triton_backward
     return own(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
 
@@ -2980,7 +3003,7 @@ class Mamba2(nn.Module):
     def _initialise(self):
         if any(v.is_meta for v in self.parameters()):
             return
-        self.dt_bias.copy_((_inv_softplus(torch.exp(_uniform((self.G, self.J, ), torch.log(self.dt_bias.new_tensor(0.001, dtype=self.dt_bias.dtype)), torch.log(self.dt_bias.new_tensor(0.1, dtype=self.dt_bias.dtype)), self.dt_bias)))).expand(self.G, self.J).reshape(self.H))  # mamba2.ssm:22
+        self.dt_bias.copy_((_inv_softplus(torch.exp(_uniform((self.G, self.J, ), torch.log(self.dt_bias.new_full((), 0.001, dtype=self.dt_bias.dtype)), torch.log(self.dt_bias.new_full((), 0.1, dtype=self.dt_bias.dtype)), self.dt_bias)))).expand(self.G, self.J).reshape(self.H))  # mamba2.ssm:22
         self.A_log.copy_((torch.log(_uniform((self.G, self.J, ), 1, 16, self.A_log))).expand(self.G, self.J).reshape(self.H))  # mamba2.ssm:23
         self.D.fill_(1)  # mamba2.ssm:31
         self.norm.weight.fill_(1)  # mamba2.ssm:34

@@ -257,7 +257,7 @@ def mlstm_S_reference(q, k, v, log_keep, add, weight, m, *, eps, initial_state=N
     S = _start(initial_state, q, dtype, rows, H, K, V)
     h_all = []
     for t in range(T):
-        shift = torch.minimum(m[:, t], q.new_tensor(0, dtype=dtype))  # mlstm.ssm:34
+        shift = torch.minimum(m[:, t], q.new_full((), 0, dtype=dtype))  # mlstm.ssm:34
         scale = torch.exp(shift)  # mlstm.ssm:35
         S = torch.exp(log_keep[:, t])[..., None, None] * S + (add[:, t][..., None] * k[:, t])[..., None] * v[:, t][..., None, :]  # mlstm.ssm:30
         h_sum = ((q[:, t] * K ** (-0.5))[..., None] * S).sum(-2)  # mlstm.ssm:36
@@ -764,7 +764,7 @@ def _mlstm_S_eager(q, k, v, log_keep, add, weight, m, S, eps):
     h_chunks = [q.new_empty(rows, 0, H, V, dtype=dtype)]
     for i_t, j_t in _chunks(T, rows * H * K * V):
         q, k, v, log_keep, add, weight, m = (_of(v[:, i_t:j_t], dtype) for v in tokens)
-        shift = torch.minimum(m, q.new_tensor(0, dtype=dtype))  # mlstm.ssm:34
+        shift = torch.minimum(m, q.new_full((), 0, dtype=dtype))  # mlstm.ssm:34
         scale = torch.exp(shift)  # mlstm.ssm:35
         a_S = torch.exp(log_keep)  # mlstm.ssm:30
         w_1 = add[..., None] * k
@@ -814,7 +814,7 @@ def _mlstm_S_eager_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S,
     for i_t, j_t in reversed(chunks):
         (S_0,) = starts.pop()
         q, k, v, log_keep, add, weight, m, g_h = (_of(v[:, i_t:j_t], dtype) for v in tokens)
-        shift = torch.minimum(m, q.new_tensor(0, dtype=dtype))  # mlstm.ssm:34
+        shift = torch.minimum(m, q.new_full((), 0, dtype=dtype))  # mlstm.ssm:34
         scale = torch.exp(shift)  # mlstm.ssm:35
         a_S = torch.exp(log_keep)  # mlstm.ssm:30
         w_1 = add[..., None] * k
@@ -972,19 +972,18 @@ def _mlstm_S_gathered(q, k, v, log_keep, add, weight, m, S, eps):
     h_chunks = [q.new_empty(rows, 0, H, V, dtype=dtype)]
     for i_t, j_t in _spans(T, 64):
         q, k, v, log_keep, add, weight, m = (_of(v[:, i_t:j_t], dtype) for v in tokens)
-        shift = torch.minimum(m, q.new_tensor(0, dtype=dtype))  # mlstm.ssm:34
+        shift = torch.minimum(m, q.new_full((), 0, dtype=dtype))  # mlstm.ssm:34
         scale = torch.exp(shift)  # mlstm.ssm:35
         outer_v = add[..., None] * v  # mlstm.ssm:30
-        outer_q_0 = q * K ** (-0.5)
         given = (
             _by_head(log_keep, 1),
             _by_head(k, 1),
             _by_head(outer_v, 1),
-            _by_head(outer_q_0, 1),
+            _by_head(q, 1),
         )
         reads, ends = _gathered(*given[:3], given[3:], (False,), ends)
         h_sum_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
-        h_sum = h_sum_state  # mlstm.ssm:36
+        h_sum = h_sum_state * K ** (-0.5)  # mlstm.ssm:36
         w_1 = torch.abs(weight)
         w_2 = scale * w_1
         w_3 = torch.exp(shift - m)
@@ -1028,19 +1027,18 @@ def _mlstm_S_gathered_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m,
     for i_t, j_t in reversed(chunks):
         ends = starts.pop()
         q, k, v, log_keep, add, weight, m, g_h = (_of(v[:, i_t:j_t], dtype) for v in tokens)
-        shift = torch.minimum(m, q.new_tensor(0, dtype=dtype))  # mlstm.ssm:34
+        shift = torch.minimum(m, q.new_full((), 0, dtype=dtype))  # mlstm.ssm:34
         scale = torch.exp(shift)  # mlstm.ssm:35
         outer_v = add[..., None] * v  # mlstm.ssm:30
-        outer_q_0 = q * K ** (-0.5)
         given = (
             _by_head(log_keep, 1),
             _by_head(k, 1),
             _by_head(outer_v, 1),
-            _by_head(outer_q_0, 1),
+            _by_head(q, 1),
         )
         reads, _ = _gathered(*given[:3], given[3:], (False,), ends)
         h_sum_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
-        h_sum = h_sum_state  # mlstm.ssm:36
+        h_sum = h_sum_state * K ** (-0.5)  # mlstm.ssm:36
         w_1 = torch.abs(weight)
         w_2 = scale * w_1
         w_3 = torch.exp(shift - m)
@@ -1048,7 +1046,7 @@ def _mlstm_S_gathered_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m,
         h = scale[..., None] * h_sum / w_4[..., None]
         w_5 = g_h / w_4[..., None]  # mlstm.ssm:36
         d_h_sum = w_5 * scale[..., None]
-        d_h_sum_state_read = d_h_sum  # mlstm.ssm:30
+        d_h_sum_state_read = d_h_sum * K ** (-0.5)  # mlstm.ssm:30
         d_reads = (
             _by_head(d_h_sum_state_read, 1),
         )
@@ -1064,7 +1062,7 @@ def _mlstm_S_gathered_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m,
         d_scale = w_6 * eps + w_8 * w_1 + (w_5 * h_sum).sum(-1)
         w_9 = torch.where(w_3 > w_2, w_6, w_7) * w_3  # mlstm.ssm:34
         d_shift = w_9 + d_scale * scale
-        d_q_leaf = d_outer_q_0_core * K ** (-0.5)  # mlstm.ssm:17
+        d_q_leaf = d_outer_q_0_core  # mlstm.ssm:17
         d_k_leaf = d_outer_k_core  # mlstm.ssm:18
         d_v_leaf = d_outer_v_core * add[..., None]  # mlstm.ssm:19
         d_log_keep_leaf = d_outer_z_core  # mlstm.ssm:28
@@ -2358,13 +2356,7 @@ if triton is not None:
         return b_outer_v
 
     @triton.jit
-    def mlstm_S_chunk_queries(b_q, c_1: tl.constexpr):
-        """What tokens ask of the state."""
-        b_outer_q_0 = c_1 * b_q  # mlstm.ssm:30
-        return b_outer_q_0
-
-    @triton.jit
-    def mlstm_S_chunk_d_reads(b_g_h, b_weight, b_m, eps: tl.constexpr):
+    def mlstm_S_chunk_d_reads(b_g_h, b_weight, b_m, eps: tl.constexpr, c_2: tl.constexpr):
         """What results want of the reads."""
         b_shift = tl.minimum(b_m, 0.0)  # mlstm.ssm:34
         b_scale = tl_exp(b_shift)  # mlstm.ssm:35
@@ -2373,16 +2365,15 @@ if triton is not None:
         b_w_3 = tl_exp(b_shift - b_m)
         b_w_4 = tl.maximum(b_w_2, b_w_3) + b_scale * eps
         b_w_5 = b_g_h / b_w_4[:, None]
-        b_d_h_sum = b_scale[:, None] * b_w_5
-        b_d_h_sum_state_read = b_d_h_sum  # mlstm.ssm:30
+        b_d_h_sum_state_read = (b_scale * c_2)[:, None] * b_w_5  # mlstm.ssm:30
         return b_d_h_sum_state_read
 
     @triton.jit
-    def mlstm_S_chunk_results(b_weight, b_m, b_h_sum_state, eps: tl.constexpr):
+    def mlstm_S_chunk_results(b_weight, b_m, b_h_sum_state, eps: tl.constexpr, c_2: tl.constexpr):
         """The results of tokens."""
         b_shift = tl.minimum(b_m, 0.0)  # mlstm.ssm:34
         b_scale = tl_exp(b_shift)  # mlstm.ssm:35
-        b_h_sum = b_h_sum_state  # mlstm.ssm:36
+        b_h_sum = c_2 * b_h_sum_state  # mlstm.ssm:36
         b_w_1 = tl.abs(b_weight)
         b_w_2 = b_scale * b_w_1
         b_w_3 = tl_exp(b_shift - b_m)
@@ -2391,9 +2382,9 @@ if triton is not None:
         return b_h
 
     @triton.jit
-    def mlstm_S_chunk_vjp_keys(b_d_outer_k_core, b_d_outer_q_0_core, c_1: tl.constexpr):
+    def mlstm_S_chunk_vjp_keys(b_d_outer_k_core, b_d_outer_q_0_core):
         """From the cotangents of results and of keys and queries to those of the operands."""
-        b_d_q_leaf = c_1 * b_d_outer_q_0_core  # mlstm.ssm:17
+        b_d_q_leaf = b_d_outer_q_0_core  # mlstm.ssm:17
         b_d_k_leaf = b_d_outer_k_core  # mlstm.ssm:18
         return b_d_q_leaf, b_d_k_leaf
 
@@ -2404,11 +2395,11 @@ if triton is not None:
         return b_d_log_keep_leaf
 
     @triton.jit
-    def mlstm_S_chunk_vjp_values(b_g_h, b_v, b_add, b_weight, b_m, b_d_outer_v_core, b_h_sum_state, V: tl.constexpr, eps: tl.constexpr):
+    def mlstm_S_chunk_vjp_values(b_g_h, b_v, b_add, b_weight, b_m, b_d_outer_v_core, b_h_sum_state, V: tl.constexpr, eps: tl.constexpr, c_2: tl.constexpr):
         """From the cotangents of results and of values to those of the operands."""
         b_shift = tl.minimum(b_m, 0.0)  # mlstm.ssm:34
         b_scale = tl_exp(b_shift)  # mlstm.ssm:35
-        b_h_sum = b_h_sum_state  # mlstm.ssm:36
+        b_h_sum = c_2 * b_h_sum_state  # mlstm.ssm:36
         b_w_1 = tl.abs(b_weight)
         b_w_2 = b_scale * b_w_1
         b_w_3 = tl_exp(b_shift - b_m)
@@ -2430,7 +2421,7 @@ if triton is not None:
     @triton.jit(do_not_specialize=["T", "NP"])
     def mlstm_S_states_kernel(
         k, v, log_keep, add, first, states, ends, products, table, cu_seqlens, T, NP, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, eps: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
         what is left of the state before the piece. Without `states` the piece starts from zero."""
@@ -2464,7 +2455,7 @@ if triton is not None:
             b_add = tl.load(add + i_b * s_addb + i_t * s_addt + i_h + o_i * s_addt, mask=m_t, other=0.0).to(tl.float32)
             b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_decay = b_log_keep
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
             b_value = mlstm_S_chunk_value(b_v, b_add)
             b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
             b_key = b_k
@@ -2481,7 +2472,7 @@ if triton is not None:
     @triton.jit(do_not_specialize=["T", "NP"])
     def mlstm_S_wanted_kernel(
         q, log_keep, weight, m, g_h, first, wanted, ends, products, cu_seqlens, T, NP, s_qb, s_qt, s_log_keepb, s_log_keept, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, eps: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
         the first of them; `products` as forward."""
@@ -2515,10 +2506,10 @@ if triton is not None:
             b_g_h = tl.load(g_h + i_b * s_g_hb + i_t * s_g_ht + i_h * V + (o_i * s_g_ht)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
             b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_decay = b_log_keep
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
-            b_d_read_0 = mlstm_S_chunk_d_reads(b_g_h, b_weight, b_m, eps)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+            b_d_read_0 = mlstm_S_chunk_d_reads(b_g_h, b_weight, b_m, eps, c_2)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-            b_query_0 = mlstm_S_chunk_queries(b_q, c_1)
+            b_query_0 = b_q
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
             b_state = b_state * tl.exp(b_sums)
@@ -2533,7 +2524,7 @@ if triton is not None:
     @triton.jit(do_not_specialize=["T", "n_slots"])
     def mlstm_S_outputs_kernel(
         q, k, v, log_keep, add, weight, m, states, y_h, table, cu_seqlens, T, n_slots, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, eps: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The outputs of a chunk's tokens, from the state before it and from each other."""
         i = tl.program_id(0).to(tl.int64)
@@ -2557,24 +2548,24 @@ if triton is not None:
         b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = b_log_keep
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_value = mlstm_S_chunk_value(b_v, b_add)
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
         b_key = b_k
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-        b_query_0 = mlstm_S_chunk_queries(b_q, c_1)
+        b_query_0 = b_q
         b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
         b_enter = tl_enter(b_decay, False)[:, None]
         b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
         b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
-        b_h = mlstm_S_chunk_results(b_weight, b_m, b_read_0, eps)
+        b_h = mlstm_S_chunk_results(b_weight, b_m, b_read_0, eps, c_2)
         tl.store(y_h + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_h, mask=m_tv)
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
     def mlstm_S_reads_kernel(
         q, k, v, log_keep, add, states, read_0, table, cu_seqlens, T, n_slots, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, eps: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The reads of a chunk's tokens, from the state before it and from each other."""
         i = tl.program_id(0).to(tl.int64)
@@ -2596,12 +2587,12 @@ if triton is not None:
         b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = b_log_keep
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_value = mlstm_S_chunk_value(b_v, b_add)
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
         b_key = b_k
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-        b_query_0 = mlstm_S_chunk_queries(b_q, c_1)
+        b_query_0 = b_q
         b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
         b_enter = tl_enter(b_decay, False)[:, None]
@@ -2612,7 +2603,7 @@ if triton is not None:
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def mlstm_S_d_keys_kernel(
         q, k, v, log_keep, add, weight, m, g_h, states, wanted, scores, d_q, d_k, d_log_keep, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, eps: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
         """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
         what queries find of keys, [reads, slots, heads, i, j]."""
@@ -2632,19 +2623,13 @@ if triton is not None:
         b_m = tl.load(m + i_b * s_mb + i_t * s_mt + i_h + o_i * s_mt, mask=m_t, other=0.0).to(tl.float32)
         b_g_h = tl.load(g_h + i_b * s_g_hb + i_t * s_g_ht + i_h * V + (o_i * s_g_ht)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_decay = b_log_keep
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_value = mlstm_S_chunk_value(b_v, b_add)
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
-        b_d_read_0 = mlstm_S_chunk_d_reads(b_g_h, b_weight, b_m, eps)
+        b_d_read_0 = mlstm_S_chunk_d_reads(b_g_h, b_weight, b_m, eps, c_2)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
-        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-        b_scores_0 = tl.zeros([BT, BT], tl.float32)
-        b_inside_0 *= tl_between(b_decay, False)
-        b_turned_0 *= tl_between_turned(b_decay, False)
-        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
-        b_d_decay = tl.zeros([BT], tl.float32)
-        for i_k in range(NK):
+        b_pairs_0 = tl.zeros([BT, BT], tl.float32)
+        for i_k in tl.static_range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, K, BK)
             o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
@@ -2654,36 +2639,49 @@ if triton is not None:
             b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_key = b_k
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-            b_query_0 = mlstm_S_chunk_queries(b_q, c_1)
+            b_query_0 = b_q
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_pairs_0 += tl_dot(b_query_0, tl.trans(b_key), DOT)
+        b_d_decay = tl.zeros([BT], tl.float32)
+        b_between = tl_between(b_decay, False)
+        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_pairs_0 * b_between)
+        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT) * b_between
+        b_pairs_0 = tl_dot(tl_from(BT, False), b_pairs_0 * b_inside_0, DOT)
+        b_d_decay += tl.sum(tl.where(tl_before(BT), b_pairs_0, 0.0), 1)
+        b_inside_0 = b_inside_0.to(DOT)
+        for i_k in tl.static_range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, K, BK)
+            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_key = b_k
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = b_q
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
             b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-            b_d_key *= tl_leave(b_decay)[:, None]
-            b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay += tl_summed(tl_before(BT), b_passed) + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
-            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
-            b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
+            b_d_decay += tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT) * tl_enter(b_decay, False)[:, None]
+            b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
             b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
-            b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
-            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
-            b_scores_0 += b_pairs * tl_between(b_decay, False)
-            b_pairs *= b_inside_0
-            b_pairs = tl_dot(tl_from(BT, False), b_pairs, DOT)
-            b_d_decay += tl_summed(tl_from(BT, False), b_passed) + tl.sum(tl.where(tl_before(BT), b_pairs, 0.0), 1)
-            b_d_q_leaf, b_d_k_leaf = mlstm_S_chunk_vjp_keys(b_d_key, b_d_query_0, c_1)
+            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT) * tl_leave(b_decay)[:, None]
+            b_d_decay += tl_summed(tl_before(BT), tl.sum(b_key * b_d_key, 1))
+            b_turned = tl_dot(b_value, tl.trans(b_d_read_0), DOT) * tl_between_turned(b_decay, False)
+            b_d_key += tl_dot(b_turned, b_query_0, DOT)
+            b_d_q_leaf, b_d_k_leaf = mlstm_S_chunk_vjp_keys(b_d_key, b_d_query_0)
             tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
         b_d_log_keep_leaf = mlstm_S_chunk_vjp_heads(b_d_decay)
         tl.store(d_log_keep + (i_b * T + i_t) * H + i_h + o_i * H, b_d_log_keep_leaf, mask=m_t)
-        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def mlstm_S_d_values_kernel(
         k, v, log_keep, add, weight, m, g_h, read_0, wanted, scores, d_v, d_add, d_weight, d_m, table, cu_seqlens, T, n_slots, n_tokens, s_kb, s_kt, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht, s_read_0b, s_read_0t,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, eps: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The cotangents of the values of a chunk's tokens, and of what these are made of."""
         i = tl.program_id(0).to(tl.int64)
@@ -2708,8 +2706,8 @@ if triton is not None:
         b_read_0 = tl.load(read_0 + i_b * s_read_0b + i_t * s_read_0t + i_h * V + (o_i * s_read_0t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = b_log_keep
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
-        b_d_read_0 = mlstm_S_chunk_d_reads(b_g_h, b_weight, b_m, eps)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+        b_d_read_0 = mlstm_S_chunk_d_reads(b_g_h, b_weight, b_m, eps, c_2)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_key = b_k
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
@@ -2718,7 +2716,7 @@ if triton is not None:
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
-        b_d_v_leaf, b_d_add_leaf, b_d_weight_leaf, b_d_m_leaf = mlstm_S_chunk_vjp_values(b_g_h, b_v, b_add, b_weight, b_m, b_d_value, b_read_0, V, eps)
+        b_d_v_leaf, b_d_add_leaf, b_d_weight_leaf, b_d_m_leaf = mlstm_S_chunk_vjp_values(b_g_h, b_v, b_add, b_weight, b_m, b_d_value, b_read_0, V, eps, c_2)
         tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
         tl.store(d_add + (i_v * n_tokens + i_b * T + i_t) * H + i_h + o_i * H, b_d_add_leaf, mask=m_t)
         tl.store(d_weight + (i_v * n_tokens + i_b * T + i_t) * H + i_h + o_i * H, b_d_weight_leaf, mask=m_t)
@@ -3251,25 +3249,41 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
+    wide: int  # all values, padded
     num_warps: int  # where the state is
     inside: int  # the same, where the chunk's tokens are
+    across: int  # the same, where a program has all values
     pieces: int  # of time, on the way of the state
-    block: int  # of keys, where they are taken block by block
+    block: int  # of keys, where a program takes some of them
+    span: int  # of keys, where a program takes all, block by block
     stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
-    block = max(16, _pow2(values))
-    if block > most:
-        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    tokens = 64 if half else 32
-    programs = max(1, rows * heads * -(-values // block))
+    and values do not fill the GPU. A warp group multiplies 64 rows, and rows of tiles have 128 bytes: what ptxas 12.8 makes
+    of narrower ones for a warp group reads registers that nothing wrote. `shared`: bytes that a program may have."""
+    least = 64 if half else 16
+    keys, wide, most = max(least, _pow2(keys)), max(least, _pow2(values)), 64
+    if half and keys <= 128 and shared > 160_000:
+        most = 128
+    block = wide if wide <= most else next((b for b in (most, 64, 32, 16) if b >= least and values % b == 0), most)
+    tokens, programs = 32, max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
     stages = 3 if shared > 160_000 and keys <= 128 else 2
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+    return _Chunks(
+        tokens=tokens,
+        keys=keys,
+        values=block,
+        wide=wide,
+        num_warps=8 if keys >= 128 else 4,
+        inside=4,
+        across=8 if wide > 128 else 4,
+        pieces=pieces,
+        block=min(keys, 64 if half else 32),
+        span=min(keys, 128 if half else 32),
+        stages=stages,
+    )
 
 
 @lru_cache(maxsize=None)
@@ -3277,10 +3291,10 @@ def _shared(device):
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
-def _by_chunks(mode, x, keys, values, *parts):
-    """Whether chunks of the stream x serve better than a walk. The kernels sum over single ones of `parts`, axes that make
-    up the keys; they have to fill a tile."""
-    if max(keys, values) > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
+def _by_chunks(mode, x, keys, values, most, *parts):
+    """Whether chunks of the stream x serve better than a walk, for at most so many keys. The kernels sum over single ones of
+    `parts`, axes that make up the keys; they have to fill a tile."""
+    if keys > most or values > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
         return False
     return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
@@ -3322,11 +3336,11 @@ def _mlstm_S_chunks(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
-        H=H, K=K, V=V, c_1=K ** (-0.5), eps=eps, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+        H=H, K=K, V=V, eps=eps, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.span,
+        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
@@ -3377,11 +3391,11 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
-        H=H, K=K, V=V, c_1=K ** (-0.5), eps=eps, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+        H=H, K=K, V=V, eps=eps, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.span,
+        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -3458,7 +3472,7 @@ def _mlstm_S_triton_by_mode(q, k, v, log_keep, add, weight, m, S, cu_seqlens, ep
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    chunks = _by_chunks("auto", q, K, V)
+    chunks = _by_chunks("auto", q, K, V, 256)
     own = _mlstm_S_chunks if chunks else _mlstm_S_triton
     return own(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
 
@@ -3467,7 +3481,7 @@ def _mlstm_S_triton_by_mode_backward(g_h, g_last_S, q, k, v, log_keep, add, weig
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    chunks = _by_chunks("auto", q, K, V)
+    chunks = _by_chunks("auto", q, K, V, 256)
     own = _mlstm_S_chunks_backward if chunks else _mlstm_S_triton_backward
     return own(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
 

@@ -648,7 +648,7 @@ def _ret_net_gathered(t_, v, q0, q1, k0, k1, S, rope_theta, W):
     J = q0.shape[3]
     K = W * J
     gamma = 1 - 2 ** (-5 - torch.arange(H, device=t_.device, dtype=dtype))  # retnet.ssm:28
-    w_1 = torch.maximum(gamma, t_.new_tensor(1e-37, dtype=dtype))  # retnet.ssm:29
+    w_1 = torch.maximum(gamma, t_.new_full((), 1e-37, dtype=dtype))  # retnet.ssm:29
     c_1 = torch.log(w_1)
     c_1, = _narrow(dtype, c_1)
     S = _start(S, t_, dtype, rows, H, K, V)
@@ -663,16 +663,15 @@ def _ret_net_gathered(t_, v, q0, q1, k0, k1, S, rope_theta, W):
         q = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (q0 * w_2[..., None, :] - q1 * w_3[..., None, :])[..., None, :], (q0 * w_3[..., None, :] + q1 * w_2[..., None, :])[..., None, :])
         k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_2[..., None, :] - k1 * w_3[..., None, :])[..., None, :], (k0 * w_3[..., None, :] + k1 * w_2[..., None, :])[..., None, :])  # retnet.ssm:26
         outer_z = c_1  # retnet.ssm:29
-        outer_q_0 = q * K ** (-0.5)
         given = (
             _by_head(outer_z.expand(rows, j_t - i_t, H), 1),
             _by_head(k, 1),
             _by_head(v, 1),
-            _by_head(outer_q_0, 1),
+            _by_head(q, 1),
         )
         reads, ends = _gathered(*given[:3], given[3:], (False,), ends)
         o_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
-        o = o_state  # retnet.ssm:30
+        o = o_state * K ** (-0.5)  # retnet.ssm:30
         o_chunks.append(o)
     return (
         _as(torch.cat(o_chunks, 1), y_dtype),
@@ -690,7 +689,7 @@ def _ret_net_gathered_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_the
     J = q0.shape[3]
     K = W * J
     gamma = 1 - 2 ** (-5 - torch.arange(H, device=t_.device, dtype=dtype))  # retnet.ssm:28
-    w_1 = torch.maximum(gamma, t_.new_tensor(1e-37, dtype=dtype))  # retnet.ssm:29
+    w_1 = torch.maximum(gamma, t_.new_full((), 1e-37, dtype=dtype))  # retnet.ssm:29
     c_1 = torch.log(w_1)
     gamma, w_1, c_1 = _narrow(dtype, gamma, w_1, c_1)
     S = _start(S, t_, dtype, rows, H, K, V)
@@ -727,14 +726,13 @@ def _ret_net_gathered_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_the
         q = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (q0 * w_2[..., None, :] - q1 * w_3[..., None, :])[..., None, :], (q0 * w_3[..., None, :] + q1 * w_2[..., None, :])[..., None, :])
         k = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], (k0 * w_2[..., None, :] - k1 * w_3[..., None, :])[..., None, :], (k0 * w_3[..., None, :] + k1 * w_2[..., None, :])[..., None, :])  # retnet.ssm:26
         outer_z = c_1  # retnet.ssm:29
-        outer_q_0 = q * K ** (-0.5)
         given = (
             _by_head(outer_z.expand(rows, j_t - i_t, H), 1),
             _by_head(k, 1),
             _by_head(v, 1),
-            _by_head(outer_q_0, 1),
+            _by_head(q, 1),
         )
-        d_o_state_read = g_o  # retnet.ssm:29
+        d_o_state_read = g_o * K ** (-0.5)  # retnet.ssm:29
         d_reads = (
             _by_head(d_o_state_read, 1),
         )
@@ -744,11 +742,10 @@ def _ret_net_gathered_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, rope_the
         d_outer_k_core = wanted[1].transpose(1, 2).reshape(rows, j_t - i_t, H, W, J)
         d_outer_v_core = wanted[2].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
         d_outer_q_0_core = wanted[3].transpose(1, 2).reshape(rows, j_t - i_t, H, W, J)
-        d_q = d_outer_q_0_core * K ** (-0.5)  # retnet.ssm:25
         w_4 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], 0, d_outer_k_core).sum(-2)  # retnet.ssm:21
         w_5 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], d_outer_k_core, 0).sum(-2)
-        w_6 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], 0, d_q).sum(-2)
-        w_7 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], d_q, 0).sum(-2)
+        w_6 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], 0, d_outer_q_0_core).sum(-2)
+        w_7 = torch.where((torch.arange(W, device=t_.device, dtype=dtype) == 0)[..., None], d_outer_q_0_core, 0).sum(-2)
         d_angle = ((w_4 * k0).sum(-2) + (-w_5 * k1).sum(-2)) * w_2 + -(((w_4 * k1).sum(-2) + (w_5 * k0).sum(-2)) * w_3) + (((w_6 * q0).sum(-2) + (-w_7 * q1).sum(-2)) * w_2 + -(((w_6 * q1).sum(-2) + (w_7 * q0).sum(-2)) * w_3))
         d_t_leaf = (d_angle * rope_theta ** (-torch.arange(J, device=t_.device, dtype=dtype) / J)).sum(-1)  # retnet.ssm:11
         d_v_leaf = d_outer_v_core  # retnet.ssm:18
@@ -1579,38 +1576,36 @@ if triton is not None:
         return b_k
 
     @triton.jit
-    def ret_net_chunk_queries(b_t, b_q0, b_q1, o_J, o_W, J: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr):
+    def ret_net_chunk_queries(b_t, b_q0, b_q1, o_J, o_W, J: tl.constexpr, rope_theta: tl.constexpr):
         """What tokens ask of the state."""
         b_angle = b_t[:, None] * tl_pow(rope_theta, -o_J.to(tl.float32) / J)[None, :]  # retnet.ssm:21
         b_w_2 = tl_cos(b_angle)  # retnet.ssm:25
         b_w_3 = tl_sin(b_angle)
         b_q = tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_q0 * b_w_2 - b_q1 * b_w_3, b_q0 * b_w_3 + b_q1 * b_w_2)
-        b_outer_q_0 = c_2 * b_q  # retnet.ssm:29
-        return b_outer_q_0
+        return b_q
 
     @triton.jit
-    def ret_net_chunk_d_reads(b_g_o):
+    def ret_net_chunk_d_reads(b_g_o, c_2: tl.constexpr):
         """What results want of the reads."""
-        b_d_o_state_read = b_g_o  # retnet.ssm:29
+        b_d_o_state_read = c_2 * b_g_o  # retnet.ssm:29
         return b_d_o_state_read
 
     @triton.jit
-    def ret_net_chunk_results(b_o_state):
+    def ret_net_chunk_results(b_o_state, c_2: tl.constexpr):
         """The results of tokens."""
-        b_o = b_o_state  # retnet.ssm:30
+        b_o = c_2 * b_o_state  # retnet.ssm:30
         return b_o
 
     @triton.jit
-    def ret_net_chunk_vjp_keys(b_t, b_d_outer_k_core, b_d_outer_q_0_core, o_J, o_W, W: tl.constexpr, J: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr):
+    def ret_net_chunk_vjp_keys(b_t, b_d_outer_k_core, b_d_outer_q_0_core, o_J, o_W, W: tl.constexpr, J: tl.constexpr, rope_theta: tl.constexpr):
         """From the cotangents of results and of keys and queries to those of the operands."""
         b_angle = b_t[:, None] * tl_pow(rope_theta, -o_J.to(tl.float32) / J)[None, :]  # retnet.ssm:21
         b_w_2 = tl_cos(b_angle)  # retnet.ssm:25
         b_w_3 = tl_sin(b_angle)
-        b_d_q = c_2 * b_d_outer_q_0_core
         b_w_4 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], 0.0, b_d_outer_k_core), W, J)
         b_w_5 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_d_outer_k_core, 0.0), W, J)
-        b_w_6 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], 0.0, b_d_q), W, J)
-        b_w_7 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_d_q, 0.0), W, J)
+        b_w_6 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], 0.0, b_d_outer_q_0_core), W, J)
+        b_w_7 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_d_outer_q_0_core, 0.0), W, J)
         b_d_q0_leaf = b_w_6 * b_w_3 + b_w_7 * b_w_2  # retnet.ssm:23
         b_d_q1_leaf = b_w_6 * b_w_2 + -(b_w_7 * b_w_3)
         b_d_k0_leaf = b_w_4 * b_w_3 + b_w_5 * b_w_2  # retnet.ssm:24
@@ -1618,16 +1613,15 @@ if triton is not None:
         return b_d_q0_leaf, b_d_q1_leaf, b_d_k0_leaf, b_d_k1_leaf
 
     @triton.jit
-    def ret_net_chunk_vjp_heads(b_t, b_q0, b_q1, b_k0, b_k1, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core, o_J, o_W, W: tl.constexpr, J: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr):
+    def ret_net_chunk_vjp_heads(b_t, b_q0, b_q1, b_k0, b_k1, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core, o_J, o_W, W: tl.constexpr, J: tl.constexpr, rope_theta: tl.constexpr):
         """From the cotangents of results and of decays to those of the operands."""
         b_angle = b_t[:, None] * tl_pow(rope_theta, -o_J.to(tl.float32) / J)[None, :]  # retnet.ssm:21
         b_w_2 = tl_cos(b_angle)  # retnet.ssm:25
         b_w_3 = tl_sin(b_angle)
-        b_d_q = c_2 * b_d_outer_q_0_core
         b_w_4 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], 0.0, b_d_outer_k_core), W, J)
         b_w_5 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_d_outer_k_core, 0.0), W, J)
-        b_w_6 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], 0.0, b_d_q), W, J)
-        b_w_7 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_d_q, 0.0), W, J)
+        b_w_6 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], 0.0, b_d_outer_q_0_core), W, J)
+        b_w_7 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_d_outer_q_0_core, 0.0), W, J)
         b_d_angle = (b_w_4 * b_k0 + -(b_w_5 * b_k1)) * b_w_2 + -((b_w_4 * b_k1 + b_w_5 * b_k0) * b_w_3) + ((b_w_6 * b_q0 + -(b_w_7 * b_q1)) * b_w_2 + -((b_w_6 * b_q1 + b_w_7 * b_q0) * b_w_3))
         b_d_t_leaf = tl_sum_1_of_2(b_d_angle * tl_pow(rope_theta, -o_J.to(tl.float32) / J)[None, :], W * J) / W  # retnet.ssm:11
         b_d_c_1 = b_d_outer_z_core  # retnet.ssm:29
@@ -1679,7 +1673,7 @@ if triton is not None:
             b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_decay = ret_net_chunk_decay(b_c_1)
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
             b_value = b_v
             b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
             b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
@@ -1732,10 +1726,10 @@ if triton is not None:
             b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_decay = ret_net_chunk_decay(b_c_1)
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
-            b_d_read_0 = ret_net_chunk_d_reads(b_g_o)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+            b_d_read_0 = ret_net_chunk_d_reads(b_g_o, c_2)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-            b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta, c_2)
+            b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta)
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
             b_state = b_state * tl.exp(b_sums)
@@ -1776,18 +1770,18 @@ if triton is not None:
         b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = ret_net_chunk_decay(b_c_1)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_value = b_v
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
         b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-        b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta, c_2)
+        b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta)
         b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
         b_enter = tl_enter(b_decay, False)[:, None]
         b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
         b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
-        b_o = ret_net_chunk_results(b_read_0)
+        b_o = ret_net_chunk_results(b_read_0, c_2)
         tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
@@ -1811,18 +1805,12 @@ if triton is not None:
         b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_decay = ret_net_chunk_decay(b_c_1)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_value = b_v
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
-        b_d_read_0 = ret_net_chunk_d_reads(b_g_o)
+        b_d_read_0 = ret_net_chunk_d_reads(b_g_o, c_2)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
-        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-        b_scores_0 = tl.zeros([BT, BT], tl.float32)
-        b_inside_0 *= tl_between(b_decay, False)
-        b_turned_0 *= tl_between_turned(b_decay, False)
-        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
-        b_d_decay = tl.zeros([BT], tl.float32)
+        b_pairs_0 = tl.zeros([BT, BT], tl.float32)
         for i_k in tl.static_range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, W * J, BK)
@@ -1837,34 +1825,51 @@ if triton is not None:
             b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-            b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta, c_2)
+            b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_pairs_0 += tl_dot(b_query_0, tl.trans(b_key), DOT)
+        b_d_decay = tl.zeros([BT], tl.float32)
+        b_between = tl_between(b_decay, False)
+        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_pairs_0 * b_between)
+        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT) * b_between
+        b_pairs_0 = tl_dot(tl_from(BT, False), b_pairs_0 * b_inside_0, DOT)
+        b_d_decay += tl.sum(tl.where(tl_before(BT), b_pairs_0, 0.0), 1)
+        b_inside_0 = b_inside_0.to(DOT)
+        for i_k in tl.static_range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, W * J, BK)
+            o_kv = i_h * (W * J * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            o_k_J = o_k % J
+            o_k_W = o_k // J
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta)
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
             b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-            b_d_key *= tl_leave(b_decay)[:, None]
-            b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay += tl_summed(tl_before(BT), b_passed) + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
-            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
-            b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
+            b_d_decay += tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT) * tl_enter(b_decay, False)[:, None]
+            b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
             b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
-            b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
-            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
-            b_scores_0 += b_pairs * tl_between(b_decay, False)
-            b_pairs *= b_inside_0
-            b_pairs = tl_dot(tl_from(BT, False), b_pairs, DOT)
-            b_d_decay += tl_summed(tl_from(BT, False), b_passed) + tl.sum(tl.where(tl_before(BT), b_pairs, 0.0), 1)
-            b_d_q0_leaf, b_d_q1_leaf, b_d_k0_leaf, b_d_k1_leaf = ret_net_chunk_vjp_keys(b_t, b_d_key, b_d_query_0, o_k_J, o_k_W, W, J, rope_theta, c_2)
+            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT) * tl_leave(b_decay)[:, None]
+            b_d_decay += tl_summed(tl_before(BT), tl.sum(b_key * b_d_key, 1))
+            b_turned = tl_dot(b_value, tl.trans(b_d_read_0), DOT) * tl_between_turned(b_decay, False)
+            b_d_key += tl_dot(b_turned, b_query_0, DOT)
+            b_d_q0_leaf, b_d_q1_leaf, b_d_k0_leaf, b_d_k1_leaf = ret_net_chunk_vjp_keys(b_t, b_d_key, b_d_query_0, o_k_J, o_k_W, W, J, rope_theta)
             tl.store(d_q0 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_q0_leaf, mask=m_tk)
             tl.store(d_q1 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_q1_leaf, mask=m_tk)
             tl.store(d_k0 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_k0_leaf, mask=m_tk)
             tl.store(d_k1 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_k1_leaf, mask=m_tk)
-        b_d_t_leaf, b_d_c_1 = ret_net_chunk_vjp_heads(b_t, b_q0, b_q1, b_k0, b_k1, b_d_key, b_d_query_0, b_d_decay, o_k_J, o_k_W, W, J, rope_theta, c_2)
+        b_d_t_leaf, b_d_c_1 = ret_net_chunk_vjp_heads(b_t, b_q0, b_q1, b_k0, b_k1, b_d_key, b_d_query_0, b_d_decay, o_k_J, o_k_W, W, J, rope_theta)
         tl.store(d_t + ((i_h) * n_tokens + i_b * T + i_t) + o_i, b_d_t_leaf, mask=m_t)
         b_d_c_1 = tl.sum(tl.where(m_t, b_d_c_1, 0.0), 0)
-        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def ret_net_d_values_kernel(
@@ -1893,8 +1898,8 @@ if triton is not None:
         b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = ret_net_chunk_decay(b_c_1)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
-        b_d_read_0 = ret_net_chunk_d_reads(b_g_o)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+        b_d_read_0 = ret_net_chunk_d_reads(b_g_o, c_2)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
@@ -2177,25 +2182,41 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
+    wide: int  # all values, padded
     num_warps: int  # where the state is
     inside: int  # the same, where the chunk's tokens are
+    across: int  # the same, where a program has all values
     pieces: int  # of time, on the way of the state
-    block: int  # of keys, where they are taken block by block
+    block: int  # of keys, where a program takes some of them
+    span: int  # of keys, where a program takes all, block by block
     stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
-    block = max(16, _pow2(values))
-    if block > most:
-        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    tokens = 64 if half else 32
-    programs = max(1, rows * heads * -(-values // block))
+    and values do not fill the GPU. A warp group multiplies 64 rows, and rows of tiles have 128 bytes: what ptxas 12.8 makes
+    of narrower ones for a warp group reads registers that nothing wrote. `shared`: bytes that a program may have."""
+    least = 64 if half else 16
+    keys, wide, most = max(least, _pow2(keys)), max(least, _pow2(values)), 64
+    if half and keys <= 128 and shared > 160_000:
+        most = 128
+    block = wide if wide <= most else next((b for b in (most, 64, 32, 16) if b >= least and values % b == 0), most)
+    tokens, programs = 32, max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
     stages = 3 if shared > 160_000 and keys <= 128 else 2
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+    return _Chunks(
+        tokens=tokens,
+        keys=keys,
+        values=block,
+        wide=wide,
+        num_warps=8 if keys >= 128 else 4,
+        inside=4,
+        across=8 if wide > 128 else 4,
+        pieces=pieces,
+        block=min(keys, 64 if half else 32),
+        span=min(keys, 128 if half else 32),
+        stages=stages,
+    )
 
 
 @lru_cache(maxsize=None)
@@ -2203,10 +2224,10 @@ def _shared(device):
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
-def _by_chunks(mode, x, keys, values, *parts):
-    """Whether chunks of the stream x serve better than a walk. The kernels sum over single ones of `parts`, axes that make
-    up the keys; they have to fill a tile."""
-    if max(keys, values) > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
+def _by_chunks(mode, x, keys, values, most, *parts):
+    """Whether chunks of the stream x serve better than a walk, for at most so many keys. The kernels sum over single ones of
+    `parts`, axes that make up the keys; they have to fill a tile."""
+    if keys > most or values > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
         return False
     return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
@@ -2251,8 +2272,8 @@ def _ret_net_chunks(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
         H=H, W=W, J=J, V=V, rope_theta=rope_theta, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.keys,
-        NK=1, LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.keys,
+        NK=1, LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-2, (W, J)).to(torch.float32).contiguous()
     with _on(device):
@@ -2306,8 +2327,8 @@ def _ret_net_chunks_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
         H=H, W=W, J=J, V=V, rope_theta=rope_theta, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.keys,
-        NK=1, LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.keys,
+        NK=1, LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-2, (W, J)).to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.unflatten(-2, (W, J)).to(torch.float32).contiguous()
@@ -2377,7 +2398,7 @@ def _ret_net_triton_by_mode(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
     V = v.shape[3]
     J = q0.shape[3]
     K = W * J
-    chunks = _by_chunks("auto", t_, W * J, V, W, J)
+    chunks = _by_chunks("auto", t_, W * J, V, 128, W, J)
     own = _ret_net_chunks if chunks else _ret_net_triton
     return own(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
 
@@ -2387,7 +2408,7 @@ def _ret_net_triton_by_mode_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu
     V = v.shape[3]
     J = q0.shape[3]
     K = W * J
-    chunks = _by_chunks("auto", t_, W * J, V, W, J)
+    chunks = _by_chunks("auto", t_, W * J, V, 128, W, J)
     own = _ret_net_chunks_backward if chunks else _ret_net_triton_backward
     return own(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
 

@@ -577,14 +577,14 @@ def _rglru_eager_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_s
         w_4 = d_h * x  # rglru.ssm:42
         d_scale = w_4 * i_
         d_a = d_h * h_prev  # rglru.ssm:41
-        d_log_a = -(torch.where(begins[..., None, None], 0, d_scale) * torch.rsqrt(torch.maximum(4 * -torch.expm1(w_2), y_in.new_tensor(1e-06, dtype=dtype)))) * torch.exp(w_2) * 2 + torch.where(begins[..., None, None], 0, d_a) * w_1  # rglru.ssm:40
+        d_log_a = -(torch.where(begins[..., None, None], 0, d_scale) * torch.rsqrt(torch.maximum(4 * -torch.expm1(w_2), y_in.new_full((), 1e-06, dtype=dtype)))) * torch.exp(w_2) * 2 + torch.where(begins[..., None, None], 0, d_a) * w_1  # rglru.ssm:40
         w_5 = d_log_a * -8  # rglru.ssm:36
         d_r = w_5 * c_1
         d_i = w_4 * scale  # rglru.ssm:35
         d_gate = g_linear_out_in * h  # rglru.ssm:19
         w_6 = y_in * y_in  # rglru.ssm:17
         w_7 = torch.sigmoid(1.5957691216057308 * y_in * (1 + 0.044715 * w_6))
-        d_y_in = d_gate * (w_7 + gate * (1 - w_7) * (1.5957691216057308 * (1 + 0.134145 * torch.minimum(w_6, y_in.new_tensor(100, dtype=dtype)))))
+        d_y_in = d_gate * (w_7 + gate * (1 - w_7) * (1.5957691216057308 * (1 + 0.134145 * torch.minimum(w_6, y_in.new_full((), 100, dtype=dtype)))))
         d_x = d_h * w_3  # rglru.ssm:28
         d_i_sum = d_i * (i_ * (1 - i_))
         d_r_sum = d_r * (r * (1 - r))

@@ -1645,7 +1645,7 @@ class RWKV4(nn.Module):
         if any(v.is_meta for v in self.parameters()):
             return
         self.time_decay.copy_(-5 + 8 * (torch.arange(self.A, device=self.time_decay.device, dtype=self.time_decay.dtype) / max(self.A - 1, 1)) ** (0.7 + 1.3 * self.layer_idx / max(self.num_layers - 1, 1)))  # rwkv4.ssm:18
-        self.time_first.copy_(torch.log(self.time_first.new_tensor(0.3, dtype=self.time_first.dtype)) + 0.5 * ((torch.arange(self.A, device=self.time_first.device, dtype=self.time_first.dtype) + 1) % 3 - 1))  # rwkv4.ssm:19
+        self.time_first.copy_(torch.log(self.time_first.new_full((), 0.3, dtype=self.time_first.dtype)) + 0.5 * ((torch.arange(self.A, device=self.time_first.device, dtype=self.time_first.dtype) + 1) % 3 - 1))  # rwkv4.ssm:19
         self.time_mix_key.copy_((torch.arange(self.C, device=self.time_mix_key.device, dtype=self.time_mix_key.dtype) / self.C) ** (1 - self.layer_idx / self.num_layers))  # rwkv4.ssm:20
         self.time_mix_value.copy_((torch.arange(self.C, device=self.time_mix_value.device, dtype=self.time_mix_value.dtype) / self.C) ** (1 - self.layer_idx / self.num_layers) + 0.3 * self.layer_idx / max(self.num_layers - 1, 1))  # rwkv4.ssm:21
         self.time_mix_receptance.copy_(((torch.arange(self.C, device=self.time_mix_receptance.device, dtype=self.time_mix_receptance.dtype) / self.C) ** 0.5) ** (1 - self.layer_idx / self.num_layers))  # rwkv4.ssm:22

@@ -1395,13 +1395,12 @@ if triton is not None:
 
     @triton.jit
     def tl_added(w, z, DOT: tl.constexpr):
-        """w z for a matrix w of zeros and ones: z in two parts where products round to 8 bits."""
+        """w z for a matrix w of zeros and ones. Where products are of 16 bits, of float16: what that rounds moves an
+        exponential of the sum, which is no more than one, by 1e-4."""
         if DOT == tl.float32:
             return tl.dot(w.to(tl.float32), z, input_precision="tf32x3")
         else:
-            hi = z.to(tl.bfloat16)
-            lo = (z - hi.to(tl.float32)).to(tl.bfloat16)
-            return tl.dot(w.to(tl.bfloat16), lo, acc=tl.dot(w.to(tl.bfloat16), hi))
+            return tl.dot(w.to(tl.float16), z.to(tl.float16))
 
     @triton.jit
     def tl_added_turned(z, w, DOT: tl.constexpr):
@@ -1409,33 +1408,29 @@ if triton is not None:
         if DOT == tl.float32:
             return tl.dot(z, w.to(tl.float32), input_precision="tf32x3")
         else:
-            hi = z.to(tl.bfloat16)
-            lo = (z - hi.to(tl.float32)).to(tl.bfloat16)
-            return tl.dot(lo, w.to(tl.bfloat16), acc=tl.dot(hi, w.to(tl.bfloat16)))
+            return tl.dot(z.to(tl.float16), w.to(tl.float16))
+
+    @triton.jit
+    def tl_span(r, LEVEL, LATE: tl.constexpr):
+        """In blocks of 2**LEVEL tokens, two of which meet at a pivot: the first token between r and the pivot, and the first
+        beyond. Tokens of the later block look back, those of the earlier one ahead."""
+        start = r >> LEVEL << LEVEL
+        later = (r >> LEVEL) % 2 == 1
+        return tl.where(later, start, r + 1), tl.where(later, r if LATE else r + 1, start + (1 << LEVEL))
 
     @triton.jit
     def tl_spans(LEVEL, BT: tl.constexpr, LATE: tl.constexpr):
-        """In blocks of 2**LEVEL tokens, two of which meet at a pivot: the tokens l between row r and the pivot, [r, l]. Rows of
-        the later block look back, those of the earlier one ahead."""
-        r, k = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        back = k < r if LATE else k <= r
-        return (r >> LEVEL == k >> LEVEL) & tl.where((r >> LEVEL) % 2 == 1, back, k > r)
+        """The tokens l between r and the pivot, [r, l]."""
+        k = tl.arange(0, BT)[None, :]
+        lo, hi = tl_span(tl.arange(0, BT)[:, None], LEVEL, LATE)
+        return (k >= lo) & (k < hi)
 
     @triton.jit
     def tl_turned_spans(LEVEL, BT: tl.constexpr, LATE: tl.constexpr):
         """The same, [l, r]."""
-        k, r = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        back = k < r if LATE else k <= r
-        return (r >> LEVEL == k >> LEVEL) & tl.where((r >> LEVEL) % 2 == 1, back, k > r)
-
-    @triton.jit
-    def tl_level(q, kt, z, zt, LEVEL, LATE: tl.constexpr, DOT: tl.constexpr):
-        """The scores of the pairs that a pivot between two blocks of 2**LEVEL tokens splits."""
-        BT: tl.constexpr = q.shape[0]
-        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        b_q = tl.where((i >> LEVEL) % 2 == 1, q * tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT)), 0.0)
-        b_k = tl.where((j >> LEVEL) % 2 == 0, kt * tl.exp(tl_added_turned(zt, tl_turned_spans(LEVEL, BT, LATE), DOT)), 0.0)
-        return tl.where(i >> LEVEL + 1 == j >> LEVEL + 1, tl_dot(b_q, b_k, DOT), 0.0)
+        k = tl.arange(0, BT)[:, None]
+        lo, hi = tl_span(tl.arange(0, BT)[None, :], LEVEL, LATE)
+        return (k >= lo) & (k < hi)
 
     @triton.jit
     def tl_scores(q, k, z, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
@@ -1443,30 +1438,32 @@ if triton is not None:
         between two blocks of 1, 2, 4... tokens, so that no exponent is positive and no sum holds what it must lose again."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        zt, kt = tl.trans(z), tl.trans(k)
         if LATE:
             b_scores = tl.zeros([BT, BT], tl.float32)
         else:
             b_scores = tl.where(i == j, tl.sum(q.to(tl.float32) * k, 1)[:, None], 0.0)
         for LEVEL in range(LEVELS):
-            b_scores += tl_level(q, kt, z, zt, LEVEL, LATE, DOT)
+            later = (i >> LEVEL) % 2 == 1
+            b_e = tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT))
+            b_q, b_k = tl.where(later, q * b_e, 0.0), tl.where(later, 0.0, k * b_e)
+            b_scores += tl.where(i >> LEVEL + 1 == j >> LEVEL + 1, tl_dot(b_q, tl.trans(b_k), DOT), 0.0)
         return b_scores
 
     @triton.jit
-    def tl_scores_back(G, Gt, q, k, z, b_dq, b_dk, b_dz, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
-        """Adds what the cotangents of the scores of different tokens, [i, j] and [j, i], want of q, k and z. A decay is given
-        what the pairs around it want and nothing that cancels: a difference of sums over all pairs would be their rounding."""
+    def tl_scores_back(G, x, q, z, b_dx, b_dz, OF: tl.constexpr, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
+        """Adds what the cotangents G of the scores of different tokens want of x and of z: x are queries, q keys and G is
+        [i, j] (OF 1), or x keys, q queries and G [j, i] (OF 0). A decay is given what the pairs around it want and nothing
+        that cancels: a difference of sums over all pairs would be their rounding."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
         for LEVEL in range(LEVELS):
-            later, meets = (i >> LEVEL) % 2 == 1, i >> LEVEL + 1 == j >> LEVEL + 1
+            own, meets = (i >> LEVEL) % 2 == OF, i >> LEVEL + 1 == j >> LEVEL + 1
             b_e = tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT))
-            b_u = tl_dot(tl.where(meets, G, 0.0), tl.where(later, 0.0, k * b_e), DOT) * b_e
-            b_dq += tl.where(later, b_u, 0.0)
-            b_w = tl_dot(tl.where(meets, Gt, 0.0), tl.where(later, q * b_e, 0.0), DOT) * b_e
-            b_dk += tl.where(later, 0.0, b_w)
-            b_dz += tl_dot(tl_turned_spans(LEVEL, BT, LATE), tl.where(later, q * b_u, k * b_w), DOT)
-        return b_dq, b_dk, b_dz
+            b_u = tl_dot(tl.where(meets, G, 0.0), tl.where(own, 0.0, q * b_e), DOT) * b_e
+            b_u = tl.where(own, b_u, 0.0)
+            b_dx += b_u
+            b_dz += tl_dot(tl_turned_spans(LEVEL, BT, LATE), x * b_u, DOT)
+        return b_dx, b_dz
 
     @triton.jit
     def tl_upto(BT: tl.constexpr, LATE: tl.constexpr):
@@ -1567,11 +1564,11 @@ if triton is not None:
             b_value = b_v
             b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
             b_decay = rwkv5_chunk_decay(b_c_1)
-            b_decay = tl.where(m_tk, tl.maximum(b_decay[None, :], -1e5), 0.0)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay[None, :], -6e4), 0.0)
             b_key = b_k
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
-            b_leave = tl_added_turned(tl.trans(b_decay), tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :], DOT)
+            b_leave = tl_added_turned(tl.trans(b_decay), tl_before(BT), DOT)
             b_turned = tl.trans(b_key) * tl.exp(b_leave)
             b_state = b_state * tl.exp(b_sums)[:, None] + tl_dot(b_turned, b_value, DOT)
             b_total += b_sums
@@ -1618,7 +1615,7 @@ if triton is not None:
             b_d_read_0 = rwkv5_chunk_d_reads(b_g_y)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
             b_decay = rwkv5_chunk_decay(b_c_1)
-            b_decay = tl.where(m_tk, tl.maximum(b_decay[None, :], -1e5), 0.0)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay[None, :], -6e4), 0.0)
             b_query_0 = b_r
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
@@ -1657,7 +1654,7 @@ if triton is not None:
             b_r = tl.load(r + i_b * s_rb + i_t * s_rt + i_h * K + (o_i * s_rt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_decay = rwkv5_chunk_decay(b_c_1)
-            b_decay = tl.where(m_tk, tl.maximum(b_decay[None, :], -1e5), 0.0)
+            b_decay = tl.where(m_tk, tl.maximum(b_decay[None, :], -6e4), 0.0)
             b_key = b_k
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
             b_query_0 = b_r
@@ -1693,7 +1690,7 @@ if triton is not None:
         b_value = b_v
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
         b_decay = rwkv5_chunk_decay(b_c_1)
-        b_decay = tl.where(m_tk, tl.maximum(b_decay[None, :], -1e5), 0.0)
+        b_decay = tl.where(m_tk, tl.maximum(b_decay[None, :], -6e4), 0.0)
         b_key = b_k
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
         b_query_0 = b_r
@@ -1711,7 +1708,7 @@ if triton is not None:
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
         """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of."""
-        i = tl.program_id(0).to(tl.int64)
+        i = tl.program_id(0).to(tl.int64) // NK
         i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
         o_i = tl.arange(0, BT)
@@ -1726,49 +1723,47 @@ if triton is not None:
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
         b_d_read_0 = rwkv5_chunk_d_reads(b_g_y)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
-        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-        b_equal_0 = tl.sum(b_value.to(tl.float32) * b_d_read_0, 1)[:, None]
-        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
-        for i_k in range(NK):
-            o_k = i_k * BK + tl.arange(0, BK)
-            m_k = tl_inside(o_k, K, BK)
-            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
-            m_kv = m_k[:, None] & m_v[None, :]
-            b_time_decay = tl.load(time_decay + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
-            b_time_faaaa = tl.load(time_faaaa + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
-            b_c_1 = rwkv5_chunk_keyed_hoist(b_time_decay)
-            m_tk = m_t[:, None] & m_k[None, :]
-            b_r = tl.load(r + i_b * s_rb + i_t * s_rt + i_h * K + (o_i * s_rt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_decay = rwkv5_chunk_decay(b_c_1)
-            b_decay = tl.where(m_tk, tl.maximum(b_decay[None, :], -1e5), 0.0)
-            b_key = b_k
-            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-            b_query_0 = b_r
-            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
-            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
-            b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-            b_d_key *= tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
-            b_d_decay = tl_dot(tl_before(BT), b_key * b_d_key, DOT)
-            b_d_decay += (b_total * tl.exp(tl.sum(b_decay, 0)))[None, :]
-            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-            b_d_query_0 *= tl.exp(tl_added(tl_upto(BT, True), b_decay, DOT))
-            b_d_decay += tl_dot(tl_from(BT, True), b_query_0 * b_d_query_0, DOT)
-            b_d_query_0, b_d_key, b_d_decay = tl_scores_back(
-                b_inside_0, b_turned_0, b_query_0, b_key, b_decay,
-                b_d_query_0, b_d_key, b_d_decay, True, DOT, LEVELS,
-            )
-            b_d_r_leaf, b_d_k_leaf, b_d_c_1, b_d_time_faaaa = rwkv5_chunk_vjp_keys(b_g_y, b_r, b_k, b_v, b_time_faaaa, b_d_key, b_d_query_0, b_d_decay, V)
-            tl.store(d_r + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_r_leaf, mask=m_tk)
-            tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
-            b_d_c_1 = tl.sum(tl.where(m_tk, b_d_c_1, 0.0), 0)
-            b_d_time_faaaa = tl.sum(tl.where(m_tk, b_d_time_faaaa, 0.0), 0)
-            b_d_time_decay_leaf, b_d_time_faaaa_leaf = rwkv5_chunk_hoist_vjp_keys(b_time_decay, b_d_c_1, b_d_time_faaaa)
-            tl.store(d_time_decay + (i_n * 1) * (H * K) + i_h * K + o_k, b_d_time_decay_leaf, mask=m_k)
-            tl.store(d_time_faaaa + (i_n * 1) * (H * K) + i_h * K + o_k, b_d_time_faaaa_leaf, mask=m_k)
+        o_k = tl.program_id(0) % NK * BK + tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        b_time_decay = tl.load(time_decay + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+        b_time_faaaa = tl.load(time_faaaa + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
+        b_c_1 = rwkv5_chunk_keyed_hoist(b_time_decay)
+        m_tk = m_t[:, None] & m_k[None, :]
+        b_r = tl.load(r + i_b * s_rb + i_t * s_rt + i_h * K + (o_i * s_rt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_decay = rwkv5_chunk_decay(b_c_1)
+        b_decay = tl.where(m_tk, tl.maximum(b_decay[None, :], -6e4), 0.0)
+        b_key = b_k
+        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_query_0 = b_r
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+        b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
+        b_d_decay = tl.zeros([BT, BK], tl.float32) + (b_total * tl.exp(tl.sum(b_decay, 0)))[None, :]
+        b_inside = tl_dot(b_d_read_0, tl.trans(b_value), DOT).to(DOT)
+        b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+        b_d_query_0 *= tl.exp(tl_added(tl_upto(BT, True), b_decay, DOT))
+        b_d_decay += tl_dot(tl_from(BT, True), b_query_0 * b_d_query_0, DOT)
+        b_d_query_0, b_d_decay = tl_scores_back(
+            b_inside, b_query_0, b_key, b_decay, b_d_query_0, b_d_decay, 1, True, DOT, LEVELS,
+        )  # fmt: skip
+        b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT) * tl.exp(tl_added(tl_from(BT, True), b_decay, DOT))
+        b_d_decay += tl_dot(tl_before(BT), b_key * b_d_key, DOT)
+        b_turned = tl_dot(b_value, tl.trans(b_d_read_0), DOT).to(DOT)
+        b_d_key, b_d_decay = tl_scores_back(
+            b_turned, b_key, b_query_0, b_decay, b_d_key, b_d_decay, 0, True, DOT, LEVELS,
+        )  # fmt: skip
+        b_d_r_leaf, b_d_k_leaf, b_d_c_1, b_d_time_faaaa = rwkv5_chunk_vjp_keys(b_g_y, b_r, b_k, b_v, b_time_faaaa, b_d_key, b_d_query_0, b_d_decay, V)
+        tl.store(d_r + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_r_leaf, mask=m_tk)
+        tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
+        b_d_c_1 = tl.sum(tl.where(m_tk, b_d_c_1, 0.0), 0)
+        b_d_time_faaaa = tl.sum(tl.where(m_tk, b_d_time_faaaa, 0.0), 0)
+        b_d_time_decay_leaf, b_d_time_faaaa_leaf = rwkv5_chunk_hoist_vjp_keys(b_time_decay, b_d_c_1, b_d_time_faaaa)
+        tl.store(d_time_decay + (i_n * 1) * (H * K) + i_h * K + o_k, b_d_time_decay_leaf, mask=m_k)
+        tl.store(d_time_faaaa + (i_n * 1) * (H * K) + i_h * K + o_k, b_d_time_faaaa_leaf, mask=m_k)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def rwkv5_d_values_kernel(
@@ -1798,11 +1793,11 @@ if triton is not None:
         b_d_read_0 = rwkv5_chunk_d_reads(b_g_y)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_decay = rwkv5_chunk_decay(b_c_1)
-        b_decay = tl.where(m_tk, tl.maximum(b_decay[None, :], -1e5), 0.0)
+        b_decay = tl.where(m_tk, tl.maximum(b_decay[None, :], -6e4), 0.0)
         b_key = b_k
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_leave = tl.exp(tl_added(tl.arange(0, BT)[:, None] < tl.arange(0, BT)[None, :], b_decay, DOT))
+        b_leave = tl.exp(tl_added(tl_from(BT, True), b_decay, DOT))
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
@@ -2075,25 +2070,41 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
+    wide: int  # all values, padded
     num_warps: int  # where the state is
     inside: int  # the same, where the chunk's tokens are
+    across: int  # the same, where a program has all values
     pieces: int  # of time, on the way of the state
-    block: int  # of keys, where they are taken block by block
+    block: int  # of keys, where a program takes some of them
+    span: int  # of keys, where a program takes all, block by block
     stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
-    block = max(16, _pow2(values))
-    if block > most:
-        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    tokens = 64 if half else 32
-    programs = max(1, rows * heads * -(-values // block))
+    and values do not fill the GPU. A warp group multiplies 64 rows, and rows of tiles have 128 bytes: what ptxas 12.8 makes
+    of narrower ones for a warp group reads registers that nothing wrote. `shared`: bytes that a program may have."""
+    least = 64 if half else 16
+    keys, wide, most = max(least, _pow2(keys)), max(least, _pow2(values)), 64
+    if half and keys <= 128 and shared > 160_000:
+        most = 128
+    block = wide if wide <= most else next((b for b in (most, 64, 32, 16) if b >= least and values % b == 0), most)
+    tokens, programs = 32, max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
     stages = 3 if shared > 160_000 and keys <= 128 else 2
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+    return _Chunks(
+        tokens=tokens,
+        keys=keys,
+        values=block,
+        wide=wide,
+        num_warps=8 if keys >= 128 else 4,
+        inside=4,
+        across=8 if wide > 128 else 4,
+        pieces=pieces,
+        block=min(keys, 64 if half else 32),
+        span=min(keys, 128 if half else 32),
+        stages=stages,
+    )
 
 
 @lru_cache(maxsize=None)
@@ -2101,10 +2112,10 @@ def _shared(device):
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
-def _by_chunks(mode, x, keys, values, *parts):
-    """Whether chunks of the stream x serve better than a walk. The kernels sum over single ones of `parts`, axes that make
-    up the keys; they have to fill a tile."""
-    if max(keys, values) > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
+def _by_chunks(mode, x, keys, values, most, *parts):
+    """Whether chunks of the stream x serve better than a walk, for at most so many keys. The kernels sum over single ones of
+    `parts`, axes that make up the keys; they have to fill a tile."""
+    if keys > most or values > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
         return False
     return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
@@ -2147,8 +2158,8 @@ def _rwkv5_chunks(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
         H=H, K=K, V=V, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
@@ -2204,8 +2215,8 @@ def _rwkv5_chunks_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
         H=H, K=K, V=V, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.block,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -2247,7 +2258,7 @@ def _rwkv5_chunks_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
             **fixed, num_warps=config.num_warps, num_stages=config.stages,
         )  # fmt: skip
         n_tokens = r.shape[0] * T
-        rwkv5_d_keys_kernel[(slots * grid[1],)](
+        rwkv5_d_keys_kernel[(slots * grid[1] * across["NK"],)](
             r, k, v, g_y, time_decay, time_faaaa, hs, wanted, d_r, d_k, d_time_decay, d_time_faaaa, table, cu_seqlens, T, slots, n_tokens,
             *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_y.stride()[:2], **fixed | across,
         )  # fmt: skip
@@ -2274,7 +2285,7 @@ def _rwkv5_triton_by_mode(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
     H = r.shape[2]
     K = r.shape[3]
     V = v.shape[3]
-    chunks = _by_chunks("auto", r, K, V)
+    chunks = _by_chunks("auto", r, K, V, 256)
     own = _rwkv5_chunks if chunks else _rwkv5_triton
     return own(r, k, v, time_decay, time_faaaa, S, cu_seqlens)
 
@@ -2283,7 +2294,7 @@ def _rwkv5_triton_by_mode_backward(g_y, g_last_S, r, k, v, time_decay, time_faaa
     H = r.shape[2]
     K = r.shape[3]
     V = v.shape[3]
-    chunks = _by_chunks("auto", r, K, V)
+    chunks = _by_chunks("auto", r, K, V, 256)
     own = _rwkv5_chunks_backward if chunks else _rwkv5_triton_backward
     return own(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu_seqlens)
 

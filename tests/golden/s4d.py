@@ -2880,8 +2880,8 @@ class S4D(nn.Module):
     def _initialise(self):
         if any(v.is_meta for v in self.parameters()):
             return
-        self.kernel.log_dt.copy_(torch.log(torch.exp(_uniform((self.H, ), torch.log(self.kernel.log_dt.new_tensor(self.dt_min, dtype=self.kernel.log_dt.dtype)), torch.log(self.kernel.log_dt.new_tensor(self.dt_max, dtype=self.kernel.log_dt.dtype)), self.kernel.log_dt))))  # s4d.ssm:16
-        self.kernel.log_A_real.fill_(torch.log(self.kernel.log_A_real.new_tensor(0.5, dtype=self.kernel.log_A_real.dtype)))  # s4d.ssm:17
+        self.kernel.log_dt.copy_(torch.log(torch.exp(_uniform((self.H, ), torch.log(self.kernel.log_dt.new_full((), self.dt_min, dtype=self.kernel.log_dt.dtype)), torch.log(self.kernel.log_dt.new_full((), self.dt_max, dtype=self.kernel.log_dt.dtype)), self.kernel.log_dt))))  # s4d.ssm:16
+        self.kernel.log_A_real.fill_(torch.log(self.kernel.log_A_real.new_full((), 0.5, dtype=self.kernel.log_A_real.dtype)))  # s4d.ssm:17
         self.kernel.A_imag.copy_(torch.imag(_hippo_diagonal(self.init, self.N, self.kernel.A_imag)))  # s4d.ssm:18
         self.kernel.C.copy_(torch.view_as_real(torch.as_tensor(_cartesian(_normal((self.H, self.N, ), 0, 0.5 ** 0.5, self.kernel.C), _normal((self.H, self.N, ), 0, 0.5 ** 0.5, self.kernel.C), self.kernel.C)).to(_complex_of(self.kernel.C.dtype)).expand(self.H, self.N).resolve_conj().contiguous()))  # s4d.ssm:19
         self.D.copy_(_normal((self.H, ), 0, 1, self.D))  # s4d.ssm:20

@@ -639,16 +639,15 @@ def _simple_gla_gathered(gk, q_conv1d, k_conv1d, v_conv1d, S, gate_logit_normali
         k = F.silu(k_conv1d)  # simple_gla.ssm:22
         v = F.silu(v_conv1d)  # simple_gla.ssm:23
         log_a = F.logsigmoid(gk) / gate_logit_normalizer  # simple_gla.ssm:26
-        outer_q_0 = q * K ** (-0.5)  # simple_gla.ssm:28
         given = (
             _by_head(log_a, 1),
             _by_head(k, 1),
             _by_head(v, 1),
-            _by_head(outer_q_0, 1),
+            _by_head(q, 1),
         )
         reads, ends = _gathered(*given[:3], given[3:], (False,), ends)
         o_state = reads[0].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
-        o = o_state  # simple_gla.ssm:29
+        o = o_state * K ** (-0.5)  # simple_gla.ssm:29
         o_chunks.append(o)
     return (
         _as(torch.cat(o_chunks, 1), y_dtype),
@@ -693,14 +692,13 @@ def _simple_gla_gathered_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1
         k = F.silu(k_conv1d)  # simple_gla.ssm:22
         v = F.silu(v_conv1d)  # simple_gla.ssm:23
         log_a = F.logsigmoid(gk) / gate_logit_normalizer  # simple_gla.ssm:26
-        outer_q_0 = q * K ** (-0.5)  # simple_gla.ssm:28
         given = (
             _by_head(log_a, 1),
             _by_head(k, 1),
             _by_head(v, 1),
-            _by_head(outer_q_0, 1),
+            _by_head(q, 1),
         )
-        d_o_state_read = g_o  # simple_gla.ssm:28
+        d_o_state_read = g_o * K ** (-0.5)  # simple_gla.ssm:28
         d_reads = (
             _by_head(d_o_state_read, 1),
         )
@@ -710,10 +708,9 @@ def _simple_gla_gathered_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1
         d_outer_k_core = wanted[1].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
         d_outer_v_core = wanted[2].transpose(1, 2).reshape(rows, j_t - i_t, H, V)
         d_outer_q_0_core = wanted[3].transpose(1, 2).reshape(rows, j_t - i_t, H, K)
-        d_q = d_outer_q_0_core * K ** (-0.5)  # simple_gla.ssm:21
         d_gk_leaf = d_outer_z_core / gate_logit_normalizer * torch.sigmoid(-gk)  # simple_gla.ssm:25
         w_1 = torch.sigmoid(q_conv1d)  # simple_gla.ssm:18
-        d_q_conv1d_leaf = d_q * (w_1 + q * (1 - w_1))
+        d_q_conv1d_leaf = d_outer_q_0_core * (w_1 + q * (1 - w_1))
         w_2 = torch.sigmoid(k_conv1d)  # simple_gla.ssm:19
         d_k_conv1d_leaf = d_outer_k_core * (w_2 + k * (1 - w_2))
         w_3 = torch.sigmoid(v_conv1d)  # simple_gla.ssm:20
@@ -1541,32 +1538,30 @@ if triton is not None:
         return b_v
 
     @triton.jit
-    def simple_gla_chunk_queries(b_q_conv1d, c_2: tl.constexpr):
+    def simple_gla_chunk_queries(b_q_conv1d):
         """What tokens ask of the state."""
         b_q = tl_silu(b_q_conv1d)  # simple_gla.ssm:21
-        b_outer_q_0 = c_2 * b_q  # simple_gla.ssm:28
-        return b_outer_q_0
+        return b_q
 
     @triton.jit
-    def simple_gla_chunk_d_reads(b_g_o):
+    def simple_gla_chunk_d_reads(b_g_o, c_2: tl.constexpr):
         """What results want of the reads."""
-        b_d_o_state_read = b_g_o  # simple_gla.ssm:28
+        b_d_o_state_read = c_2 * b_g_o  # simple_gla.ssm:28
         return b_d_o_state_read
 
     @triton.jit
-    def simple_gla_chunk_results(b_o_state):
+    def simple_gla_chunk_results(b_o_state, c_2: tl.constexpr):
         """The results of tokens."""
-        b_o = b_o_state  # simple_gla.ssm:29
+        b_o = c_2 * b_o_state  # simple_gla.ssm:29
         return b_o
 
     @triton.jit
-    def simple_gla_chunk_vjp_keys(b_q_conv1d, b_k_conv1d, b_d_outer_k_core, b_d_outer_q_0_core, c_2: tl.constexpr):
+    def simple_gla_chunk_vjp_keys(b_q_conv1d, b_k_conv1d, b_d_outer_k_core, b_d_outer_q_0_core):
         """From the cotangents of results and of keys and queries to those of the operands."""
         b_q = tl_silu(b_q_conv1d)  # simple_gla.ssm:21
         b_k = tl_silu(b_k_conv1d)  # simple_gla.ssm:22
-        b_d_q = c_2 * b_d_outer_q_0_core
         b_w_1 = tl_sigmoid(b_q_conv1d)  # simple_gla.ssm:18
-        b_d_q_conv1d_leaf = b_d_q * (b_w_1 + b_q * (1.0 - b_w_1))
+        b_d_q_conv1d_leaf = b_d_outer_q_0_core * (b_w_1 + b_q * (1.0 - b_w_1))
         b_w_2 = tl_sigmoid(b_k_conv1d)  # simple_gla.ssm:19
         b_d_k_conv1d_leaf = b_d_outer_k_core * (b_w_2 + b_k * (1.0 - b_w_2))
         return b_d_q_conv1d_leaf, b_d_k_conv1d_leaf
@@ -1621,7 +1616,7 @@ if triton is not None:
             b_v_conv1d = tl.load(v_conv1d + i_b * s_v_conv1db + i_t * s_v_conv1dt + i_h * V + (o_i * s_v_conv1dt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
             b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + i_t * s_k_conv1dt + i_h * K + (o_i * s_k_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_decay = simple_gla_chunk_decay(b_gk, gate_logit_normalizer)
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
             b_value = simple_gla_chunk_value(b_v_conv1d)
             b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
             b_key = simple_gla_chunk_key(b_k_conv1d)
@@ -1670,10 +1665,10 @@ if triton is not None:
             b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
             b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + i_t * s_q_conv1dt + i_h * K + (o_i * s_q_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_decay = simple_gla_chunk_decay(b_gk, gate_logit_normalizer)
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
-            b_d_read_0 = simple_gla_chunk_d_reads(b_g_o)
+            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+            b_d_read_0 = simple_gla_chunk_d_reads(b_g_o, c_2)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-            b_query_0 = simple_gla_chunk_queries(b_q_conv1d, c_2)
+            b_query_0 = simple_gla_chunk_queries(b_q_conv1d)
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
             b_state = b_state * tl.exp(b_sums)
@@ -1709,18 +1704,18 @@ if triton is not None:
         b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + i_t * s_q_conv1dt + i_h * K + (o_i * s_q_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + i_t * s_k_conv1dt + i_h * K + (o_i * s_k_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = simple_gla_chunk_decay(b_gk, gate_logit_normalizer)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_value = simple_gla_chunk_value(b_v_conv1d)
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
         b_key = simple_gla_chunk_key(b_k_conv1d)
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-        b_query_0 = simple_gla_chunk_queries(b_q_conv1d, c_2)
+        b_query_0 = simple_gla_chunk_queries(b_q_conv1d)
         b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
         b_enter = tl_enter(b_decay, False)[:, None]
         b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
         b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
-        b_o = simple_gla_chunk_results(b_read_0)
+        b_o = simple_gla_chunk_results(b_read_0, c_2)
         tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
@@ -1743,19 +1738,13 @@ if triton is not None:
         b_v_conv1d = tl.load(v_conv1d + i_b * s_v_conv1db + i_t * s_v_conv1dt + i_h * V + (o_i * s_v_conv1dt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_decay = simple_gla_chunk_decay(b_gk, gate_logit_normalizer)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
         b_value = simple_gla_chunk_value(b_v_conv1d)
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
-        b_d_read_0 = simple_gla_chunk_d_reads(b_g_o)
+        b_d_read_0 = simple_gla_chunk_d_reads(b_g_o, c_2)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT)
-        b_turned_0 = tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-        b_scores_0 = tl.zeros([BT, BT], tl.float32)
-        b_inside_0 *= tl_between(b_decay, False)
-        b_turned_0 *= tl_between_turned(b_decay, False)
-        b_inside_0, b_turned_0 = b_inside_0.to(DOT), b_turned_0.to(DOT)
-        b_d_decay = tl.zeros([BT], tl.float32)
-        for i_k in range(NK):
+        b_pairs_0 = tl.zeros([BT, BT], tl.float32)
+        for i_k in tl.static_range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, K, BK)
             o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
@@ -1765,31 +1754,44 @@ if triton is not None:
             b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + i_t * s_k_conv1dt + i_h * K + (o_i * s_k_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
             b_key = simple_gla_chunk_key(b_k_conv1d)
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-            b_query_0 = simple_gla_chunk_queries(b_q_conv1d, c_2)
+            b_query_0 = simple_gla_chunk_queries(b_q_conv1d)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_pairs_0 += tl_dot(b_query_0, tl.trans(b_key), DOT)
+        b_d_decay = tl.zeros([BT], tl.float32)
+        b_between = tl_between(b_decay, False)
+        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_pairs_0 * b_between)
+        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT) * b_between
+        b_pairs_0 = tl_dot(tl_from(BT, False), b_pairs_0 * b_inside_0, DOT)
+        b_d_decay += tl.sum(tl.where(tl_before(BT), b_pairs_0, 0.0), 1)
+        b_inside_0 = b_inside_0.to(DOT)
+        for i_k in tl.static_range(NK):
+            o_k = i_k * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, K, BK)
+            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tk = m_t[:, None] & m_k[None, :]
+            b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + i_t * s_q_conv1dt + i_h * K + (o_i * s_q_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + i_t * s_k_conv1dt + i_h * K + (o_i * s_k_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_key = simple_gla_chunk_key(b_k_conv1d)
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = simple_gla_chunk_queries(b_q_conv1d)
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
             b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
             b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT)
             b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-            b_d_key *= tl_leave(b_decay)[:, None]
-            b_passed = tl.sum(b_key * b_d_key, 1)
-            b_d_decay += tl_summed(tl_before(BT), b_passed) + tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
-            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
-            b_passed = tl.sum(b_query_0 * b_d_query_0, 1)
+            b_d_decay += tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
+            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT) * tl_enter(b_decay, False)[:, None]
+            b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
             b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
-            b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
-            b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT)
-            b_scores_0 += b_pairs * tl_between(b_decay, False)
-            b_pairs *= b_inside_0
-            b_pairs = tl_dot(tl_from(BT, False), b_pairs, DOT)
-            b_d_decay += tl_summed(tl_from(BT, False), b_passed) + tl.sum(tl.where(tl_before(BT), b_pairs, 0.0), 1)
-            b_d_q_conv1d_leaf, b_d_k_conv1d_leaf = simple_gla_chunk_vjp_keys(b_q_conv1d, b_k_conv1d, b_d_key, b_d_query_0, c_2)
+            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT) * tl_leave(b_decay)[:, None]
+            b_d_decay += tl_summed(tl_before(BT), tl.sum(b_key * b_d_key, 1))
+            b_turned = tl_dot(b_value, tl.trans(b_d_read_0), DOT) * tl_between_turned(b_decay, False)
+            b_d_key += tl_dot(b_turned, b_query_0, DOT)
+            b_d_q_conv1d_leaf, b_d_k_conv1d_leaf = simple_gla_chunk_vjp_keys(b_q_conv1d, b_k_conv1d, b_d_key, b_d_query_0)
             tl.store(d_q_conv1d + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_conv1d_leaf, mask=m_tk)
             tl.store(d_k_conv1d + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_conv1d_leaf, mask=m_tk)
         b_d_gk_leaf = simple_gla_chunk_vjp_heads(b_gk, b_d_decay, gate_logit_normalizer)
         tl.store(d_gk + (i_b * T + i_t) * H + i_h + o_i * H, b_d_gk_leaf, mask=m_t)
-        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def simple_gla_d_values_kernel(
@@ -1815,8 +1817,8 @@ if triton is not None:
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
         b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + i_t * s_k_conv1dt + i_h * K + (o_i * s_k_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
         b_decay = simple_gla_chunk_decay(b_gk, gate_logit_normalizer)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -1e5), 0.0)
-        b_d_read_0 = simple_gla_chunk_d_reads(b_g_o)
+        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+        b_d_read_0 = simple_gla_chunk_d_reads(b_g_o, c_2)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_key = simple_gla_chunk_key(b_k_conv1d)
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
@@ -2456,25 +2458,41 @@ class _Chunks(NamedTuple):
     tokens: int  # a chunk
     keys: int  # padded
     values: int  # a program
+    wide: int  # all values, padded
     num_warps: int  # where the state is
     inside: int  # the same, where the chunk's tokens are
+    across: int  # the same, where a program has all values
     pieces: int  # of time, on the way of the state
-    block: int  # of keys, where they are taken block by block
+    block: int  # of keys, where a program takes some of them
+    span: int  # of keys, where a program takes all, block by block
     stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
     """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows; `shared` are bytes of shared memory a program may have."""
-    keys, most = max(16, _pow2(keys)), 128 if half and keys <= 128 and shared > 160_000 else 64
-    block = max(16, _pow2(values))
-    if block > most:
-        block = next((b for b in (most, 64, 32, 16) if values % b == 0), block)
-    tokens = 64 if half else 32
-    programs = max(1, rows * heads * -(-values // block))
+    and values do not fill the GPU. A warp group multiplies 64 rows, and rows of tiles have 128 bytes: what ptxas 12.8 makes
+    of narrower ones for a warp group reads registers that nothing wrote. `shared`: bytes that a program may have."""
+    least = 64 if half else 16
+    keys, wide, most = max(least, _pow2(keys)), max(least, _pow2(values)), 64
+    if half and keys <= 128 and shared > 160_000:
+        most = 128
+    block = wide if wide <= most else next((b for b in (most, 64, 32, 16) if b >= least and values % b == 0), most)
+    tokens, programs = 32, max(1, rows * heads * -(-values // block))
     pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
     stages = 3 if shared > 160_000 and keys <= 128 else 2
-    return _Chunks(tokens, keys, block, 8 if keys >= 128 else 4, 4, pieces, min(keys, 32), stages)
+    return _Chunks(
+        tokens=tokens,
+        keys=keys,
+        values=block,
+        wide=wide,
+        num_warps=8 if keys >= 128 else 4,
+        inside=4,
+        across=8 if wide > 128 else 4,
+        pieces=pieces,
+        block=min(keys, 64 if half else 32),
+        span=min(keys, 128 if half else 32),
+        stages=stages,
+    )
 
 
 @lru_cache(maxsize=None)
@@ -2482,10 +2500,10 @@ def _shared(device):
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
-def _by_chunks(mode, x, keys, values, *parts):
-    """Whether chunks of the stream x serve better than a walk. The kernels sum over single ones of `parts`, axes that make
-    up the keys; they have to fill a tile."""
-    if max(keys, values) > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
+def _by_chunks(mode, x, keys, values, most, *parts):
+    """Whether chunks of the stream x serve better than a walk, for at most so many keys. The kernels sum over single ones of
+    `parts`, axes that make up the keys; they have to fill a tile."""
+    if keys > most or values > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
         return False
     return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
@@ -2527,8 +2545,8 @@ def _simple_gla_chunks(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_log
         H=H, K=K, V=V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.span,
+        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
@@ -2579,8 +2597,8 @@ def _simple_gla_chunks_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
         H=H, K=K, V=V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=max(16, _pow2(V)), BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.inside, num_stages=config.stages,
+        NV=1, BV=config.wide, BK=config.span,
+        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -2643,7 +2661,7 @@ def _simple_gla_triton_by_mode(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, 
     H = gk.shape[2]
     K = q_conv1d.shape[3]
     V = v_conv1d.shape[3]
-    chunks = _by_chunks("auto", gk, K, V)
+    chunks = _by_chunks("auto", gk, K, V, 256)
     own = _simple_gla_chunks if chunks else _simple_gla_triton
     return own(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
 
@@ -2652,7 +2670,7 @@ def _simple_gla_triton_by_mode_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v
     H = gk.shape[2]
     K = q_conv1d.shape[3]
     V = v_conv1d.shape[3]
-    chunks = _by_chunks("auto", gk, K, V)
+    chunks = _by_chunks("auto", gk, K, V, 256)
     own = _simple_gla_chunks_backward if chunks else _simple_gla_triton_backward
     return own(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
 
