@@ -6,12 +6,13 @@ import pytest
 
 from tests.backends.interpreter import ROOT, Found, interpret, judge
 
+KEYS = {"part": 16, "strip": 16, "block": 16, "span": 16}
 CASES = [
     {"T": 36, "rows": 1, "states": True, "poisoned": True},
-    {"T": 20, "rows": 1, "strides": True, "chunks": {"tokens": 16, "values": 16, "block": 16}, "poisoned": True},
-    {"T": 50, "rows": 1, "states": True, "chunks": {"tokens": 16, "pieces": 2}},
+    {"T": 20, "rows": 1, "strides": True, "chunks": {"tokens": 16, "values": 16, **KEYS}, "poisoned": True},
+    {"T": 50, "rows": 1, "states": True, "chunks": {"tokens": 16, "pieces": 2, **KEYS}},
     {"cu_seqlens": [0, 5, 5, 36], "states": True, "chunks": {"tokens": 16}},
-    {"cu_seqlens": [0, 17, 17, 52], "chunks": {"tokens": 16, "pieces": 3, "values": 16}},
+    {"cu_seqlens": [0, 17, 17, 52], "chunks": {"tokens": 16, "pieces": 3, "values": 16, **KEYS}},
 ]
 
 LAYERS = {

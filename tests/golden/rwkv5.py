@@ -1528,11 +1528,11 @@ if triton is not None:
     @triton.jit(do_not_specialize=["T", "NP"])
     def rwkv5_states_kernel(
         k, v, time_decay, first, states, ends, products, table, cu_seqlens, T, NP, s_kb, s_kt, s_vb, s_vt,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
     ):
         """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
         what is left of the state before the piece. Without `states` the piece starts from zero."""
-        i = tl.program_id(0).to(tl.int64)
+        i = tl.program_id(0).to(tl.int64) // NK
         i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
         i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
         n_c = tl.cdiv(n, BT)
@@ -1540,7 +1540,7 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         o_v = i_v * BV + tl.arange(0, BV)
         m_v = tl_inside(o_v, V, BV)
-        o_k = tl.arange(0, BK)
+        o_k = tl.program_id(0) % NK * BK + tl.arange(0, BK)
         m_k = tl_inside(o_k, K, BK)
         o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
@@ -1554,7 +1554,7 @@ if triton is not None:
         b_total = tl.zeros([BK], tl.float32)
         for j in range(i_c, n_c):
             if table is not None:
-                tl.store(table + i_n + j, i_s.to(tl.int32), mask=(i_h == 0) & (i_v == 0))
+                tl.store(table + i_n + j, i_s.to(tl.int32), mask=(i_h == 0) & (i_v == 0) & (tl.program_id(0) % NK == 0))
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
@@ -1580,11 +1580,11 @@ if triton is not None:
     @triton.jit(do_not_specialize=["T", "NP"])
     def rwkv5_wanted_kernel(
         r, g_y, time_decay, first, wanted, ends, products, cu_seqlens, T, NP, s_rb, s_rt, s_g_yb, s_g_yt,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
     ):
         """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
         the first of them; `products` as forward."""
-        i = tl.program_id(0).to(tl.int64)
+        i = tl.program_id(0).to(tl.int64) // NK
         i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
         i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
         n_c = tl.cdiv(n, BT)
@@ -1592,7 +1592,7 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         o_v = i_v * BV + tl.arange(0, BV)
         m_v = tl_inside(o_v, V, BV)
-        o_k = tl.arange(0, BK)
+        o_k = tl.program_id(0) % NK * BK + tl.arange(0, BK)
         m_k = tl_inside(o_k, K, BK)
         o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
@@ -2071,39 +2071,40 @@ class _Chunks(NamedTuple):
     keys: int  # padded
     values: int  # a program
     wide: int  # all values, padded
-    num_warps: int  # where the state is
-    inside: int  # the same, where the chunk's tokens are
+    inside: int  # warps, where the chunk's tokens are
     across: int  # the same, where a program has all values
     pieces: int  # of time, on the way of the state
+    part: int  # of keys, on the way of the state
+    strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
     span: int  # of keys, where a program takes all, block by block
     stages: int  # chunks on their way at once, where the state is
 
 
-def choose_chunks(rows, T, heads, keys, values, sms, shared, half):
-    """The launch configuration, by size alone: all keys and a block of values a program, and time in pieces where rows, heads
-    and values do not fill the GPU. A warp group multiplies 64 rows, and rows of tiles have 128 bytes: what ptxas 12.8 makes
-    of narrower ones for a warp group reads registers that nothing wrote. `shared`: bytes that a program may have."""
-    least = 64 if half else 16
+def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
+    """The launch configuration, by size alone: blocks of keys (unless they are to stay `whole`) and of values, and time in
+    pieces where these, rows and heads do not fill the GPU. Tiles that a warp group may multiply have rows of 128 bytes: what
+    ptxas 12.8 makes of narrower ones reads registers that nothing wrote. `shared`: bytes that a program may have."""
+    least, tokens = 64 if half else 16, 32
     keys, wide, most = max(least, _pow2(keys)), max(least, _pow2(values)), 64
     if half and keys <= 128 and shared > 160_000:
         most = 128
     block = wide if wide <= most else next((b for b in (most, 64, 32, 16) if b >= least and values % b == 0), most)
-    tokens, programs = 32, max(1, rows * heads * -(-values // block))
-    pieces = max(1, min(-(-2 * sms // programs), T // (8 * tokens)))
-    stages = 3 if shared > 160_000 and keys <= 128 else 2
+    part, strip = keys if whole else min(keys, 64), min(wide, 64)
+    programs = max(1, rows * heads * (keys // part) * (wide // strip))
     return _Chunks(
         tokens=tokens,
         keys=keys,
         values=block,
         wide=wide,
-        num_warps=8 if keys >= 128 else 4,
         inside=4,
         across=8 if wide > 128 else 4,
-        pieces=pieces,
-        block=min(keys, 64 if half else 32),
-        span=min(keys, 128 if half else 32),
-        stages=stages,
+        pieces=max(1, min(-(-2 * sms // programs), T // (8 * tokens))),
+        part=part,
+        strip=strip,
+        block=keys if whole else min(keys, 64 if half else 32),
+        span=keys if whole else min(keys, 128 if half else 32),
+        stages=3 if shared > 160_000 and part <= 128 else 2,
     )
 
 
@@ -2150,12 +2151,16 @@ def _rwkv5_chunks(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
     dtype = _dot_dtype(r, k, v)
     device = r.device
     config = choose_chunks(
-        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16, False
     )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
         H=H, K=K, V=V, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    walked = dict(  # a block of keys and of values a program
+        NV=triton.cdiv(V, config.strip), BV=config.strip,
+        NK=triton.cdiv(K, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
         NV=1, BV=config.wide, BK=config.block,
@@ -2166,17 +2171,17 @@ def _rwkv5_chunks(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
         hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], r)
-        n = grid[0] * grid[1] * config.pieces * rows
+        n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             rwkv5_states_kernel[(n,)](
                 k, v, time_decay, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+            **fixed | walked, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         rwkv5_states_kernel[(n,)](
             k, v, time_decay, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+            **fixed | walked, num_stages=config.stages,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         rwkv5_scores_kernel[(slots * grid[1],)](
@@ -2207,12 +2212,16 @@ def _rwkv5_chunks_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
     dtype = _dot_dtype(r, k, v)
     device = r.device
     config = choose_chunks(
-        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16
+        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16, False
     )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
     grid = (triton.cdiv(V, config.values), H, K * V)
     fixed = dict(
         H=H, K=K, V=V, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
+    )  # fmt: skip
+    walked = dict(  # a block of keys and of values a program
+        NV=triton.cdiv(V, config.strip), BV=config.strip,
+        NK=triton.cdiv(K, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
     )  # fmt: skip
     across = dict(  # all values a program, and a block of keys at a time
         NV=1, BV=config.wide, BK=config.block,
@@ -2229,17 +2238,17 @@ def _rwkv5_chunks_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
         hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], r)
-        n = grid[0] * grid[1] * config.pieces * rows
+        n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             rwkv5_states_kernel[(n,)](
                 k, v, time_decay, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+            **fixed | walked, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         rwkv5_states_kernel[(n,)](
             k, v, time_decay, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+            **fixed | walked, num_stages=config.stages,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         rwkv5_scores_kernel[(slots * grid[1],)](
@@ -2249,13 +2258,13 @@ def _rwkv5_chunks_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
         if config.pieces > 1:
             rwkv5_wanted_kernel[(n,)](
                 r, g_y, time_decay, None, None, ends, products, cu_seqlens, T, config.pieces, *r.stride()[:2], *g_y.stride()[:2],
-            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+            **fixed | walked, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         rwkv5_wanted_kernel[(n,)](
             r, g_y, time_decay, last, wanted, ends, None, cu_seqlens, T, config.pieces, *r.stride()[:2], *g_y.stride()[:2],
-            **fixed, num_warps=config.num_warps, num_stages=config.stages,
+            **fixed | walked, num_stages=config.stages,
         )  # fmt: skip
         n_tokens = r.shape[0] * T
         rwkv5_d_keys_kernel[(slots * grid[1] * across["NK"],)](

@@ -117,7 +117,7 @@ class ChunkLaunch:
     by_key: bool
     block: str
     programs: str
-    n_blocks: str
+    whole: str
     most: str
     parts: str
     stages: str

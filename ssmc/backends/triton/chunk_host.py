@@ -64,7 +64,6 @@ class ChunkHost:
         moving = list(found.values())
         passed = [f"core:{n}" for n in k.passed]
         last = names(f"last:{carried.of}")
-        block = "config.keys" if not op.blocks else "config.block" if f.by_key else "config.span"
         return ChunkLaunch(
             stem=o.stem,
             mode=mode,
@@ -98,12 +97,12 @@ class ChunkHost:
             reads=tuple(self.arguments(x, "*reads, ") for x, n in op.forward if n == "reads"),
             gradients=tuple((names(f"d:{x.operand.name}"), self._made(x)) for x in moving),
             by_key=f.by_key,
-            block=block,
+            block="config.block" if f.by_key else "config.span",
             programs=' * across["NK"]' if f.by_key else "",
             most="256" if op.blocks else "128",
             stages="config.stages" if len(f.queries) == 1 else "2",
             parts="".join(f", {o.size(a)}" for a in f.keys) if {"tl_over_slow", "tl_over_fast"} & k.e.helpers else "",
-            n_blocks=f"triton.cdiv({self.product(f.keys)}, {block})" if op.blocks else "1",
+            whole=str(not op.blocks),
             scores=self.arguments(op.scores),
             passed=tuple((self.code(n), self._core_sizes(n)) for n in passed),
             d_keys=self.arguments(op.d_keys, self._gradients(halves[0], passed)),
