@@ -3265,7 +3265,7 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
     pieces where these, rows and heads do not fill the GPU. Tiles that a warp group may multiply have rows of 128 bytes: what
     ptxas 12.8 makes of narrower ones reads registers that nothing wrote. `shared`: bytes that a program may have."""
     least, tokens = 64 if half else 16, 32
-    keys, wide, most = max(least, _pow2(keys)), max(least, _pow2(values)), 64
+    keys, wide, most = max(16 if whole else least, _pow2(keys)), max(least, _pow2(values)), 64
     if half and keys <= 128 and shared > 160_000:
         most = 128
     block = wide if wide <= most else next((b for b in (most, 64, 32, 16) if b >= least and values % b == 0), most)
