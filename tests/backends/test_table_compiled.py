@@ -1,10 +1,12 @@
 """The kernels of `bench/table.toml` at its sizes compile for sm_90 without a GPU, and spill no more than is written here;
-those of outer products need no more shared memory than there is, and `test_compiled.py` looks at what they spill."""
+those of outer products need no more shared memory than there is, and `test_compiled.py` looks at what they spill. Lengths
+share their compilations."""
 
 from __future__ import annotations
 
 import inspect
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ import torch
 
 import ssmc
 from ssmc.measuring.cases import Case, read_cases
+from ssmc.measuring.first import spread_lengths
+from ssmc.measuring.goals import COMPILATIONS
 from tests.backends.compiled import _launch_op, compile_launch, recording, source_hash
 from tests.harness import Call, layer_of
 
@@ -30,6 +34,7 @@ SPILLS = {
 }  # fmt: skip
 CONTROLS = {"initial_state", "return_state", "cu_seqlens", "backend", "inplace"}
 NEEDS: dict[str, dict[str, int]] = {}
+LENGTHS = ("scan-8x2048", "scan-1x16384", "scan-64x512", "hgrn")
 
 
 def call_of(case: Case) -> Call:
@@ -50,6 +55,19 @@ def call_of(case: Case) -> Call:
             operands[name] = torch.view_as_complex(value) if value.dim() > len(axes) else value
     names = set(inspect.signature(getattr(module, op)).parameters) - CONTROLS - set(operands)
     return Call(module, op, operands, {n: getattr(layer, n) for n in sorted(names)})
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.name in LENGTHS], ids=lambda c: c.name)
+def test_lengths_share_compilations(case: Case) -> None:
+    """Launches that differ in signature, constants or divisibility are compilations of their own."""
+    call, found = call_of(case), []
+    for length in spread_lengths(case.length, 200):
+        cut = {n: v[:, :length].contiguous() if n in call.tokens() else v for n, v in call.operands.items()}
+        with recording(call.module) as launches:
+            _launch_op(Call(call.module, call.op, cut, call.numbers), False)
+        found += [launch for _, launch in launches]
+    counts = Counter(launch.name for launch in set(found))
+    assert len(counts) > 3 and max(counts.values()) <= COMPILATIONS, counts
 
 
 @pytest.mark.slow

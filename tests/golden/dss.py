@@ -1849,7 +1849,7 @@ if triton is not None:
                     b_x_re, b_x_im = dss_update(b_x_re, b_x_im, b_u, b_a_x_im, b_a_x_re, b_c_1, b_c_2)
                     p_u += s_ut
 
-    @triton.jit(do_not_specialize=["T", "NP", "W", "d_xT"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "W", "d_xT"])
     def dss_backward_kernel(
         u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, W, D, g_output_linear_in, xs, d_xT, d_u, d_z_sum, d_z_sum_2, d_Lambda_log_neg_re, d_Lambda_imag, d_W, d_D, d_x0, cu_seqlens, T, NP, n_tokens,
         s_ub, s_ut, s_g_output_linear_inb, s_g_output_linear_int,
@@ -2148,7 +2148,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

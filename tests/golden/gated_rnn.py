@@ -724,7 +724,7 @@ if triton is not None:
                     p_z_raw += s_z_rawt
                     p_r_raw += s_r_rawt
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
     def gated_rnn_backward_kernel(
         x, z_raw, r_raw, a, g_h, hs, d_hT, d_x, d_z_raw, d_r_raw, d_a, d_h0, cu_seqlens, T, NP, n_tokens,
         s_xb, s_xt, s_z_rawb, s_z_rawt, s_r_rawb, s_r_rawt, s_g_hb, s_g_ht,
@@ -913,7 +913,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

@@ -1971,7 +1971,7 @@ if triton is not None:
                 tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * G * N) + o_ng + N * G, b_h_im_product, mask=m_gn)
                 tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * G * N) + o_ng + N * G, b_h_im_wanted, mask=m_gn)
 
-    @triton.jit(do_not_specialize=["T", "NP", "C", "d_hT"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "C", "d_hT"])
     def gss_backward_kernel(
         v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, g_y, hs, d_hT, d_v_raw, d_v_sum, d_v_sum_2, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, d_h0, cu_seqlens, T, NP, n_tokens,
         s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t, s_g_yb, s_g_yt,
@@ -2318,7 +2318,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

@@ -784,7 +784,7 @@ if triton is not None:
                 tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * E + o_e, b_h_product, mask=m_e)
                 tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * E + o_e, b_h_wanted, mask=m_e)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
     def hgrn_backward_kernel(
         i_, f_raw, lower_bound, g_h, hs, d_hT, d_i, d_f_raw, d_lower_bound, d_h0, cu_seqlens, T, NP, n_tokens,
         s_i_b, s_i_t, s_f_rawb, s_f_rawt, s_g_hb, s_g_ht,
@@ -1008,7 +1008,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

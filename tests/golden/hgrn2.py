@@ -1226,7 +1226,7 @@ if triton is not None:
                 tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
                 tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "zero", "lower_bound", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "zero", "lower_bound", "d_ST"])
     def hgrn2_backward_kernel(
         q, f_raw, i_, lower_bound, g_o, Ss, d_ST, d_q, d_f_raw, d_i, d_lower_bound, d_S0, cu_seqlens, T, NP, n_tokens, zero,
         s_qb, s_qt, s_f_rawb, s_f_rawt, s_i_b, s_i_t, s_g_ob, s_g_ot,
@@ -1963,7 +1963,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

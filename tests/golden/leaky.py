@@ -1426,7 +1426,7 @@ if triton is not None:
                 tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * d_model + o_c, b_h_product, mask=m_c)
                 tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * d_model + o_c, b_h_wanted, mask=m_c)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
     def leaky_backward_kernel(
         u, rate, g_h, hs, d_hT, d_u, d_rate, d_h0, cu_seqlens, T, NP, n_tokens,
         s_ub, s_ut, s_g_hb, s_g_ht,
@@ -1639,7 +1639,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

@@ -1016,7 +1016,7 @@ if triton is not None:
                 tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * D * V) + o_dc, b_S_product, mask=m_cd)
                 tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * D * V) + o_dc, b_S_wanted, mask=m_cd)
 
-    @triton.jit(do_not_specialize=["T", "NP", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_ST"])
     def lightning_attention_backward_kernel(
         q, k_, v, slope, g_o, Ss, d_ST, d_q, d_k, d_v, d_slope, d_S0, cu_seqlens, T, NP, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_g_ob, s_g_ot,
@@ -1659,7 +1659,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

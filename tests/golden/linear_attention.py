@@ -1180,7 +1180,7 @@ if triton is not None:
                 tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
                 tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_ST"])
     def linear_attention_S_backward_kernel(
         v, q, k_, o_sum, g_o, Ss, d_ST, d_v, d_q, d_k, d_o_sum, d_S0, cu_seqlens, T, NP, n_tokens,
         s_vb, s_vt, s_qb, s_qt, s_k_b, s_k_t, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot,
@@ -1507,7 +1507,7 @@ if triton is not None:
                 tl.store(z_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K) + o_k_h, b_z_product, mask=m_hk_)
                 tl.store(z_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K) + o_k_h, b_z_wanted, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "d_zT"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_zT"])
     def linear_attention_z_backward_kernel(
         q, k_, g_o_sum, zs, d_zT, d_q, d_k, d_z0, cu_seqlens, T, NP, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_g_o_sumb, s_g_o_sumt,
@@ -2148,7 +2148,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

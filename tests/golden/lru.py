@@ -1462,7 +1462,7 @@ if triton is not None:
                 tl.store(x_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * N) + o_n + N, b_x_im_product, mask=m_n)
                 tl.store(x_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * N) + o_n + N, b_x_im_wanted, mask=m_n)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
     def lru_backward_kernel(
         x_sum, nu_log, theta_log, gamma_log, g_x, xs, d_xT, d_x_sum, d_nu_log, d_theta_log, d_gamma_log, d_x0, cu_seqlens, T, NP, n_tokens,
         s_x_sumb, s_x_sumt, s_g_xb, s_g_xt,
@@ -1726,7 +1726,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

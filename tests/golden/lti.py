@@ -1955,7 +1955,7 @@ if triton is not None:
                     b_x_re, b_x_im = lti_update(b_x_re, b_x_im, b_u, b_a_x_im, b_a_x_re, b_c_1, b_c_2)
                     p_u += s_ut
 
-    @triton.jit(do_not_specialize=["T", "NP", "log_decay", "frequency", "B", "C", "d_xT"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "log_decay", "frequency", "B", "C", "d_xT"])
     def lti_backward_kernel(
         u, log_dt, log_decay, frequency, B, C, D, g_out_proj_in, xs, d_xT, d_u, d_log_dt, d_log_decay, d_frequency, d_B, d_C, d_D, d_x0, cu_seqlens, T, NP, n_tokens,
         s_ub, s_ut, s_g_out_proj_inb, s_g_out_proj_int,
@@ -2259,7 +2259,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

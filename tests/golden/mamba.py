@@ -1021,7 +1021,7 @@ if triton is not None:
                 tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * (E * N) + o_ne, b_h_product, mask=m_en)
                 tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * (E * N) + o_ne, b_h_wanted, mask=m_en)
 
-    @triton.jit(do_not_specialize=["T", "NP", "zero", "A_log", "d_hT"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "zero", "A_log", "d_hT"])
     def mamba_backward_kernel(
         z, B, C, dt_raw, x, A_log, D, g_out_proj_in, hs, d_hT, d_z, d_B, d_C, d_dt_raw, d_x, d_A_log, d_D, d_h0, cu_seqlens, T, NP, n_tokens, zero,
         s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_g_out_proj_inb, s_g_out_proj_int,
@@ -1440,7 +1440,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

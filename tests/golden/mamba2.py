@@ -1238,7 +1238,7 @@ if triton is not None:
                 tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (C * N) + o_nc, b_S_product, mask=m_cn)
                 tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (C * N) + o_nc, b_S_wanted, mask=m_cn)
 
-    @triton.jit(do_not_specialize=["T", "NP", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_ST"])
     def mamba2_backward_kernel(
         dt_raw, x, B, C_, dt_bias, A_log, D, g_y, Ss, d_ST, d_dt_raw, d_x, d_B, d_C, d_dt_bias, d_A_log, d_D, d_S0, cu_seqlens, T, NP, n_tokens,
         s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_C_b, s_C_t, s_g_yb, s_g_yt,
@@ -2117,7 +2117,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

@@ -1491,7 +1491,7 @@ if triton is not None:
                     b_h = mega_ema_update(b_h, b_u, b_h_sum, b_h_sum_2)
                     p_u += s_ut
 
-    @triton.jit(do_not_specialize=["T", "NP", "past_sum", "h_sum", "h_sum_2", "d_hT"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "past_sum", "h_sum", "h_sum_2", "d_hT"])
     def mega_ema_backward_kernel(
         u, past_sum, h_sum, h_sum_2, omega, g_result, hs, d_hT, d_u, d_past_sum, d_h_sum, d_h_sum_2, d_omega, d_h0, cu_seqlens, T, NP, n_tokens,
         s_ub, s_ut, s_g_resultb, s_g_resultt,
@@ -1727,7 +1727,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

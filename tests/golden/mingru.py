@@ -761,7 +761,7 @@ if triton is not None:
                 tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * E + o_e, b_h_product, mask=m_e)
                 tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * E + o_e, b_h_wanted, mask=m_e)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
     def min_gru_backward_kernel(
         hidden, gate, g_y, hs, d_hT, d_hidden, d_gate, d_h0, cu_seqlens, T, NP, n_tokens,
         s_hiddenb, s_hiddent, s_gateb, s_gatet, s_g_yb, s_g_yt,
@@ -971,7 +971,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

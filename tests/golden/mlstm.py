@@ -1351,7 +1351,7 @@ if triton is not None:
                     p_i_ += s_i_t
                     p_log_f += s_log_ft
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
     def mlstm_m_backward_kernel(
         i_, log_f, g_m, ms, d_mT, d_i, d_log_f, d_m0, cu_seqlens, T, NP, n_tokens,
         s_i_b, s_i_t, s_log_fb, s_log_ft, s_g_mb, s_g_mt,
@@ -1615,7 +1615,7 @@ if triton is not None:
                 tl.store(n__decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K) + o_k_h, b_n__product, mask=m_hk_)
                 tl.store(n__piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K) + o_k_h, b_n__wanted, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "d_n_T"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_n_T"])
     def mlstm_n_backward_kernel(
         q, k_, log_keep, add, g_weight, n_s, d_n_T, d_q, d_k, d_log_keep, d_add, d_n_0, cu_seqlens, T, NP, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt, s_g_weightb, s_g_weightt,
@@ -2032,7 +2032,7 @@ if triton is not None:
                 tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
                 tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_ST"])
     def mlstm_S_backward_kernel(
         q, k_, v, log_keep, add, weight, m, g_h, Ss, d_ST, d_q, d_k, d_v, d_log_keep, d_add, d_weight, d_m, d_S0, cu_seqlens, T, NP, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
@@ -2803,7 +2803,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

@@ -1218,7 +1218,7 @@ if triton is not None:
                 tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * W * J * V) + o_wj_c, b_S_product, mask=m_cwj_)
                 tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * W * J * V) + o_wj_c, b_S_wanted, mask=m_cwj_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_ST"])
     def ret_net_backward_kernel(
         t, v, q0, q1, k0, k1, g_o, Ss, d_ST, d_t, d_v, d_q0, d_q1, d_k0, d_k1, d_S0, cu_seqlens, T, NP, n_tokens,
         s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t, s_g_ob, s_g_ot,
@@ -1992,7 +1992,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

@@ -990,7 +990,7 @@ if triton is not None:
                 tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * C + o_c, b_h_product, mask=m_c)
                 tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * C + o_c, b_h_wanted, mask=m_c)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
     def rglru_backward_kernel(
         y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, hs, d_hT, d_y_in, d_x, d_i_sum, d_r_sum, d_input_b, d_a_b, d_a_param, d_h0, cu_seqlens, T, NP, n_tokens,
         s_y_inb, s_y_int, s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt, s_g_linear_out_inb, s_g_linear_out_int,
@@ -1264,7 +1264,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

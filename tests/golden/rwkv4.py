@@ -896,7 +896,7 @@ if triton is not None:
                     p_k_ += s_k_t
                     p_v += s_vt
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
     def rwkv4_backward_kernel(
         k_, v, r, time_decay, time_first, g_output_in, ps, qs, log_scales, d_pT, d_qT, d_log_scaleT, d_k, d_v, d_r, d_time_decay, d_time_first, d_p0, d_q0, d_log_scale0, cu_seqlens, T, NP, n_tokens,
         s_k_b, s_k_t, s_vb, s_vt, s_rb, s_rt, s_g_output_inb, s_g_output_int,
@@ -1137,7 +1137,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

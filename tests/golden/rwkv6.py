@@ -1198,7 +1198,7 @@ if triton is not None:
                 tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
                 tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "d_sum", "time_faaaa", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_sum", "time_faaaa", "d_ST"])
     def rwkv6_backward_kernel(
         r, k_, v, d_sum_2, d_sum, time_faaaa, g_y, Ss, d_ST, d_r, d_k, d_v, d_d_sum_2, d_d_sum, d_time_faaaa, d_S0, cu_seqlens, T, NP, n_tokens,
         s_rb, s_rt, s_k_b, s_k_t, s_vb, s_vt, s_d_sum_2b, s_d_sum_2t, s_g_yb, s_g_yt,
@@ -1927,7 +1927,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

@@ -1927,7 +1927,7 @@ if triton is not None:
                     b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, b_u, b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
                     p_u += s_ut
 
-    @triton.jit(do_not_specialize=["T", "NP", "log_A_real", "A_imag", "C", "d_xT"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "log_A_real", "A_imag", "C", "d_xT"])
     def s4d_backward_kernel(
         u, log_dt, log_A_real, A_imag, C, D, g_output_linear_in, xs, d_xT, d_u, d_log_dt, d_log_A_real, d_A_imag, d_C, d_D, d_x0, cu_seqlens, T, NP, n_tokens,
         s_ub, s_ut, s_g_output_linear_inb, s_g_output_linear_int,
@@ -2221,7 +2221,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

@@ -1748,7 +1748,7 @@ if triton is not None:
                 tl.store(x_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * C) + o_c + C, b_x_im_product, mask=m_c)
                 tl.store(x_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * C) + o_c + C, b_x_im_wanted, mask=m_c)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
     def s5_backward_kernel(
         Bu_sum, Lambda_re, Lambda_im, log_step, g_x, xs, d_xT, d_Bu_sum, d_Lambda_re_, d_Lambda_im_, d_log_step, d_x0, cu_seqlens, T, NP, n_tokens,
         s_Bu_sumb, s_Bu_sumt, s_g_xb, s_g_xt,
@@ -2018,7 +2018,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 

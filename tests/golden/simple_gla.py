@@ -1236,7 +1236,7 @@ if triton is not None:
                 tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
                 tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_ST"])
     def simple_gla_backward_kernel(
         gk, q_conv1d, k_conv1d, v_conv1d, g_o, Ss, d_ST, d_gk, d_q_conv1d, d_k_conv1d, d_v_conv1d, d_S0, cu_seqlens, T, NP, n_tokens,
         s_gkb, s_gkt, s_q_conv1db, s_q_conv1dt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt, s_g_ob, s_g_ot,
@@ -2283,7 +2283,7 @@ def _summed(parts, like):
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
-        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=min(16, _pow2(n)), BM=256, num_warps=4)
+        _sum_kernel[(triton.cdiv(M, 256),)](parts, _reals(out), n, M, BP=16, BM=256, num_warps=4)
     return out
 
 
