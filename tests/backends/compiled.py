@@ -105,17 +105,17 @@ def launches_of(module: ModuleType, layer, B: int, T: int, dtype: torch.dtype, s
     """All launches of a layer (on the meta device) at a size, each once: of its ops and convolutions forward and
     backward, from given states or from none, and of steps."""
     with recording(module) as found:
-        for call in _calls(module, layer, B, T, dtype):
+        for call in calls_of(module, layer, B, T, dtype):
             _launch_op(call, states)
         for stem, conv in convs_of(module, layer):
             _launch_conv(module, stem, *_conv_operands(conv, B, T, dtype), states)
     return list(dict.fromkeys([*found, *steps_of(module, layer, B, dtype)]))
 
 
-def chunks_of(module: ModuleType, layer, B: int, T: int, dtype: torch.dtype):
+def chunks_of(module: ModuleType, calls: list[Call]):
     """The launches of the kernels of chunks, forward and backward."""
     with recording(module) as found:
-        for call in _calls(module, layer, B, T, dtype):
+        for call in calls:
             _launch_chunks(call, [None] * len(_results(call)[1]))
     return list(dict.fromkeys(found))
 
@@ -123,7 +123,7 @@ def chunks_of(module: ModuleType, layer, B: int, T: int, dtype: torch.dtype):
 def steps_of(module: ModuleType, layer, B: int, dtype: torch.dtype):
     """The launches of one step in place, of every op and then of every convolution."""
     with recording(module) as found:
-        for call in _calls(module, layer, B, 1, dtype):
+        for call in calls_of(module, layer, B, 1, dtype):
             step = getattr(module, f"_{call.op.removesuffix('_op')}_triton_step", None)
             if step is not None:  # what runs backward in time has none
                 step(*call.operands.values(), *_results(call)[1], *call.numbers.values())
@@ -133,7 +133,8 @@ def steps_of(module: ModuleType, layer, B: int, dtype: torch.dtype):
     return found
 
 
-def _calls(module: ModuleType, layer, B: int, T: int, dtype: torch.dtype) -> list[Call]:
+def calls_of(module: ModuleType, layer, B: int, T: int, dtype: torch.dtype) -> list[Call]:
+    """The calls of a layer's ops, on the meta device."""
     u = torch.empty(B, T, layer.d_model, device="meta")
     return [cast(call, dtype) for call in capture(module, layer, u)]
 

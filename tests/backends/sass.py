@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-GIVEN = re.compile(r"U\w*|R2UR|S2UR|REDUX|CREDUX")  # instructions whose first operand, if a uniform register, is written
+# instructions whose first operand, if a uniform register, is written
+GIVEN = re.compile(r"U\w*|R2UR|S2UR|REDUX|CREDUX")
 LAST = 63  # UR63 is always zero
 
 
