@@ -90,7 +90,6 @@ class ChunkGradients(ChunkKernels):
             keys=t.sizes(t.keys),
             values=t.sizes(t.values),
             by_key=f.by_key,
-            blocks=self.blocks,
             sign="-" if reverse else "",
             first_walking=first.format("j"),
             first_inside=first.format("i_c"),

@@ -50,7 +50,7 @@ class ChunkKernel:
 
 @dataclass(frozen=True, slots=True)
 class ChunkOp:
-    """The holes of `templates/triton/chunk_kernels.py.jinja`. `blocks`: keys may be taken block by block."""
+    """The holes of `templates/triton/chunk_kernels.py.jinja`."""
 
     stem: str
     equations: tuple[Equation, ...]
@@ -59,7 +59,6 @@ class ChunkOp:
     keys: str
     values: str
     by_key: bool
-    blocks: bool
     sign: str
     first_walking: str
     first_inside: str
