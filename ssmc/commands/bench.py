@@ -153,18 +153,18 @@ def _shapes(args: argparse.Namespace, done: Compilation) -> list[Shape]:
     from ssmc.measuring.calls import Shape
 
     assert done.plan is not None
-    given, _ = arguments(done.plan.partition.layer)
-    known = {a.name for a in done.plan.partition.layer.args}
+    layer = done.plan.partition.layer
+    known = {a.name for a in layer.args}
     out = []
     for text in args.shape:
         batch, length, more = shape("--shape", text, known)
-        out.append(Shape(batch, length, {**given, **more}))
+        out.append(Shape(batch, length, arguments(layer, given=more)[0]))
     if out:
         return out
     lengths = [args.seqlen]
     if args.plot:
         lengths = [2**i for i in range(4, args.seqlen.bit_length()) if 2**i < args.seqlen] + lengths
-    return [Shape(args.batch, n, given) for n in lengths]
+    return [Shape(args.batch, n, arguments(layer)[0]) for n in lengths]
 
 
 def _seconds(text: str) -> float:

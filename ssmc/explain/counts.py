@@ -154,15 +154,20 @@ def _as(kind: str, value: int | float | Fraction) -> int | float:
     return round(value) if kind == "int" else float(value)
 
 
-def arguments(layer: Layer, example: int = 1024) -> tuple[dict[str, Value], tuple[str, ...]]:
-    """A value for every argument: what it was set to, its default, or for a required one an example.
+def arguments(
+    layer: Layer, example: int = 1024, given: Mapping[str, Value] | None = None
+) -> tuple[dict[str, Value], tuple[str, ...]]:
+    """A value for every argument: the given one, what it was set to, its default (which may depend on those before it), or
+    for a required one an example.
 
     The names of the latter come second. The first required whole number gets the example (it is the width as a rule),
     every other one 16.
     """
     sizes, args, examples = Sizes(layer), dict[str, Value](), list[str]()
     for a in layer.args:
-        if a.fixed is not None:
+        if given is not None and a.name in given:
+            args[a.name] = given[a.name]
+        elif a.fixed is not None:
             args[a.name] = a.fixed
         elif a.kind == "choice":
             args[a.name] = a.choices[0]
@@ -173,4 +178,4 @@ def arguments(layer: Layer, example: int = 1024) -> tuple[dict[str, Value], tupl
         else:
             args[a.name] = (16 if examples else example) if a.kind == "int" else 1.0
             examples.append(a.name)
-    return args, tuple(examples)
+    return {**args, **(given or {})}, tuple(examples)

@@ -78,7 +78,7 @@ class Call:
 def calls(g: Generated, shape: Shape, dtype: torch.dtype, device: str, drawn: Drawn | None = None) -> list[Call]:
     """What the ops of a layer, as it is first initialised, are given for random inputs."""
     drawn = drawn or Drawn()
-    shape = replace(shape, args={**arguments(g.plan.partition.layer)[0], **shape.args})
+    shape = replace(shape, args=arguments(g.plan.partition.layer, given=shape.args)[0])
     torch.manual_seed(0)
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     layer = g.layer(**shape.args, device=device, dtype=wide)

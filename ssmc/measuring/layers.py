@@ -50,7 +50,7 @@ def measure_layer(g: Generated, shape: Shape, peers: list[Peer], where: Where) -
     """The training step of a layer whose only input is a sequence, ours and that of the peers with the same weights.
     Its floor is the time of its projections' products."""
     ir = g.plan.partition.layer
-    args = {**arguments(ir)[0], **shape.args}
+    args, _ = arguments(ir, given=shape.args)
     shape = replace(shape, args=args)
     torch.manual_seed(0)
     ours = g.layer(**args, device=where.device, dtype=where.dtype)

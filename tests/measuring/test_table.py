@@ -17,6 +17,7 @@ import torch
 
 from ssmc.diagnostics.span import Source
 from ssmc.driver import run
+from ssmc.explain.counts import arguments
 from ssmc.measuring import clock, first
 from ssmc.measuring.bench import Where, measure, measure_call
 from ssmc.measuring.calls import Shape, calls
@@ -139,6 +140,15 @@ def _data(name: str, *rows: tuple[str, str, float | None, float, int | None], **
         ],
         **more,
     }
+
+
+def test_a_default_follows_what_is_given() -> None:
+    """A step's rank is worked out from the width asked for, not from the example's."""
+    done = run(Source("mamba.ssm", (ROOT / "specs/mamba.ssm").read_text()))
+    assert done.plan is not None
+    layer = done.plan.partition.layer
+    assert arguments(layer, given={"d_model": 2560})[0]["dt_rank"] == 160
+    assert arguments(layer, given={"d_model": 2560, "dt_rank": 7})[0]["dt_rank"] == 7
 
 
 def test_goals_are_judged() -> None:
