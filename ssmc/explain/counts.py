@@ -157,8 +157,8 @@ def _as(kind: str, value: int | float | Fraction) -> int | float:
 def arguments(
     layer: Layer, example: int = 1024, given: Mapping[str, Value] | None = None
 ) -> tuple[dict[str, Value], tuple[str, ...]]:
-    """A value for every argument: the given one, what it was set to, its default (which may follow from those before it),
-    or for a required one an example.
+    """A value for every argument: the given one, what it was set to, its default (perhaps of those before it), or
+    for a required one an example.
 
     The names of the latter come second. The first required whole number gets the example (it is the width as a rule),
     every other one 16.
