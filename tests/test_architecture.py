@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, nodes
 
+from ssmc.backends.triton.chunk_tile import SKELETON
 from ssmc.diagnostics.span import Source
 from ssmc.driver import compile_text
 
@@ -303,6 +304,15 @@ def test_holes_are_the_fields_of_their_context() -> None:
 
 
 # --- the output --------------------------------------------------------------------------------------------------------
+
+
+def test_names_of_chunk_kernels_are_reserved() -> None:
+    """An operand that is called like a value of their skeleton would be overwritten by it."""
+    text = (ROOT / "templates/triton/chunk_kernels.py.jinja").read_text(encoding="utf-8")
+    text = re.sub(r"{#.*?#}|{%.*?%}", "", text).replace("{{ r.index }}", "0")
+    found = set(re.findall(r"(?<![\w.])([biomn]_\w+)\b", text))
+    assert {"b_state", "b_scores_0", "o_kv", "m_tk"} <= found
+    assert not {n for n in found if n not in SKELETON and n.removeprefix("b_") not in SKELETON}
 
 
 @pytest.mark.parametrize("path", SPECS, ids=[p.stem for p in SPECS])
