@@ -14,7 +14,6 @@ from ssmc.testing.data import recorded
 from ssmc.testing.generated import Generated, Op
 
 Tensor: TypeAlias = torch.Tensor
-_CONTROLS = ("initial_state", "return_state", "cu_seqlens", "backend", "inplace")
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def _call(
 ) -> Call:
     operands = {n: given[n].detach() for n in op.operands}
     operands = {n: _cast(v, dtype_of(n)) if n in op.tokens else v for n, v in operands.items()}
-    numbers = {k: v for k, v in given.items() if k not in op.roles and k not in _CONTROLS}
+    numbers = op.numbers(given)
     one = {n: v[:, :1] if n in op.tokens else v for n, v in operands.items()}
     with torch.no_grad():
         last = getattr(g.module, op.reference)(**one, **numbers, return_state=True)[1]

@@ -7,8 +7,7 @@ reference of every op in its place.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -45,11 +44,11 @@ def composed(g: Generated) -> Generated:
     def op(
         *, layer: Any, initial_state: Any = None, return_state: bool = False, backend: str = "auto", **values: Any
     ) -> Any:
-        with _instead(g, lambda o: partial(getattr(g.module, o.name), backend=backend)):
+        with g.instead(lambda o: partial(getattr(g.module, o.name), backend=backend)):
             return run(layer, values, initial_state, return_state)
 
     def reference(*, layer: Any, initial_state: Any = None, return_state: bool = False, **values: Any) -> Any:
-        with _instead(g, lambda o: _plain(getattr(g.module, o.reference))):
+        with g.instead(lambda o: _plain(getattr(g.module, o.reference))):
             return run(layer, values, initial_state, return_state)
 
     class Layer:
@@ -83,15 +82,3 @@ def _plain(reference: Callable[..., Any]) -> Callable[..., Any]:
         return reference(**given)
 
     return call
-
-
-@contextmanager
-def _instead(g: Generated, make: Callable[[Op], Callable[..., Any]]) -> Iterator[None]:
-    """Within this the layer calls something else in place of its ops."""
-    originals = {op.name: getattr(g.module, op.name) for op in g.ops}
-    replaced = {op.name: make(op) for op in g.ops}
-    vars(g.module).update(replaced)
-    try:
-        yield
-    finally:
-        vars(g.module).update(originals)

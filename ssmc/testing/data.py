@@ -15,8 +15,6 @@ from ssmc.ir.layer import Layer
 from ssmc.testing.case import Case
 from ssmc.testing.generated import Generated, Op
 
-_CONTROLS = ("initial_state", "return_state", "cu_seqlens", "backend", "inplace")
-
 
 @dataclass(frozen=True)
 class Call:
@@ -78,25 +76,20 @@ class _Enough(Exception):
 def recorded(g: Generated, noted: dict[str, dict[str, Any]], stop: bool = False) -> Iterator[None]:
     """Within this, the ops note what they are called with; with `stop`, the last of them is not run, nor what follows
     it."""
-    originals = {op.name: getattr(g.module, op.name) for op in g.ops}
 
-    def noting(name: str) -> Any:
+    def noting(op: Op) -> Any:
+        original = getattr(g.module, op.name)
+
         def call(**given: Any) -> Any:
-            noted[name] = given
-            if stop and len(noted) == len(originals):
+            noted[op.name] = given
+            if stop and len(noted) == len(g.ops):
                 raise _Enough
-            return originals[name](**given)
+            return original(**given)
 
         return call
 
-    try:
-        for name in originals:
-            setattr(g.module, name, noting(name))
-        with suppress(_Enough):
-            yield
-    finally:
-        for name, function in originals.items():
-            setattr(g.module, name, function)
+    with g.instead(noting), suppress(_Enough):
+        yield
 
 
 def calls(g: Generated, case: Case) -> list[Call]:
@@ -111,7 +104,7 @@ def calls(g: Generated, case: Case) -> list[Call]:
     out = []
     for op in g.ops:
         given = noted[op.name]
-        numbers = {k: v for k, v in given.items() if k not in op.roles and k not in _CONTROLS}
+        numbers = op.numbers(given)
         operands = {n: _scaled(given[n].detach(), 1.0 if n in op.tokens else case.weights) for n in op.operands}
         with torch.no_grad():
             finals[op.name] = getattr(g.module, op.reference)(

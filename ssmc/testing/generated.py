@@ -9,6 +9,8 @@ import itertools
 import re
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +21,7 @@ from ssmc.ir.plan import Plan
 
 _NAMESPACE = re.compile(r'^NAMESPACE = "(\w+)"$', re.MULTILINE)
 _CALL = ("self", "state", "return_state", "cu_seqlens")
+_CONTROLS = ("initial_state", "return_state", "cu_seqlens", "backend", "inplace")
 _serial = itertools.count()
 
 
@@ -39,6 +42,10 @@ class Op:
     def operands(self) -> list[str]:
         """All operands."""
         return [n for n, role in self.roles.items() if role != "state"]
+
+    def numbers(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What a call gives beside tensors and what it asks of the op."""
+        return {k: v for k, v in given.items() if k not in self.roles and k not in _CONTROLS}
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,17 @@ class Generated:
     def continues(self) -> bool:
         """Whether the layer has a state that can be carried over."""
         return hasattr(self.layer, "init_state")
+
+    @contextmanager
+    def instead(self, make: Callable[[Op], Callable[..., Any]]) -> Iterator[None]:
+        """Within this the layer calls something else in place of its ops."""
+        originals = {op.name: getattr(self.module, op.name) for op in self.ops}
+        replaced = {op.name: make(op) for op in self.ops}
+        vars(self.module).update(replaced)
+        try:
+            yield
+        finally:
+            vars(self.module).update(originals)
 
 
 def load(text: str, plan: Plan) -> Generated:

@@ -1225,9 +1225,10 @@ if triton is not None:
             return i_n * 0, bos, n, i_n - bos // BT - i_s
 
     @triton.jit
-    def tl_before(BT: tl.constexpr):
-        """The tokens before one, [l, r]."""
-        return tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :]
+    def tl_upto(BT: tl.constexpr, LATE: tl.constexpr):
+        """The tokens up to a row (LATE: before it), [r, l]."""
+        r, k = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        return k < r if LATE else k <= r
 
     @triton.jit
     def tl_from(BT: tl.constexpr, LATE: tl.constexpr):
@@ -1509,7 +1510,7 @@ if triton is not None:
         tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_pairs_0 * b_between)
         b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT) * b_between
         b_pairs_0 = tl_dot(tl_from(BT, False), b_pairs_0 * b_inside_0, DOT)
-        b_d_decay += tl.sum(tl.where(tl_before(BT), b_pairs_0, 0.0), 1)
+        b_d_decay += tl.sum(tl.where(tl_upto(BT, True), b_pairs_0, 0.0), 1)
         b_inside_0 = b_inside_0.to(DOT)
         for i_k in tl.static_range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
@@ -1531,7 +1532,7 @@ if triton is not None:
             b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
             b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
             b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT) * tl_leave(b_decay)[:, None]
-            b_d_decay += tl_summed(tl_before(BT), tl.sum(b_key * b_d_key, 1))
+            b_d_decay += tl_summed(tl_upto(BT, True), tl.sum(b_key * b_d_key, 1))
             b_turned = tl_dot(b_value, tl.trans(b_d_read_0), DOT) * tl_between_turned(b_decay, False)
             b_d_key += tl_dot(b_turned, b_query_0, DOT)
             b_d_q_leaf, b_d_k_leaf = lightning_attention_chunk_vjp_keys(b_d_key, b_d_query_0)
@@ -1880,10 +1881,12 @@ def _shared(device):
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
-def _by_chunks(mode, x, keys, values, most, *parts):
-    """Whether chunks of the stream x serve better than a walk, for at most so many keys. The kernels sum over single ones of
-    `parts`, axes that make up the keys; they have to fill a tile."""
-    if keys > most or values > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
+def _by_chunks(mode, x, keys, values, whole, *parts):
+    """Whether chunks of the stream x serve better than a walk; fewer keys do if they are to stay `whole`. The kernels sum over
+    single ones of `parts`, axes that make up the keys; they have to fill a tile."""
+    if keys > (128 if whole else 256) or values > 256 or x.numel() == 0:
+        return False
+    if parts and (keys < 16 or any(n & (n - 1) for n in parts)):
         return False
     return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
@@ -2052,7 +2055,7 @@ def _lightning_attention_triton_by_mode(q, k, v, slope, S, cu_seqlens):
     D = q.shape[3]
     V = v.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", q, D, V, 256)
+    chunks = _by_chunks("auto", q, D, V, False)
     own = _lightning_attention_chunks if chunks else _lightning_attention_triton
     return own(q, k, v, slope, S, cu_seqlens)
 
@@ -2062,7 +2065,7 @@ def _lightning_attention_triton_by_mode_backward(g_o, g_last_S, q, k, v, slope, 
     D = q.shape[3]
     V = v.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", q, D, V, 256)
+    chunks = _by_chunks("auto", q, D, V, False)
     own = _lightning_attention_chunks_backward if chunks else _lightning_attention_triton_backward
     return own(g_o, g_last_S, q, k, v, slope, S, cu_seqlens)
 

@@ -1426,9 +1426,10 @@ if triton is not None:
             return i_n * 0, bos, n, i_n - bos // BT - i_s
 
     @triton.jit
-    def tl_before(BT: tl.constexpr):
-        """The tokens before one, [l, r]."""
-        return tl.arange(0, BT)[:, None] > tl.arange(0, BT)[None, :]
+    def tl_upto(BT: tl.constexpr, LATE: tl.constexpr):
+        """The tokens up to a row (LATE: before it), [r, l]."""
+        r, k = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        return k < r if LATE else k <= r
 
     @triton.jit
     def tl_from(BT: tl.constexpr, LATE: tl.constexpr):
@@ -1507,12 +1508,6 @@ if triton is not None:
             b_dx += b_u
             b_dz += tl_dot(tl_turned_spans(LEVEL, BT, LATE), x * b_u, DOT)
         return b_dx, b_dz
-
-    @triton.jit
-    def tl_upto(BT: tl.constexpr, LATE: tl.constexpr):
-        """The tokens up to a row, [r, l]."""
-        r, k = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        return k < r if LATE else k <= r
 
     @triton.jit
     def rwkv6_chunk_decay(b_d_sum_2, b_d_sum):
@@ -1609,7 +1604,7 @@ if triton is not None:
             b_key = b_k
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
             b_sums = tl.sum(b_decay, 0)
-            b_leave = tl_added_turned(tl.trans(b_decay), tl_before(BT), DOT)
+            b_leave = tl_added_turned(tl.trans(b_decay), tl_upto(BT, True), DOT)
             b_turned = tl.trans(b_key) * tl.exp(b_leave)
             b_state = b_state * tl.exp(b_sums)[:, None] + tl_dot(b_turned, b_value, DOT)
             b_total += b_sums
@@ -1792,7 +1787,7 @@ if triton is not None:
             b_inside, b_query_0, b_key, b_decay, b_d_query_0, b_d_decay, 1, True, DOT, LEVELS,
         )  # fmt: skip
         b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT) * tl.exp(tl_added(tl_from(BT, True), b_decay, DOT))
-        b_d_decay += tl_dot(tl_before(BT), b_key * b_d_key, DOT)
+        b_d_decay += tl_dot(tl_upto(BT, True), b_key * b_d_key, DOT)
         b_turned = tl_dot(b_value, tl.trans(b_d_read_0), DOT).to(DOT)
         b_d_key, b_d_decay = tl_scores_back(
             b_turned, b_key, b_query_0, b_decay, b_d_key, b_d_decay, 0, True, DOT, LEVELS,
@@ -2161,10 +2156,12 @@ def _shared(device):
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
 
 
-def _by_chunks(mode, x, keys, values, most, *parts):
-    """Whether chunks of the stream x serve better than a walk, for at most so many keys. The kernels sum over single ones of
-    `parts`, axes that make up the keys; they have to fill a tile."""
-    if keys > most or values > 256 or x.numel() == 0 or (parts and (keys < 16 or any(n & (n - 1) for n in parts))):
+def _by_chunks(mode, x, keys, values, whole, *parts):
+    """Whether chunks of the stream x serve better than a walk; fewer keys do if they are to stay `whole`. The kernels sum over
+    single ones of `parts`, axes that make up the keys; they have to fill a tile."""
+    if keys > (128 if whole else 256) or values > 256 or x.numel() == 0:
+        return False
+    if parts and (keys < 16 or any(n & (n - 1) for n in parts)):
         return False
     return mode == "scan" or (mode == "auto" and x.shape[1] >= 16)
 
@@ -2347,7 +2344,7 @@ def _rwkv6_triton_by_mode(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
     H = r.shape[2]
     K = r.shape[3]
     V = v.shape[3]
-    chunks = _by_chunks("auto", r, K, V, 256)
+    chunks = _by_chunks("auto", r, K, V, False)
     own = _rwkv6_chunks if chunks else _rwkv6_triton
     return own(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
 
@@ -2356,7 +2353,7 @@ def _rwkv6_triton_by_mode_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_
     H = r.shape[2]
     K = r.shape[3]
     V = v.shape[3]
-    chunks = _by_chunks("auto", r, K, V, 256)
+    chunks = _by_chunks("auto", r, K, V, False)
     own = _rwkv6_chunks_backward if chunks else _rwkv6_triton_backward
     return own(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
 

@@ -117,7 +117,6 @@ class ChunkLaunch:
     block: str
     programs: str
     whole: str
-    most: str
     parts: str
     stages: str
     scores: Arguments

@@ -99,7 +99,6 @@ class ChunkHost:
             by_key=f.by_key,
             block="config.block" if f.by_key else "config.span",
             programs=' * across["NK"]' if f.by_key else "",
-            most="256" if k.blocks else "128",
             stages="config.stages" if len(f.queries) == 1 else "2",
             parts="".join(f", {o.size(a)}" for a in f.keys) if {"tl_over_slow", "tl_over_fast"} & k.e.helpers else "",
             whole=str(not k.blocks),
