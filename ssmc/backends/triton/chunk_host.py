@@ -133,7 +133,8 @@ class ChunkHost:
                 heads, blocks = self.k.memory.missing(x.operand, self.k.vjp_values in v)
                 n = [*(["grid[0]"] if blocks else []), *map(self.o.size, heads)]
                 parts.append(" * ".join([*n, *([] if x.operand.token else ["slots"])]) or "1")
-        return f"_room_for({' + '.join(parts)}, inputs[{self._index(x.operand)}])"
+        room = "_room_for" if x.operand.token else "_parts"
+        return f"{room}({' + '.join(parts)}, inputs[{self._index(x.operand)}])"
 
     def _finished(self, x: Leaf) -> str:
         name = self.names(f"d:{x.operand.name}")

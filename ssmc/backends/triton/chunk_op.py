@@ -37,13 +37,18 @@ class ChunkKernels(ChunkFunctions):
         """The lines that compute what the core is given, at every index of a chunk, zero beyond its end, as narrow as
         matrix products take it."""
         code, pairs = self.call(e, places), self.core[e.name]
+        loaded = {self.e.name((x.name, 0)) for x in self.tokens}  # zero beyond the end
+        given = code.split(", ") if not e.lines else [name for name, _ in pairs]
         names = ", ".join(n for n, _ in pairs)
         lines = [f"{names} = {code}"] if names and names != code else []
-        for (name, target), own in zip(pairs, e.dims, strict=True):
+        for (name, target), own, source in zip(pairs, e.dims, given, strict=True):
             value = place(name, own, target)
-            value = f"tl.maximum({value}, -6e4)" if name == "b_decay" else value
-            narrow = "" if name == "b_decay" else ".to(DOT)"
-            lines.append(f"{name} = tl.where({MASKS[target]}, {value}, 0.0){narrow}")
+            if name == "b_decay":  # in powers of 2
+                lines.append(f"b_decay = tl.where({MASKS[target]}, tl.maximum(1.4426950408889634 * {value}, -6e4), 0.0)")
+            elif source in loaded and own == target:
+                lines.append(f"{name} = {value}.to(DOT)")
+            else:
+                lines.append(f"{name} = tl.where({MASKS[target]}, {value}, 0.0).to(DOT)")
         return lines
 
     def read_by(self, equations: Iterable[Equation]) -> set[str]:
