@@ -115,6 +115,7 @@ class ChunkLaunch:
     gradients: tuple[tuple[str, str], ...]
     by_key: bool
     block: str
+    strip: str
     programs: str
     whole: str
     parts: str

@@ -18,7 +18,8 @@ from ssmc.ir.program import Leaf, OuterProgram
 class ChunkFunctions:
     """Makes the functions of an op; Unfit, if its equations do not fit a chunk's tiles. `core` is what the core is
     given by a function: names in kernels, with their dimensions; `site`, what other values are called there.
-    `blocks`: the keys may be taken block by block."""
+    `blocks`: the keys may be taken block by block; `strips`: what needs none of the values' cotangents needs no values
+    either, so that these may be taken strip by strip."""
 
     def __init__(self, op: OpText, f: OuterProgram) -> None:
         program = replace(
@@ -94,6 +95,8 @@ class ChunkFunctions:
         self.hoist_vjp_keys = e.make("chunk_hoist_vjp_keys", doc.format(" with keys"), needed(back, of[1]), of[1])
         wanted = self._read(late)
         self.passed = [n for n in (f.given[0], f.given[1], *(q.wanted for q in f.queries)) if n in wanted]
+        after = (self.vjp_keys, self.vjp_heads, self.hoist_vjp, self.hoist_vjp_keys)
+        self.strips = not any(VALUES in e.dims(k[0]) for v in after for k in v.inputs if k[1] == 0)
         keyless = s.slice(known), s.slice(soon), s.hoisted_back
         reduced = [n for lets in keyless for x in lets for n in walk(x.node) if isinstance(n, Reduce)]
         self.blocks = not any(set(n.over) & set(f.keys) for n in reduced)

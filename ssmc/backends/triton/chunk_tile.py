@@ -42,7 +42,7 @@ SKELETON = (
     *("m_t", "m_k", "m_v", "m_kv", "m_tk", "m_tv", "decay", "key", "value", "state", "d_state", "d_decay", "d_key"),
     *("d_value", "sums", "total", "left", "enter", "leave", "between", "inside", "turned", "equal", "scores"),
     *(f"{word}_{i}" for word in ("query", "read", "d_query", "d_read") for i in range(8)),
-    *(f"{word}_{i}" for word in ("inside", "pairs", "scores") for i in range(8)),
+    *(f"{word}_{i}" for word in ("inside", "pairs", "equal", "scores") for i in range(8)),
 )
 
 
