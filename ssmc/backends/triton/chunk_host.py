@@ -98,7 +98,7 @@ class ChunkHost:
             gradients=tuple((names(f"d:{x.operand.name}"), self._made(x)) for x in moving),
             by_key=f.by_key,
             block="config.block" if f.by_key else "config.span",
-            strip="config.strip" if f.by_key and k.strips else "config.wide",
+            strip="config.strip" if k.strips else "config.wide",
             programs=' * across["NK"]' if f.by_key else "",
             stages="config.stages" if len(f.queries) == 1 else "2",
             parts="".join(f", {o.size(a)}" for a in f.keys) if {"tl_over_slow", "tl_over_fast"} & k.e.helpers else "",
