@@ -23,7 +23,8 @@ class ChunkRead:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What a kernel loads and computes of a chunk: offsets, values known before time, loads, calls."""
+    """What a kernel loads and computes of a chunk: offsets, values known before time, loads, and calls after what is
+    loaded has become float32."""
 
     places: tuple[str, ...]
     early: tuple[str, ...]

@@ -27,10 +27,10 @@ class ChunkMemory:
         return f"{pointer} + (o_i{step})[:, None] + ({own})[None, :]"
 
     def load(self, name: str, tensor: str, atoms: Sequence[str], places: Places) -> str:
-        """The line that loads a value of a chunk's tokens."""
+        """The line that loads a value of a chunk's tokens, as it lies there."""
         dims = (TIME, *self.tile.dims(atoms))
         at = self._at(f"{tensor} + i_b * s_{tensor}b + i_t * s_{tensor}t", f" * s_{tensor}t", atoms, places)
-        return f"{name} = tl.load({at}, mask={MASKS[dims]}, other=0.0).to(tl.float32)"
+        return f"{name} = tl.load({at}, mask={MASKS[dims]}, other=0.0)"
 
     def parameter(self, x: Leaf, name: str, places: Places) -> str:
         """The line that loads a parameter."""

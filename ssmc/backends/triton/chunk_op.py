@@ -44,7 +44,8 @@ class ChunkKernels(ChunkFunctions):
         for (name, target), own, source in zip(pairs, e.dims, given, strict=True):
             value = place(name, own, target)
             if name == "b_decay":  # in powers of 2
-                lines.append(f"b_decay = tl.where({MASKS[target]}, tl.maximum(1.4426950408889634 * {value}, -6e4), 0.0)")
+                power = f"tl.maximum(1.4426950408889634 * {value}, -6e4)"
+                lines.append(f"b_decay = tl.where({MASKS[target]}, {power}, 0.0)")
             elif source in loaded and own == target:
                 lines.append(f"{name} = {value}.to(DOT)")
             else:
@@ -97,7 +98,8 @@ class ChunkKernels(ChunkFunctions):
             calls = [x for x in core if x.outputs and (KEYS in self.core[x.name][0][1]) == keyed]
             lines = [line for x in calls for line in self.bound(x, places)]
             loads = [m.load(name, self.tensor(n), atoms, places) for n, atoms, name in loaded if mine(atoms)]
-            return Group((), tuple(early), tuple(loads), tuple(lines))
+            lifts = [f"{name} = {name}.to(tl.float32)" for _, atoms, name in loaded if mine(atoms)]
+            return Group((), tuple(early), tuple(loads), (*lifts, *lines))
 
         groups = [group(False), group(True)]
         lines = places.text()

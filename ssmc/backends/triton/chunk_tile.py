@@ -37,7 +37,7 @@ SKELETON = (
         "table",
         "states",
     ),
-    *("wanted", "cu_seqlens", "n", "n_c", "n_kv", "n_slots", "n_tokens", "bos", "j", "o_i", "i_t"),
+    *("wanted", "cu_seqlens", "n", "n_c", "n_kv", "n_slots", "n_tokens", "bos", "j", "o_i", "o_t", "i_t"),
     *("i", "i_h", "i_v", "i_p", "i_s", "i_b", "i_n", "i_c", "i_j", "i_k", "o_k", "o_v", "o_kv"),
     *("m_t", "m_k", "m_v", "m_kv", "m_tk", "m_tv", "decay", "key", "value", "state", "d_state", "d_decay", "d_key"),
     *("d_value", "sums", "total", "left", "enter", "leave", "between", "from", "inside", "turned", "equal", "scores"),
