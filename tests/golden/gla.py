@@ -972,7 +972,7 @@ if triton is not None:
         for i_p in range(0, n, BP):
             p = (i_p + o_p).to(tl.int64)
             m = (p < n)[:, None] & m_m[None, :]
-            b_sum += tl.sum(tl.load(parts + p[:, None] * M + o_m[None, :], mask=m, other=0.0), 0)
+            b_sum += tl.sum(tl.load(parts + p[:, None] * M + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
         tl.store(out + o_m, b_sum, mask=m_m)
 
     @triton.jit
@@ -1355,17 +1355,15 @@ if triton is not None:
 
     @triton.jit
     def tl_slot(cu_seqlens, table, i_n, T, BT: tl.constexpr):
-        """The chunk in slot i_n: its row, the begin and the length of its sequence, and which of its chunks it is. A slot that
-        no chunk has (-1 in the table) is one of an empty sequence."""
+        """The chunk in slot i_n: its row, the begin and the length of its sequence, and which of its chunks it is (in a slot
+        that no chunk has, one beyond the last)."""
         if cu_seqlens is None:
             n_c = tl.cdiv(T, BT)
             return i_n // n_c, i_n * 0, i_n * 0 + T, i_n % n_c
         else:
             i_s = tl.load(table + i_n).to(tl.int64)
-            used = i_s >= 0
-            i_s = tl.where(used, i_s, 0)
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
-            n = tl.where(used, tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos, 0)
+            n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             return i_n * 0, bos, n, i_n - bos // BT - i_s
 
     @triton.jit
@@ -1398,59 +1396,59 @@ if triton is not None:
             return tl.dot(z.to(tl.float16), w.to(tl.float16))
 
     @triton.jit
-    def tl_span(r, LEVEL, LATE: tl.constexpr):
-        """In blocks of 2**LEVEL tokens, two of which meet at a pivot: the first token between r and the pivot, and the first
-        beyond. Tokens of the later block look back, those of the earlier one ahead."""
-        start = r >> LEVEL << LEVEL
-        later = (r >> LEVEL) % 2 == 1
-        return tl.where(later, start, r + 1), tl.where(later, r if LATE else r + 1, start + (1 << LEVEL))
+    def tl_apart(BT: tl.constexpr, LEVELS: tl.constexpr):
+        """The first level on which two tokens are in one block of 2**level tokens: 0 for a token and itself."""
+        b_bits = tl.arange(0, BT)[:, None] ^ tl.arange(0, BT)[None, :]
+        b_apart = tl.zeros([BT, BT], tl.int32)
+        for i in tl.static_range(LEVELS):
+            b_apart += (b_bits >= 1 << i).to(tl.int32)
+        return b_apart
 
     @triton.jit
-    def tl_spans(LEVEL, BT: tl.constexpr, LATE: tl.constexpr):
-        """The tokens l between r and the pivot, [r, l]."""
-        k = tl.arange(0, BT)[None, :]
-        lo, hi = tl_span(tl.arange(0, BT)[:, None], LEVEL, LATE)
-        return (k >= lo) & (k < hi)
-
-    @triton.jit
-    def tl_turned_spans(LEVEL, BT: tl.constexpr, LATE: tl.constexpr):
-        """The same, [l, r]."""
-        k = tl.arange(0, BT)[:, None]
-        lo, hi = tl_span(tl.arange(0, BT)[None, :], LEVEL, LATE)
-        return (k >= lo) & (k < hi)
+    def tl_way(apart, i, j, LATE: tl.constexpr):
+        """From which level on token j lies between i and the pivot of i; 64 more where the pivot has to be ahead of i."""
+        b_way = tl.where(i == j, 32, apart) if LATE else apart
+        return tl.where(j <= i, b_way, b_way + 64)
 
     @triton.jit
     def tl_scores(q, k, z, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
-        """sum over keys of q_i k_j exp(the sum of z over j < l <= i): [i, j]. Every pair of tokens is split by the pivot
-        between two blocks of 1, 2, 4... tokens, so that no exponent is positive and no sum holds what it must lose again."""
+        """sum over keys of q_i k_j 2**(the sum of z over j < l <= i): [i, j]. Every pair of tokens is split by the pivot
+        between two blocks of 1, 2, 4... tokens, so that no exponent is positive and no sum holds what it must lose again.
+        On a level a token is either a query or a key: one product of these with themselves has all pairs."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
         if LATE:
             b_scores = tl.zeros([BT, BT], tl.float32)
         else:
             b_scores = tl.where(i == j, tl.sum(q.to(tl.float32) * k, 1)[:, None], 0.0)
+        b_apart = tl_apart(BT, LEVELS)
+        b_way, b_meet = tl_way(b_apart, i, j, LATE), tl.where(j < i, b_apart, 0)
         for LEVEL in range(LEVELS):
             later = (i >> LEVEL) % 2 == 1
-            b_e = tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT))
-            b_q, b_k = tl.where(later, q * b_e, 0.0), tl.where(later, 0.0, k * b_e)
-            b_scores += tl.where(i >> LEVEL + 1 == j >> LEVEL + 1, tl_dot(b_q, tl.trans(b_k), DOT), 0.0)
+            b_e = tl.exp2(tl_added(b_way ^ tl.where(later, 0, 64) <= LEVEL, z, DOT))
+            b_x = tl.where(later, q * b_e, k * b_e).to(DOT)
+            b_scores = tl.where(b_meet == LEVEL + 1, tl_dot(b_x, tl.trans(b_x), DOT), b_scores)
         return b_scores
 
     @triton.jit
-    def tl_scores_back(G, x, q, z, b_dx, b_dz, OF: tl.constexpr, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
-        """Adds what the cotangents G of the scores of different tokens want of x and of z: x are queries, q keys and G is
-        [i, j] (OF 1), or x keys, q queries and G [j, i] (OF 0). A decay is given what the pairs around it want and nothing
-        that cancels: a difference of sums over all pairs would be their rounding."""
+    def tl_scores_back(G, q, k, z, b_dq, b_dk, b_dz, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
+        """Adds what the cotangents G of the scores of two tokens, [i, j] and [j, i] alike, want of q, k and z. A decay is
+        given what the pairs around it want and nothing that cancels: a difference of sums over all pairs would be their
+        rounding."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        b_apart = tl_apart(BT, LEVELS)
+        b_way, b_turned = tl_way(b_apart, i, j, LATE), tl_way(b_apart, j, i, LATE)
         for LEVEL in range(LEVELS):
-            own, meets = (i >> LEVEL) % 2 == OF, i >> LEVEL + 1 == j >> LEVEL + 1
-            b_e = tl.exp(tl_added(tl_spans(LEVEL, BT, LATE), z, DOT))
-            b_u = tl_dot(tl.where(meets, G, 0.0), tl.where(own, 0.0, q * b_e), DOT) * b_e
-            b_u = tl.where(own, b_u, 0.0)
-            b_dx += b_u
-            b_dz += tl_dot(tl_turned_spans(LEVEL, BT, LATE), x * b_u, DOT)
-        return b_dx, b_dz
+            later, later_turned = (i >> LEVEL) % 2 == 1, (j >> LEVEL) % 2 == 1
+            b_e = tl.exp2(tl_added(b_way ^ tl.where(later, 0, 64) <= LEVEL, z, DOT))
+            b_x = tl.where(later, q * b_e, k * b_e)
+            b_u = tl_dot(tl.where(b_apart == LEVEL + 1, G, 0.0), b_x, DOT)
+            b_dz += tl_dot(b_turned ^ tl.where(later_turned, 0, 64) <= LEVEL, b_x * b_u, DOT)
+            b_u *= b_e
+            b_dq += b_u * later.to(tl.float32)
+            b_dk += b_u * (1.0 - later.to(tl.float32))
+        return b_dq, b_dk, b_dz
 
     @triton.jit
     def gla_chunk_decay(b_gk, gate_logit_normalizer: tl.constexpr):
@@ -1486,7 +1484,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def gla_states_kernel(
-        k, v, gk, first, states, ends, products, table, cu_seqlens, T, NP, s_kb, s_kt, s_vb, s_vt, s_gkb, s_gkt,
+        k, v, gk, first, states, ends, products, cu_seqlens, T, NP, s_kb, s_kt, s_vb, s_vt, s_gkb, s_gkt,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
     ):
         """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
@@ -1509,30 +1507,40 @@ if triton is not None:
         else:
             b_state = tl.zeros([BK, BV], tl.float32)
         b_total = tl.zeros([BK], tl.float32)
-        for j in range(i_c, n_c):
-            if table is not None:
-                tl.store(table + i_n + j, i_s.to(tl.int32), mask=(i_h == 0) & (i_v == 0) & (tl.program_id(0) % NK == 0))
+        j = i_c
+        i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+        m_t = (o_t >= 0) & (o_t < n)
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        for i_j in range(i_c, n_c):
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
-            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
-            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-            b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_v = b_v.to(tl.float32)
             b_value = b_v
-            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_value = b_value.to(DOT)
+            b_k = b_k.to(tl.float32)
+            b_gk = b_gk.to(tl.float32)
             b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
-            b_decay = tl.where(m_tk, tl.maximum(b_decay, -6e4), 0.0)
+            b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_key = b_k
-            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_key = b_key.to(DOT)
+            j += 1  # what the next chunk needs is on its way while this one is worked on
+            i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+            m_t = (o_t >= 0) & (o_t < n)
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+            b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_sums = tl.sum(b_decay, 0)
             b_leave = tl_added_turned(tl.trans(b_decay), tl_upto(BT, True), DOT)
-            b_turned = tl.trans(b_key) * tl.exp(b_leave)
-            b_state = b_state * tl.exp(b_sums)[:, None] + tl_dot(b_turned, b_value, DOT)
+            b_turned = tl.trans(b_key) * tl.exp2(b_leave)
+            b_state = b_state * tl.exp2(b_sums)[:, None] + tl_dot(b_turned, b_value, DOT)
             b_total += b_sums
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
-            b_left = tl.exp(b_total)[:, None] + tl.zeros([BK, BV], tl.float32)
+            b_left = tl.exp2(b_total)[:, None] + tl.zeros([BK, BV], tl.float32)
             tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
 
     @triton.jit(do_not_specialize=["T", "NP"])
@@ -1560,29 +1568,40 @@ if triton is not None:
         else:
             b_state = tl.zeros([BK, BV], tl.float32)
         b_total = tl.zeros([BK], tl.float32)
+        j = n_c - 1
+        i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+        m_t = (o_t >= 0) & (o_t < n)
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         for i_j in range(i_c, n_c):
-            j = i_c + n_c - 1 - i_j
             if wanted is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
-            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
-            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_g_o = b_g_o.to(tl.float32)
             b_d_read_0 = gla_chunk_d_reads(b_g_o, c_2)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_q = b_q.to(tl.float32)
+            b_gk = b_gk.to(tl.float32)
             b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
-            b_decay = tl.where(m_tk, tl.maximum(b_decay, -6e4), 0.0)
+            b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_query_0 = b_q
-            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_query_0 = b_query_0.to(DOT)
+            j -= 1
+            i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+            m_t = (o_t >= 0) & (o_t < n)
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+            b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_sums = tl.sum(b_decay, 0)
-            b_state = b_state * tl.exp(b_sums)[:, None]
-            b_turned = tl.trans(b_query_0) * tl.exp(tl_added_turned(tl.trans(b_decay), tl_from(BT, False), DOT))
+            b_state = b_state * tl.exp2(b_sums)[:, None]
+            b_turned = tl.trans(b_query_0) * tl.exp2(tl_added_turned(tl.trans(b_decay), tl_from(BT, False), DOT))
             b_state += tl_dot(b_turned, b_d_read_0, DOT)
             b_total += b_sums
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
-            b_left = tl.exp(b_total)[:, None] + tl.zeros([BK, BV], tl.float32)
+            b_left = tl.exp2(b_total)[:, None] + tl.zeros([BK, BV], tl.float32)
             tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
@@ -1606,15 +1625,18 @@ if triton is not None:
             o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
             m_kv = m_k[:, None] & m_v[None, :]
             m_tk = m_t[:, None] & m_k[None, :]
-            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+            b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+            b_q = b_q.to(tl.float32)
+            b_k = b_k.to(tl.float32)
+            b_gk = b_gk.to(tl.float32)
             b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
-            b_decay = tl.where(m_tk, tl.maximum(b_decay, -6e4), 0.0)
+            b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_key = b_k
-            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_key = b_key.to(DOT)
             b_query_0 = b_q
-            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_query_0 = b_query_0.to(DOT)
             b_scores_0 += tl_scores(b_query_0, b_key, b_decay, False, DOT, LEVELS)
         tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
@@ -1637,22 +1659,27 @@ if triton is not None:
         o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_v = b_v.to(tl.float32)
         b_value = b_v
-        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_value = b_value.to(DOT)
+        b_q = b_q.to(tl.float32)
+        b_k = b_k.to(tl.float32)
+        b_gk = b_gk.to(tl.float32)
         b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
-        b_decay = tl.where(m_tk, tl.maximum(b_decay, -6e4), 0.0)
+        b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_key = b_k
-        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_key = b_key.to(DOT)
         b_query_0 = b_q
-        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        b_query_0 = b_query_0.to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_enter = tl.exp(tl_added(tl_upto(BT, False), b_decay, DOT))
+        b_enter = tl.exp2(tl_added(tl_upto(BT, False), b_decay, DOT))
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
-        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
+        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT)
+        b_read_0 += tl_dot(b_scores, b_value, DOT)
         b_o = gla_chunk_results(b_read_0, c_2)
         tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
 
@@ -1663,54 +1690,65 @@ if triton is not None:
     ):
         """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of."""
         i = tl.program_id(0).to(tl.int64) // NK
-        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_h, i_n = i % (H), i // (H)
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = H * K * V
-        o_v = i_v * BV + tl.arange(0, BV)
-        m_v = tl_inside(o_v, V, BV)
-        m_tv = m_t[:, None] & m_v[None, :]
-        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_value = b_v
-        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
-        b_d_read_0 = gla_chunk_d_reads(b_g_o, c_2)
-        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        o_k = tl.program_id(0) % NK * BK + tl.arange(0, BK)
-        m_k = tl_inside(o_k, K, BK)
-        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
-        m_kv = m_k[:, None] & m_v[None, :]
+        b_total = tl.zeros([BK], tl.float32)
+        b_d_key = tl.zeros([BT, BK], tl.float32)
+        b_d_query_0 = tl.zeros([BT, BK], tl.float32)
+        b_inside_0 = tl.zeros([BT, BT], tl.float32)
+        b_turned_0 = tl.zeros([BT, BT], tl.float32)
+        b_equal_0 = tl.zeros([BT], tl.float32)
+        for i_v in tl.static_range(NV):
+            o_v = i_v * BV + tl.arange(0, BV)
+            m_v = tl_inside(o_v, V, BV)
+            o_k = tl.program_id(0) % NK * BK + tl.arange(0, BK)
+            m_k = tl_inside(o_k, K, BK)
+            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tv = m_t[:, None] & m_v[None, :]
+            b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_v = b_v.to(tl.float32)
+            b_g_o = b_g_o.to(tl.float32)
+            b_value = b_v
+            b_value = b_value.to(DOT)
+            b_d_read_0 = gla_chunk_d_reads(b_g_o, c_2)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_key += tl_dot(b_value, tl.trans(b_d_state), DOT)
+            b_d_query_0 += tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+            b_total += tl.sum((b_state * b_d_state).to(tl.float32), 1)
+            b_inside_0 += tl_dot(b_d_read_0, tl.trans(b_value), DOT)
+            b_turned_0 += tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+            b_equal_0 += tl.sum(b_value.to(tl.float32) * b_d_read_0, 1)
         m_tk = m_t[:, None] & m_k[None, :]
-        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_q = b_q.to(tl.float32)
+        b_k = b_k.to(tl.float32)
+        b_gk = b_gk.to(tl.float32)
         b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
-        b_decay = tl.where(m_tk, tl.maximum(b_decay, -6e4), 0.0)
+        b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_key = b_k
-        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_key = b_key.to(DOT)
         b_query_0 = b_q
-        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
-        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-        b_d_decay = tl.zeros([BT, BK], tl.float32) + (b_total * tl.exp(tl.sum(b_decay, 0)))[None, :]
-        b_inside = tl_dot(b_d_read_0, tl.trans(b_value), DOT).to(DOT)
-        b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-        b_d_query_0 *= tl.exp(tl_added(tl_upto(BT, False), b_decay, DOT))
-        b_d_decay += tl_dot(tl_from(BT, False), b_query_0 * b_d_query_0, DOT)
-        b_d_query_0, b_d_decay = tl_scores_back(
-            b_inside, b_query_0, b_key, b_decay, b_d_query_0, b_d_decay, 1, False, DOT, LEVELS,
-        )  # fmt: skip
-        b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT) * tl.exp(tl_added(tl_from(BT, True), b_decay, DOT))
+        b_query_0 = b_query_0.to(DOT)
+        b_d_decay = tl.zeros([BT, BK], tl.float32) + (b_total * tl.exp2(tl.sum(b_decay, 0)))[None, :]
+        b_d_key *= tl.exp2(tl_added(tl_from(BT, True), b_decay, DOT))
         b_d_decay += tl_dot(tl_upto(BT, True), b_key * b_d_key, DOT)
-        b_turned = tl_dot(b_value, tl.trans(b_d_read_0), DOT).to(DOT)
-        b_d_key, b_d_decay = tl_scores_back(
-            b_turned, b_key, b_query_0, b_decay, b_d_key, b_d_decay, 0, False, DOT, LEVELS,
+        b_d_query_0 *= tl.exp2(tl_added(tl_upto(BT, False), b_decay, DOT))
+        b_d_decay += tl_dot(tl_from(BT, False), b_query_0 * b_d_query_0, DOT)
+        b_d_query_0 += b_equal_0[:, None] * b_key
+        b_d_key += b_equal_0[:, None] * b_query_0
+        b_inside_0 = tl.where(tl_upto(BT, True), b_inside_0, b_turned_0).to(DOT)
+        b_d_query_0, b_d_key, b_d_decay = tl_scores_back(
+            b_inside_0, b_query_0, b_key, b_decay, b_d_query_0, b_d_key, b_d_decay, False, DOT, LEVELS,
         )  # fmt: skip
-        b_equal = tl.sum(b_value.to(tl.float32) * b_d_read_0, 1)[:, None]
-        b_d_query_0 += b_equal * b_key
-        b_d_key += b_equal * b_query_0
         b_d_q_leaf, b_d_k_leaf, b_d_gk_leaf = gla_chunk_vjp_keys(b_gk, b_d_key, b_d_query_0, b_d_decay, gate_logit_normalizer)
         tl.store(d_q + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
         tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
@@ -1735,17 +1773,20 @@ if triton is not None:
         o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_g_o = b_g_o.to(tl.float32)
         b_d_read_0 = gla_chunk_d_reads(b_g_o, c_2)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_k = b_k.to(tl.float32)
+        b_gk = b_gk.to(tl.float32)
         b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
-        b_decay = tl.where(m_tk, tl.maximum(b_decay, -6e4), 0.0)
+        b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_key = b_k
-        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_key = b_key.to(DOT)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_leave = tl.exp(tl_added(tl_from(BT, True), b_decay, DOT))
+        b_leave = tl.exp2(tl_added(tl_from(BT, True), b_decay, DOT))
         b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
@@ -2011,6 +2052,7 @@ class _Chunks(NamedTuple):
     wide: int  # all values, padded
     inside: int  # warps, where the chunk's tokens are
     across: int  # the same, where a program has all values
+    pairs: int  # the same, where it has pairs of tokens alone
     pieces: int  # of time, on the way of the state
     part: int  # of keys, on the way of the state
     strip: int  # of values, on the way of the state
@@ -2035,9 +2077,10 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         keys=keys,
         values=block,
         wide=wide,
-        inside=4,
+        inside=4 if block > 64 else 2,
         across=8 if wide > 128 else 4,
-        pieces=max(1, min(-(-2 * sms // programs), T // (8 * tokens))),
+        pairs=2 if half else 4,
+        pieces=max(1, min(2 * sms // programs, T // (8 * tokens))),
         part=part,
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
@@ -2049,6 +2092,13 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
 @lru_cache(maxsize=None)
 def _shared(device):
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
+
+
+def _slots(cu_seqlens, slots, tokens):
+    """The sequence of each slot of chunks: one has as many as its chunks if all before it fill theirs, and one more."""
+    starts = cu_seqlens[:-1] // tokens + torch.arange(cu_seqlens.shape[0] - 1, device=cu_seqlens.device)
+    found = torch.searchsorted(starts, torch.arange(slots, device=starts.device), right=True) - 1
+    return found.to(torch.int32)
 
 
 def _by_chunks(mode, x, keys, values, whole, *parts):
@@ -2071,8 +2121,8 @@ def _tl(dtype):
 
 
 def _room_for(n, like):
-    """Room for n parts of a gradient: a single one is the gradient itself."""
-    return _like(like)[None] if n == 1 else _parts(n, like)
+    """Room for n parts of a gradient, as fine as it is: a single one is the gradient itself."""
+    return torch.empty((n, *like.shape), dtype=like.dtype, device=like.device)
 
 
 def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
@@ -2101,30 +2151,31 @@ def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
         NV=triton.cdiv(V, config.strip), BV=config.strip,
         NK=triton.cdiv(K, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
     )  # fmt: skip
-    across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=config.wide, BK=config.block,
+    across = dict(  # all values a program, strip by strip, and a block of keys at a time
+        NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.block,
         NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
         hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
+        table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             gla_states_kernel[(n,)](
-                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
+                k, v, gk, None, None, ends, products, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
             **fixed | walked, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         gla_states_kernel[(n,)](
-            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
+            k, v, gk, first, hs, ends, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
             **fixed | walked, num_stages=config.stages,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         gla_scores_kernel[(slots * grid[1],)](
-            q, k, gk, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2], **fixed | across,
+            q, k, gk, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2],
+            **fixed | across | dict(NV=1, num_warps=config.pairs),
         )  # fmt: skip
         gla_outputs_kernel[(slots * grid[0] * grid[1],)](
             q, k, v, gk, hs, scores, y_o, table, cu_seqlens, T, slots,
@@ -2161,8 +2212,8 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
         NV=triton.cdiv(V, config.strip), BV=config.strip,
         NK=triton.cdiv(K, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
     )  # fmt: skip
-    across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=config.wide, BK=config.block,
+    across = dict(  # all values a program, strip by strip, and a block of keys at a time
+        NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.block,
         NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
@@ -2173,23 +2224,24 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
     d_v = _room_for(1, inputs[2])
     with _on(device):
         hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
+        table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             gla_states_kernel[(n,)](
-                k, v, gk, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
+                k, v, gk, None, None, ends, products, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
             **fixed | walked, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         gla_states_kernel[(n,)](
-            k, v, gk, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
+            k, v, gk, first, hs, ends, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
             **fixed | walked, num_stages=config.stages,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         gla_scores_kernel[(slots * grid[1],)](
-            q, k, gk, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2], **fixed | across,
+            q, k, gk, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2],
+            **fixed | across | dict(NV=1, num_warps=config.pairs),
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:

@@ -841,7 +841,7 @@ if triton is not None:
         for i_p in range(0, n, BP):
             p = (i_p + o_p).to(tl.int64)
             m = (p < n)[:, None] & m_m[None, :]
-            b_sum += tl.sum(tl.load(parts + p[:, None] * M + o_m[None, :], mask=m, other=0.0), 0)
+            b_sum += tl.sum(tl.load(parts + p[:, None] * M + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
         tl.store(out + o_m, b_sum, mask=m_m)
 
     @triton.jit
@@ -1211,17 +1211,15 @@ if triton is not None:
 
     @triton.jit
     def tl_slot(cu_seqlens, table, i_n, T, BT: tl.constexpr):
-        """The chunk in slot i_n: its row, the begin and the length of its sequence, and which of its chunks it is. A slot that
-        no chunk has (-1 in the table) is one of an empty sequence."""
+        """The chunk in slot i_n: its row, the begin and the length of its sequence, and which of its chunks it is (in a slot
+        that no chunk has, one beyond the last)."""
         if cu_seqlens is None:
             n_c = tl.cdiv(T, BT)
             return i_n // n_c, i_n * 0, i_n * 0 + T, i_n % n_c
         else:
             i_s = tl.load(table + i_n).to(tl.int64)
-            used = i_s >= 0
-            i_s = tl.where(used, i_s, 0)
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
-            n = tl.where(used, tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos, 0)
+            n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             return i_n * 0, bos, n, i_n - bos // BT - i_s
 
     @triton.jit
@@ -1248,25 +1246,21 @@ if triton is not None:
 
     @triton.jit
     def tl_between(z, LATE: tl.constexpr):
-        """exp of the sum of z over the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j]."""
+        """2 to the sum of z over the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j]."""
         BT: tl.constexpr = z.shape[0]
-        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
         i_hi, i_lo = tl_decayed(z, LATE)
         j_hi, j_lo = tl_decayed(z, False)
-        pair = j < i if LATE else j <= i
         b_x = (i_hi[:, None] - j_hi[None, :]) + (i_lo[:, None] - j_lo[None, :])
-        return tl.where(pair, tl.exp(tl.where(pair, b_x, 0.0)), 0.0)
+        return tl.exp2(tl.where(tl_upto(BT, LATE), b_x, float("-inf")))
 
     @triton.jit
     def tl_between_turned(z, LATE: tl.constexpr):
         """The same, [j, i]."""
         BT: tl.constexpr = z.shape[0]
-        j, i = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
         i_hi, i_lo = tl_decayed(z, LATE)
         j_hi, j_lo = tl_decayed(z, False)
-        pair = j < i if LATE else j <= i
         b_x = (i_hi[None, :] - j_hi[:, None]) + (i_lo[None, :] - j_lo[:, None])
-        return tl.where(pair, tl.exp(tl.where(pair, b_x, 0.0)), 0.0)
+        return tl.exp2(tl.where(tl_from(BT, LATE), b_x, float("-inf")))
 
     @triton.jit
     def tl_summed(m, v):
@@ -1277,13 +1271,13 @@ if triton is not None:
     def tl_enter(z, LATE: tl.constexpr):
         """What is left at each token of the state before the chunk."""
         b_hi, _ = tl_decayed(z, LATE)
-        return tl.exp(b_hi)
+        return tl.exp2(b_hi)
 
     @triton.jit
     def tl_leave(z):
         """What is left of each token after the chunk."""
         b_z = z.to(tl.float64)
-        return tl.exp((tl.sum(b_z, 0) - tl.cumsum(b_z, 0)).to(tl.float32))
+        return tl.exp2((tl.sum(b_z, 0) - tl.cumsum(b_z, 0)).to(tl.float32))
 
     @triton.jit
     def lightning_attention_chunk_decay(b_slope):
@@ -1330,7 +1324,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def lightning_attention_states_kernel(
-        k, v, slope, first, states, ends, products, table, cu_seqlens, T, NP, s_kb, s_kt, s_vb, s_vt,
+        k, v, slope, first, states, ends, products, cu_seqlens, T, NP, s_kb, s_kt, s_vb, s_vt,
         H: tl.constexpr, D: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
     ):
         """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
@@ -1354,28 +1348,36 @@ if triton is not None:
         else:
             b_state = tl.zeros([BK, BV], tl.float32)
         b_total = 0.0
-        for j in range(i_c, n_c):
-            if table is not None:
-                tl.store(table + i_n + j, i_s.to(tl.int32), mask=(i_h == 0) & (i_v == 0) & (tl.program_id(0) % NK == 0))
+        j = i_c
+        i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+        m_t = (o_t >= 0) & (o_t < n)
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        for i_j in range(i_c, n_c):
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
-            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
-            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-            b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_v = b_v.to(tl.float32)
             b_decay = lightning_attention_chunk_decay(b_slope)
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+            b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_value = b_v
-            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_value = b_value.to(DOT)
+            b_k = b_k.to(tl.float32)
             b_key = b_k
-            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_key = b_key.to(DOT)
+            j += 1  # what the next chunk needs is on its way while this one is worked on
+            i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+            m_t = (o_t >= 0) & (o_t < n)
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_sums = tl.sum(b_decay, 0)
             b_turned = tl.trans(b_key * tl_leave(b_decay)[:, None])
-            b_state = b_state * tl.exp(b_sums) + tl_dot(b_turned, b_value, DOT)
+            b_state = b_state * tl.exp2(b_sums) + tl_dot(b_turned, b_value, DOT)
             b_total += b_sums
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
-            b_left = tl.exp(b_total) + tl.zeros([BK, BV], tl.float32)
+            b_left = tl.exp2(b_total) + tl.zeros([BK, BV], tl.float32)
             tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
 
     @triton.jit(do_not_specialize=["T", "NP"])
@@ -1404,28 +1406,37 @@ if triton is not None:
         else:
             b_state = tl.zeros([BK, BV], tl.float32)
         b_total = 0.0
+        j = n_c - 1
+        i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+        m_t = (o_t >= 0) & (o_t < n)
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * D + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         for i_j in range(i_c, n_c):
-            j = i_c + n_c - 1 - i_j
             if wanted is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
-            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
-            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * D + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_g_o = b_g_o.to(tl.float32)
             b_decay = lightning_attention_chunk_decay(b_slope)
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+            b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_d_read_0 = lightning_attention_chunk_d_reads(b_g_o)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_q = b_q.to(tl.float32)
             b_query_0 = b_q
-            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_query_0 = b_query_0.to(DOT)
+            j -= 1
+            i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+            m_t = (o_t >= 0) & (o_t < n)
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * D + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_sums = tl.sum(b_decay, 0)
-            b_state = b_state * tl.exp(b_sums)
+            b_state = b_state * tl.exp2(b_sums)
             b_turned = tl.trans(b_query_0 * tl_enter(b_decay, False)[:, None])
             b_state += tl_dot(b_turned, b_d_read_0, DOT)
             b_total += b_sums
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
-            b_left = tl.exp(b_total) + tl.zeros([BK, BV], tl.float32)
+            b_left = tl.exp2(b_total) + tl.zeros([BK, BV], tl.float32)
             tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
@@ -1448,21 +1459,24 @@ if triton is not None:
         o_kv = i_h * (D * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * D + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * D + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_v = b_v.to(tl.float32)
         b_decay = lightning_attention_chunk_decay(b_slope)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_value = b_v
-        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_value = b_value.to(DOT)
+        b_q = b_q.to(tl.float32)
+        b_k = b_k.to(tl.float32)
         b_key = b_k
-        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_key = b_key.to(DOT)
         b_query_0 = b_q
-        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        b_query_0 = b_query_0.to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_enter = tl_enter(b_decay, False)[:, None]
         b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
-        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
+        b_read_0 = tl_dot(b_query_0, b_state, DOT) * tl_enter(b_decay, False)[:, None]
+        b_read_0 += tl_dot(b_scores, b_value, DOT)
         b_o = lightning_attention_chunk_results(b_read_0)
         tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
 
@@ -1474,67 +1488,71 @@ if triton is not None:
         """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
         what queries find of keys, [reads, slots, heads, i, j]."""
         i = tl.program_id(0).to(tl.int64)
-        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_h, i_n = i % (H), i // (H)
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = H * D * V
-        o_v = i_v * BV + tl.arange(0, BV)
-        m_v = tl_inside(o_v, V, BV)
-        b_slope = tl.load(slope + i_h).to(tl.float32)
-        m_tv = m_t[:, None] & m_v[None, :]
-        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_decay = lightning_attention_chunk_decay(b_slope)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
-        b_value = b_v
-        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
-        b_d_read_0 = lightning_attention_chunk_d_reads(b_g_o)
-        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_d_decay, b_total = tl.zeros([BT], tl.float32), 0.0
+        b_inside_0 = tl.zeros([BT, BT], tl.float32)
+        b_turned_0 = tl.zeros([BT, BT], tl.float32)
         b_pairs_0 = tl.zeros([BT, BT], tl.float32)
         for i_k in tl.static_range(NK):
-            o_k = i_k * BK + tl.arange(0, BK)
-            m_k = tl_inside(o_k, D, BK)
-            o_kv = i_h * (D * V) + o_k[:, None] * (V) + o_v[None, :]
-            m_kv = m_k[:, None] & m_v[None, :]
+            b_d_key = tl.zeros([BT, BK], tl.float32)
+            b_d_query_0 = tl.zeros([BT, BK], tl.float32)
+            for i_v in tl.static_range(NV):
+                o_v = i_v * BV + tl.arange(0, BV)
+                m_v = tl_inside(o_v, V, BV)
+                b_slope = tl.load(slope + i_h).to(tl.float32)
+                o_k = i_k * BK + tl.arange(0, BK)
+                m_k = tl_inside(o_k, D, BK)
+                o_kv = i_h * (D * V) + o_k[:, None] * (V) + o_v[None, :]
+                m_kv = m_k[:, None] & m_v[None, :]
+                m_tv = m_t[:, None] & m_v[None, :]
+                b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+                b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+                b_v = b_v.to(tl.float32)
+                b_g_o = b_g_o.to(tl.float32)
+                b_decay = lightning_attention_chunk_decay(b_slope)
+                b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
+                b_value = b_v
+                b_value = b_value.to(DOT)
+                b_d_read_0 = lightning_attention_chunk_d_reads(b_g_o)
+                b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+                b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+                b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+                b_d_key += tl_dot(b_value, tl.trans(b_d_state), DOT)
+                b_d_query_0 += tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+                b_total += tl.sum((b_state * b_d_state).to(tl.float32))
+                if i_k == 0:
+                    b_inside_0 += tl_dot(b_d_read_0, tl.trans(b_value), DOT)
+                    b_turned_0 += tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+                    pass
             m_tk = m_t[:, None] & m_k[None, :]
-            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * D + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * D + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+            b_q = b_q.to(tl.float32)
+            b_k = b_k.to(tl.float32)
             b_key = b_k
-            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_key = b_key.to(DOT)
             b_query_0 = b_q
-            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
-            b_pairs_0 += tl_dot(b_query_0, tl.trans(b_key), DOT)
-        b_d_decay = tl.zeros([BT], tl.float32)
-        b_between = tl_between(b_decay, False)
-        tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_pairs_0 * b_between)
-        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT) * b_between
-        b_pairs_0 = tl_dot(tl_from(BT, False), b_pairs_0 * b_inside_0, DOT)
-        b_d_decay += tl.sum(tl.where(tl_upto(BT, True), b_pairs_0, 0.0), 1)
-        b_inside_0 = b_inside_0.to(DOT)
-        for i_k in tl.static_range(NK):
-            o_k = i_k * BK + tl.arange(0, BK)
-            m_k = tl_inside(o_k, D, BK)
-            o_kv = i_h * (D * V) + o_k[:, None] * (V) + o_v[None, :]
-            m_kv = m_k[:, None] & m_v[None, :]
-            m_tk = m_t[:, None] & m_k[None, :]
-            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * D + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_key = b_k
-            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-            b_query_0 = b_q
-            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
-            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-            b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-            b_d_decay += tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
-            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT) * tl_enter(b_decay, False)[:, None]
-            b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
-            b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
-            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT) * tl_leave(b_decay)[:, None]
+            b_query_0 = b_query_0.to(DOT)
+            b_d_key *= tl_leave(b_decay)[:, None]
             b_d_decay += tl_summed(tl_upto(BT, True), tl.sum(b_key * b_d_key, 1))
-            b_turned = tl_dot(b_value, tl.trans(b_d_read_0), DOT) * tl_between_turned(b_decay, False)
-            b_d_key += tl_dot(b_turned, b_query_0, DOT)
+            b_between = tl_between(b_decay, False)
+            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
+            b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
+            b_pairs_0 += tl_dot(b_query_0, tl.trans(b_key), DOT)
+            if i_k == NK - 1:
+                b_pairs_0 *= b_between
+                tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_pairs_0)
+                b_from = tl_dot(tl_from(BT, False), b_pairs_0 * b_inside_0, DOT)
+                b_d_decay += tl.sum(tl.where(tl_upto(BT, True), b_from, 0.0), 1)
+            # last the products of the most columns: the compiler splits all as it splits these
+            b_d_query_0 += tl_dot(b_inside_0 * b_between, b_key, DOT)
+            b_d_key += tl_dot(b_turned_0 * tl_between_turned(b_decay, False), b_query_0, DOT)
+            if i_k == NK - 1:
+                b_d_decay += b_total * tl.exp2(tl.sum(b_decay, 0))
             b_d_q_leaf, b_d_k_leaf = lightning_attention_chunk_vjp_keys(b_d_key, b_d_query_0)
             tl.store(d_q + (i_b * T + i_t) * (H * D) + i_h * D + (o_i * (H * D))[:, None] + (o_k)[None, :], b_d_q_leaf, mask=m_tk)
             tl.store(d_k + (i_b * T + i_t) * (H * D) + i_h * D + (o_i * (H * D))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)
@@ -1563,17 +1581,18 @@ if triton is not None:
         o_kv = i_h * (D * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_g_o = b_g_o.to(tl.float32)
         b_decay = lightning_attention_chunk_decay(b_slope)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_d_read_0 = lightning_attention_chunk_d_reads(b_g_o)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_k = b_k.to(tl.float32)
         b_key = b_k
-        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_key = b_key.to(DOT)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_leave = tl_leave(b_decay)[:, None]
-        b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
+        b_d_value = tl_dot(b_key, b_d_state, DOT) * tl_leave(b_decay)[:, None]
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
         b_d_v_leaf = lightning_attention_chunk_vjp_values(b_d_value)
@@ -1841,6 +1860,7 @@ class _Chunks(NamedTuple):
     wide: int  # all values, padded
     inside: int  # warps, where the chunk's tokens are
     across: int  # the same, where a program has all values
+    pairs: int  # the same, where it has pairs of tokens alone
     pieces: int  # of time, on the way of the state
     part: int  # of keys, on the way of the state
     strip: int  # of values, on the way of the state
@@ -1865,9 +1885,10 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         keys=keys,
         values=block,
         wide=wide,
-        inside=4,
+        inside=4 if block > 64 else 2,
         across=8 if wide > 128 else 4,
-        pieces=max(1, min(-(-2 * sms // programs), T // (8 * tokens))),
+        pairs=2 if half else 4,
+        pieces=max(1, min(2 * sms // programs, T // (8 * tokens))),
         part=part,
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
@@ -1879,6 +1900,13 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
 @lru_cache(maxsize=None)
 def _shared(device):
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
+
+
+def _slots(cu_seqlens, slots, tokens):
+    """The sequence of each slot of chunks: one has as many as its chunks if all before it fill theirs, and one more."""
+    starts = cu_seqlens[:-1] // tokens + torch.arange(cu_seqlens.shape[0] - 1, device=cu_seqlens.device)
+    found = torch.searchsorted(starts, torch.arange(slots, device=starts.device), right=True) - 1
+    return found.to(torch.int32)
 
 
 def _by_chunks(mode, x, keys, values, whole, *parts):
@@ -1901,8 +1929,8 @@ def _tl(dtype):
 
 
 def _room_for(n, like):
-    """Room for n parts of a gradient: a single one is the gradient itself."""
-    return _like(like)[None] if n == 1 else _parts(n, like)
+    """Room for n parts of a gradient, as fine as it is: a single one is the gradient itself."""
+    return torch.empty((n, *like.shape), dtype=like.dtype, device=like.device)
 
 
 def _lightning_attention_chunks(q, k, v, slope, S, cu_seqlens):
@@ -1932,25 +1960,25 @@ def _lightning_attention_chunks(q, k, v, slope, S, cu_seqlens):
         NV=triton.cdiv(V, config.strip), BV=config.strip,
         NK=triton.cdiv(D, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
     )  # fmt: skip
-    across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=config.wide, BK=config.span,
+    across = dict(  # all values a program, strip by strip, and a block of keys at a time
+        NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.span,
         NK=triton.cdiv(D, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
         hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
+        table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             lightning_attention_states_kernel[(n,)](
-                k, v, slope, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+                k, v, slope, None, None, ends, products, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
             **fixed | walked, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         lightning_attention_states_kernel[(n,)](
-            k, v, slope, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+            k, v, slope, first, hs, ends, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
             **fixed | walked, num_stages=config.stages,
         )  # fmt: skip
         lightning_attention_outputs_kernel[(slots * grid[0] * grid[1],)](
@@ -1989,30 +2017,30 @@ def _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
         NV=triton.cdiv(V, config.strip), BV=config.strip,
         NK=triton.cdiv(D, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
     )  # fmt: skip
-    across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=config.wide, BK=config.span,
+    across = dict(  # all values a program, strip by strip, and a block of keys at a time
+        NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.span,
         NK=triton.cdiv(D, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
     d_q = _room_for(1, inputs[0])
     d_k = _room_for(1, inputs[1])
-    d_slope = _room_for(slots, inputs[3])
+    d_slope = _parts(slots, inputs[3])
     d_v = _room_for(1, inputs[2])
     with _on(device):
         hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
+        table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             lightning_attention_states_kernel[(n,)](
-                k, v, slope, None, None, ends, products, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+                k, v, slope, None, None, ends, products, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
             **fixed | walked, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         lightning_attention_states_kernel[(n,)](
-            k, v, slope, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
+            k, v, slope, first, hs, ends, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
             **fixed | walked, num_stages=config.stages,
         )  # fmt: skip
         wanted = torch.empty_like(hs)

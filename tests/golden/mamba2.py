@@ -1024,7 +1024,7 @@ if triton is not None:
         for i_p in range(0, n, BP):
             p = (i_p + o_p).to(tl.int64)
             m = (p < n)[:, None] & m_m[None, :]
-            b_sum += tl.sum(tl.load(parts + p[:, None] * M + o_m[None, :], mask=m, other=0.0), 0)
+            b_sum += tl.sum(tl.load(parts + p[:, None] * M + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
         tl.store(out + o_m, b_sum, mask=m_m)
 
     @triton.jit
@@ -1476,17 +1476,15 @@ if triton is not None:
 
     @triton.jit
     def tl_slot(cu_seqlens, table, i_n, T, BT: tl.constexpr):
-        """The chunk in slot i_n: its row, the begin and the length of its sequence, and which of its chunks it is. A slot that
-        no chunk has (-1 in the table) is one of an empty sequence."""
+        """The chunk in slot i_n: its row, the begin and the length of its sequence, and which of its chunks it is (in a slot
+        that no chunk has, one beyond the last)."""
         if cu_seqlens is None:
             n_c = tl.cdiv(T, BT)
             return i_n // n_c, i_n * 0, i_n * 0 + T, i_n % n_c
         else:
             i_s = tl.load(table + i_n).to(tl.int64)
-            used = i_s >= 0
-            i_s = tl.where(used, i_s, 0)
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
-            n = tl.where(used, tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos, 0)
+            n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
             return i_n * 0, bos, n, i_n - bos // BT - i_s
 
     @triton.jit
@@ -1513,25 +1511,21 @@ if triton is not None:
 
     @triton.jit
     def tl_between(z, LATE: tl.constexpr):
-        """exp of the sum of z over the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j]."""
+        """2 to the sum of z over the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j]."""
         BT: tl.constexpr = z.shape[0]
-        i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
         i_hi, i_lo = tl_decayed(z, LATE)
         j_hi, j_lo = tl_decayed(z, False)
-        pair = j < i if LATE else j <= i
         b_x = (i_hi[:, None] - j_hi[None, :]) + (i_lo[:, None] - j_lo[None, :])
-        return tl.where(pair, tl.exp(tl.where(pair, b_x, 0.0)), 0.0)
+        return tl.exp2(tl.where(tl_upto(BT, LATE), b_x, float("-inf")))
 
     @triton.jit
     def tl_between_turned(z, LATE: tl.constexpr):
         """The same, [j, i]."""
         BT: tl.constexpr = z.shape[0]
-        j, i = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
         i_hi, i_lo = tl_decayed(z, LATE)
         j_hi, j_lo = tl_decayed(z, False)
-        pair = j < i if LATE else j <= i
         b_x = (i_hi[None, :] - j_hi[:, None]) + (i_lo[None, :] - j_lo[:, None])
-        return tl.where(pair, tl.exp(tl.where(pair, b_x, 0.0)), 0.0)
+        return tl.exp2(tl.where(tl_from(BT, LATE), b_x, float("-inf")))
 
     @triton.jit
     def tl_summed(m, v):
@@ -1542,13 +1536,13 @@ if triton is not None:
     def tl_enter(z, LATE: tl.constexpr):
         """What is left at each token of the state before the chunk."""
         b_hi, _ = tl_decayed(z, LATE)
-        return tl.exp(b_hi)
+        return tl.exp2(b_hi)
 
     @triton.jit
     def tl_leave(z):
         """What is left of each token after the chunk."""
         b_z = z.to(tl.float64)
-        return tl.exp((tl.sum(b_z, 0) - tl.cumsum(b_z, 0)).to(tl.float32))
+        return tl.exp2((tl.sum(b_z, 0) - tl.cumsum(b_z, 0)).to(tl.float32))
 
     @triton.jit
     def mamba2_chunk_hoist(b_A_log):
@@ -1628,7 +1622,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def mamba2_states_kernel(
-        dt_raw, x, B, dt_bias, A_log, first, states, ends, products, table, cu_seqlens, T, NP, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt,
+        dt_raw, x, B, dt_bias, A_log, first, states, ends, products, cu_seqlens, T, NP, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt,
         G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
     ):
         """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
@@ -1655,29 +1649,39 @@ if triton is not None:
         else:
             b_state = tl.zeros([BK, BV], tl.float32)
         b_total = 0.0
-        for j in range(i_c, n_c):
-            if table is not None:
-                tl.store(table + i_n + j, i_s.to(tl.int32), mask=(i_h == 0) & (i_v == 0) & (tl.program_id(0) % NK == 0))
+        j = i_c
+        i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+        m_t = (o_t >= 0) & (o_t < n)
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
+        b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        for i_j in range(i_c, n_c):
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
-            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
-            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-            b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0).to(tl.float32)
-            b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-            b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_dt_raw = b_dt_raw.to(tl.float32)
+            b_x = b_x.to(tl.float32)
             b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+            b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
             b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_B = b_B.to(tl.float32)
             b_key = b_B
-            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_key = b_key.to(DOT)
+            j += 1  # what the next chunk needs is on its way while this one is worked on
+            i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+            m_t = (o_t >= 0) & (o_t < n)
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
+            b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_sums = tl.sum(b_decay, 0)
             b_turned = tl.trans(b_key * tl_leave(b_decay)[:, None])
-            b_state = b_state * tl.exp(b_sums) + tl_dot(b_turned, b_value, DOT)
+            b_state = b_state * tl.exp2(b_sums) + tl_dot(b_turned, b_value, DOT)
             b_total += b_sums
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
-            b_left = tl.exp(b_total) + tl.zeros([BK, BV], tl.float32)
+            b_left = tl.exp2(b_total) + tl.zeros([BK, BV], tl.float32)
             tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
 
     @triton.jit(do_not_specialize=["T", "NP"])
@@ -1709,29 +1713,40 @@ if triton is not None:
         else:
             b_state = tl.zeros([BK, BV], tl.float32)
         b_total = 0.0
+        j = n_c - 1
+        i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+        m_t = (o_t >= 0) & (o_t < n)
+        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+        b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
+        b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         for i_j in range(i_c, n_c):
-            j = i_c + n_c - 1 - i_j
             if wanted is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
-            i_t, m_t = bos + j * BT, j * BT + tl.arange(0, BT) < n
-            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-            b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0).to(tl.float32)
-            b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-            b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_dt_raw = b_dt_raw.to(tl.float32)
+            b_g_y = b_g_y.to(tl.float32)
             b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-            b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+            b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_C = b_C.to(tl.float32)
             b_query_0 = b_C
-            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_query_0 = b_query_0.to(DOT)
+            j -= 1
+            i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+            m_t = (o_t >= 0) & (o_t < n)
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
+            b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_sums = tl.sum(b_decay, 0)
-            b_state = b_state * tl.exp(b_sums)
+            b_state = b_state * tl.exp2(b_sums)
             b_turned = tl.trans(b_query_0 * tl_enter(b_decay, False)[:, None])
             b_state += tl_dot(b_turned, b_d_read_0, DOT)
             b_total += b_sums
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
-            b_left = tl.exp(b_total) + tl.zeros([BK, BV], tl.float32)
+            b_left = tl.exp2(b_total) + tl.zeros([BK, BV], tl.float32)
             tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
@@ -1758,22 +1773,26 @@ if triton is not None:
         o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0).to(tl.float32)
-        b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-        b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
+        b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_dt_raw = b_dt_raw.to(tl.float32)
+        b_x = b_x.to(tl.float32)
         b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+        b_B = b_B.to(tl.float32)
+        b_C = b_C.to(tl.float32)
         b_key = b_B
-        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_key = b_key.to(DOT)
         b_query_0 = b_C
-        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        b_query_0 = b_query_0.to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_enter = tl_enter(b_decay, False)[:, None]
         b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
-        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT) + tl_dot(b_scores, b_value, DOT)
+        b_read_0 = tl_dot(b_query_0, b_state, DOT) * tl_enter(b_decay, False)[:, None]
+        b_read_0 += tl_dot(b_scores, b_value, DOT)
         b_y = mamba2_chunk_results(b_x, b_D, b_read_0)
         tl.store(y_y + (i_b * T + i_t) * (G * J * P) + i_h * P + (o_i * (G * J * P))[:, None] + (o_v)[None, :], b_y, mask=m_tv)
 
@@ -1785,72 +1804,77 @@ if triton is not None:
         """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
         what queries find of keys, [reads, slots, heads, i, j]."""
         i = tl.program_id(0).to(tl.int64)
-        i_v, i_h, i_n = i % NV, i // NV % (G * J), i // (NV * (G * J))
+        i_h, i_n = i % (G * J), i // (G * J)
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = G * J * N * P
-        o_v = i_v * BV + tl.arange(0, BV)
-        m_v = tl_inside(o_v, P, BV)
-        i_h_J = i_h % J
-        i_h_G = i_h // J
-        b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
-        b_A_log = tl.load(A_log + i_h).to(tl.float32)
-        b_A = mamba2_chunk_hoist(b_A_log)
-        m_tv = m_t[:, None] & m_v[None, :]
-        b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0).to(tl.float32)
-        b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
-        b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
-        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
-        b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
-        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_d_decay, b_total = tl.zeros([BT], tl.float32), 0.0
+        b_inside_0 = tl.zeros([BT, BT], tl.float32)
+        b_turned_0 = tl.zeros([BT, BT], tl.float32)
         b_pairs_0 = tl.zeros([BT, BT], tl.float32)
         for i_k in tl.static_range(NK):
-            o_k = i_k * BK + tl.arange(0, BK)
-            m_k = tl_inside(o_k, N, BK)
-            o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
-            m_kv = m_k[:, None] & m_v[None, :]
+            b_d_key = tl.zeros([BT, BK], tl.float32)
+            b_d_query_0 = tl.zeros([BT, BK], tl.float32)
+            for i_v in tl.static_range(NV):
+                o_v = i_v * BV + tl.arange(0, BV)
+                m_v = tl_inside(o_v, P, BV)
+                i_h_J = i_h % J
+                i_h_G = i_h // J
+                b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
+                b_A_log = tl.load(A_log + i_h).to(tl.float32)
+                b_A = mamba2_chunk_hoist(b_A_log)
+                o_k = i_k * BK + tl.arange(0, BK)
+                m_k = tl_inside(o_k, N, BK)
+                o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
+                m_kv = m_k[:, None] & m_v[None, :]
+                m_tv = m_t[:, None] & m_v[None, :]
+                b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
+                b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+                b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+                b_dt_raw = b_dt_raw.to(tl.float32)
+                b_x = b_x.to(tl.float32)
+                b_g_y = b_g_y.to(tl.float32)
+                b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
+                b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
+                b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
+                b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+                b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
+                b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+                b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+                b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+                b_d_key += tl_dot(b_value, tl.trans(b_d_state), DOT)
+                b_d_query_0 += tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+                b_total += tl.sum((b_state * b_d_state).to(tl.float32))
+                if i_k == 0:
+                    b_inside_0 += tl_dot(b_d_read_0, tl.trans(b_value), DOT)
+                    b_turned_0 += tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+                    pass
             m_tk = m_t[:, None] & m_k[None, :]
-            b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+            b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+            b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+            b_B = b_B.to(tl.float32)
+            b_C = b_C.to(tl.float32)
             b_key = b_B
-            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_key = b_key.to(DOT)
             b_query_0 = b_C
-            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
-            b_pairs_0 += tl_dot(b_query_0, tl.trans(b_key), DOT)
-        b_d_decay = tl.zeros([BT], tl.float32)
-        b_between = tl_between(b_decay, False)
-        tl.store(scores + ((0 * n_slots + i_n) * (G * J) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_pairs_0 * b_between)
-        b_inside_0 = tl_dot(b_d_read_0, tl.trans(b_value), DOT) * b_between
-        b_pairs_0 = tl_dot(tl_from(BT, False), b_pairs_0 * b_inside_0, DOT)
-        b_d_decay += tl.sum(tl.where(tl_upto(BT, True), b_pairs_0, 0.0), 1)
-        b_inside_0 = b_inside_0.to(DOT)
-        for i_k in tl.static_range(NK):
-            o_k = i_k * BK + tl.arange(0, BK)
-            m_k = tl_inside(o_k, N, BK)
-            o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
-            m_kv = m_k[:, None] & m_v[None, :]
-            m_tk = m_t[:, None] & m_k[None, :]
-            b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
-            b_key = b_B
-            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-            b_query_0 = b_C
-            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
-            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-            b_total = tl.sum(b_state.to(tl.float32) * b_d_state.to(tl.float32), 1)
-            b_d_decay += tl.sum(b_total, 0) * tl.exp(tl.sum(b_decay, 0))
-            b_d_query_0 = tl_dot(b_d_read_0, tl.trans(b_state), DOT) * tl_enter(b_decay, False)[:, None]
-            b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
-            b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
-            b_d_key = tl_dot(b_value, tl.trans(b_d_state), DOT) * tl_leave(b_decay)[:, None]
+            b_query_0 = b_query_0.to(DOT)
+            b_d_key *= tl_leave(b_decay)[:, None]
             b_d_decay += tl_summed(tl_upto(BT, True), tl.sum(b_key * b_d_key, 1))
-            b_turned = tl_dot(b_value, tl.trans(b_d_read_0), DOT) * tl_between_turned(b_decay, False)
-            b_d_key += tl_dot(b_turned, b_query_0, DOT)
+            b_between = tl_between(b_decay, False)
+            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
+            b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
+            b_pairs_0 += tl_dot(b_query_0, tl.trans(b_key), DOT)
+            if i_k == NK - 1:
+                b_pairs_0 *= b_between
+                tl.store(scores + ((0 * n_slots + i_n) * (G * J) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_pairs_0)
+                b_from = tl_dot(tl_from(BT, False), b_pairs_0 * b_inside_0, DOT)
+                b_d_decay += tl.sum(tl.where(tl_upto(BT, True), b_from, 0.0), 1)
+            # last the products of the most columns: the compiler splits all as it splits these
+            b_d_query_0 += tl_dot(b_inside_0 * b_between, b_key, DOT)
+            b_d_key += tl_dot(b_turned_0 * tl_between_turned(b_decay, False), b_query_0, DOT)
+            if i_k == NK - 1:
+                b_d_decay += b_total * tl.exp2(tl.sum(b_decay, 0))
             b_d_B_leaf, b_d_C_leaf = mamba2_chunk_vjp_keys(b_d_key, b_d_query_0)
             tl.store(d_B + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_B_leaf, mask=m_tk)
             tl.store(d_C + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_C_leaf, mask=m_tk)
@@ -1884,20 +1908,24 @@ if triton is not None:
         o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0).to(tl.float32)
-        b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0).to(tl.float32)
-        b_d_decay = tl.load(d_decay + i_b * s_d_decayb + i_t * s_d_decayt + i_h + o_i * s_d_decayt, mask=m_t, other=0.0).to(tl.float32)
-        b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0).to(tl.float32)
+        b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
+        b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_d_decay = tl.load(d_decay + i_b * s_d_decayb + i_t * s_d_decayt + i_h + o_i * s_d_decayt, mask=m_t, other=0.0)
+        b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_dt_raw = b_dt_raw.to(tl.float32)
+        b_x = b_x.to(tl.float32)
+        b_g_y = b_g_y.to(tl.float32)
+        b_d_decay = b_d_decay.to(tl.float32)
         b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-        b_decay = tl.where(m_t, tl.maximum(b_decay, -6e4), 0.0)
+        b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+        b_B = b_B.to(tl.float32)
         b_key = b_B
-        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_key = b_key.to(DOT)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_leave = tl_leave(b_decay)[:, None]
-        b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
+        b_d_value = tl_dot(b_key, b_d_state, DOT) * tl_leave(b_decay)[:, None]
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (G * J) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
         b_d_dt_raw_leaf, b_d_x_leaf, b_d_dt_bias, b_d_D = mamba2_chunk_vjp_values(b_g_y, b_dt_raw, b_x, b_dt_bias, b_D, b_A, b_d_value, b_d_decay, P, dt_min, dt_max)
@@ -2317,6 +2345,7 @@ class _Chunks(NamedTuple):
     wide: int  # all values, padded
     inside: int  # warps, where the chunk's tokens are
     across: int  # the same, where a program has all values
+    pairs: int  # the same, where it has pairs of tokens alone
     pieces: int  # of time, on the way of the state
     part: int  # of keys, on the way of the state
     strip: int  # of values, on the way of the state
@@ -2341,9 +2370,10 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         keys=keys,
         values=block,
         wide=wide,
-        inside=4,
+        inside=4 if block > 64 else 2,
         across=8 if wide > 128 else 4,
-        pieces=max(1, min(-(-2 * sms // programs), T // (8 * tokens))),
+        pairs=2 if half else 4,
+        pieces=max(1, min(2 * sms // programs, T // (8 * tokens))),
         part=part,
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
@@ -2355,6 +2385,13 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
 @lru_cache(maxsize=None)
 def _shared(device):
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin if device.type == "cuda" else 232_448
+
+
+def _slots(cu_seqlens, slots, tokens):
+    """The sequence of each slot of chunks: one has as many as its chunks if all before it fill theirs, and one more."""
+    starts = cu_seqlens[:-1] // tokens + torch.arange(cu_seqlens.shape[0] - 1, device=cu_seqlens.device)
+    found = torch.searchsorted(starts, torch.arange(slots, device=starts.device), right=True) - 1
+    return found.to(torch.int32)
 
 
 def _by_chunks(mode, x, keys, values, whole, *parts):
@@ -2377,8 +2414,8 @@ def _tl(dtype):
 
 
 def _room_for(n, like):
-    """Room for n parts of a gradient: a single one is the gradient itself."""
-    return _like(like)[None] if n == 1 else _parts(n, like)
+    """Room for n parts of a gradient, as fine as it is: a single one is the gradient itself."""
+    return torch.empty((n, *like.shape), dtype=like.dtype, device=like.device)
 
 
 def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J):
@@ -2411,25 +2448,25 @@ def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
         NV=triton.cdiv(P, config.strip), BV=config.strip,
         NK=triton.cdiv(N, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
     )  # fmt: skip
-    across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=config.wide, BK=config.span,
+    across = dict(  # all values a program, strip by strip, and a block of keys at a time
+        NV=triton.cdiv(P, config.strip), BV=config.strip, BK=config.span,
         NK=triton.cdiv(N, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
     with _on(device):
         hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
+        table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], dt_raw)
         n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             mamba2_states_kernel[(n,)](
-                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
             **fixed | walked, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mamba2_states_kernel[(n,)](
-            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
             **fixed | walked, num_stages=config.stages,
         )  # fmt: skip
         mamba2_outputs_kernel[(slots * grid[0] * grid[1],)](
@@ -2471,33 +2508,33 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
         NV=triton.cdiv(P, config.strip), BV=config.strip,
         NK=triton.cdiv(N, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
     )  # fmt: skip
-    across = dict(  # all values a program, and a block of keys at a time
-        NV=1, BV=config.wide, BK=config.span,
+    across = dict(  # all values a program, strip by strip, and a block of keys at a time
+        NV=triton.cdiv(P, config.strip), BV=config.strip, BK=config.span,
         NK=triton.cdiv(N, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
     d_B = _room_for(J, inputs[2])
     d_C = _room_for(J, inputs[3])
-    d_A_log = _room_for(slots, inputs[5])
+    d_A_log = _parts(slots, inputs[5])
     d_dt_raw = _room_for(grid[0], inputs[0])
     d_x = _room_for(1, inputs[1])
-    d_dt_bias = _room_for(grid[0] * slots, inputs[4])
-    d_D = _room_for(grid[0] * slots, inputs[6])
+    d_dt_bias = _parts(grid[0] * slots, inputs[4])
+    d_D = _parts(grid[0] * slots, inputs[6])
     with _on(device):
         hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
-        table = None if cu_seqlens is None else torch.full((slots,), -1, dtype=torch.int32, device=device)
+        table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], dt_raw)
         n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             mamba2_states_kernel[(n,)](
-                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
             **fixed | walked, num_stages=config.stages,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mamba2_states_kernel[(n,)](
-            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, table, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
             **fixed | walked, num_stages=config.stages,
         )  # fmt: skip
         wanted = torch.empty_like(hs)

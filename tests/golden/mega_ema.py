@@ -1161,7 +1161,7 @@ if triton is not None:
         for i_p in range(0, n, BP):
             p = (i_p + o_p).to(tl.int64)
             m = (p < n)[:, None] & m_m[None, :]
-            b_sum += tl.sum(tl.load(parts + p[:, None] * M + o_m[None, :], mask=m, other=0.0), 0)
+            b_sum += tl.sum(tl.load(parts + p[:, None] * M + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
         tl.store(out + o_m, b_sum, mask=m_m)
 
     @triton.jit
