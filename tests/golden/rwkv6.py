@@ -2182,7 +2182,7 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         keys=keys,
         values=block,
         wide=wide,
-        inside=4 if block > 64 else 2,
+        inside=2 if half and block <= 64 and keys <= 128 else 4,
         across=8 if wide > 128 else 4,
         pairs=2 if half else 4,
         pieces=max(1, min(2 * sms // programs, T // (8 * tokens))),
