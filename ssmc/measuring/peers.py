@@ -7,6 +7,7 @@
     what      "sequence", "step" or "layer": a module, built with a layer's arguments, that takes its state_dict
     keys      of a layer: the keys of that state_dict
     layers    the names of the layers whose ops it belongs to, where operands alone do not tell; all if there are none
+    settings  names in modules ("a.module.NAME") and what they are set to before it is called
     [[argument]]                         one a keyword of the function, in any order:
       name                               the keyword
       of, axes, apply, dtype, optional   an operand (or, of a step, a state) of the op by name; its axes by name in the
@@ -88,6 +89,7 @@ class Peer:
     devices: tuple[str, ...] = ("cpu", "cuda")
     keys: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    settings: tuple[tuple[str, Any], ...] = ()
     install: str = ""
     cites: str = ""
 
@@ -107,6 +109,9 @@ class Peer:
 
     def load(self) -> Callable[..., Any]:
         """The function; raises ImportError where it is not installed."""
+        for place, value in self.settings:
+            module, _, name = place.rpartition(".")
+            setattr(importlib.import_module(module), name, value)
         found: Any = importlib.import_module(self.module)
         for part in self.function.split("."):
             found = getattr(found, part)
@@ -181,6 +186,7 @@ def read_peer(path: Path) -> Peer:
         layer = data.get("what") == "layer"
         result, state = data.pop("result", {"axes": ()} if layer else None), data.pop("state", {})
         data |= {k: tuple(data[k]) for k in ("devices", "keys", "layers") if k in data}
+        data["settings"] = tuple(data.get("settings", {}).items())
         peer = Peer(
             arguments=tuple(given), result_axes=tuple(result["axes"]), result_index=result.get("index"),
             state_argument=state.get("argument"), **data,

@@ -26,7 +26,7 @@ from ssmc.measuring.peers import BadPeer, Peer, read_peer, read_peers
 from ssmc.measuring.truth import truth
 from ssmc.resources import peer_dir
 from ssmc.testing.generated import Generated, load
-from tests.measuring import walks
+from tests.measuring import fake, walks
 
 ROOT = Path(__file__).parents[2]
 CASES = {c.name: c for c in read_cases(ROOT / "bench" / "table.toml")}
@@ -142,6 +142,14 @@ def test_arguments_that_cannot_be_made_are_refused(tmp_path: Path, more: str) ->
     with pytest.raises(BadPeer, match="not known here"):
         read_peer(tmp_path / "p.toml")
     assert isinstance(read_peer(peer_dir() / "fla_chunk_gla.toml"), Peer)
+
+
+def test_settings_are_made_before_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.measuring.fake.SCALE", 1.0, raising=False)
+    text = "name = 'a'\nmodule = 'tests.measuring.fake'\nfunction = 'leaky'\nargument = []\n"
+    (tmp_path / "p.toml").write_text(f'{text}settings = {{"tests.measuring.fake.SCALE" = 2.0}}\n[result]\naxes = []\n')
+    peer = read_peer(tmp_path / "p.toml")
+    assert peer.load() is fake.leaky and fake.SCALE == 2.0
 
 
 def test_long_sequences_have_the_eager_form_as_truth(monkeypatch: pytest.MonkeyPatch) -> None:
