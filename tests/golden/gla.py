@@ -2058,7 +2058,6 @@ class _Chunks(NamedTuple):
     strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
     span: int  # of keys, where a program takes all, block by block
-    stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
@@ -2085,7 +2084,6 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
         span=keys if whole else min(keys, 128 if half else 32),
-        stages=3 if shared > 160_000 and part <= 128 else 2,
     )
 
 
@@ -2153,7 +2151,7 @@ def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
@@ -2164,13 +2162,13 @@ def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
         if config.pieces > 1:  # the state before each piece
             gla_states_kernel[(n,)](
                 k, v, gk, None, None, ends, products, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         gla_states_kernel[(n,)](
             k, v, gk, first, hs, ends, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         gla_scores_kernel[(slots * grid[1],)](
@@ -2214,7 +2212,7 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -2230,13 +2228,13 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
         if config.pieces > 1:  # the state before each piece
             gla_states_kernel[(n,)](
                 k, v, gk, None, None, ends, products, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         gla_states_kernel[(n,)](
             k, v, gk, first, hs, ends, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         gla_scores_kernel[(slots * grid[1],)](
@@ -2247,13 +2245,13 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
         if config.pieces > 1:
             gla_wanted_kernel[(n,)](
                 q, gk, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         gla_wanted_kernel[(n,)](
             q, gk, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         n_tokens = q.shape[0] * T
         gla_d_keys_kernel[(slots * grid[1] * across["NK"],)](

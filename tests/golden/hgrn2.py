@@ -2183,7 +2183,6 @@ class _Chunks(NamedTuple):
     strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
     span: int  # of keys, where a program takes all, block by block
-    stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
@@ -2210,7 +2209,6 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
         span=keys if whole else min(keys, 128 if half else 32),
-        stages=3 if shared > 160_000 and part <= 128 else 2,
     )
 
 
@@ -2279,7 +2277,7 @@ def _hgrn2_chunks(q, f_raw, i_, lower_bound, S, cu_seqlens):
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
@@ -2290,13 +2288,13 @@ def _hgrn2_chunks(q, f_raw, i_, lower_bound, S, cu_seqlens):
         if config.pieces > 1:  # the state before each piece
             hgrn2_states_kernel[(n,)](
                 f_raw, i_, lower_bound, None, None, ends, products, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         hgrn2_states_kernel[(n,)](
             f_raw, i_, lower_bound, first, hs, ends, None, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         hgrn2_scores_kernel[(slots * grid[1],)](
@@ -2341,7 +2339,7 @@ def _hgrn2_chunks_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -2357,13 +2355,13 @@ def _hgrn2_chunks_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
         if config.pieces > 1:  # the state before each piece
             hgrn2_states_kernel[(n,)](
                 f_raw, i_, lower_bound, None, None, ends, products, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         hgrn2_states_kernel[(n,)](
             f_raw, i_, lower_bound, first, hs, ends, None, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         hgrn2_scores_kernel[(slots * grid[1],)](
@@ -2374,13 +2372,13 @@ def _hgrn2_chunks_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
         if config.pieces > 1:
             hgrn2_wanted_kernel[(n,)](
                 q, f_raw, g_o, lower_bound, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *g_o.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         hgrn2_wanted_kernel[(n,)](
             q, f_raw, g_o, lower_bound, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *g_o.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         n_tokens = q.shape[0] * T
         hgrn2_d_keys_kernel[(slots * grid[1] * across["NK"],)](

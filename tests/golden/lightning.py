@@ -1527,7 +1527,6 @@ if triton is not None:
                 if i_k == 0:
                     b_inside_0 += tl_dot(b_d_read_0, tl.trans(b_value), DOT)
                     b_turned_0 += tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-                    pass
             m_tk = m_t[:, None] & m_k[None, :]
             b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * D + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
@@ -1866,7 +1865,6 @@ class _Chunks(NamedTuple):
     strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
     span: int  # of keys, where a program takes all, block by block
-    stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
@@ -1893,7 +1891,6 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
         span=keys if whole else min(keys, 128 if half else 32),
-        stages=3 if shared > 160_000 and part <= 128 else 2,
     )
 
 
@@ -1962,7 +1959,7 @@ def _lightning_attention_chunks(q, k, v, slope, S, cu_seqlens):
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(D, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(D, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
@@ -1973,13 +1970,13 @@ def _lightning_attention_chunks(q, k, v, slope, S, cu_seqlens):
         if config.pieces > 1:  # the state before each piece
             lightning_attention_states_kernel[(n,)](
                 k, v, slope, None, None, ends, products, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         lightning_attention_states_kernel[(n,)](
             k, v, slope, first, hs, ends, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         lightning_attention_outputs_kernel[(slots * grid[0] * grid[1],)](
             q, k, v, slope, hs, y_o, table, cu_seqlens, T, slots,
@@ -2019,7 +2016,7 @@ def _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(D, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(D, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -2035,25 +2032,25 @@ def _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
         if config.pieces > 1:  # the state before each piece
             lightning_attention_states_kernel[(n,)](
                 k, v, slope, None, None, ends, products, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         lightning_attention_states_kernel[(n,)](
             k, v, slope, first, hs, ends, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             lightning_attention_wanted_kernel[(n,)](
                 q, g_o, slope, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         lightning_attention_wanted_kernel[(n,)](
             q, g_o, slope, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *g_o.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         n_tokens = q.shape[0] * T

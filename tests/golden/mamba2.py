@@ -1849,7 +1849,6 @@ if triton is not None:
                 if i_k == 0:
                     b_inside_0 += tl_dot(b_d_read_0, tl.trans(b_value), DOT)
                     b_turned_0 += tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-                    pass
             m_tk = m_t[:, None] & m_k[None, :]
             b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
@@ -2351,7 +2350,6 @@ class _Chunks(NamedTuple):
     strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
     span: int  # of keys, where a program takes all, block by block
-    stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
@@ -2378,7 +2376,6 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
         span=keys if whole else min(keys, 128 if half else 32),
-        stages=3 if shared > 160_000 and part <= 128 else 2,
     )
 
 
@@ -2450,7 +2447,7 @@ def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(P, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(N, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(N, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
     with _on(device):
@@ -2461,13 +2458,13 @@ def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
         if config.pieces > 1:  # the state before each piece
             mamba2_states_kernel[(n,)](
                 dt_raw, x, B, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mamba2_states_kernel[(n,)](
             dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         mamba2_outputs_kernel[(slots * grid[0] * grid[1],)](
             dt_raw, x, B, C, dt_bias, A_log, D, hs, y_y, table, cu_seqlens, T, slots,
@@ -2510,7 +2507,7 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(P, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(N, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(N, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
@@ -2529,25 +2526,25 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
         if config.pieces > 1:  # the state before each piece
             mamba2_states_kernel[(n,)](
                 dt_raw, x, B, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mamba2_states_kernel[(n,)](
             dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             mamba2_wanted_kernel[(n,)](
                 dt_raw, C, g_y, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         mamba2_wanted_kernel[(n,)](
             dt_raw, C, g_y, dt_bias, A_log, last, wanted, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         wanted_d_decay = torch.empty((*dt_raw.shape[:2], G, J, ), dtype=torch.float32, device=device)

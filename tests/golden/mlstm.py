@@ -2688,7 +2688,6 @@ if triton is not None:
                 if i_k == 0:
                     b_inside_0 += tl_dot(b_d_read_0, tl.trans(b_value), DOT)
                     b_turned_0 += tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-                    pass
             m_tk = m_t[:, None] & m_k[None, :]
             b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
@@ -3307,7 +3306,6 @@ class _Chunks(NamedTuple):
     strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
     span: int  # of keys, where a program takes all, block by block
-    stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
@@ -3334,7 +3332,6 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
         span=keys if whole else min(keys, 128 if half else 32),
-        stages=3 if shared > 160_000 and part <= 128 else 2,
     )
 
 
@@ -3405,7 +3402,7 @@ def _mlstm_S_chunks(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
@@ -3416,13 +3413,13 @@ def _mlstm_S_chunks(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
         if config.pieces > 1:  # the state before each piece
             mlstm_S_states_kernel[(n,)](
                 k, v, log_keep, add, None, None, ends, products, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mlstm_S_states_kernel[(n,)](
             k, v, log_keep, add, first, hs, ends, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         mlstm_S_outputs_kernel[(slots * grid[0] * grid[1],)](
             q, k, v, log_keep, add, weight, m, hs, y_h, table, cu_seqlens, T, slots,
@@ -3464,7 +3461,7 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -3483,13 +3480,13 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
         if config.pieces > 1:  # the state before each piece
             mlstm_S_states_kernel[(n,)](
                 k, v, log_keep, add, None, None, ends, products, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         mlstm_S_states_kernel[(n,)](
             k, v, log_keep, add, first, hs, ends, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         reads = torch.empty((1, *q.shape[:2], H, V), dtype=dtype, device=device)
         mlstm_S_reads_kernel[(slots * grid[0] * grid[1],)](
@@ -3500,13 +3497,13 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
         if config.pieces > 1:
             mlstm_S_wanted_kernel[(n,)](
                 q, log_keep, weight, m, g_h, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *log_keep.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         mlstm_S_wanted_kernel[(n,)](
             q, log_keep, weight, m, g_h, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *log_keep.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         n_tokens = q.shape[0] * T

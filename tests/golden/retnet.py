@@ -1861,7 +1861,6 @@ if triton is not None:
                 if i_k == 0:
                     b_inside_0 += tl_dot(b_d_read_0, tl.trans(b_value), DOT)
                     b_turned_0 += tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-                    pass
             m_tk = m_t[:, None] & m_k[None, :]
             b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
             b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
@@ -2223,7 +2222,6 @@ class _Chunks(NamedTuple):
     strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
     span: int  # of keys, where a program takes all, block by block
-    stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
@@ -2250,7 +2248,6 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
         span=keys if whole else min(keys, 128 if half else 32),
-        stages=3 if shared > 160_000 and part <= 128 else 2,
     )
 
 
@@ -2321,7 +2318,7 @@ def _ret_net_chunks(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(W * J, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(W * J, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-2, (W, J)).to(torch.float32).contiguous()
     with _on(device):
@@ -2332,13 +2329,13 @@ def _ret_net_chunks(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
         if config.pieces > 1:  # the state before each piece
             ret_net_states_kernel[(n,)](
                 t_, v, k0, k1, None, None, ends, products, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         ret_net_states_kernel[(n,)](
             t_, v, k0, k1, first, hs, ends, None, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         ret_net_outputs_kernel[(slots * grid[0] * grid[1],)](
             t_, v, q0, q1, k0, k1, hs, y_o, table, cu_seqlens, T, slots,
@@ -2380,7 +2377,7 @@ def _ret_net_chunks_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(W * J, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(W * J, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.unflatten(-2, (W, J)).to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.unflatten(-2, (W, J)).to(torch.float32).contiguous()
@@ -2398,25 +2395,25 @@ def _ret_net_chunks_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
         if config.pieces > 1:  # the state before each piece
             ret_net_states_kernel[(n,)](
                 t_, v, k0, k1, None, None, ends, products, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         ret_net_states_kernel[(n,)](
             t_, v, k0, k1, first, hs, ends, None, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             ret_net_wanted_kernel[(n,)](
                 t_, q0, q1, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *t_.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *g_o.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         ret_net_wanted_kernel[(n,)](
             t_, q0, q1, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *t_.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *g_o.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         n_tokens = t_.shape[0] * T

@@ -2107,7 +2107,6 @@ class _Chunks(NamedTuple):
     strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
     span: int  # of keys, where a program takes all, block by block
-    stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
@@ -2134,7 +2133,6 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
         span=keys if whole else min(keys, 128 if half else 32),
-        stages=3 if shared > 160_000 and part <= 128 else 2,
     )
 
 
@@ -2203,7 +2201,7 @@ def _rwkv5_chunks(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.wide), BV=config.wide, BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
@@ -2214,13 +2212,13 @@ def _rwkv5_chunks(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
         if config.pieces > 1:  # the state before each piece
             rwkv5_states_kernel[(n,)](
                 k, v, time_decay, None, None, ends, products, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         rwkv5_states_kernel[(n,)](
             k, v, time_decay, first, hs, ends, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         rwkv5_scores_kernel[(slots * grid[1],)](
@@ -2265,7 +2263,7 @@ def _rwkv5_chunks_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.wide), BV=config.wide, BK=config.block,
-        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(K, config.block), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -2282,13 +2280,13 @@ def _rwkv5_chunks_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
         if config.pieces > 1:  # the state before each piece
             rwkv5_states_kernel[(n,)](
                 k, v, time_decay, None, None, ends, products, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         rwkv5_states_kernel[(n,)](
             k, v, time_decay, first, hs, ends, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         rwkv5_scores_kernel[(slots * grid[1],)](
@@ -2299,13 +2297,13 @@ def _rwkv5_chunks_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
         if config.pieces > 1:
             rwkv5_wanted_kernel[(n,)](
                 r, g_y, time_decay, None, None, ends, products, cu_seqlens, T, config.pieces, *r.stride()[:2], *g_y.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         rwkv5_wanted_kernel[(n,)](
             r, g_y, time_decay, last, wanted, ends, None, cu_seqlens, T, config.pieces, *r.stride()[:2], *g_y.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         n_tokens = r.shape[0] * T
         rwkv5_d_keys_kernel[(slots * grid[1] * across["NK"],)](

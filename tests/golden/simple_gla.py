@@ -1786,7 +1786,6 @@ if triton is not None:
                 if i_k == 0:
                     b_inside_0 += tl_dot(b_d_read_0, tl.trans(b_value), DOT)
                     b_turned_0 += tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-                    pass
             m_tk = m_t[:, None] & m_k[None, :]
             b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + i_t * s_q_conv1dt + i_h * K + (o_i * s_q_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + i_t * s_k_conv1dt + i_h * K + (o_i * s_k_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
@@ -2495,7 +2494,6 @@ class _Chunks(NamedTuple):
     strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
     span: int  # of keys, where a program takes all, block by block
-    stages: int  # chunks on their way at once, where the state is
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
@@ -2522,7 +2520,6 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
         span=keys if whole else min(keys, 128 if half else 32),
-        stages=3 if shared > 160_000 and part <= 128 else 2,
     )
 
 
@@ -2590,7 +2587,7 @@ def _simple_gla_chunks(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_log
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
@@ -2601,13 +2598,13 @@ def _simple_gla_chunks(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_log
         if config.pieces > 1:  # the state before each piece
             simple_gla_states_kernel[(n,)](
                 gk, k_conv1d, v_conv1d, None, None, ends, products, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         simple_gla_states_kernel[(n,)](
             gk, k_conv1d, v_conv1d, first, hs, ends, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         simple_gla_outputs_kernel[(slots * grid[0] * grid[1],)](
             gk, q_conv1d, k_conv1d, v_conv1d, hs, y_o, table, cu_seqlens, T, slots,
@@ -2646,7 +2643,7 @@ def _simple_gla_chunks_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across, num_stages=config.stages,
+        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
@@ -2662,25 +2659,25 @@ def _simple_gla_chunks_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
         if config.pieces > 1:  # the state before each piece
             simple_gla_states_kernel[(n,)](
                 gk, k_conv1d, v_conv1d, None, None, ends, products, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         simple_gla_states_kernel[(n,)](
             gk, k_conv1d, v_conv1d, first, hs, ends, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             simple_gla_wanted_kernel[(n,)](
                 gk, q_conv1d, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *g_o.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+                **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         simple_gla_wanted_kernel[(n,)](
             gk, q_conv1d, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *g_o.stride()[:2],
-            **fixed | walked, num_stages=config.stages,
+            **fixed | walked,
         )  # fmt: skip
         scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         n_tokens = gk.shape[0] * T

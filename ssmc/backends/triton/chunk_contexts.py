@@ -120,7 +120,6 @@ class ChunkLaunch:
     programs: str
     whole: str
     parts: str
-    stages: str
     scores: Arguments
     passed: tuple[tuple[str, str], ...]
     d_keys: Arguments

@@ -100,7 +100,6 @@ class ChunkHost:
             block="config.block" if f.by_key else "config.span",
             strip="config.strip" if k.strips else "config.wide",
             programs=' * across["NK"]' if f.by_key else "",
-            stages="config.stages" if len(f.queries) == 1 else "2",
             parts="".join(f", {o.size(a)}" for a in f.keys) if {"tl_over_slow", "tl_over_fast"} & k.e.helpers else "",
             whole=str(not k.blocks),
             scores=self.arguments(op.scores),
