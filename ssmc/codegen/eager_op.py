@@ -125,7 +125,7 @@ def eager_op(o: OpText) -> EagerOp:
         states=", ".join(states),
         scalars="".join(f", {s.name}" for s in o.scalars),
         cotangents=", ".join([*(names(f"g:{res.name}") for res in p.results), *gradient_states]),
-        streams=", ".join(names(x.name) for x in o.operands if x.token),
+        streams=o.streams,
         sizes=o.size_lines(),
         parameters=_parameter_lines(o, p.hoisted),
         hoisted=_hoisted_lines(o, names_read([*forward, *update]) | set(needed)),

@@ -99,7 +99,7 @@ class _Writer(CoreText):
             states=own,
             scalars="".join(f", {s.name}" for s in o.scalars),
             cotangents=", ".join([*(names(f"g:{res.name}") for res in o.program.results), last]),
-            streams=", ".join(names(x.name) for x in o.operands if x.token),
+            streams=o.streams,
             sizes=o.size_lines(),
             parameters=self.parameters(),
             system=self._system(),

@@ -68,6 +68,11 @@ class OpText:
         self.scalars = self._scalars()
         self.printer = self._printer()
 
+    @property
+    def streams(self) -> str:
+        """The operands whose dtypes, promoted, are that of the results."""
+        return ", ".join(self.names(x.name) for x in self.r.operands if x.token and not x.wide)
+
     # --- names, sizes, views ----------------------------------------------------------------------------------------
 
     def _all_lets(self) -> Iterable[Let]:

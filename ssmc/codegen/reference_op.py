@@ -99,7 +99,7 @@ def reference_op(o: OpText) -> ReferenceOp:
         first=names(tokens[0].name),
         tokens=tuple_of(names(x.name) for x in tokens),
         parameters=tuple_of([names(x.name) for x in r.operands if not x.token] or [""]).replace("(,)", "()"),
-        streams=", ".join(names(x.name) for x in tokens),
+        streams=o.streams,
         casts=tuple(casts),
         sizes=o.size_lines(),
         hoisted=hoisted,

@@ -31,7 +31,8 @@ class Definition:
 class Operand:
     """A tensor an op is given: `[batch, time, axes]` if `token`, else `[axes]`. An op that reads no token value is
     given an
-    input of the layer, which tells batch and time."""
+    input of the layer, which tells batch and time. One that is `wide` is finer than the activations, and leaves the
+    dtype of results to the others."""
 
     name: str
     axes: tuple[str, ...]
@@ -39,6 +40,7 @@ class Operand:
     dtype: str
     token: bool
     span: Span
+    wide: bool = False
 
     @property
     def streams(self) -> bool:
@@ -121,7 +123,8 @@ class Region:
 @dataclass(frozen=True, slots=True)
 class Partition:
     """The whole layer as regions in order of evaluation. `definitions` are the values outside ops; `activations` names,
-    for a convolution, the pointwise value that is evaluated with it."""
+    for a convolution, the pointwise value that is evaluated with it; `scales` are values of ops and those made of them
+    that stay in float32 whatever the activations are."""
 
     layer: Layer
     regions: tuple[Region, ...]
@@ -130,6 +133,7 @@ class Partition:
     delays: dict[str, Delay]
     uses_position: bool
     activations: dict[str, str]
+    scales: tuple[str, ...] = ()
 
     @property
     def kept(self) -> dict[str, Delay]:

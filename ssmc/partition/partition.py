@@ -12,6 +12,7 @@ from ssmc.partition.fuse import Fused, Graph, fuse
 from ssmc.partition.join import join
 from ssmc.partition.normal import POSITION, normalise, uses_position
 from ssmc.partition.real_parts import real_parts
+from ssmc.partition.scales import with_scales
 
 CYCLIC = {
     Linear: "declare its weight with `param` and write the product: `sum[N](W * prev(h))`",
@@ -241,7 +242,8 @@ class _Partitioner:
             if isinstance(d.node, Ref) and d.node.offset
         }
         position = uses_position(layer)
-        return real_parts(Partition(layer, tuple(regions), outside, recurrences, delays, position, activations))
+        found = Partition(layer, tuple(regions), outside, recurrences, delays, position, activations)
+        return with_scales(real_parts(found))
 
     def _activations(self, owner: dict[str, str]) -> dict[str, str]:
         """For each convolution the pointwise value that alone reads it and reads nothing else."""

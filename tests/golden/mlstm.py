@@ -220,7 +220,7 @@ def mlstm_n_reference(q, k, log_keep, add, *, initial_state=None, return_state=F
     """The equations of mlstm.ssm, token by token, in plain torch: what `mlstm_n_op` must compute."""
     if cu_seqlens is not None:
         return _packed_reference(mlstm_n_reference, (q, k, log_keep, add), (), initial_state, return_state, cu_seqlens)
-    dtype, y_dtype = _compute_dtype(q, k, log_keep, add, initial_state), _stream_dtype(q, k, log_keep, add)
+    dtype, y_dtype = _compute_dtype(q, k, log_keep, add, initial_state), _stream_dtype(q, k)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -242,7 +242,7 @@ def mlstm_S_reference(q, k, v, log_keep, add, weight, m, *, eps, initial_state=N
     """The equations of mlstm.ssm, token by token, in plain torch: what `mlstm_S_op` must compute."""
     if cu_seqlens is not None:
         return _packed_reference(mlstm_S_reference, (q, k, v, log_keep, add, weight, m), (), initial_state, return_state, cu_seqlens, eps=eps)
-    dtype, y_dtype = _compute_dtype(q, k, v, log_keep, add, weight, m, initial_state), _stream_dtype(q, k, v, log_keep, add, weight, m)
+    dtype, y_dtype = _compute_dtype(q, k, v, log_keep, add, weight, m, initial_state), _stream_dtype(q, k, v, weight)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -674,7 +674,7 @@ def _mlstm_m_eager_backward(g_m, g_last_m, i_, log_f, m):
 def _mlstm_n_eager(q, k, log_keep, add, n):
     """The results and the last states."""
     dtype = _compute_dtype(q, k, log_keep, add, n)
-    y_dtype = _stream_dtype(q, k, log_keep, add)
+    y_dtype = _stream_dtype(q, k)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -753,7 +753,7 @@ def _mlstm_n_eager_backward(g_weight, g_last_n, q, k, log_keep, add, n):
 def _mlstm_S_eager(q, k, v, log_keep, add, weight, m, S, eps):
     """The results and the last states."""
     dtype = _compute_dtype(q, k, v, log_keep, add, weight, m, S)
-    y_dtype = _stream_dtype(q, k, v, log_keep, add, weight, m)
+    y_dtype = _stream_dtype(q, k, v, weight)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -961,7 +961,7 @@ def _chunked(mode, T):
 def _mlstm_S_gathered(q, k, v, log_keep, add, weight, m, S, eps):
     """The results and the last states, chunk by chunk as matrix products."""
     dtype = _compute_dtype(q, k, v, log_keep, add, weight, m, S)
-    y_dtype = _stream_dtype(q, k, v, log_keep, add, weight, m)
+    y_dtype = _stream_dtype(q, k, v, weight)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -3001,7 +3001,7 @@ def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens):
     rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = q.shape[2]
     K = q.shape[3]
-    y_weight = torch.empty((q.shape[0], T, H, ), dtype=_stream_dtype(q, k, log_keep, add), device=q.device)
+    y_weight = torch.empty((q.shape[0], T, H, ), dtype=_stream_dtype(q, k), device=q.device)
     last_n = torch.empty((rows, H, K, ), dtype=torch.float32, device=q.device)
     if rows * H * K == 0:
         return y_weight, last_n
@@ -3039,7 +3039,7 @@ def _mlstm_n_triton_step(q, k, log_keep, add, n):
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
-    y_weight = torch.empty((q.shape[0], T, H, ), dtype=_stream_dtype(q, k, log_keep, add), device=q.device)
+    y_weight = torch.empty((q.shape[0], T, H, ), dtype=_stream_dtype(q, k), device=q.device)
     if rows * H * K == 0:
         return y_weight
     given = (n,)
@@ -3147,7 +3147,7 @@ def _mlstm_S_triton(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v, log_keep, add, weight, m), device=q.device)
+    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v, weight), device=q.device)
     last_S = torch.empty((rows, H, K, V, ), dtype=torch.float32, device=q.device)
     if rows * H * V * K == 0:
         return y_h, last_S
@@ -3189,7 +3189,7 @@ def _mlstm_S_triton_step(q, k, v, log_keep, add, weight, m, S, eps):
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v, log_keep, add, weight, m), device=q.device)
+    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v, weight), device=q.device)
     if rows * H * V * K == 0:
         return y_h
     given = (S,)
@@ -3378,7 +3378,7 @@ def _mlstm_S_chunks(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v, log_keep, add, weight, m), device=q.device)
+    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v, weight), device=q.device)
     q = _rows_of(q)
     k = _rows_of(k)
     v = _rows_of(v)
@@ -3610,7 +3610,7 @@ def _mlstm_n_fake(q, k, log_keep, add, n, cu_seqlens, backend):
     H = q.shape[2]
     K = q.shape[3]
     return (
-        q.new_empty((*q.shape[:2], H), dtype=_stream_dtype(q, k, log_keep, add)),
+        q.new_empty((*q.shape[:2], H), dtype=_stream_dtype(q, k)),
         q.new_empty((rows, H, K,), dtype=dtype),
     )
 
@@ -3653,7 +3653,7 @@ def _mlstm_S_fake(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps, backend
     K = q.shape[3]
     V = v.shape[3]
     return (
-        q.new_empty((*q.shape[:2], H, V), dtype=_stream_dtype(q, k, v, log_keep, add, weight, m)),
+        q.new_empty((*q.shape[:2], H, V), dtype=_stream_dtype(q, k, v, weight)),
         q.new_empty((rows, H, K, V,), dtype=dtype),
     )
 
@@ -4051,8 +4051,8 @@ class MLSTM(nn.Module):
         log_f = F.logsigmoid(f)  # mlstm.ssm:26
         m_before = m_last.clone() if inplace else m_last  # the state that a later line reads too
         m, m_last = mlstm_m_op(
-            i_=i,
-            log_f=log_f,
+            i_=_wide(i),
+            log_f=_wide(log_f),
             initial_state=m_last,
             return_state=True,
             cu_seqlens=cu_seqlens,

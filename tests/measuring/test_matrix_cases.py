@@ -59,7 +59,7 @@ def test_a_peer_is_called_as_its_documentation_says(name: str, monkeypatch: pyte
     assert [p.function for p in fitting] == [WALKED[name]] and fitting[0].devices == ("cuda",)
     monkeypatch.setitem(sys.modules, fitting[0].module, walks)
     where = Where("cpu", torch.float32, "eager", 0.0, Machine(1e10, 1e9), ("torch.compile",), case.what)
-    rows = measure_call(call, [replace(fitting[0], devices=("cpu",))], where)
+    rows = measure_call(call, [replace(fitting[0], devices=("cpu",), settings=())], where)
     assert {r.who for r in rows} == {"ours", fitting[0].name} and {r.what for r in rows} == set(case.what)
     assert all(r.timed and r.error is not None and r.error <= 1 for r in rows)
 

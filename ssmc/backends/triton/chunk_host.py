@@ -48,9 +48,9 @@ class ChunkHost:
         into = f"{view}{turn}.to(torch.float32).contiguous()"
         tokens = [x for x in self.operands if x.token]
         parameters = [x for x in self.operands if not x.token]
-        wide = [names(x.name) for x in tokens if set(x.atoms) & {*f.keys, *f.values}]
+        tiles = [x for x in tokens if set(x.atoms) & {*f.keys, *f.values}]
+        dotted = [names(x.name) for x in [x for x in tiles if not x.wide] or tiles]
         results = [(r, names(f"y:{r.name}")) for r in k.p.results]
-        streams = ", ".join(names(x.name) for x in o.operands if x.token)
         first = names(next(x for x in o.operands if x.token).name)
         shapes = [(y, f"({first}.shape[0], T, {''.join(f'{o.size(a)}, ' for a in r.axes)})") for r, y in results]
         prepared = (
@@ -73,7 +73,7 @@ class ChunkHost:
             cotangents=", ".join([*(names(f"g:{r.name}") for r in k.p.results), d_last]),
             d_last=d_last,
             first=first,
-            dotted=", ".join(wide),
+            dotted=", ".join(dotted),
             sizes=o.size_lines(),
             heads=self.product(f.heads),
             keys=self.product(f.keys),
@@ -84,7 +84,7 @@ class ChunkHost:
             prepared=prepared,
             prepared_back=tuple(f"{names(f'g:{r.name}')} = _rows_of({names(f'g:{r.name}')})" for r in k.p.results),
             made=tuple(
-                f"{y} = torch.empty({shape}, dtype=_stream_dtype({streams}), device={first}.device)"
+                f"{y} = torch.empty({shape}, dtype=_stream_dtype({o.streams}), device={first}.device)"
                 for y, shape in shapes
             ),
             last=last,

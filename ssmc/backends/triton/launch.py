@@ -240,8 +240,7 @@ class Host:
         return ", ".join(f"{n}={v}" for n, v in own.items())
 
     def _result(self, name: str, axes: tuple[str, ...], is_complex: bool) -> str:
-        streams = ", ".join(self.names(x.name) for x in self.o.operands if x.token)
-        kind = "torch.complex64" if is_complex else f"_stream_dtype({streams})"
+        kind = "torch.complex64" if is_complex else f"_stream_dtype({self.o.streams})"
         shape = f"({self.first}.shape[0], T, {self.size(axes)})"
         return f"{self.names(f'y:{name}')} = torch.empty({shape}, dtype={kind}, device={self.first}.device)"
 
