@@ -44,6 +44,15 @@ FILTERED = {
         ("ahead", "scan"),
     )
 }
+FRESH_CASES = [
+    {"T": 21, "strides": True, "poisoned": True},
+    {"T": 37, "rows": 1},
+    {"cu_seqlens": [0, 5, 5, 40], "poisoned": True},
+]
+FRESH = {
+    f"{n} fresh": {"text": (VARIANTS / f"{n}.ssm").read_text(), "cases": FRESH_CASES, "mode": "recurrent"}
+    for n in ("s4dr", "dss_options", "learned", "s4d_kernel")
+} | {"late_read fresh": {"text": "edition 1\n\n" + SPECS["late_read"], "cases": FRESH_CASES}}
 IDLE = [{"T": 5, "poisoned": True, "idle": "walk"}]
 
 
@@ -51,10 +60,10 @@ IDLE = [{"T": 5, "poisoned": True, "idle": "walk"}]
 def found() -> Found:
     mamba = (ROOT / "specs/mamba.ssm").read_text()
     more = {"mamba": {"text": mamba, "cases": MAMBA}, "idle": {"text": mamba, "cases": IDLE}}
-    return interpret(JOBS | FILTERED | more)
+    return interpret(JOBS | FILTERED | FRESH | more)
 
 
-@pytest.mark.parametrize("name", [*JOBS, *FILTERED, "mamba"])
+@pytest.mark.parametrize("name", [*JOBS, *FILTERED, *FRESH, "mamba"])
 def test_kernels(name: str, found: Found) -> None:
     judge(found[name])
 

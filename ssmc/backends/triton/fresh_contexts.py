@@ -10,8 +10,8 @@ from ssmc.backends.triton.equations import Equation
 
 @dataclass(frozen=True, slots=True)
 class ForwardWalk:
-    """A walk from the stream to the read: what its kernel is called and says, the lines before the first token, and those
-    of a token in a block and alone."""
+    """A walk from the stream to the read: what its kernel is called and says, the lines before the first token, and
+    those of a token in a block and alone."""
 
     name: str
     doc: str
@@ -23,9 +23,11 @@ class ForwardWalk:
 
 @dataclass(frozen=True, slots=True)
 class AdjointWalk:
-    """The walk back: the same, and the stores of what it sums over time."""
+    """The walk back: the same, and the stores of what it sums over time; `counted`, if it must know how many tokens
+    there are in all."""
 
     kernel: Kernel
+    counted: bool
     opening: tuple[str, ...]
     block: tuple[str, ...]
     one: tuple[str, ...]
@@ -58,6 +60,7 @@ class FreshLaunch:
     numbers: str
     lanes: str
     inner: str
+    tokens: str
     constants: str
     prepared: tuple[str, ...]
     prepared_back: tuple[str, ...]
@@ -88,6 +91,7 @@ class FreshOp:
     step: str
     back: str
     row: str
+    complex_state: bool
     system: ChannelKernel
     walks: tuple[ForwardWalk, ...]
     adjoint: AdjointWalk

@@ -1,7 +1,7 @@
 """A time-invariant recurrence that begins at zero as small Triton functions, and the complex numbers of its filter.
 
-One stream x enters it and one read r leaves it: r_t = Re sum_s w sum_l a**l x_(t-l), with w the product of the weights of
-the stream and of the read. From the cotangent d of r one walk back in time gives everything else, without the states:
+One stream x enters it and one read r leaves it: r_t = Re sum_s w sum_l a**l x_(t-l), with w the product of the weights
+of the stream and of the read. From the cotangent d of r one walk back in time gives all the others, without the states:
 with v_t = d_t + a v_(t+1) and its derivative p_t = a p_(t+1) + v_(t+1) the cotangents are
 
     of x_t: Re sum_s w v_t      of w: conj(sum_t x_t v_t)      of a: conj(w sum_t x_t p_t)
@@ -51,7 +51,7 @@ class FreshFunctions:
         e, s, f, a, lane = self.e, self.e.s, self.f, self.o.program.adjoint, (0,)
         assert self.read.cotangent is not None
         e.bind([(self.read.name, lane), (self.stream.cotangent, lane)])
-        known = {x.name for x in (*e.p.leaves, *s.hoisted, *s.token)}
+        known = {x.name for x in e.p.leaves} | {x.name for x in (*s.hoisted, *s.token)}
         if not set(e.results) <= known | {self.read.name}:
             raise Unfit("a result that is the state")
         outputs = [*(a.gradients[n] for n in self.core.moving()), *self.sums]
@@ -108,11 +108,8 @@ class FreshFunctions:
 
     def parts(self, names: Sequence[str], turned: int = 0) -> Parts:
         """A weight, times i or -i if it is turned."""
-        re: str | None = self.e.name((names[0], 0))
-        im = self.e.name((names[1], 0)) if len(names) > 1 else None
-        if turned > 0:
-            return (None if im is None else f"-{im}"), re
-        return (im, None if re is None else f"-{re}") if turned < 0 else (re, im)
+        own = [self.e.name((n, 0)) for n in names]
+        return turn((own[0], own[1] if len(own) > 1 else None), turned)
 
     @property
     def rate(self) -> Parts:
@@ -175,15 +172,20 @@ def times(x: Parts, y: Parts) -> Parts:
 
 def conjugate(x: Parts) -> Parts:
     """The conjugate of a number."""
-    return x[0], None if x[1] is None else f"-{_tight(x[1])}"
+    return x[0], _minus(x[1])
 
 
 def turn(x: Parts, by: int) -> Parts:
     """A number times i or -i."""
     if by == 0:
         return x
-    minus = [None if v is None else f"-{_tight(v)}" for v in x]
-    return (minus[1], x[0]) if by > 0 else (x[1], minus[0])
+    return (_minus(x[1]), x[0]) if by > 0 else (x[1], _minus(x[0]))
+
+
+def _minus(code: str | None) -> str | None:
+    if code is None or (code.startswith("-") and code[1:].isidentifier()):
+        return code and code[1:]
+    return f"-{_tight(code)}"
 
 
 def _tight(code: str) -> str:

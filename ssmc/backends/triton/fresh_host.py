@@ -18,8 +18,7 @@ from ssmc.ir.regions import Operand
 def fresh(o: OpText, f: FilterProgram, helpers: set[str]) -> FreshOp:
     """The context of the kernels of an op and of their launches; raises Unfit if these kernels do not serve it."""
     k = FreshKernels(FreshFunctions(o, f))
-    t = k.tile
-    walks, adjoint, system, gradient = k.forward(), k.adjoint(), k.system(), k.gradient()
+    t, walks, adjoint, system, gradient = k.tile, k.forward(), k.adjoint(), k.system(), k.gradient()
     helpers |= {*k.e.helpers, "tl_inside"}
     return FreshOp(
         stem=o.stem,
@@ -30,11 +29,12 @@ def fresh(o: OpText, f: FilterProgram, helpers: set[str]) -> FreshOp:
         step=k.step,
         back=k.back,
         row=k.row,
+        complex_state=k.f.complex,
         system=system,
         walks=walks,
         adjoint=adjoint,
         gradient=gradient,
-        launch=FreshHost(k).fresh(),
+        launch=FreshHost(k).fresh(adjoint.counted),
     )
 
 
@@ -43,7 +43,7 @@ class FreshHost(Host):
 
     k: FreshKernels
 
-    def fresh(self) -> FreshLaunch:
+    def fresh(self, counted: bool) -> FreshLaunch:
         """The context."""
         k, q, f, names, o, t = self.k, self.k.q, self.k.f, self.names, self.o, self.k.tile
         c, first = self.carried[0], self.first
@@ -72,6 +72,7 @@ class FreshHost(Host):
             numbers=" * ".join(["rows", *map(o.size, (*t.channels, *t.inner))]),
             lanes=lanes,
             inner=" * ".join(f"_pow2({o.size(a)})" for a in t.inner),
+            tokens="16" if len([*back, *seeds, *again]) <= 3 else "4",
             constants=self._constants(),
             prepared=tuple(self._prepared(k.streamed(forward))),
             prepared_back=(*self._prepared(both.values()), *(f"{s} = _reals(_rows_of({s}))" for s in seeds)),
@@ -83,7 +84,7 @@ class FreshHost(Host):
             reads=self._args([*into, *held, "system", read], into) if again else "",
             read=read,
             read_size=f"{first}.shape[0], T, {lanes}",
-            adjoint=self._args([*back, *held, "system", *seeds, *again, "sums", *tokens], [*back, *seeds]),
+            adjoint=self._args([*back, *held, "system", *seeds, *again, "sums", *tokens], [*back, *seeds], counted),
             gradients=tuple(map(self._made, gradients)),
             gradient=", ".join([*self._parameters(self._read(f.system, q.hoist_vjp)), "sums", *own]),
             finished=tuple(self._finished(x) for x in gradients if self.partial(x)),
@@ -116,6 +117,6 @@ class FreshHost(Host):
         found = {x.operand.name for x in self.k.parameters if x.name in read}
         return [self.operand(o) for o in self.operands if o.name in found]
 
-    def _args(self, tensors: Sequence[str], streams: Sequence[str]) -> str:
+    def _args(self, tensors: Sequence[str], streams: Sequence[str], counted: bool = False) -> str:
         """The arguments of a walk."""
-        return self.passed(tensors, [f"{self.first}.shape[0] * T"], streams)
+        return self.passed(tensors, [f"{self.first}.shape[0] * T"] if counted else [], streams)

@@ -64,8 +64,9 @@ class FreshKernels(Kernels):
 
     def seen(self, name: str) -> str:
         """The line that reads the state."""
-        code = "b_weight_re * b_state_re" + (" - b_weight_im * b_state_im" if self.f.complex else "")
-        return f"{name} = {self.f.summed(code)}"
+        if self.f.complex:
+            return f"{name} = {self.f.o.stem}_seen({', '.join(self.numbers('weight', 'state'))})"
+        return f"{name} = {self.f.summed('b_weight_re * b_state_re')}"
 
     def spread(self, name: str) -> str:
         """A lane's value where the state's numbers are."""
@@ -158,7 +159,13 @@ class FreshKernels(Kernels):
         summed = lane_sums(self, [(v, d) for v, d in lanes if 0 in d], loc)
         block, one = (self._token_back(loc, kernel.stores, j, summed) for j in ("j", ""))
         finals = (f"p_sums = sums + i_s * {self.row}", *self._kept("tl.store", loc))
-        return AdjointWalk(replace(kernel, locals=loc.text()), opening, block, one, finals)
+        return AdjointWalk(replace(kernel, locals=loc.text()), self.counted(kernel), opening, block, one, finals)
+
+    @staticmethod
+    def counted(kernel: Kernel) -> bool:
+        """Whether cotangents of tokens come in parts, which lie behind each other."""
+        texts = (*kernel.locals, *(s.base for s in kernel.outputs), *(s.at for s in kernel.stores))
+        return any("n_tokens" in t for t in texts)
 
     def _token_back(self, loc: Locals, stores: Sequence[Store], j: str, summed: Sequence[str]) -> tuple[str, ...]:
         f, q, self.returning = self.f, self.q, self.f.reads_again
@@ -192,7 +199,7 @@ class FreshKernels(Kernels):
         mask, lane = loc.mask(self.tile.full), loc.mask((0,))
         places = [(n, self.slot(k, loc), mask) for k, n in enumerate(names)]
         for k, n in enumerate(self.f.sums):
-            at = f"{loc.lane()} + {len(names)} * {self.numel_state}" + (f" + {k} * {self.tile.lanes}" if k else "")
+            at = f"{loc.lane()} + {len(names)} * {self.numel_state}{self._times(k)}"
             places.append((self.e.name((n, 0)), at, lane))
         for n, at, m in places:
             if verb == "tl.store":
@@ -205,7 +212,11 @@ class FreshKernels(Kernels):
     def row(self) -> str:
         """The numbers that the walk back sums for a row."""
         state = f"{len(self.numbers('d_weight', 'd_rate'))} * {self.numel_state}"
-        return f"({state} + {len(self.f.sums)} * {self.tile.lanes})" if self.f.sums else f"({state})"
+        return f"({state}{self._times(len(self.f.sums))})"
+
+    def _times(self, k: int) -> str:
+        """k numbers for every channel, added to an offset."""
+        return f" + {k} * {self.tile.lanes}" if k > 1 else f" + {self.tile.lanes}" if k else ""
 
     # --- parameters ---------------------------------------------------------------------------------------------------
 
