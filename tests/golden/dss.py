@@ -1307,7 +1307,7 @@ if triton is not None:
 
     @triton.jit
     def tl_rows_1(v):
-        """The rows of a tile, of which there are up to 32, a power of two."""
+        """The rows of a tile, of which there are up to 8, a power of two."""
         BT: tl.constexpr = v.shape[0]
         many = (tl.reshape(v, [BT, v.numel // BT]),)
         if BT > 1:
@@ -1316,10 +1316,6 @@ if triton is not None:
             many = tl_halves(many, 2)
         if BT > 4:
             many = tl_halves(many, 4)
-        if BT > 8:
-            many = tl_halves(many, 8)
-        if BT > 16:
-            many = tl_halves(many, 16)
         rows = ()
         for i in tl.static_range(BT):
             rows += (tl.reshape(many[i], [v.shape[1]]),)
@@ -2684,9 +2680,9 @@ def _dss_triton_backward(g_output_linear_in, g_last_x, u, z_sum, z_sum_2, Lambda
 
 
 def choose_dss_fresh(rows, T, lanes, inner, sms):
-    """The launch configuration of walks that begin without a state: long blocks of tokens, for what a block waits for at its
-    beginning costs as much as eight tokens."""
-    return choose_dss(rows, T, lanes, inner, sms, forward=True)._replace(tokens=16)
+    """The launch configuration of walks that begin without a state. Blocks of tokens are as long as registers allow: what
+    a block waits for at its beginning costs as much as four tokens."""
+    return choose_dss(rows, T, lanes, inner, sms, forward=True)._replace(tokens=8)
 
 
 def _dss_fresh(u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, W, D, x, cu_seqlens):
@@ -2929,12 +2925,14 @@ _TRITON_FILTERS = {
 
 def choose_kernels(mode, T, S, streams, reads, cu_seqlens):
     """How kernels evaluate an op with a filter, unless `mode` says it: a walk takes time in proportion to the S state
-    values a channel, a convolution as much as a walk over about 40. Packed sequences are walked."""
+    values a channel, a convolution as much as a walk over about 40, or over 256 where one stream and one read let it do without
+    the states on its way back. Packed sequences are walked."""
     if cu_seqlens is not None or T == 0:
         return "recurrent"
     if mode != "auto":
         return mode
-    return "convolution" if S > 40 * streams * reads and T >= 256 else "recurrent"
+    most = 256 if streams * reads == 1 else 40 * streams * reads
+    return "convolution" if S > most and T >= 256 else "recurrent"
 
 
 def _dss_triton_by_mode(u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, W, D, x, cu_seqlens, last):

@@ -1340,7 +1340,7 @@ if triton is not None:
 
     @triton.jit
     def tl_rows_1(v):
-        """The rows of a tile, of which there are up to 32, a power of two."""
+        """The rows of a tile, of which there are up to 8, a power of two."""
         BT: tl.constexpr = v.shape[0]
         many = (tl.reshape(v, [BT, v.numel // BT]),)
         if BT > 1:
@@ -1349,10 +1349,6 @@ if triton is not None:
             many = tl_halves(many, 2)
         if BT > 4:
             many = tl_halves(many, 4)
-        if BT > 8:
-            many = tl_halves(many, 8)
-        if BT > 16:
-            many = tl_halves(many, 16)
         rows = ()
         for i in tl.static_range(BT):
             rows += (tl.reshape(many[i], [v.shape[1]]),)
@@ -2908,8 +2904,8 @@ def _gss_triton_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, 
 
 
 def choose_gss_fresh(rows, T, lanes, inner, sms):
-    """The launch configuration of walks that begin without a state: long blocks of tokens, for what a block waits for at its
-    beginning costs as much as eight tokens."""
+    """The launch configuration of walks that begin without a state. Blocks of tokens are as long as registers allow: what
+    a block waits for at its beginning costs as much as four tokens."""
     return choose_gss(rows, T, lanes, inner, sms, forward=True)._replace(tokens=4)
 
 
@@ -3158,12 +3154,14 @@ _TRITON_FILTERS = {
 
 def choose_kernels(mode, T, S, streams, reads, cu_seqlens):
     """How kernels evaluate an op with a filter, unless `mode` says it: a walk takes time in proportion to the S state
-    values a channel, a convolution as much as a walk over about 40. Packed sequences are walked."""
+    values a channel, a convolution as much as a walk over about 40, or over 256 where one stream and one read let it do without
+    the states on its way back. Packed sequences are walked."""
     if cu_seqlens is not None or T == 0:
         return "recurrent"
     if mode != "auto":
         return mode
-    return "convolution" if S > 40 * streams * reads and T >= 256 else "recurrent"
+    most = 256 if streams * reads == 1 else 40 * streams * reads
+    return "convolution" if S > most and T >= 256 else "recurrent"
 
 
 def _gss_triton_by_mode(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps, last):

@@ -1149,7 +1149,7 @@ if triton is not None:
 
     @triton.jit
     def tl_rows_1(v):
-        """The rows of a tile, of which there are up to 32, a power of two."""
+        """The rows of a tile, of which there are up to 8, a power of two."""
         BT: tl.constexpr = v.shape[0]
         many = (tl.reshape(v, [BT, v.numel // BT]),)
         if BT > 1:
@@ -1158,10 +1158,6 @@ if triton is not None:
             many = tl_halves(many, 2)
         if BT > 4:
             many = tl_halves(many, 4)
-        if BT > 8:
-            many = tl_halves(many, 8)
-        if BT > 16:
-            many = tl_halves(many, 16)
         rows = ()
         for i in tl.static_range(BT):
             rows += (tl.reshape(many[i], [v.shape[1]]),)
@@ -1169,7 +1165,7 @@ if triton is not None:
 
     @triton.jit
     def tl_rows_2(v):
-        """The rows of a tile, of which there are up to 32, a power of two."""
+        """The rows of a tile, of which there are up to 8, a power of two."""
         BT: tl.constexpr = v.shape[0]
         many = (tl.reshape(v, [BT, v.numel // BT]),)
         if BT > 1:
@@ -1178,10 +1174,6 @@ if triton is not None:
             many = tl_halves(many, 2)
         if BT > 4:
             many = tl_halves(many, 4)
-        if BT > 8:
-            many = tl_halves(many, 8)
-        if BT > 16:
-            many = tl_halves(many, 16)
         rows = ()
         for i in tl.static_range(BT):
             rows += (tl.reshape(many[i], [v.shape[1], v.shape[2]]),)

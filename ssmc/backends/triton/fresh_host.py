@@ -72,7 +72,7 @@ class FreshHost(Host):
             numbers=" * ".join(["rows", *map(o.size, (*t.channels, *t.inner))]),
             lanes=lanes,
             inner=" * ".join(f"_pow2({o.size(a)})" for a in t.inner),
-            tokens="16" if len([*back, *seeds, *again]) <= 3 else "4",
+            tokens="8" if len([*back, *seeds, *again]) <= 3 else "4",
             constants=self._constants(),
             prepared=tuple(self._prepared(k.streamed(forward))),
             prepared_back=(*self._prepared(both.values()), *(f"{s} = _reals(_rows_of({s}))" for s in seeds)),
