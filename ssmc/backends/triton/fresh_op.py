@@ -108,7 +108,8 @@ class FreshKernels(Kernels):
             f"{n} = tl.load(system + {self.slot(k, loc)}, mask={mask}, other=0.0)"
             for k, n in enumerate(self.numbers("rate", "weight"))
         ]
-        return (*self.hoist(loc, walk=False), *loads, *(f"{n} = tl.zeros({shape}, tl.float32)" for n in self.numbers(*zero)))
+        zeros = [f"{n} = tl.zeros({shape}, tl.float32)" for n in self.numbers(*zero)]
+        return (*self.hoist(loc, walk=False), *loads, *zeros)
 
     def _token(self, loc: Locals, stores: Sequence[Store], j: str, results: bool) -> tuple[str, ...]:
         f = self.f
