@@ -249,6 +249,7 @@ def contexts() -> dict[tuple[str, str], type]:
     from ssmc.backends.triton.chunk_contexts import ChunkLaunch, ChunkOp
     from ssmc.backends.triton.contexts import TritonFile, TritonOp
     from ssmc.backends.triton.conv_op import TritonConv
+    from ssmc.backends.triton.fresh_contexts import FreshLaunch, FreshOp
     from ssmc.codegen.conv_op import ConvOp
     from ssmc.codegen.eager_op import EagerOp
     from ssmc.codegen.emit import FileContext
@@ -269,6 +270,8 @@ def contexts() -> dict[tuple[str, str], type]:
         ("eager/filtered", "form"): FilterOp,
         ("eager/gathered", "form"): GatheredOp,
         ("triton/filtered", "form"): FilterOp,
+        ("triton/fresh_", "form"): FreshOp,
+        ("triton/fresh_launches", "w"): FreshLaunch,
         ("triton/chunk_kernels", "form"): ChunkOp,
         ("triton/chunk_launches", "form"): ChunkLaunch,
         ("torch/operators", "conv"): ConvOp,

@@ -89,7 +89,9 @@ def emit(plan: Plan) -> str:
     references = [reference_op(o) for o in ops]
     conv_stems = stems[len(ops) :]
     convs = [conv_op(c, own) for c, own in zip(plan.convs, conv_stems, strict=True)]
-    kernels, chunks, conv_kernels, shared = triton_ops(ops, list(zip(plan.convs, conv_stems, strict=True)), plan.mode)
+    conv_stem = list(zip(plan.convs, conv_stems, strict=True))
+    kernels, fresh, chunks, conv_kernels, shared = triton_ops(ops, conv_stem, plan.mode)
+    filtered = [replace(f, fresh=any(x.stem == f.stem for x in fresh)) for f in filtered]
     chunked = {c.op.stem for c in chunks}
     operators = [operator_op(o, p.equations, o.stem in chunked) for o, p in zip(ops, plan.programs, strict=True)]
     stem_of = {c.module: c.stem for c in convs}
@@ -117,6 +119,7 @@ def emit(plan: Plan) -> str:
         "filter_kernels": [f for f in filtered if f.kernel],
         "chunk_kernels": any(f.kernel and f.n_streams == f.n_reads == 1 for f in filtered),
         "triton": kernels,
+        "fresh": fresh,
         "triton_convs": conv_kernels,
         "chunks": chunks,
         "chunks_by_key": any(c.op.by_key for c in chunks),

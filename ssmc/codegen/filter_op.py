@@ -13,7 +13,8 @@ from ssmc.ir.program import FilterProgram
 
 @dataclass(frozen=True, slots=True)
 class FilterOp:
-    """The holes of `templates/eager/filtered.py.jinja`: parameter lists and tuples as text, bodies as lines."""
+    """The holes of `templates/eager/filtered.py.jinja`: parameter lists and tuples as text, bodies as lines. `fresh`:
+    there are kernels for a call whose state begins at zero."""
 
     stem: str
     mode: str
@@ -61,6 +62,7 @@ class FilterOp:
     inner: str
     n_streams: int
     n_reads: int
+    fresh: bool
 
 
 def filter_op(o: OpText, mode: str) -> FilterOp | None:
@@ -139,6 +141,7 @@ class _Writer(CoreText):
             inner=" * ".join(o.shape(self.inner)) or "1",
             n_streams=len(f.streams),
             n_reads=len(f.reads),
+            fresh=False,
         )
 
     def _system(self) -> tuple[str, ...]:

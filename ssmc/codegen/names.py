@@ -97,6 +97,7 @@ TAILS = frozenset(
     [
         *("op", "reference", "fake", "adjoint", "backward", "eager", "eager_backward", "step", "step_fake", "sums"),
         *("triton", "triton_step", "triton_backward", "starts", "activation", "activation_vjp"),
+        *("fresh", "fresh_backward", "system", "filter", "reads", "gradient", "seen"),
         *("walk", "piece", "piece_adjoint", "chunks", "chunks_backward", "gathered", "gathered_backward", "filtered"),
         *("filtered_backward", "eager_by_mode", "eager_by_mode_backward", "triton_by_mode", "triton_by_mode_backward"),
     ]

@@ -155,6 +155,11 @@ def _launch_op(call: Call, states: bool) -> None:
     one = [v[:, :1] if n in call.tokens() else v for n, v in call.operands.items()]
     getattr(m, f"_{stem}_triton")(*one, *own, None, *numbers)
     _launch_chunks(call, own)
+    if hasattr(m, f"_{stem}_fresh"):  # for a GPU that rows and channels fill
+        sms, empty, m._sms = m._sms, [None] * len(lasts), lambda device: 1
+        getattr(m, f"_{stem}_fresh")(*values, *empty, None, *numbers)
+        getattr(m, f"_{stem}_fresh_backward")(*results, *empty, *values, *empty, None, *numbers)
+        m._sms = sms
     if hasattr(m, f"_{stem}_filtered"):
         for filters in m._TRITON_FILTERS.values():
             getattr(m, f"_{stem}_filtered")(*values, *own, *numbers, True, filters)

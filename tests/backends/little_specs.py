@@ -126,6 +126,21 @@ SPECS: dict[str, str] = {
   state q[E]: q = sigmoid(f) * prev(q) + exp(k)
   return (p + prev(p)) / (q + prev(q))
 """,
+    # a filter: one stream, one read, of the state before the token and its imaginary part; weights that channels share
+    "late_read": """layer LateRead(d_model)
+  axis N = 5
+  input u[d_model]
+  linear gate(u -> g[d_model])
+  param rate[d_model, N] = uniform(0.1, 0.9)
+  param theta[N] = uniform(-1, 1)
+  param b[N] complex = complex(normal(0, 1), normal(0, 1))
+  param c[d_model, N] complex = complex(normal(0, 1), normal(0, 1))
+  param D[d_model] = 1
+  r = sigmoid(rate)
+  a = complex(r * cos(theta), r * sin(theta))
+  state h[d_model, N]: h = a * prev(h) + b * (D * u)
+  return silu(im(sum[N](c * prev(h)))) * g + u
+""",
     # no axis at all, and no channel but that
     "number": """layer Number(d_model)
   input u[d_model]

@@ -44,6 +44,39 @@ FILTERED = {
         ("ahead", "scan"),
     )
 }
+# Channels of two axes: a coefficient on one of them, weights on the other, a gate on the first, values of parameters alone.
+HEADS = """edition 1
+
+layer Heads(d_model, heads = 2)
+  axis H = heads, P = d_model // heads, N = 3, E = H * P
+  input u[d_model]
+  linear proj(u -> x[E], g[H], bias = false)
+  param rate[H, N] = uniform(0.1, 0.9)
+  param theta[N] = uniform(-1, 1)
+  param c[P, N] complex = complex(normal(0, 1), normal(0, 1))
+  param D[H] = 1
+  xs[H, P] = x
+  a = complex(sigmoid(rate) * cos(theta), sigmoid(rate) * sin(theta))
+  state h[H, P, N]: h = a * prev(h) + xs * g
+  y[H, P] = re(sum[N](c * h)) + D * xs
+  return y
+"""
+FRESH_CASES = [
+    {"T": 21, "strides": True, "poisoned": True},
+    {"T": 37, "rows": 1},
+    {"cu_seqlens": [0, 5, 5, 40], "poisoned": True},
+]
+FRESH = {
+    f"{n} fresh": {"text": (VARIANTS / f"{n}.ssm").read_text(), "cases": FRESH_CASES, "mode": "recurrent"}
+    for n in ("s4dr", "learned")
+} | {
+    "late_read fresh": {"text": "edition 1\n\n" + SPECS["late_read"], "cases": FRESH_CASES},
+    "next_read fresh": {
+        "text": "edition 1\n\n" + SPECS["late_read"].replace("prev(h)", "next(h)"),
+        "cases": [c for c in FRESH_CASES if "T" in c],
+    },
+    "heads fresh": {"text": HEADS, "cases": FRESH_CASES},
+}
 IDLE = [{"T": 5, "poisoned": True, "idle": "walk"}]
 
 
@@ -51,10 +84,10 @@ IDLE = [{"T": 5, "poisoned": True, "idle": "walk"}]
 def found() -> Found:
     mamba = (ROOT / "specs/mamba.ssm").read_text()
     more = {"mamba": {"text": mamba, "cases": MAMBA}, "idle": {"text": mamba, "cases": IDLE}}
-    return interpret(JOBS | FILTERED | more)
+    return interpret(JOBS | FILTERED | FRESH | more)
 
 
-@pytest.mark.parametrize("name", [*JOBS, *FILTERED, "mamba"])
+@pytest.mark.parametrize("name", [*JOBS, *FILTERED, *FRESH, "mamba"])
 def test_kernels(name: str, found: Found) -> None:
     judge(found[name])
 

@@ -2237,6 +2237,389 @@ if triton is not None:
         tl.store(h_decay + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, b_h_im_product, mask=m_gn)
         tl.store(h_piece + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, b_h_im, mask=m_gn)
 
+    @triton.jit
+    def gss_seen(b_weight_re, b_weight_im, b_state_re, b_state_im):
+        """Re sum w h over the numbers of every channel's state, as one chain of multiplications and additions."""
+        both = tl.join(b_weight_re * b_state_re, -b_weight_im * b_state_im)
+        return tl.sum(tl.reshape(both, [both.shape[0], both.numel // both.shape[0]]), 1)
+
+    @triton.jit
+    def gss_filter_system(b_Lambda_real, b_Lambda_imag, b_C_re, b_C_im, BG: tl.constexpr, BN: tl.constexpr):
+        """The coefficient and the weights of the state."""
+        b_w_1 = tl_exp(b_Lambda_real)  # gss.ssm:30
+        b_Lambda_re = -b_w_1
+        b_Lambda_im = tl_exp(b_Lambda_imag)
+        b_w_2 = tl_exp(b_Lambda_re)  # gss.ssm:32
+        b_w_3 = tl_cos(b_Lambda_im)
+        b_a_h_re = b_w_2 * b_w_3
+        b_w_4 = tl_sin(b_Lambda_im)
+        b_a_h_im = b_w_2 * b_w_4
+        b_filter_a_re = b_a_h_re
+        b_filter_a_im = b_a_h_im
+        b_w_5 = b_Lambda_re * b_Lambda_re
+        b_w_6 = b_Lambda_im * b_Lambda_im
+        b_w_7 = b_w_5 + b_w_6
+        b_w_8 = b_w_7 < 1e-08
+        b_w_9 = tl_expm1(b_Lambda_re)
+        b_w_10 = 0.5 * b_Lambda_im
+        b_w_11 = tl_sin(b_w_10)
+        b_w_12 = b_w_9 * b_w_3 - 2.0 * (b_w_11 * b_w_11)
+        b_w_13 = tl.where(b_w_8, 1.0, b_w_7)
+        b_w_14 = (b_w_12 * b_Lambda_re + b_a_h_im * b_Lambda_im) / b_w_13
+        b_filter_b_0_re = tl.where(b_w_8, 1.0 + 0.5 * b_Lambda_re + 0.16666666666666666 * (b_w_5 - b_w_6), b_w_14)
+        b_w_15 = (b_a_h_im * b_Lambda_re - b_w_12 * b_Lambda_im) / b_w_13
+        b_filter_b_0_im = tl.where(b_w_8, b_w_10 + 0.16666666666666666 * (2.0 * (b_Lambda_re * b_Lambda_im)), b_w_15)
+        b_filter_c_0_re = b_C_re
+        b_filter_c_0_im = b_C_im
+        b_filter_a_re = tl.broadcast_to(b_filter_a_re[None, :], [BG, BN])
+        b_filter_a_im = tl.broadcast_to(b_filter_a_im[None, :], [BG, BN])
+        b_filter_b_0_re = tl.broadcast_to(b_filter_b_0_re[None, :], [BG, BN])
+        b_filter_b_0_im = tl.broadcast_to(b_filter_b_0_im[None, :], [BG, BN])
+        return b_filter_a_re, b_filter_a_im, b_filter_b_0_re, b_filter_b_0_im, b_filter_c_0_re, b_filter_c_0_im
+
+    @triton.jit
+    def gss_filter_enter(b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, G: tl.constexpr, norm_eps: tl.constexpr):
+        """What goes into the filter."""
+        b_w_16 = tl_gelu(b_v_raw) - b_v_sum / G  # gss.ssm:24
+        b_w_17 = tl.rsqrt(b_v_sum_2 / G + norm_eps)
+        b_w_18 = b_w_17 * b_w_16
+        b_v = b_w_18 * b_ssm_norm_weight + b_ssm_norm_bias
+        return b_v
+
+    @triton.jit
+    def gss_filter_leave(b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, b_D, b_y_sum_re, G: tl.constexpr, norm_eps: tl.constexpr):
+        """The results of a token, from its read."""
+        b_w_16 = tl_gelu(b_v_raw) - b_v_sum / G  # gss.ssm:24
+        b_w_17 = tl.rsqrt(b_v_sum_2 / G + norm_eps)
+        b_w_18 = b_w_17 * b_w_16
+        b_v = b_w_18 * b_ssm_norm_weight + b_ssm_norm_bias
+        b_y = b_y_sum_re + b_D * b_v  # gss.ssm:33
+        return b_y
+
+    @triton.jit
+    def gss_filter_want(b_g_y):
+        """What results want of the read."""
+        b_d_y_sum_re_read = b_g_y  # gss.ssm:32
+        return b_d_y_sum_re_read
+
+    @triton.jit
+    def gss_filter_back(b_g_y, b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, b_D, b_d_v_filtered, G: tl.constexpr, norm_eps: tl.constexpr):
+        """From the cotangents of results and of what goes into the filter to those of a token."""
+        b_w_16 = tl_gelu(b_v_raw) - b_v_sum / G  # gss.ssm:24
+        b_w_17 = tl.rsqrt(b_v_sum_2 / G + norm_eps)
+        b_w_18 = b_w_17 * b_w_16
+        b_v = b_w_18 * b_ssm_norm_weight + b_ssm_norm_bias
+        b_d_v = b_g_y * b_D + b_d_v_filtered
+        b_w_19 = b_d_v * b_ssm_norm_weight  # gss.ssm:20
+        b_w_20 = b_w_17 * b_w_19
+        b_d_v_raw_leaf = b_w_20 * (0.5 * (1.0 + tl.erf(0.7071067811865476 * b_v_raw)) + 0.3989422804014327 * (b_v_raw * tl.exp2(-0.7213475204444817 * (b_v_raw * b_v_raw))))
+        b_d_v_sum_leaf = -b_w_20 / G
+        b_d_v_sum_2_leaf = -0.5 * (b_w_19 * b_w_16 * b_w_17 * b_w_17 * b_w_17) / G
+        b_d_ssm_norm_weight = b_d_v * b_w_18  # gss.ssm:32
+        b_d_ssm_norm_bias = b_d_v
+        b_d_D = b_g_y * b_v
+        return b_d_v_raw_leaf, b_d_v_sum_leaf, b_d_v_sum_2_leaf, b_d_ssm_norm_weight, b_d_ssm_norm_bias, b_d_D
+
+    @triton.jit
+    def gss_filter_vjp(b_Lambda_real, b_Lambda_imag, b_d_D, b_d_filter_a_im, b_d_filter_a_re, b_d_filter_b_0_im, b_d_filter_b_0_re, b_d_filter_c_0_im, b_d_filter_c_0_re, b_d_ssm_norm_bias, b_d_ssm_norm_weight):
+        """From the sums over time to the cotangents of parameters."""
+        b_w_1 = tl_exp(b_Lambda_real)  # gss.ssm:30
+        b_Lambda_re = -b_w_1
+        b_Lambda_im = tl_exp(b_Lambda_imag)
+        b_w_2 = tl_exp(b_Lambda_re)  # gss.ssm:32
+        b_w_3 = tl_cos(b_Lambda_im)
+        b_w_4 = tl_sin(b_Lambda_im)
+        b_a_h_im = b_w_2 * b_w_4
+        b_w_5 = b_Lambda_re * b_Lambda_re
+        b_w_6 = b_Lambda_im * b_Lambda_im
+        b_w_7 = b_w_5 + b_w_6
+        b_w_8 = b_w_7 < 1e-08
+        b_w_9 = tl_expm1(b_Lambda_re)
+        b_w_10 = 0.5 * b_Lambda_im
+        b_w_11 = tl_sin(b_w_10)
+        b_w_12 = b_w_9 * b_w_3 - 2.0 * (b_w_11 * b_w_11)
+        b_w_13 = tl.where(b_w_8, 1.0, b_w_7)
+        b_w_14 = (b_w_12 * b_Lambda_re + b_a_h_im * b_Lambda_im) / b_w_13
+        b_w_15 = (b_a_h_im * b_Lambda_re - b_w_12 * b_Lambda_im) / b_w_13
+        b_w_21 = tl.where(b_w_8[None, :], 0.0, b_d_filter_b_0_im) / b_w_13[None, :]
+        b_w_22 = -b_w_21 * b_Lambda_im[None, :]
+        b_w_23 = b_w_21 * b_Lambda_re[None, :]
+        b_w_24 = tl.where(b_w_8[None, :], b_d_filter_b_0_im, 0.0)
+        b_w_25 = b_w_24 * 0.16666666666666666 * 2.0
+        b_w_26 = -b_w_22 * 2.0 * b_w_11[None, :]
+        b_w_27 = tl_cos(b_w_10)
+        b_w_28 = tl.where(b_w_8[None, :], 0.0, -(b_w_21 * b_w_15[None, :]))
+        b_w_29 = b_w_28 * b_Lambda_im[None, :]
+        b_w_30 = tl.where(b_w_8[None, :], 0.0, b_d_filter_b_0_re) / b_w_13[None, :]
+        b_w_31 = b_w_30 * b_Lambda_im[None, :]
+        b_w_32 = b_w_30 * b_Lambda_re[None, :]
+        b_w_33 = -b_w_32 * 2.0 * b_w_11[None, :]
+        b_w_34 = tl.where(b_w_8[None, :], b_d_filter_b_0_re, 0.0)
+        b_w_35 = b_w_34 * 0.16666666666666666
+        b_w_36 = tl.where(b_w_8[None, :], 0.0, -(b_w_30 * b_w_14[None, :]))
+        b_w_37 = (-b_w_35 + b_w_36) * b_Lambda_im[None, :]
+        b_d_Lambda_im = -b_w_21 * b_w_12[None, :] + -(b_w_22 * b_w_9[None, :] * b_w_4[None, :]) + b_w_23 * b_w_2[None, :] * b_w_3[None, :] + b_w_25 * b_Lambda_re[None, :] + ((b_w_26 + b_w_26) * b_w_27[None, :] + b_w_24) * 0.5 + b_w_29 + b_w_29 + (b_w_30 * b_a_h_im[None, :] + b_w_31 * b_w_2[None, :] * b_w_3[None, :] + (b_w_33 + b_w_33) * b_w_27[None, :] * 0.5 + -(b_w_32 * b_w_9[None, :] * b_w_4[None, :]) + b_w_37 + b_w_37) + b_d_filter_a_im * b_w_2[None, :] * b_w_3[None, :] + -(b_d_filter_a_re * b_w_2[None, :] * b_w_4[None, :])
+        b_w_38 = b_w_28 * b_Lambda_re[None, :]
+        b_w_39 = (b_w_35 + b_w_36) * b_Lambda_re[None, :]
+        b_d_Lambda_re = b_w_22 * b_w_3[None, :] * b_w_2[None, :] + b_w_21 * b_a_h_im[None, :] + b_w_23 * b_w_4[None, :] * b_w_2[None, :] + b_w_25 * b_Lambda_im[None, :] + b_w_38 + b_w_38 + (b_w_31 * b_w_4[None, :] * b_w_2[None, :] + b_w_30 * b_w_12[None, :] + b_w_32 * b_w_3[None, :] * b_w_2[None, :] + b_w_34 * 0.5 + b_w_39 + b_w_39) + b_d_filter_a_im * b_w_4[None, :] * b_w_2[None, :] + b_d_filter_a_re * b_w_3[None, :] * b_w_2[None, :]
+        b_d_ssm_norm_weight_leaf = b_d_ssm_norm_weight  # gss.ssm:22
+        b_d_ssm_norm_bias_leaf = b_d_ssm_norm_bias  # gss.ssm:23
+        b_d_Lambda_real_leaf = -b_d_Lambda_re * b_w_1[None, :]  # gss.ssm:26
+        b_d_Lambda_imag_leaf = b_d_Lambda_im * b_Lambda_im[None, :]  # gss.ssm:27
+        b_d_C_re_leaf = b_d_filter_c_0_re  # gss.ssm:28
+        b_d_C_im_leaf = b_d_filter_c_0_im
+        b_d_D_leaf = b_d_D  # gss.ssm:29
+        return b_d_ssm_norm_weight_leaf, b_d_ssm_norm_bias_leaf, b_d_Lambda_real_leaf, b_d_Lambda_imag_leaf, b_d_C_re_leaf, b_d_C_im_leaf, b_d_D_leaf
+
+    @triton.jit
+    def gss_system_kernel(Lambda_real, Lambda_imag, C, system, G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr):
+        """The coefficient of the state, and the weight with which the stream is read again through it, both worked out in
+        float64; channels last."""
+        i_g = tl.program_id(0).to(tl.int64)
+        o_n = tl.arange(0, BN)
+        m_n = tl_inside(o_n, N, BN)
+        o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
+        o_gn = o_g[:, None] * N + o_n[None, :]
+        m_g = tl_inside(o_g, G, BG)
+        m_gn = m_g[:, None] & m_n[None, :]
+        o_ng = o_n[None, :] * G + o_g[:, None]
+        b_Lambda_real = tl.load(Lambda_real + o_n, mask=m_n, other=0.0).to(tl.float32)
+        b_Lambda_imag = tl.load(Lambda_imag + o_n, mask=m_n, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + 2 * o_gn, mask=m_gn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + 2 * o_gn + 1, mask=m_gn, other=0.0).to(tl.float32)
+        b_filter_a_re, b_filter_a_im, b_filter_b_0_re, b_filter_b_0_im, b_filter_c_0_re, b_filter_c_0_im = gss_filter_system(b_Lambda_real.to(tl.float64), b_Lambda_imag.to(tl.float64), b_C_re.to(tl.float64), b_C_im.to(tl.float64), BG, BN)
+        tl.store(system + o_ng, b_filter_a_re, mask=m_gn)
+        tl.store(system + o_ng + N * G, b_filter_a_im, mask=m_gn)
+        tl.store(system + o_ng + 2 * N * G, b_filter_b_0_re * b_filter_c_0_re - b_filter_b_0_im * b_filter_c_0_im, mask=m_gn)
+        tl.store(system + o_ng + 3 * N * G, b_filter_b_0_re * b_filter_c_0_im + b_filter_b_0_im * b_filter_c_0_re, mask=m_gn)
+
+    @triton.jit(do_not_specialize=["T", "system"])
+    def gss_filter_kernel(
+        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, D, system, y_y, cu_seqlens, T,
+        s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t,
+        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """The results, from a state of zero on."""
+        i = tl.program_id(0).to(tl.int64)
+        i_g, i_s = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
+        o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
+        m_g = tl_inside(o_g, G, BG)
+        o_n = tl.arange(0, BN)
+        m_n = tl_inside(o_n, N, BN)
+        m_gn = m_g[:, None] & m_n[None, :]
+        o_ng = o_n[None, :] * G + o_g[:, None]
+        o_t = tl.arange(0, BT)
+        p_v_raw = v_raw + i_b * s_v_rawb + (bos + i_t) * s_v_rawt
+        p_v_sum = v_sum + i_b * s_v_sumb + (bos + i_t) * s_v_sumt
+        p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b + (bos + i_t) * s_v_sum_2t
+        p_y_y = y_y + (i_b * T + bos + i_t) * G
+        b_ssm_norm_weight = tl.load(ssm_norm_weight + o_g, mask=m_g, other=0.0).to(tl.float32)
+        b_ssm_norm_bias = tl.load(ssm_norm_bias + o_g, mask=m_g, other=0.0).to(tl.float32)
+        b_D = tl.load(D + o_g, mask=m_g, other=0.0).to(tl.float32)
+        b_rate_re = tl.load(system + o_ng, mask=m_gn, other=0.0)
+        b_rate_im = tl.load(system + o_ng + N * G, mask=m_gn, other=0.0)
+        b_weight_re = tl.load(system + o_ng + 2 * N * G, mask=m_gn, other=0.0)
+        b_weight_im = tl.load(system + o_ng + 3 * N * G, mask=m_gn, other=0.0)
+        b_state_re = tl.zeros([BG, BN], tl.float32)
+        b_state_im = tl.zeros([BG, BN], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
+            v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
+            v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
+            for j in tl.static_range(BT):
+                b_stream = gss_filter_enter(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+                b_state_re, b_state_im = b_rate_re * b_state_re + (b_stream[:, None] - b_rate_im * b_state_im), b_rate_re * b_state_im + b_rate_im * b_state_re
+                b_y_sum_re = gss_seen(b_weight_re, b_weight_im, b_state_re, b_state_im)
+                b_y = gss_filter_leave(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, b_D, b_y_sum_re, G, norm_eps)
+                tl.store(p_y_y + j * G + o_g, b_y, mask=m_g)
+            p_v_raw += BT * s_v_rawt
+            p_v_sum += BT * s_v_sumt
+            p_v_sum_2 += BT * s_v_sum_2t
+            p_y_y += BT * G
+        for _ in range(n_t % BT):
+            b_v_raw = tl.load(p_v_raw + o_g, mask=m_g, other=0.0).to(tl.float32)
+            b_v_sum = tl.load(p_v_sum).to(tl.float32)
+            b_v_sum_2 = tl.load(p_v_sum_2).to(tl.float32)
+            b_stream = gss_filter_enter(b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+            b_state_re, b_state_im = b_rate_re * b_state_re + (b_stream[:, None] - b_rate_im * b_state_im), b_rate_re * b_state_im + b_rate_im * b_state_re
+            b_y_sum_re = gss_seen(b_weight_re, b_weight_im, b_state_re, b_state_im)
+            b_y = gss_filter_leave(b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, b_D, b_y_sum_re, G, norm_eps)
+            tl.store(p_y_y + o_g, b_y, mask=m_g)
+            p_v_raw += s_v_rawt
+            p_v_sum += s_v_sumt
+            p_v_sum_2 += s_v_sum_2t
+            p_y_y += G
+
+    @triton.jit(do_not_specialize=["T", "system", "n_tokens", "sums"])
+    def gss_adjoint_kernel(
+        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, D, system, g_y, sums, d_v_raw, d_v_sum, d_v_sum_2, cu_seqlens, T, n_tokens,
+        s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t, s_g_yb, s_g_yt,
+        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """One walk back, without the states: what the read's cotangents come to, its slope in the coefficient, and the
+        sums of both over time that the parameters' cotangents are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_g, i_s = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
+        o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
+        m_g = tl_inside(o_g, G, BG)
+        o_n = tl.arange(0, BN)
+        m_n = tl_inside(o_n, N, BN)
+        m_gn = m_g[:, None] & m_n[None, :]
+        o_ng = o_n[None, :] * G + o_g[:, None]
+        o_t = tl.arange(0, BT)
+        i_t += n_t // BT * BT  # start after the last whole block
+        p_v_raw = v_raw + i_b * s_v_rawb + (bos + i_t) * s_v_rawt
+        p_v_sum = v_sum + i_b * s_v_sumb + (bos + i_t) * s_v_sumt
+        p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b + (bos + i_t) * s_v_sum_2t
+        p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
+        p_d_v_raw = d_v_raw + (i_b * T + bos + i_t) * G
+        p_d_v_sum = d_v_sum + (i_g * n_tokens + i_b * T + bos + i_t)
+        p_d_v_sum_2 = d_v_sum_2 + (i_g * n_tokens + i_b * T + bos + i_t)
+        b_ssm_norm_weight = tl.load(ssm_norm_weight + o_g, mask=m_g, other=0.0).to(tl.float32)
+        b_ssm_norm_bias = tl.load(ssm_norm_bias + o_g, mask=m_g, other=0.0).to(tl.float32)
+        b_D = tl.load(D + o_g, mask=m_g, other=0.0).to(tl.float32)
+        b_rate_re = tl.load(system + o_ng, mask=m_gn, other=0.0)
+        b_rate_im = tl.load(system + o_ng + N * G, mask=m_gn, other=0.0)
+        b_weight_re = tl.load(system + o_ng + 2 * N * G, mask=m_gn, other=0.0)
+        b_weight_im = tl.load(system + o_ng + 3 * N * G, mask=m_gn, other=0.0)
+        b_state_re = tl.zeros([BG, BN], tl.float32)
+        b_state_im = tl.zeros([BG, BN], tl.float32)
+        b_slope_re = tl.zeros([BG, BN], tl.float32)
+        b_slope_im = tl.zeros([BG, BN], tl.float32)
+        b_d_weight_re = tl.zeros([BG, BN], tl.float32)
+        b_d_weight_im = tl.zeros([BG, BN], tl.float32)
+        b_d_rate_re = tl.zeros([BG, BN], tl.float32)
+        b_d_rate_im = tl.zeros([BG, BN], tl.float32)
+        b_d_ssm_norm_weight = tl.zeros([BG], tl.float32)
+        b_d_ssm_norm_bias = tl.zeros([BG], tl.float32)
+        b_d_D = tl.zeros([BG], tl.float32)
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_v_raw = tl.load(p_v_raw + k * s_v_rawt + o_g, mask=m_g, other=0.0).to(tl.float32)
+            b_v_sum = tl.load(p_v_sum + k * s_v_sumt).to(tl.float32)
+            b_v_sum_2 = tl.load(p_v_sum_2 + k * s_v_sum_2t).to(tl.float32)
+            b_g_y = tl.load(p_g_y + k * s_g_yt + o_g, mask=m_g, other=0.0).to(tl.float32)
+            b_stream = gss_filter_enter(b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+            b_d_y_sum_re_read = gss_filter_want(b_g_y)
+            b_slope_re, b_slope_im = b_rate_re * b_slope_re + (b_state_re - b_rate_im * b_slope_im), b_rate_re * b_slope_im + (b_state_im + b_rate_im * b_slope_re)
+            b_state_re, b_state_im = b_rate_re * b_state_re + (b_d_y_sum_re_read[:, None] - b_rate_im * b_state_im), b_rate_re * b_state_im + b_rate_im * b_state_re
+            b_d_v_filtered = gss_seen(b_weight_re, b_weight_im, b_state_re, b_state_im)
+            b_d_weight_re += b_stream[:, None] * b_state_re
+            b_d_weight_im += b_stream[:, None] * b_state_im
+            b_d_rate_re += b_stream[:, None] * b_slope_re
+            b_d_rate_im += b_stream[:, None] * b_slope_im
+            b_d_v_raw_leaf, b_d_v_sum_leaf, b_d_v_sum_2_leaf, b_d_ssm_norm_weight_j, b_d_ssm_norm_bias_j, b_d_D_j = gss_filter_back(b_g_y, b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, b_D, b_d_v_filtered, G, norm_eps)
+            b_d_v_raw = b_d_v_raw_leaf
+            b_d_v_sum = b_d_v_sum_leaf
+            b_d_v_sum_2 = b_d_v_sum_2_leaf
+            b_d_v_sum = tl_over_lanes_1(b_d_v_sum, m_g, G % BG != 0)
+            b_d_v_sum_2 = tl_over_lanes_1(b_d_v_sum_2, m_g, G % BG != 0)
+            b_d_ssm_norm_weight += b_d_ssm_norm_weight_j
+            b_d_ssm_norm_bias += b_d_ssm_norm_bias_j
+            b_d_D += b_d_D_j
+            tl.store(p_d_v_raw + k * G + o_g, b_d_v_raw, mask=m_g)
+            tl.store(p_d_v_sum + k * 1, b_d_v_sum)
+            tl.store(p_d_v_sum_2 + k * 1, b_d_v_sum_2)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            p_v_raw -= BT * s_v_rawt
+            p_v_sum -= BT * s_v_sumt
+            p_v_sum_2 -= BT * s_v_sum_2t
+            p_g_y -= BT * s_g_yt
+            p_d_v_raw -= BT * G
+            p_d_v_sum -= BT * 1
+            p_d_v_sum_2 -= BT * 1
+            v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
+            v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
+            v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
+            g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_g[None, :], mask=m_g[None, :], other=0.0))
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_stream = gss_filter_enter(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+                b_d_y_sum_re_read = gss_filter_want(g_ys[j].to(tl.float32))
+                b_slope_re, b_slope_im = b_rate_re * b_slope_re + (b_state_re - b_rate_im * b_slope_im), b_rate_re * b_slope_im + (b_state_im + b_rate_im * b_slope_re)
+                b_state_re, b_state_im = b_rate_re * b_state_re + (b_d_y_sum_re_read[:, None] - b_rate_im * b_state_im), b_rate_re * b_state_im + b_rate_im * b_state_re
+                b_d_v_filtered = gss_seen(b_weight_re, b_weight_im, b_state_re, b_state_im)
+                b_d_weight_re += b_stream[:, None] * b_state_re
+                b_d_weight_im += b_stream[:, None] * b_state_im
+                b_d_rate_re += b_stream[:, None] * b_slope_re
+                b_d_rate_im += b_stream[:, None] * b_slope_im
+                b_d_v_raw_leaf, b_d_v_sum_leaf, b_d_v_sum_2_leaf, b_d_ssm_norm_weight_j, b_d_ssm_norm_bias_j, b_d_D_j = gss_filter_back(g_ys[j].to(tl.float32), v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, b_D, b_d_v_filtered, G, norm_eps)
+                b_d_v_raw = b_d_v_raw_leaf
+                b_d_v_sum = b_d_v_sum_leaf
+                b_d_v_sum_2 = b_d_v_sum_2_leaf
+                b_d_v_sum = tl_over_lanes_1(b_d_v_sum, m_g, G % BG != 0)
+                b_d_v_sum_2 = tl_over_lanes_1(b_d_v_sum_2, m_g, G % BG != 0)
+                b_d_ssm_norm_weight += b_d_ssm_norm_weight_j
+                b_d_ssm_norm_bias += b_d_ssm_norm_bias_j
+                b_d_D += b_d_D_j
+                tl.store(p_d_v_raw + j * G + o_g, b_d_v_raw, mask=m_g)
+                tl.store(p_d_v_sum + j * 1, b_d_v_sum)
+                tl.store(p_d_v_sum_2 + j * 1, b_d_v_sum_2)
+        p_sums = sums + i_s * (4 * N * G + 3 * G)
+        tl.store(p_sums + o_ng, b_d_weight_re, mask=m_gn)
+        tl.store(p_sums + o_ng + N * G, b_d_weight_im, mask=m_gn)
+        tl.store(p_sums + o_ng + 2 * N * G, b_d_rate_re, mask=m_gn)
+        tl.store(p_sums + o_ng + 3 * N * G, b_d_rate_im, mask=m_gn)
+        tl.store(p_sums + o_g + 4 * N * G, b_d_ssm_norm_weight, mask=m_g)
+        tl.store(p_sums + o_g + 4 * N * G + G, b_d_ssm_norm_bias, mask=m_g)
+        tl.store(p_sums + o_g + 4 * N * G + 2 * G, b_d_D, mask=m_g)
+
+    @triton.jit(do_not_specialize=["sums", "n"])
+    def gss_gradient_kernel(Lambda_real, Lambda_imag, C, sums, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, n, G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr):
+        """From the sums of n rows to the cotangents of parameters."""
+        i = tl.program_id(0).to(tl.int64)
+        i_g = i
+        o_n = tl.arange(0, BN)
+        m_n = tl_inside(o_n, N, BN)
+        o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
+        o_gn = o_g[:, None] * N + o_n[None, :]
+        m_g = tl_inside(o_g, G, BG)
+        m_gn = m_g[:, None] & m_n[None, :]
+        o_ng = o_n[None, :] * G + o_g[:, None]
+        b_d_weight_re = tl.zeros([BG, BN], tl.float32)
+        b_d_weight_im = tl.zeros([BG, BN], tl.float32)
+        b_d_rate_re = tl.zeros([BG, BN], tl.float32)
+        b_d_rate_im = tl.zeros([BG, BN], tl.float32)
+        b_d_ssm_norm_weight = tl.zeros([BG], tl.float32)
+        b_d_ssm_norm_bias = tl.zeros([BG], tl.float32)
+        b_d_D = tl.zeros([BG], tl.float32)
+        p_sums = sums
+        for _ in range(n):
+            b_d_weight_re += tl.load(p_sums + o_ng, mask=m_gn, other=0.0)
+            b_d_weight_im += tl.load(p_sums + o_ng + N * G, mask=m_gn, other=0.0)
+            b_d_rate_re += tl.load(p_sums + o_ng + 2 * N * G, mask=m_gn, other=0.0)
+            b_d_rate_im += tl.load(p_sums + o_ng + 3 * N * G, mask=m_gn, other=0.0)
+            b_d_ssm_norm_weight += tl.load(p_sums + o_g + 4 * N * G, mask=m_g, other=0.0)
+            b_d_ssm_norm_bias += tl.load(p_sums + o_g + 4 * N * G + G, mask=m_g, other=0.0)
+            b_d_D += tl.load(p_sums + o_g + 4 * N * G + 2 * G, mask=m_g, other=0.0)
+            p_sums += (4 * N * G + 3 * G)
+        b_Lambda_real = tl.load(Lambda_real + o_n, mask=m_n, other=0.0).to(tl.float32)
+        b_Lambda_imag = tl.load(Lambda_imag + o_n, mask=m_n, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + 2 * o_gn, mask=m_gn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + 2 * o_gn + 1, mask=m_gn, other=0.0).to(tl.float32)
+        b_filter_a_re, b_filter_a_im, b_filter_b_0_re, b_filter_b_0_im, b_filter_c_0_re, b_filter_c_0_im = gss_filter_system(b_Lambda_real.to(tl.float64), b_Lambda_imag.to(tl.float64), b_C_re.to(tl.float64), b_C_im.to(tl.float64), BG, BN)
+        b_filter_a_re = b_filter_a_re.to(tl.float32)
+        b_filter_a_im = b_filter_a_im.to(tl.float32)
+        b_filter_b_0_re = b_filter_b_0_re.to(tl.float32)
+        b_filter_b_0_im = b_filter_b_0_im.to(tl.float32)
+        b_filter_c_0_re = b_filter_c_0_re.to(tl.float32)
+        b_filter_c_0_im = b_filter_c_0_im.to(tl.float32)
+        b_d_filter_a_re = (b_filter_b_0_re * b_filter_c_0_re - b_filter_b_0_im * b_filter_c_0_im) * b_d_rate_re - (b_filter_b_0_re * b_filter_c_0_im + b_filter_b_0_im * b_filter_c_0_re) * b_d_rate_im
+        b_d_filter_a_im = -((b_filter_b_0_re * b_filter_c_0_re - b_filter_b_0_im * b_filter_c_0_im) * b_d_rate_im + (b_filter_b_0_re * b_filter_c_0_im + b_filter_b_0_im * b_filter_c_0_re) * b_d_rate_re)
+        b_d_filter_b_0_re = b_filter_c_0_re * b_d_weight_re - -b_filter_c_0_im * -b_d_weight_im
+        b_d_filter_b_0_im = b_filter_c_0_re * -b_d_weight_im + -b_filter_c_0_im * b_d_weight_re
+        b_d_filter_c_0_re = b_filter_b_0_re * b_d_weight_re - -b_filter_b_0_im * -b_d_weight_im
+        b_d_filter_c_0_im = b_filter_b_0_re * -b_d_weight_im + -b_filter_b_0_im * b_d_weight_re
+        b_d_ssm_norm_weight, b_d_ssm_norm_bias, b_d_Lambda_real, b_d_Lambda_imag, b_d_C_re, b_d_C_im, b_d_D = gss_filter_vjp(b_Lambda_real, b_Lambda_imag, b_d_D, b_d_filter_a_im, b_d_filter_a_re, b_d_filter_b_0_im, b_d_filter_b_0_re, b_d_filter_c_0_im, b_d_filter_c_0_re, b_d_ssm_norm_bias, b_d_ssm_norm_weight)
+        tl.store(d_ssm_norm_weight + o_g, b_d_ssm_norm_weight, mask=m_g)
+        tl.store(d_ssm_norm_bias + o_g, b_d_ssm_norm_bias, mask=m_g)
+        tl.store(d_Lambda_real + i * N + o_n, tl_over_lanes_2(b_d_Lambda_real, m_g, G % BG != 0), mask=m_n)
+        tl.store(d_Lambda_imag + i * N + o_n, tl_over_lanes_2(b_d_Lambda_imag, m_g, G % BG != 0), mask=m_n)
+        tl.store(d_C + 2 * o_gn, b_d_C_re, mask=m_gn)
+        tl.store(d_C + 2 * o_gn + 1, b_d_C_im, mask=m_gn)
+        tl.store(d_D + o_g, b_d_D, mask=m_g)
+
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Launches
@@ -2520,6 +2903,103 @@ def _gss_triton_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, 
     )
 
 
+def choose_gss_fresh(rows, T, lanes, inner, sms):
+    """The launch configuration of walks that begin without a state. Blocks of tokens are as long as registers allow: what
+    a block waits for at its beginning costs as much as four tokens."""
+    return choose_gss(rows, T, lanes, inner, sms, forward=True)._replace(tokens=4)
+
+
+def _gss_fresh(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps):
+    """The results of a call without an initial state, whose last state nobody asked for."""
+    T = v_raw.shape[1]
+    rows = v_raw.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    G = v_raw.shape[2]
+    N = Lambda_real.shape[0]
+    config = choose_gss_fresh(rows, T, G, _pow2(N), _sms(v_raw.device))
+    if config.pieces > 1 or T < 2 or rows * G * N == 0:
+        return _unless(False, _gss_triton(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps))
+    y_y = torch.empty((v_raw.shape[0], T, G, ), dtype=_stream_dtype(v_raw, v_sum, v_sum_2), device=v_raw.device)
+    v_raw = _rows_of(v_raw)
+    v_sum = _rows_of(v_sum)
+    v_sum_2 = _rows_of(v_sum_2)
+    ssm_norm_weight = ssm_norm_weight.contiguous()
+    ssm_norm_bias = ssm_norm_bias.contiguous()
+    Lambda_real = Lambda_real.contiguous()
+    Lambda_imag = Lambda_imag.contiguous()
+    C = _reals(C.contiguous())
+    D = D.contiguous()
+    n_blocks = triton.cdiv(G, config.lanes)
+    fixed = dict(G=G, N=N, norm_eps=norm_eps, BG=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
+    wide = dict(fixed, num_warps=min(16, 4 * config.num_warps))  # float64 takes registers
+    system = torch.empty(4 * N * G, dtype=torch.float32, device=v_raw.device)
+    with _on(v_raw.device):
+        gss_system_kernel[(n_blocks,)](Lambda_real, Lambda_imag, C, system, **wide)
+        gss_filter_kernel[(n_blocks * rows,)](
+            v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, D, system, _reals(y_y), cu_seqlens, T, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2],
+            BT=config.tokens, **fixed,
+        )  # fmt: skip
+    return y_y, v_raw.new_empty(0, dtype=torch.complex64)
+
+
+def _gss_fresh_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps):
+    """The cotangents of the operands of such a call, in one walk back that needs no states."""
+    inputs = (v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h)
+    T = v_raw.shape[1]
+    rows = v_raw.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    G = v_raw.shape[2]
+    N = Lambda_real.shape[0]
+    config = choose_gss_fresh(rows, T, G, _pow2(N), _sms(v_raw.device))
+    if config.pieces > 1 or rows * G * N == 0:
+        return _gss_triton_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps)
+    v_raw = _rows_of(v_raw)
+    v_sum = _rows_of(v_sum)
+    v_sum_2 = _rows_of(v_sum_2)
+    ssm_norm_weight = ssm_norm_weight.contiguous()
+    ssm_norm_bias = ssm_norm_bias.contiguous()
+    Lambda_real = Lambda_real.contiguous()
+    Lambda_imag = Lambda_imag.contiguous()
+    C = _reals(C.contiguous())
+    D = D.contiguous()
+    g_y = _reals(_rows_of(g_y))
+    n_blocks = triton.cdiv(G, config.lanes)
+    fixed = dict(G=G, N=N, norm_eps=norm_eps, BG=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
+    wide = dict(fixed, num_warps=min(16, 4 * config.num_warps))  # float64 takes registers
+    system = torch.empty(4 * N * G, dtype=torch.float32, device=v_raw.device)
+    with _on(v_raw.device):
+        gss_system_kernel[(n_blocks,)](Lambda_real, Lambda_imag, C, system, **wide)
+        sums = torch.empty(rows, 4 * N * G + 3 * G, dtype=torch.float32, device=v_raw.device)
+        d_v_raw = _like(inputs[0])
+        d_v_sum = _parts(n_blocks, inputs[1])
+        d_v_sum_2 = _parts(n_blocks, inputs[2])
+        d_ssm_norm_weight = _like(inputs[3])
+        d_ssm_norm_bias = _like(inputs[4])
+        d_Lambda_real = _parts(n_blocks, inputs[5])
+        d_Lambda_imag = _parts(n_blocks, inputs[6])
+        d_C = _like(inputs[7])
+        d_D = _like(inputs[8])
+        gss_adjoint_kernel[(n_blocks * rows,)](
+            v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, D, system, g_y, sums, _reals(d_v_raw), d_v_sum, d_v_sum_2, cu_seqlens, T, v_raw.shape[0] * T, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], *g_y.stride()[:2],
+            BT=config.tokens, **fixed,
+        )  # fmt: skip
+        gss_gradient_kernel[(n_blocks,)](Lambda_real, Lambda_imag, C, sums, _reals(d_ssm_norm_weight), _reals(d_ssm_norm_bias), d_Lambda_real, d_Lambda_imag, _reals(d_C), _reals(d_D), rows, **wide)
+        d_v_sum = _summed(d_v_sum, inputs[1])
+        d_v_sum_2 = _summed(d_v_sum_2, inputs[2])
+        d_Lambda_real = _summed(d_Lambda_real, inputs[5])
+        d_Lambda_imag = _summed(d_Lambda_imag, inputs[6])
+    return (
+        d_v_raw,
+        d_v_sum,
+        d_v_sum_2,
+        d_ssm_norm_weight,
+        d_ssm_norm_bias,
+        d_Lambda_real,
+        d_Lambda_imag,
+        d_C,
+        d_D,
+        v_raw.new_empty(0),
+    )
+
+
 def _pairs(value):
     """Real or complex numbers as pairs of float32."""
     return torch.view_as_real(value.to(torch.complex64).resolve_conj().contiguous())
@@ -2674,12 +3154,14 @@ _TRITON_FILTERS = {
 
 def choose_kernels(mode, T, S, streams, reads, cu_seqlens):
     """How kernels evaluate an op with a filter, unless `mode` says it: a walk takes time in proportion to the S state
-    values a channel, a convolution as much as a walk over about 40. Packed sequences are walked."""
+    values a channel, a convolution as much as a walk over about 40, or over 256 where one stream and one read let it do without
+    the states on its way back. Packed sequences are walked."""
     if cu_seqlens is not None or T == 0:
         return "recurrent"
     if mode != "auto":
         return mode
-    return "convolution" if S > 40 * streams * reads and T >= 256 else "recurrent"
+    most = 256 if streams * reads == 1 else 40 * streams * reads
+    return "convolution" if S > most and T >= 256 else "recurrent"
 
 
 def _gss_triton_by_mode(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps, last):
@@ -2689,6 +3171,8 @@ def _gss_triton_by_mode(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, L
     mode = choose_kernels("auto", T, N, 1, 1, cu_seqlens)
     if mode != "recurrent":
         return _gss_filtered(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, norm_eps, last, _TRITON_FILTERS[mode])
+    if h is None and not last:
+        return _gss_fresh(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps)
     return _unless(last, _gss_triton(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps))
 
 
@@ -2700,6 +3184,8 @@ def _gss_triton_by_mode_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_
     if mode != "recurrent":
         args = (g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, norm_eps)
         return _gss_filtered_backward(*args, _TRITON_FILTERS[mode])
+    if h is None and g_last_h is None:
+        return _gss_fresh_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps)
     return _gss_triton_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps)
 
 

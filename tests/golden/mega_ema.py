@@ -1646,6 +1646,266 @@ if triton is not None:
         tl.store(h_decay + (i_s * NP + i_p) * (H * N) + o_nh, b_h_product, mask=m_hn)
         tl.store(h_piece + (i_s * NP + i_p) * (H * N) + o_nh, b_h, mask=m_hn)
 
+    @triton.jit
+    def mega_ema_filter_system(b_past_sum, b_h_sum, b_h_sum_2):
+        """The coefficient and the weights of the state."""
+        b_filter_a = b_h_sum  # mega_ema.ssm:28
+        b_filter_b_0 = b_h_sum_2
+        b_filter_c_0 = b_past_sum
+        return b_filter_a, b_filter_b_0, b_filter_c_0
+
+    @triton.jit
+    def mega_ema_filter_leave(b_u, b_omega, b_past):
+        """The results of a token, from its read."""
+        b_y = b_past  # mega_ema.ssm:34
+        b_w_1 = b_y + b_omega * b_u  # mega_ema.ssm:35
+        b_result = tl_silu(b_w_1)
+        return b_result
+
+    @triton.jit
+    def mega_ema_filter_want(b_g_result, b_u, b_omega, b_past):
+        """What results want of the read."""
+        b_y = b_past  # mega_ema.ssm:34
+        b_w_1 = b_y + b_omega * b_u  # mega_ema.ssm:35
+        b_result = tl_silu(b_w_1)
+        b_w_2 = tl_sigmoid(b_w_1)
+        b_d_y = b_g_result * (b_w_2 + b_result * (1.0 - b_w_2))
+        b_d_past_read = b_d_y  # mega_ema.ssm:28
+        return b_d_past_read
+
+    @triton.jit
+    def mega_ema_filter_back(b_g_result, b_u, b_omega, b_d_u_filtered, b_past):
+        """From the cotangents of results and of what goes into the filter to those of a token."""
+        b_y = b_past  # mega_ema.ssm:34
+        b_w_1 = b_y + b_omega * b_u  # mega_ema.ssm:35
+        b_result = tl_silu(b_w_1)
+        b_w_2 = tl_sigmoid(b_w_1)
+        b_d_y = b_g_result * (b_w_2 + b_result * (1.0 - b_w_2))
+        b_d_u_leaf = b_d_y * b_omega + b_d_u_filtered  # mega_ema.ssm:14
+        b_d_omega = b_d_y * b_u  # mega_ema.ssm:28
+        return b_d_u_leaf, b_d_omega
+
+    @triton.jit
+    def mega_ema_filter_vjp(b_d_filter_a, b_d_filter_b_0, b_d_filter_c_0, b_d_omega):
+        """From the sums over time to the cotangents of parameters."""
+        b_d_past_sum_leaf = b_d_filter_c_0  # mega_ema.ssm:29
+        b_d_h_sum_leaf = b_d_filter_a  # mega_ema.ssm:28
+        b_d_h_sum_2_leaf = b_d_filter_b_0
+        b_d_omega_leaf = b_d_omega  # mega_ema.ssm:20
+        return b_d_past_sum_leaf, b_d_h_sum_leaf, b_d_h_sum_2_leaf, b_d_omega_leaf
+
+    @triton.jit
+    def mega_ema_system_kernel(past_sum, h_sum, h_sum_2, system, H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr):
+        """The coefficient of the state, and the weight with which the stream is read again through it, both worked out in
+        float64; channels last."""
+        i_h = tl.program_id(0).to(tl.int64)
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        o_n = tl.arange(0, BN)
+        o_hn = o_h[:, None] * N + o_n[None, :]
+        m_h = tl_inside(o_h, H, BH)
+        m_n = tl_inside(o_n, N, BN)
+        m_hn = m_h[:, None] & m_n[None, :]
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        b_past_sum = tl.load(past_sum + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_h_sum = tl.load(h_sum + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_h_sum_2 = tl.load(h_sum_2 + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_filter_a, b_filter_b_0, b_filter_c_0 = mega_ema_filter_system(b_past_sum.to(tl.float64), b_h_sum.to(tl.float64), b_h_sum_2.to(tl.float64))
+        tl.store(system + o_nh, b_filter_a, mask=m_hn)
+        tl.store(system + o_nh + N * H, b_filter_b_0 * b_filter_c_0, mask=m_hn)
+
+    @triton.jit(do_not_specialize=["T", "system"])
+    def mega_ema_filter_kernel(
+        u, omega, system, y_result, cu_seqlens, T,
+        s_ub, s_ut,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """The results, from a state of zero on."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        m_h = tl_inside(o_h, H, BH)
+        o_n = tl.arange(0, BN)
+        m_n = tl_inside(o_n, N, BN)
+        m_hn = m_h[:, None] & m_n[None, :]
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        o_t = tl.arange(0, BT)
+        p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+        p_y_result = y_result + (i_b * T + bos + i_t) * H
+        b_omega = tl.load(omega + o_h, mask=m_h, other=0.0).to(tl.float32)
+        b_rate_re = tl.load(system + o_nh, mask=m_hn, other=0.0)
+        b_weight_re = tl.load(system + o_nh + N * H, mask=m_hn, other=0.0)
+        b_state_re = tl.zeros([BH, BN], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_stream = us[j].to(tl.float32)
+                b_state_re = b_rate_re * b_state_re + b_stream[:, None]
+                b_past = tl_sum_1_of_2(b_weight_re * b_state_re, N)
+                b_result = mega_ema_filter_leave(us[j].to(tl.float32), b_omega, b_past)
+                tl.store(p_y_result + j * H + o_h, b_result, mask=m_h)
+            p_u += BT * s_ut
+            p_y_result += BT * H
+        for _ in range(n_t % BT):
+            b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_stream = b_u
+            b_state_re = b_rate_re * b_state_re + b_stream[:, None]
+            b_past = tl_sum_1_of_2(b_weight_re * b_state_re, N)
+            b_result = mega_ema_filter_leave(b_u, b_omega, b_past)
+            tl.store(p_y_result + o_h, b_result, mask=m_h)
+            p_u += s_ut
+            p_y_result += H
+
+    @triton.jit(do_not_specialize=["T", "system"])
+    def mega_ema_reads_kernel(
+        u, omega, system, read_again, cu_seqlens, T,
+        s_ub, s_ut,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """The read alone, which the way back needs."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        m_h = tl_inside(o_h, H, BH)
+        o_n = tl.arange(0, BN)
+        m_n = tl_inside(o_n, N, BN)
+        m_hn = m_h[:, None] & m_n[None, :]
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        o_t = tl.arange(0, BT)
+        p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+        p_read_again = read_again + (i_b * T + bos + i_t) * H
+        b_omega = tl.load(omega + o_h, mask=m_h, other=0.0).to(tl.float32)
+        b_rate_re = tl.load(system + o_nh, mask=m_hn, other=0.0)
+        b_weight_re = tl.load(system + o_nh + N * H, mask=m_hn, other=0.0)
+        b_state_re = tl.zeros([BH, BN], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_stream = us[j].to(tl.float32)
+                b_state_re = b_rate_re * b_state_re + b_stream[:, None]
+                b_past = tl_sum_1_of_2(b_weight_re * b_state_re, N)
+                tl.store(p_read_again + j * H + o_h, b_past, mask=m_h)
+            p_u += BT * s_ut
+            p_read_again += BT * H
+        for _ in range(n_t % BT):
+            b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_stream = b_u
+            b_state_re = b_rate_re * b_state_re + b_stream[:, None]
+            b_past = tl_sum_1_of_2(b_weight_re * b_state_re, N)
+            tl.store(p_read_again + o_h, b_past, mask=m_h)
+            p_u += s_ut
+            p_read_again += H
+
+    @triton.jit(do_not_specialize=["T", "system", "sums"])
+    def mega_ema_adjoint_kernel(
+        u, omega, system, g_result, read_again, sums, d_u, cu_seqlens, T,
+        s_ub, s_ut, s_g_resultb, s_g_resultt,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """One walk back, without the states: what the read's cotangents come to, its slope in the coefficient, and the
+        sums of both over time that the parameters' cotangents are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        m_h = tl_inside(o_h, H, BH)
+        o_n = tl.arange(0, BN)
+        m_n = tl_inside(o_n, N, BN)
+        m_hn = m_h[:, None] & m_n[None, :]
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        o_t = tl.arange(0, BT)
+        i_t += n_t // BT * BT  # start after the last whole block
+        p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+        p_g_result = g_result + i_b * s_g_resultb + (bos + i_t) * s_g_resultt
+        p_read_again = read_again + (i_b * T + bos + i_t) * H
+        p_d_u = d_u + (i_b * T + bos + i_t) * H
+        b_omega = tl.load(omega + o_h, mask=m_h, other=0.0).to(tl.float32)
+        b_rate_re = tl.load(system + o_nh, mask=m_hn, other=0.0)
+        b_weight_re = tl.load(system + o_nh + N * H, mask=m_hn, other=0.0)
+        b_state_re = tl.zeros([BH, BN], tl.float32)
+        b_slope_re = tl.zeros([BH, BN], tl.float32)
+        b_d_weight_re = tl.zeros([BH, BN], tl.float32)
+        b_d_rate_re = tl.zeros([BH, BN], tl.float32)
+        b_d_omega = tl.zeros([BH], tl.float32)
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_u = tl.load(p_u + k * s_ut + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_g_result = tl.load(p_g_result + k * s_g_resultt + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_read_again = tl.load(p_read_again + k * H + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_stream = b_u
+            b_d_past_read = mega_ema_filter_want(b_g_result, b_u, b_omega, b_read_again)
+            b_slope_re = b_rate_re * b_slope_re + b_state_re
+            b_state_re = b_rate_re * b_state_re + b_d_past_read[:, None]
+            b_d_u_filtered = tl_sum_1_of_2(b_weight_re * b_state_re, N)
+            b_d_weight_re += b_stream[:, None] * b_state_re
+            b_d_rate_re += b_stream[:, None] * b_slope_re
+            b_d_u_leaf, b_d_omega_j = mega_ema_filter_back(b_g_result, b_u, b_omega, b_d_u_filtered, b_read_again)
+            b_d_u = b_d_u_leaf
+            b_d_omega += b_d_omega_j
+            tl.store(p_d_u + k * H + o_h, b_d_u, mask=m_h)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            p_u -= BT * s_ut
+            p_g_result -= BT * s_g_resultt
+            p_read_again -= BT * H
+            p_d_u -= BT * H
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+            g_results = tl_rows_1(tl.load(p_g_result + o_t[:, None] * s_g_resultt + o_h[None, :], mask=m_h[None, :], other=0.0))
+            read_agains = tl_rows_1(tl.load(p_read_again + o_t[:, None] * H + o_h[None, :], mask=m_h[None, :], other=0.0))
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_stream = us[j].to(tl.float32)
+                b_d_past_read = mega_ema_filter_want(g_results[j].to(tl.float32), us[j].to(tl.float32), b_omega, read_agains[j])
+                b_slope_re = b_rate_re * b_slope_re + b_state_re
+                b_state_re = b_rate_re * b_state_re + b_d_past_read[:, None]
+                b_d_u_filtered = tl_sum_1_of_2(b_weight_re * b_state_re, N)
+                b_d_weight_re += b_stream[:, None] * b_state_re
+                b_d_rate_re += b_stream[:, None] * b_slope_re
+                b_d_u_leaf, b_d_omega_j = mega_ema_filter_back(g_results[j].to(tl.float32), us[j].to(tl.float32), b_omega, b_d_u_filtered, read_agains[j])
+                b_d_u = b_d_u_leaf
+                b_d_omega += b_d_omega_j
+                tl.store(p_d_u + j * H + o_h, b_d_u, mask=m_h)
+        p_sums = sums + i_s * (2 * N * H + H)
+        tl.store(p_sums + o_nh, b_d_weight_re, mask=m_hn)
+        tl.store(p_sums + o_nh + N * H, b_d_rate_re, mask=m_hn)
+        tl.store(p_sums + o_h + 2 * N * H, b_d_omega, mask=m_h)
+
+    @triton.jit(do_not_specialize=["sums", "n"])
+    def mega_ema_gradient_kernel(past_sum, h_sum, h_sum_2, sums, d_past_sum, d_h_sum, d_h_sum_2, d_omega, n, H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr):
+        """From the sums of n rows to the cotangents of parameters."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h = i
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        o_n = tl.arange(0, BN)
+        o_hn = o_h[:, None] * N + o_n[None, :]
+        m_h = tl_inside(o_h, H, BH)
+        m_n = tl_inside(o_n, N, BN)
+        m_hn = m_h[:, None] & m_n[None, :]
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        b_d_weight_re = tl.zeros([BH, BN], tl.float32)
+        b_d_rate_re = tl.zeros([BH, BN], tl.float32)
+        b_d_omega = tl.zeros([BH], tl.float32)
+        p_sums = sums
+        for _ in range(n):
+            b_d_weight_re += tl.load(p_sums + o_nh, mask=m_hn, other=0.0)
+            b_d_rate_re += tl.load(p_sums + o_nh + N * H, mask=m_hn, other=0.0)
+            b_d_omega += tl.load(p_sums + o_h + 2 * N * H, mask=m_h, other=0.0)
+            p_sums += (2 * N * H + H)
+        b_past_sum = tl.load(past_sum + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_h_sum = tl.load(h_sum + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_h_sum_2 = tl.load(h_sum_2 + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_filter_a, b_filter_b_0, b_filter_c_0 = mega_ema_filter_system(b_past_sum.to(tl.float64), b_h_sum.to(tl.float64), b_h_sum_2.to(tl.float64))
+        b_filter_a = b_filter_a.to(tl.float32)
+        b_filter_b_0 = b_filter_b_0.to(tl.float32)
+        b_filter_c_0 = b_filter_c_0.to(tl.float32)
+        b_d_filter_a = (b_filter_b_0 * b_filter_c_0) * b_d_rate_re
+        b_d_filter_b_0 = b_filter_c_0 * b_d_weight_re
+        b_d_filter_c_0 = b_filter_b_0 * b_d_weight_re
+        b_d_past_sum, b_d_h_sum, b_d_h_sum_2, b_d_omega = mega_ema_filter_vjp(b_d_filter_a, b_d_filter_b_0, b_d_filter_c_0, b_d_omega)
+        tl.store(d_past_sum + o_hn, b_d_past_sum, mask=m_hn)
+        tl.store(d_h_sum + o_hn, b_d_h_sum, mask=m_hn)
+        tl.store(d_h_sum_2 + o_hn, b_d_h_sum_2, mask=m_hn)
+        tl.store(d_omega + o_h, b_d_omega, mask=m_h)
+
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Launches
@@ -1892,6 +2152,88 @@ def _mega_ema_triton_backward(g_result, g_last_h, u, past_sum, h_sum, h_sum_2, o
     )
 
 
+def choose_mega_ema_fresh(rows, T, lanes, inner, sms):
+    """The launch configuration of walks that begin without a state. Blocks of tokens are as long as registers allow: what
+    a block waits for at its beginning costs as much as four tokens."""
+    return choose_mega_ema(rows, T, lanes, inner, sms, forward=True)._replace(tokens=8)
+
+
+def _mega_ema_fresh(u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens):
+    """The results of a call without an initial state, whose last state nobody asked for."""
+    T = u.shape[1]
+    rows = u.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = u.shape[2]
+    N = past_sum.shape[1]
+    config = choose_mega_ema_fresh(rows, T, H, _pow2(N), _sms(u.device))
+    if config.pieces > 1 or T < 2 or rows * H * N == 0:
+        return _unless(False, _mega_ema_triton(u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens))
+    y_result = torch.empty((u.shape[0], T, H, ), dtype=_stream_dtype(u), device=u.device)
+    u = _rows_of(u)
+    past_sum = past_sum.contiguous()
+    h_sum = h_sum.contiguous()
+    h_sum_2 = h_sum_2.contiguous()
+    omega = omega.contiguous()
+    n_blocks = triton.cdiv(H, config.lanes)
+    fixed = dict(H=H, N=N, BH=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
+    wide = dict(fixed, num_warps=min(16, 4 * config.num_warps))  # float64 takes registers
+    system = torch.empty(2 * N * H, dtype=torch.float32, device=u.device)
+    with _on(u.device):
+        mega_ema_system_kernel[(n_blocks,)](past_sum, h_sum, h_sum_2, system, **wide)
+        mega_ema_filter_kernel[(n_blocks * rows,)](
+            u, omega, system, _reals(y_result), cu_seqlens, T, *u.stride()[:2],
+            BT=config.tokens, **fixed,
+        )  # fmt: skip
+    return y_result, u.new_empty(0, dtype=torch.float32)
+
+
+def _mega_ema_fresh_backward(g_result, g_last_h, u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens):
+    """The cotangents of the operands of such a call, in one walk back that needs no states."""
+    inputs = (u, past_sum, h_sum, h_sum_2, omega, h)
+    T = u.shape[1]
+    rows = u.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = u.shape[2]
+    N = past_sum.shape[1]
+    config = choose_mega_ema_fresh(rows, T, H, _pow2(N), _sms(u.device))
+    if config.pieces > 1 or rows * H * N == 0:
+        return _mega_ema_triton_backward(g_result, g_last_h, u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens)
+    u = _rows_of(u)
+    past_sum = past_sum.contiguous()
+    h_sum = h_sum.contiguous()
+    h_sum_2 = h_sum_2.contiguous()
+    omega = omega.contiguous()
+    g_result = _reals(_rows_of(g_result))
+    n_blocks = triton.cdiv(H, config.lanes)
+    fixed = dict(H=H, N=N, BH=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
+    wide = dict(fixed, num_warps=min(16, 4 * config.num_warps))  # float64 takes registers
+    system = torch.empty(2 * N * H, dtype=torch.float32, device=u.device)
+    with _on(u.device):
+        mega_ema_system_kernel[(n_blocks,)](past_sum, h_sum, h_sum_2, system, **wide)
+        read_again = torch.empty(u.shape[0], T, H, dtype=torch.float32, device=u.device)
+        mega_ema_reads_kernel[(n_blocks * rows,)](
+            u, omega, system, read_again, cu_seqlens, T, *u.stride()[:2],
+            BT=config.tokens, **fixed,
+        )  # fmt: skip
+        sums = torch.empty(rows, 2 * N * H + 1 * H, dtype=torch.float32, device=u.device)
+        d_u = _like(inputs[0])
+        d_past_sum = _like(inputs[1])
+        d_h_sum = _like(inputs[2])
+        d_h_sum_2 = _like(inputs[3])
+        d_omega = _like(inputs[4])
+        mega_ema_adjoint_kernel[(n_blocks * rows,)](
+            u, omega, system, g_result, read_again, sums, _reals(d_u), cu_seqlens, T, *u.stride()[:2], *g_result.stride()[:2],
+            BT=config.tokens, **fixed,
+        )  # fmt: skip
+        mega_ema_gradient_kernel[(n_blocks,)](past_sum, h_sum, h_sum_2, sums, _reals(d_past_sum), _reals(d_h_sum), _reals(d_h_sum_2), _reals(d_omega), rows, **wide)
+    return (
+        d_u,
+        d_past_sum,
+        d_h_sum,
+        d_h_sum_2,
+        d_omega,
+        u.new_empty(0),
+    )
+
+
 def _pairs(value):
     """Real or complex numbers as pairs of float32."""
     return torch.view_as_real(value.to(torch.complex64).resolve_conj().contiguous())
@@ -2046,12 +2388,14 @@ _TRITON_FILTERS = {
 
 def choose_kernels(mode, T, S, streams, reads, cu_seqlens):
     """How kernels evaluate an op with a filter, unless `mode` says it: a walk takes time in proportion to the S state
-    values a channel, a convolution as much as a walk over about 40. Packed sequences are walked."""
+    values a channel, a convolution as much as a walk over about 40, or over 256 where one stream and one read let it do without
+    the states on its way back. Packed sequences are walked."""
     if cu_seqlens is not None or T == 0:
         return "recurrent"
     if mode != "auto":
         return mode
-    return "convolution" if S > 40 * streams * reads and T >= 256 else "recurrent"
+    most = 256 if streams * reads == 1 else 40 * streams * reads
+    return "convolution" if S > most and T >= 256 else "recurrent"
 
 
 def _mega_ema_triton_by_mode(u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens, last):
@@ -2061,6 +2405,8 @@ def _mega_ema_triton_by_mode(u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens, 
     mode = choose_kernels("auto", T, N, 1, 1, cu_seqlens)
     if mode != "recurrent":
         return _mega_ema_filtered(u, past_sum, h_sum, h_sum_2, omega, h, last, _TRITON_FILTERS[mode])
+    if h is None and not last:
+        return _mega_ema_fresh(u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens)
     return _unless(last, _mega_ema_triton(u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens))
 
 
@@ -2072,6 +2418,8 @@ def _mega_ema_triton_by_mode_backward(g_result, g_last_h, u, past_sum, h_sum, h_
     if mode != "recurrent":
         args = (g_result, g_last_h, u, past_sum, h_sum, h_sum_2, omega, h)
         return _mega_ema_filtered_backward(*args, _TRITON_FILTERS[mode])
+    if h is None and g_last_h is None:
+        return _mega_ema_fresh_backward(g_result, g_last_h, u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens)
     return _mega_ema_triton_backward(g_result, g_last_h, u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens)
 
 

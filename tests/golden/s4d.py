@@ -2140,6 +2140,389 @@ if triton is not None:
         tl.store(x_decay + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, b_x_im_product, mask=m_hn)
         tl.store(x_piece + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, b_x_im, mask=m_hn)
 
+    @triton.jit
+    def s4d_seen(b_weight_re, b_weight_im, b_state_re, b_state_im):
+        """Re sum w h over the numbers of every channel's state, as one chain of multiplications and additions."""
+        both = tl.join(b_weight_re * b_state_re, -b_weight_im * b_state_im)
+        return tl.sum(tl.reshape(both, [both.shape[0], both.numel // both.shape[0]]), 1)
+
+    @triton.jit
+    def s4d_filter_system(b_log_dt, b_log_A_real, b_A_imag, b_C_re, b_C_im):
+        """The coefficient and the weights of the state."""
+        b_w_1 = tl_exp(b_log_A_real)  # s4d.ssm:22
+        b_A_re = -b_w_1
+        b_A_im = b_A_imag
+        b_dt = tl_exp(b_log_dt)  # s4d.ssm:23
+        b_w_2 = b_dt[:, None] * b_A_re  # s4d.ssm:25
+        b_w_3 = tl_exp(b_w_2)
+        b_w_4 = b_dt[:, None] * b_A_im
+        b_w_5 = tl_cos(b_w_4)
+        b_A_bar_re = b_w_3 * b_w_5
+        b_w_6 = tl_sin(b_w_4)
+        b_A_bar_im = b_w_3 * b_w_6
+        b_w_7 = b_w_2 * b_w_2
+        b_w_8 = b_w_4 * b_w_4
+        b_w_9 = b_w_7 + b_w_8
+        b_w_10 = b_w_9 < 1e-08
+        b_w_11 = tl_expm1(b_w_2)
+        b_w_12 = 0.5 * b_w_4
+        b_w_13 = tl_sin(b_w_12)
+        b_w_14 = b_w_11 * b_w_5 - 2.0 * (b_w_13 * b_w_13)
+        b_w_15 = tl.where(b_w_10, 1.0, b_w_9)
+        b_w_16 = (b_w_14 * b_w_2 + b_A_bar_im * b_w_4) / b_w_15
+        b_w_17 = tl.where(b_w_10, 1.0 + 0.5 * b_w_2 + 0.16666666666666666 * (b_w_7 - b_w_8), b_w_16)
+        b_B_bar_re = b_dt[:, None] * b_w_17
+        b_w_18 = (b_A_bar_im * b_w_2 - b_w_14 * b_w_4) / b_w_15
+        b_w_19 = tl.where(b_w_10, b_w_12 + 0.16666666666666666 * (2.0 * (b_w_2 * b_w_4)), b_w_18)
+        b_B_bar_im = b_dt[:, None] * b_w_19
+        b_filter_a_re = b_A_bar_re  # s4d.ssm:29
+        b_filter_a_im = b_A_bar_im
+        b_filter_b_0_re = b_B_bar_re
+        b_filter_b_0_im = b_B_bar_im
+        b_filter_c_0_re = b_C_re
+        b_filter_c_0_im = b_C_im
+        return b_filter_a_re, b_filter_a_im, b_filter_b_0_re, b_filter_b_0_im, b_filter_c_0_re, b_filter_c_0_im
+
+    @triton.jit
+    def s4d_filter_leave(b_u, b_D, b_past_sum_re):
+        """The results of a token, from its read."""
+        b_past = 2.0 * b_past_sum_re + b_D * b_u  # s4d.ssm:30
+        b_y = b_past  # s4d.ssm:36
+        b_output_linear_in = tl_gelu(b_y)  # s4d.ssm:39
+        return b_output_linear_in
+
+    @triton.jit
+    def s4d_filter_want(b_g_output_linear_in, b_u, b_D, b_past_sum_re):
+        """What results want of the read."""
+        b_past = 2.0 * b_past_sum_re + b_D * b_u  # s4d.ssm:30
+        b_y = b_past  # s4d.ssm:36
+        b_d_y = b_g_output_linear_in * (0.5 * (1.0 + tl.erf(0.7071067811865476 * b_y)) + 0.3989422804014327 * (b_y * tl.exp2(-0.7213475204444817 * (b_y * b_y))))
+        b_d_past_sum_re_read = 2.0 * b_d_y  # s4d.ssm:29
+        return b_d_past_sum_re_read
+
+    @triton.jit
+    def s4d_filter_back(b_g_output_linear_in, b_u, b_D, b_d_u_filtered, b_past_sum_re):
+        """From the cotangents of results and of what goes into the filter to those of a token."""
+        b_past = 2.0 * b_past_sum_re + b_D * b_u  # s4d.ssm:30
+        b_y = b_past  # s4d.ssm:36
+        b_d_y = b_g_output_linear_in * (0.5 * (1.0 + tl.erf(0.7071067811865476 * b_y)) + 0.3989422804014327 * (b_y * tl.exp2(-0.7213475204444817 * (b_y * b_y))))
+        b_d_u_leaf = b_d_y * b_D + b_d_u_filtered  # s4d.ssm:14
+        b_d_D = b_d_y * b_u  # s4d.ssm:29
+        return b_d_u_leaf, b_d_D
+
+    @triton.jit
+    def s4d_filter_vjp(b_log_dt, b_log_A_real, b_A_imag, b_d_D, b_d_filter_a_im, b_d_filter_a_re, b_d_filter_b_0_im, b_d_filter_b_0_re, b_d_filter_c_0_im, b_d_filter_c_0_re, N: tl.constexpr):
+        """From the sums over time to the cotangents of parameters."""
+        b_w_1 = tl_exp(b_log_A_real)  # s4d.ssm:22
+        b_A_re = -b_w_1
+        b_A_im = b_A_imag
+        b_dt = tl_exp(b_log_dt)  # s4d.ssm:23
+        b_w_2 = b_dt[:, None] * b_A_re  # s4d.ssm:25
+        b_w_3 = tl_exp(b_w_2)
+        b_w_4 = b_dt[:, None] * b_A_im
+        b_w_5 = tl_cos(b_w_4)
+        b_w_6 = tl_sin(b_w_4)
+        b_A_bar_im = b_w_3 * b_w_6
+        b_w_7 = b_w_2 * b_w_2
+        b_w_8 = b_w_4 * b_w_4
+        b_w_9 = b_w_7 + b_w_8
+        b_w_10 = b_w_9 < 1e-08
+        b_w_11 = tl_expm1(b_w_2)
+        b_w_12 = 0.5 * b_w_4
+        b_w_13 = tl_sin(b_w_12)
+        b_w_14 = b_w_11 * b_w_5 - 2.0 * (b_w_13 * b_w_13)
+        b_w_15 = tl.where(b_w_10, 1.0, b_w_9)
+        b_w_16 = (b_w_14 * b_w_2 + b_A_bar_im * b_w_4) / b_w_15
+        b_w_17 = tl.where(b_w_10, 1.0 + 0.5 * b_w_2 + 0.16666666666666666 * (b_w_7 - b_w_8), b_w_16)
+        b_w_18 = (b_A_bar_im * b_w_2 - b_w_14 * b_w_4) / b_w_15
+        b_w_19 = tl.where(b_w_10, b_w_12 + 0.16666666666666666 * (2.0 * (b_w_2 * b_w_4)), b_w_18)
+        b_w_20 = b_d_filter_b_0_im * b_dt[:, None]
+        b_w_21 = tl.where(b_w_10, 0.0, b_w_20) / b_w_15
+        b_w_22 = -b_w_21 * b_w_4
+        b_w_23 = b_w_21 * b_w_2
+        b_w_24 = tl.where(b_w_10, b_w_20, 0.0)
+        b_w_25 = b_w_24 * 0.16666666666666666 * 2.0
+        b_w_26 = -b_w_22 * 2.0 * b_w_13
+        b_w_27 = tl_cos(b_w_12)
+        b_w_28 = tl.where(b_w_10, 0.0, -(b_w_21 * b_w_18))
+        b_w_29 = b_w_28 * b_w_4
+        b_w_30 = -b_w_21 * b_w_14 + -(b_w_22 * b_w_11 * b_w_6) + b_w_23 * b_w_3 * b_w_5 + b_w_25 * b_w_2 + ((b_w_26 + b_w_26) * b_w_27 + b_w_24) * 0.5 + b_w_29 + b_w_29
+        b_w_31 = b_w_28 * b_w_2
+        b_w_32 = b_w_22 * b_w_5 * b_w_3 + b_w_21 * b_A_bar_im + b_w_23 * b_w_6 * b_w_3 + b_w_25 * b_w_4 + b_w_31 + b_w_31
+        b_w_33 = b_d_filter_b_0_re * b_dt[:, None]
+        b_w_34 = tl.where(b_w_10, 0.0, b_w_33) / b_w_15
+        b_w_35 = b_w_34 * b_w_4
+        b_w_36 = b_w_34 * b_w_2
+        b_w_37 = -b_w_36 * 2.0 * b_w_13
+        b_w_38 = tl.where(b_w_10, b_w_33, 0.0)
+        b_w_39 = b_w_38 * 0.16666666666666666
+        b_w_40 = tl.where(b_w_10, 0.0, -(b_w_34 * b_w_16))
+        b_w_41 = (-b_w_39 + b_w_40) * b_w_4
+        b_w_42 = b_w_34 * b_A_bar_im + b_w_35 * b_w_3 * b_w_5 + (b_w_37 + b_w_37) * b_w_27 * 0.5 + -(b_w_36 * b_w_11 * b_w_6) + b_w_41 + b_w_41
+        b_w_43 = (b_w_39 + b_w_40) * b_w_2
+        b_w_44 = b_w_35 * b_w_6 * b_w_3 + b_w_34 * b_w_14 + b_w_36 * b_w_5 * b_w_3 + b_w_38 * 0.5 + b_w_43 + b_w_43
+        b_w_45 = b_d_filter_a_im * b_w_3 * b_w_5
+        b_w_46 = b_d_filter_a_im * b_w_6 * b_w_3
+        b_w_47 = b_d_filter_a_re * b_w_5 * b_w_3
+        b_d_dt = tl_sum_1_of_2(b_d_filter_b_0_im * b_w_19, N) + tl_sum_1_of_2(b_w_30 * b_A_im, N) + tl_sum_1_of_2(b_w_32 * b_A_re, N) + (tl_sum_1_of_2(b_d_filter_b_0_re * b_w_17, N) + tl_sum_1_of_2(b_w_42 * b_A_im, N) + tl_sum_1_of_2(b_w_44 * b_A_re, N)) + (tl_sum_1_of_2(b_w_45 * b_A_im, N) + tl_sum_1_of_2(b_w_46 * b_A_re, N)) + (tl_sum_1_of_2(-(b_d_filter_a_re * b_w_3 * b_w_6) * b_A_im, N) + tl_sum_1_of_2(b_w_47 * b_A_re, N))
+        b_d_A_im = b_w_30 * b_dt[:, None] + b_w_42 * b_dt[:, None] + b_w_45 * b_dt[:, None] + -(b_d_filter_a_re * b_w_3 * b_w_6) * b_dt[:, None]
+        b_d_A_re = b_w_32 * b_dt[:, None] + b_w_44 * b_dt[:, None] + b_w_46 * b_dt[:, None] + b_w_47 * b_dt[:, None]
+        b_d_log_dt_leaf = b_d_dt * b_dt  # s4d.ssm:16
+        b_d_log_A_real_leaf = -b_d_A_re * b_w_1  # s4d.ssm:17
+        b_d_A_imag_leaf = b_d_A_im  # s4d.ssm:18
+        b_d_C_re_leaf = b_d_filter_c_0_re  # s4d.ssm:19
+        b_d_C_im_leaf = b_d_filter_c_0_im
+        b_d_D_leaf = b_d_D  # s4d.ssm:20
+        return b_d_log_dt_leaf, b_d_log_A_real_leaf, b_d_A_imag_leaf, b_d_C_re_leaf, b_d_C_im_leaf, b_d_D_leaf
+
+    @triton.jit
+    def s4d_system_kernel(log_dt, log_A_real, A_imag, C, system, H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr):
+        """The coefficient of the state, and the weight with which the stream is read again through it, both worked out in
+        float64; channels last."""
+        i_h = tl.program_id(0).to(tl.int64)
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        m_h = tl_inside(o_h, H, BH)
+        o_n = tl.arange(0, BN)
+        o_hn = o_h[:, None] * N + o_n[None, :]
+        m_n = tl_inside(o_n, N, BN)
+        m_hn = m_h[:, None] & m_n[None, :]
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        b_log_dt = tl.load(log_dt + o_h, mask=m_h, other=0.0).to(tl.float32)
+        b_log_A_real = tl.load(log_A_real + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_A_imag = tl.load(A_imag + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
+        b_filter_a_re, b_filter_a_im, b_filter_b_0_re, b_filter_b_0_im, b_filter_c_0_re, b_filter_c_0_im = s4d_filter_system(b_log_dt.to(tl.float64), b_log_A_real.to(tl.float64), b_A_imag.to(tl.float64), b_C_re.to(tl.float64), b_C_im.to(tl.float64))
+        tl.store(system + o_nh, b_filter_a_re, mask=m_hn)
+        tl.store(system + o_nh + N * H, b_filter_a_im, mask=m_hn)
+        tl.store(system + o_nh + 2 * N * H, b_filter_b_0_re * b_filter_c_0_re - b_filter_b_0_im * b_filter_c_0_im, mask=m_hn)
+        tl.store(system + o_nh + 3 * N * H, b_filter_b_0_re * b_filter_c_0_im + b_filter_b_0_im * b_filter_c_0_re, mask=m_hn)
+
+    @triton.jit(do_not_specialize=["T", "system"])
+    def s4d_filter_kernel(
+        u, D, system, y_output_linear_in, cu_seqlens, T,
+        s_ub, s_ut,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """The results, from a state of zero on."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        m_h = tl_inside(o_h, H, BH)
+        o_n = tl.arange(0, BN)
+        m_n = tl_inside(o_n, N, BN)
+        m_hn = m_h[:, None] & m_n[None, :]
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        o_t = tl.arange(0, BT)
+        p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+        p_y_output_linear_in = y_output_linear_in + (i_b * T + bos + i_t) * H
+        b_D = tl.load(D + o_h, mask=m_h, other=0.0).to(tl.float32)
+        b_rate_re = tl.load(system + o_nh, mask=m_hn, other=0.0)
+        b_rate_im = tl.load(system + o_nh + N * H, mask=m_hn, other=0.0)
+        b_weight_re = tl.load(system + o_nh + 2 * N * H, mask=m_hn, other=0.0)
+        b_weight_im = tl.load(system + o_nh + 3 * N * H, mask=m_hn, other=0.0)
+        b_state_re = tl.zeros([BH, BN], tl.float32)
+        b_state_im = tl.zeros([BH, BN], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_stream = us[j].to(tl.float32)
+                b_state_re, b_state_im = b_rate_re * b_state_re + (b_stream[:, None] - b_rate_im * b_state_im), b_rate_re * b_state_im + b_rate_im * b_state_re
+                b_past_sum_re = s4d_seen(b_weight_re, b_weight_im, b_state_re, b_state_im)
+                b_output_linear_in = s4d_filter_leave(us[j].to(tl.float32), b_D, b_past_sum_re)
+                tl.store(p_y_output_linear_in + j * H + o_h, b_output_linear_in, mask=m_h)
+            p_u += BT * s_ut
+            p_y_output_linear_in += BT * H
+        for _ in range(n_t % BT):
+            b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_stream = b_u
+            b_state_re, b_state_im = b_rate_re * b_state_re + (b_stream[:, None] - b_rate_im * b_state_im), b_rate_re * b_state_im + b_rate_im * b_state_re
+            b_past_sum_re = s4d_seen(b_weight_re, b_weight_im, b_state_re, b_state_im)
+            b_output_linear_in = s4d_filter_leave(b_u, b_D, b_past_sum_re)
+            tl.store(p_y_output_linear_in + o_h, b_output_linear_in, mask=m_h)
+            p_u += s_ut
+            p_y_output_linear_in += H
+
+    @triton.jit(do_not_specialize=["T", "system"])
+    def s4d_reads_kernel(
+        u, D, system, read_again, cu_seqlens, T,
+        s_ub, s_ut,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """The read alone, which the way back needs."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        m_h = tl_inside(o_h, H, BH)
+        o_n = tl.arange(0, BN)
+        m_n = tl_inside(o_n, N, BN)
+        m_hn = m_h[:, None] & m_n[None, :]
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        o_t = tl.arange(0, BT)
+        p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+        p_read_again = read_again + (i_b * T + bos + i_t) * H
+        b_D = tl.load(D + o_h, mask=m_h, other=0.0).to(tl.float32)
+        b_rate_re = tl.load(system + o_nh, mask=m_hn, other=0.0)
+        b_rate_im = tl.load(system + o_nh + N * H, mask=m_hn, other=0.0)
+        b_weight_re = tl.load(system + o_nh + 2 * N * H, mask=m_hn, other=0.0)
+        b_weight_im = tl.load(system + o_nh + 3 * N * H, mask=m_hn, other=0.0)
+        b_state_re = tl.zeros([BH, BN], tl.float32)
+        b_state_im = tl.zeros([BH, BN], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+            for j in tl.static_range(BT):
+                b_stream = us[j].to(tl.float32)
+                b_state_re, b_state_im = b_rate_re * b_state_re + (b_stream[:, None] - b_rate_im * b_state_im), b_rate_re * b_state_im + b_rate_im * b_state_re
+                b_past_sum_re = s4d_seen(b_weight_re, b_weight_im, b_state_re, b_state_im)
+                tl.store(p_read_again + j * H + o_h, b_past_sum_re, mask=m_h)
+            p_u += BT * s_ut
+            p_read_again += BT * H
+        for _ in range(n_t % BT):
+            b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_stream = b_u
+            b_state_re, b_state_im = b_rate_re * b_state_re + (b_stream[:, None] - b_rate_im * b_state_im), b_rate_re * b_state_im + b_rate_im * b_state_re
+            b_past_sum_re = s4d_seen(b_weight_re, b_weight_im, b_state_re, b_state_im)
+            tl.store(p_read_again + o_h, b_past_sum_re, mask=m_h)
+            p_u += s_ut
+            p_read_again += H
+
+    @triton.jit(do_not_specialize=["T", "system", "sums"])
+    def s4d_adjoint_kernel(
+        u, D, system, g_output_linear_in, read_again, sums, d_u, cu_seqlens, T,
+        s_ub, s_ut, s_g_output_linear_inb, s_g_output_linear_int,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+    ):  # fmt: skip
+        """One walk back, without the states: what the read's cotangents come to, its slope in the coefficient, and the
+        sums of both over time that the parameters' cotangents are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        m_h = tl_inside(o_h, H, BH)
+        o_n = tl.arange(0, BN)
+        m_n = tl_inside(o_n, N, BN)
+        m_hn = m_h[:, None] & m_n[None, :]
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        o_t = tl.arange(0, BT)
+        i_t += n_t // BT * BT  # start after the last whole block
+        p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+        p_g_output_linear_in = g_output_linear_in + i_b * s_g_output_linear_inb + (bos + i_t) * s_g_output_linear_int
+        p_read_again = read_again + (i_b * T + bos + i_t) * H
+        p_d_u = d_u + (i_b * T + bos + i_t) * H
+        b_D = tl.load(D + o_h, mask=m_h, other=0.0).to(tl.float32)
+        b_rate_re = tl.load(system + o_nh, mask=m_hn, other=0.0)
+        b_rate_im = tl.load(system + o_nh + N * H, mask=m_hn, other=0.0)
+        b_weight_re = tl.load(system + o_nh + 2 * N * H, mask=m_hn, other=0.0)
+        b_weight_im = tl.load(system + o_nh + 3 * N * H, mask=m_hn, other=0.0)
+        b_state_re = tl.zeros([BH, BN], tl.float32)
+        b_state_im = tl.zeros([BH, BN], tl.float32)
+        b_slope_re = tl.zeros([BH, BN], tl.float32)
+        b_slope_im = tl.zeros([BH, BN], tl.float32)
+        b_d_weight_re = tl.zeros([BH, BN], tl.float32)
+        b_d_weight_im = tl.zeros([BH, BN], tl.float32)
+        b_d_rate_re = tl.zeros([BH, BN], tl.float32)
+        b_d_rate_im = tl.zeros([BH, BN], tl.float32)
+        b_d_D = tl.zeros([BH], tl.float32)
+        for i_j in range(n_t % BT):
+            k = n_t % BT - 1 - i_j
+            b_u = tl.load(p_u + k * s_ut + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_g_output_linear_in = tl.load(p_g_output_linear_in + k * s_g_output_linear_int + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_read_again = tl.load(p_read_again + k * H + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_stream = b_u
+            b_d_past_sum_re_read = s4d_filter_want(b_g_output_linear_in, b_u, b_D, b_read_again)
+            b_slope_re, b_slope_im = b_rate_re * b_slope_re + (b_state_re - b_rate_im * b_slope_im), b_rate_re * b_slope_im + (b_state_im + b_rate_im * b_slope_re)
+            b_state_re, b_state_im = b_rate_re * b_state_re + (b_d_past_sum_re_read[:, None] - b_rate_im * b_state_im), b_rate_re * b_state_im + b_rate_im * b_state_re
+            b_d_u_filtered = s4d_seen(b_weight_re, b_weight_im, b_state_re, b_state_im)
+            b_d_weight_re += b_stream[:, None] * b_state_re
+            b_d_weight_im += b_stream[:, None] * b_state_im
+            b_d_rate_re += b_stream[:, None] * b_slope_re
+            b_d_rate_im += b_stream[:, None] * b_slope_im
+            b_d_u_leaf, b_d_D_j = s4d_filter_back(b_g_output_linear_in, b_u, b_D, b_d_u_filtered, b_read_again)
+            b_d_u = b_d_u_leaf
+            b_d_D += b_d_D_j
+            tl.store(p_d_u + k * H + o_h, b_d_u, mask=m_h)
+        for _ in tl.range(0, n_t // BT, num_stages=3):
+            p_u -= BT * s_ut
+            p_g_output_linear_in -= BT * s_g_output_linear_int
+            p_read_again -= BT * H
+            p_d_u -= BT * H
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+            g_output_linear_ins = tl_rows_1(tl.load(p_g_output_linear_in + o_t[:, None] * s_g_output_linear_int + o_h[None, :], mask=m_h[None, :], other=0.0))
+            read_agains = tl_rows_1(tl.load(p_read_again + o_t[:, None] * H + o_h[None, :], mask=m_h[None, :], other=0.0))
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_stream = us[j].to(tl.float32)
+                b_d_past_sum_re_read = s4d_filter_want(g_output_linear_ins[j].to(tl.float32), us[j].to(tl.float32), b_D, read_agains[j])
+                b_slope_re, b_slope_im = b_rate_re * b_slope_re + (b_state_re - b_rate_im * b_slope_im), b_rate_re * b_slope_im + (b_state_im + b_rate_im * b_slope_re)
+                b_state_re, b_state_im = b_rate_re * b_state_re + (b_d_past_sum_re_read[:, None] - b_rate_im * b_state_im), b_rate_re * b_state_im + b_rate_im * b_state_re
+                b_d_u_filtered = s4d_seen(b_weight_re, b_weight_im, b_state_re, b_state_im)
+                b_d_weight_re += b_stream[:, None] * b_state_re
+                b_d_weight_im += b_stream[:, None] * b_state_im
+                b_d_rate_re += b_stream[:, None] * b_slope_re
+                b_d_rate_im += b_stream[:, None] * b_slope_im
+                b_d_u_leaf, b_d_D_j = s4d_filter_back(g_output_linear_ins[j].to(tl.float32), us[j].to(tl.float32), b_D, b_d_u_filtered, read_agains[j])
+                b_d_u = b_d_u_leaf
+                b_d_D += b_d_D_j
+                tl.store(p_d_u + j * H + o_h, b_d_u, mask=m_h)
+        p_sums = sums + i_s * (4 * N * H + H)
+        tl.store(p_sums + o_nh, b_d_weight_re, mask=m_hn)
+        tl.store(p_sums + o_nh + N * H, b_d_weight_im, mask=m_hn)
+        tl.store(p_sums + o_nh + 2 * N * H, b_d_rate_re, mask=m_hn)
+        tl.store(p_sums + o_nh + 3 * N * H, b_d_rate_im, mask=m_hn)
+        tl.store(p_sums + o_h + 4 * N * H, b_d_D, mask=m_h)
+
+    @triton.jit(do_not_specialize=["sums", "n"])
+    def s4d_gradient_kernel(log_dt, log_A_real, A_imag, C, sums, d_log_dt, d_log_A_real, d_A_imag, d_C, d_D, n, H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr):
+        """From the sums of n rows to the cotangents of parameters."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h = i
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        m_h = tl_inside(o_h, H, BH)
+        o_n = tl.arange(0, BN)
+        o_hn = o_h[:, None] * N + o_n[None, :]
+        m_n = tl_inside(o_n, N, BN)
+        m_hn = m_h[:, None] & m_n[None, :]
+        o_nh = o_n[None, :] * H + o_h[:, None]
+        b_d_weight_re = tl.zeros([BH, BN], tl.float32)
+        b_d_weight_im = tl.zeros([BH, BN], tl.float32)
+        b_d_rate_re = tl.zeros([BH, BN], tl.float32)
+        b_d_rate_im = tl.zeros([BH, BN], tl.float32)
+        b_d_D = tl.zeros([BH], tl.float32)
+        p_sums = sums
+        for _ in range(n):
+            b_d_weight_re += tl.load(p_sums + o_nh, mask=m_hn, other=0.0)
+            b_d_weight_im += tl.load(p_sums + o_nh + N * H, mask=m_hn, other=0.0)
+            b_d_rate_re += tl.load(p_sums + o_nh + 2 * N * H, mask=m_hn, other=0.0)
+            b_d_rate_im += tl.load(p_sums + o_nh + 3 * N * H, mask=m_hn, other=0.0)
+            b_d_D += tl.load(p_sums + o_h + 4 * N * H, mask=m_h, other=0.0)
+            p_sums += (4 * N * H + H)
+        b_log_dt = tl.load(log_dt + o_h, mask=m_h, other=0.0).to(tl.float32)
+        b_log_A_real = tl.load(log_A_real + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_A_imag = tl.load(A_imag + o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_re = tl.load(C + 2 * o_hn, mask=m_hn, other=0.0).to(tl.float32)
+        b_C_im = tl.load(C + 2 * o_hn + 1, mask=m_hn, other=0.0).to(tl.float32)
+        b_filter_a_re, b_filter_a_im, b_filter_b_0_re, b_filter_b_0_im, b_filter_c_0_re, b_filter_c_0_im = s4d_filter_system(b_log_dt.to(tl.float64), b_log_A_real.to(tl.float64), b_A_imag.to(tl.float64), b_C_re.to(tl.float64), b_C_im.to(tl.float64))
+        b_filter_a_re = b_filter_a_re.to(tl.float32)
+        b_filter_a_im = b_filter_a_im.to(tl.float32)
+        b_filter_b_0_re = b_filter_b_0_re.to(tl.float32)
+        b_filter_b_0_im = b_filter_b_0_im.to(tl.float32)
+        b_filter_c_0_re = b_filter_c_0_re.to(tl.float32)
+        b_filter_c_0_im = b_filter_c_0_im.to(tl.float32)
+        b_d_filter_a_re = (b_filter_b_0_re * b_filter_c_0_re - b_filter_b_0_im * b_filter_c_0_im) * b_d_rate_re - (b_filter_b_0_re * b_filter_c_0_im + b_filter_b_0_im * b_filter_c_0_re) * b_d_rate_im
+        b_d_filter_a_im = -((b_filter_b_0_re * b_filter_c_0_re - b_filter_b_0_im * b_filter_c_0_im) * b_d_rate_im + (b_filter_b_0_re * b_filter_c_0_im + b_filter_b_0_im * b_filter_c_0_re) * b_d_rate_re)
+        b_d_filter_b_0_re = b_filter_c_0_re * b_d_weight_re - -b_filter_c_0_im * -b_d_weight_im
+        b_d_filter_b_0_im = b_filter_c_0_re * -b_d_weight_im + -b_filter_c_0_im * b_d_weight_re
+        b_d_filter_c_0_re = b_filter_b_0_re * b_d_weight_re - -b_filter_b_0_im * -b_d_weight_im
+        b_d_filter_c_0_im = b_filter_b_0_re * -b_d_weight_im + -b_filter_b_0_im * b_d_weight_re
+        b_d_log_dt, b_d_log_A_real, b_d_A_imag, b_d_C_re, b_d_C_im, b_d_D = s4d_filter_vjp(b_log_dt, b_log_A_real, b_A_imag, b_d_D, b_d_filter_a_im, b_d_filter_a_re, b_d_filter_b_0_im, b_d_filter_b_0_re, b_d_filter_c_0_im, b_d_filter_c_0_re, N)
+        tl.store(d_log_dt + o_h, b_d_log_dt, mask=m_h)
+        tl.store(d_log_A_real + o_hn, b_d_log_A_real, mask=m_hn)
+        tl.store(d_A_imag + o_hn, b_d_A_imag, mask=m_hn)
+        tl.store(d_C + 2 * o_hn, b_d_C_re, mask=m_hn)
+        tl.store(d_C + 2 * o_hn + 1, b_d_C_im, mask=m_hn)
+        tl.store(d_D + o_h, b_d_D, mask=m_h)
+
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Launches
@@ -2396,6 +2779,92 @@ def _s4d_triton_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_real, A_
     )
 
 
+def choose_s4d_fresh(rows, T, lanes, inner, sms):
+    """The launch configuration of walks that begin without a state. Blocks of tokens are as long as registers allow: what
+    a block waits for at its beginning costs as much as four tokens."""
+    return choose_s4d(rows, T, lanes, inner, sms, forward=True)._replace(tokens=8)
+
+
+def _s4d_fresh(u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens):
+    """The results of a call without an initial state, whose last state nobody asked for."""
+    T = u.shape[1]
+    rows = u.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = u.shape[2]
+    N = log_A_real.shape[1]
+    config = choose_s4d_fresh(rows, T, H, _pow2(N), _sms(u.device))
+    if config.pieces > 1 or T < 2 or rows * H * N == 0:
+        return _unless(False, _s4d_triton(u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens))
+    y_output_linear_in = torch.empty((u.shape[0], T, H, ), dtype=_stream_dtype(u), device=u.device)
+    u = _rows_of(u)
+    log_dt = log_dt.contiguous()
+    log_A_real = log_A_real.contiguous()
+    A_imag = A_imag.contiguous()
+    C = _reals(C.contiguous())
+    D = D.contiguous()
+    n_blocks = triton.cdiv(H, config.lanes)
+    fixed = dict(H=H, N=N, BH=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
+    wide = dict(fixed, num_warps=min(16, 4 * config.num_warps))  # float64 takes registers
+    system = torch.empty(4 * N * H, dtype=torch.float32, device=u.device)
+    with _on(u.device):
+        s4d_system_kernel[(n_blocks,)](log_dt, log_A_real, A_imag, C, system, **wide)
+        s4d_filter_kernel[(n_blocks * rows,)](
+            u, D, system, _reals(y_output_linear_in), cu_seqlens, T, *u.stride()[:2],
+            BT=config.tokens, **fixed,
+        )  # fmt: skip
+    return y_output_linear_in, u.new_empty(0, dtype=torch.complex64)
+
+
+def _s4d_fresh_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens):
+    """The cotangents of the operands of such a call, in one walk back that needs no states."""
+    inputs = (u, log_dt, log_A_real, A_imag, C, D, x)
+    T = u.shape[1]
+    rows = u.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    H = u.shape[2]
+    N = log_A_real.shape[1]
+    config = choose_s4d_fresh(rows, T, H, _pow2(N), _sms(u.device))
+    if config.pieces > 1 or rows * H * N == 0:
+        return _s4d_triton_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens)
+    u = _rows_of(u)
+    log_dt = log_dt.contiguous()
+    log_A_real = log_A_real.contiguous()
+    A_imag = A_imag.contiguous()
+    C = _reals(C.contiguous())
+    D = D.contiguous()
+    g_output_linear_in = _reals(_rows_of(g_output_linear_in))
+    n_blocks = triton.cdiv(H, config.lanes)
+    fixed = dict(H=H, N=N, BH=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
+    wide = dict(fixed, num_warps=min(16, 4 * config.num_warps))  # float64 takes registers
+    system = torch.empty(4 * N * H, dtype=torch.float32, device=u.device)
+    with _on(u.device):
+        s4d_system_kernel[(n_blocks,)](log_dt, log_A_real, A_imag, C, system, **wide)
+        read_again = torch.empty(u.shape[0], T, H, dtype=torch.float32, device=u.device)
+        s4d_reads_kernel[(n_blocks * rows,)](
+            u, D, system, read_again, cu_seqlens, T, *u.stride()[:2],
+            BT=config.tokens, **fixed,
+        )  # fmt: skip
+        sums = torch.empty(rows, 4 * N * H + 1 * H, dtype=torch.float32, device=u.device)
+        d_u = _like(inputs[0])
+        d_log_dt = _like(inputs[1])
+        d_log_A_real = _like(inputs[2])
+        d_A_imag = _like(inputs[3])
+        d_C = _like(inputs[4])
+        d_D = _like(inputs[5])
+        s4d_adjoint_kernel[(n_blocks * rows,)](
+            u, D, system, g_output_linear_in, read_again, sums, _reals(d_u), cu_seqlens, T, *u.stride()[:2], *g_output_linear_in.stride()[:2],
+            BT=config.tokens, **fixed,
+        )  # fmt: skip
+        s4d_gradient_kernel[(n_blocks,)](log_dt, log_A_real, A_imag, C, sums, _reals(d_log_dt), _reals(d_log_A_real), _reals(d_A_imag), _reals(d_C), _reals(d_D), rows, **wide)
+    return (
+        d_u,
+        d_log_dt,
+        d_log_A_real,
+        d_A_imag,
+        d_C,
+        d_D,
+        u.new_empty(0),
+    )
+
+
 def _pairs(value):
     """Real or complex numbers as pairs of float32."""
     return torch.view_as_real(value.to(torch.complex64).resolve_conj().contiguous())
@@ -2550,12 +3019,14 @@ _TRITON_FILTERS = {
 
 def choose_kernels(mode, T, S, streams, reads, cu_seqlens):
     """How kernels evaluate an op with a filter, unless `mode` says it: a walk takes time in proportion to the S state
-    values a channel, a convolution as much as a walk over about 40. Packed sequences are walked."""
+    values a channel, a convolution as much as a walk over about 40, or over 256 where one stream and one read let it do without
+    the states on its way back. Packed sequences are walked."""
     if cu_seqlens is not None or T == 0:
         return "recurrent"
     if mode != "auto":
         return mode
-    return "convolution" if S > 40 * streams * reads and T >= 256 else "recurrent"
+    most = 256 if streams * reads == 1 else 40 * streams * reads
+    return "convolution" if S > most and T >= 256 else "recurrent"
 
 
 def _s4d_triton_by_mode(u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens, last):
@@ -2565,6 +3036,8 @@ def _s4d_triton_by_mode(u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens, last
     mode = choose_kernels("auto", T, N, 1, 1, cu_seqlens)
     if mode != "recurrent":
         return _s4d_filtered(u, log_dt, log_A_real, A_imag, C, D, x, last, _TRITON_FILTERS[mode])
+    if x is None and not last:
+        return _s4d_fresh(u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens)
     return _unless(last, _s4d_triton(u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens))
 
 
@@ -2576,6 +3049,8 @@ def _s4d_triton_by_mode_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_
     if mode != "recurrent":
         args = (g_output_linear_in, g_last_x, u, log_dt, log_A_real, A_imag, C, D, x)
         return _s4d_filtered_backward(*args, _TRITON_FILTERS[mode])
+    if x is None and g_last_x is None:
+        return _s4d_fresh_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens)
     return _s4d_triton_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens)
 
 

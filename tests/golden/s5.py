@@ -2241,12 +2241,14 @@ _TRITON_FILTERS = {
 
 def choose_kernels(mode, T, S, streams, reads, cu_seqlens):
     """How kernels evaluate an op with a filter, unless `mode` says it: a walk takes time in proportion to the S state
-    values a channel, a convolution as much as a walk over about 40. Packed sequences are walked."""
+    values a channel, a convolution as much as a walk over about 40, or over 256 where one stream and one read let it do without
+    the states on its way back. Packed sequences are walked."""
     if cu_seqlens is not None or T == 0:
         return "recurrent"
     if mode != "auto":
         return mode
-    return "convolution" if S > 40 * streams * reads and T >= 256 else "recurrent"
+    most = 256 if streams * reads == 1 else 40 * streams * reads
+    return "convolution" if S > most and T >= 256 else "recurrent"
 
 
 def _s5_triton_by_mode(Bu_sum, Lambda_re, Lambda_im, log_step, x, cu_seqlens, step_rescale, last):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ssmc.backends.triton.contexts import Backward, Sum
 from ssmc.backends.triton.equations import Key
 from ssmc.backends.triton.kernel_op import WIDE, Kernels
@@ -45,14 +47,14 @@ def backward(k: Kernels) -> Backward:
         vjp_block=k.call(q.vjp, loc, "j", block, WIDE),
         vjp_one=k.call(q.vjp, loc),
         parts=", ".join([*(f.back for f in fields), *(k.d_leaf(x) for x in given), *(s.part for s in sums)]),
-        lane_sums=_lane_sums(k, [(v, d) for v, d in lanes if 0 in d], loc),
+        lane_sums=lane_sums(k, [(v, d) for v, d in lanes if 0 in d], loc),
         sums=sums,
         after=after,
         finals=finals,
     )
 
 
-def _lane_sums(k: Kernels, values: list[tuple[str, Dims]], loc: Locals) -> tuple[str, ...]:
+def lane_sums(k: Kernels, values: Sequence[tuple[str, Dims]], loc: Locals) -> tuple[str, ...]:
     """The lines that sum values over the lanes of a program, two at once where they are alike."""
     out = []
     rest = list(values)

@@ -247,17 +247,18 @@ class Host:
     def _index(self, o: Operand) -> int:
         return [x.name for x in self.o.operands].index(o.name)
 
+    def _parts(self, o: Operand) -> list[str]:
+        """In how many parts a cotangent comes, as factors."""
+        t, n = self.k.tile, [] if o.token else ["rows", "pieces"]
+        return [*n, "n_blocks"] if t.lacks_all(o.atoms) else [*n, *map(self.o.size, splits(t, o.atoms))]
+
     def _made(self, o: Operand) -> str:
-        t, like, name = self.k.tile, f"inputs[{self._index(o)}]", self.names(f"d:{o.name}")
+        like, name = f"inputs[{self._index(o)}]", self.names(f"d:{o.name}")
         parts = [x.part for x in self.p.leaves if x.operand.name == o.name and x.name in self.p.adjoint.gradients]
         whole = o.dtype != "complex" or len(parts) == 2
         if not self.partial(o):
             return f"{name} = _like({like})" if whole else f"{name} = _like({like}).zero_()"
-        n = [] if o.token else ["rows", "pieces"]
-        if t.lacks_all(o.atoms):
-            n.append("n_blocks")
-        else:
-            n += [self.o.size(a) for a in splits(t, o.atoms)]
+        n = self._parts(o)
         made = f"_parts({' * '.join(n)}, {like})"
         return f"{name} = {made}" if whole else f"{name} = {made}.zero_()"
 

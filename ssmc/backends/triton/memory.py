@@ -32,6 +32,7 @@ class Memory:
 
     def __init__(self, e: Equations, first: str, step: str) -> None:
         self.e, self.tile, self.first, self.step = e, e.tile, first, step
+        self.slot = "(i_s * NP + i_p)"  # of what a program adds to a parameter's cotangent; empty if it is all of it
         self.names: dict[str, str] = {}
 
     def fresh(self, wish: str) -> str:
@@ -85,10 +86,10 @@ class Memory:
 
     def _load(self, name: str, of: str, at: str, mask: str, dims: Dims) -> Load:
         pointer, t = self.pointer(of), self.strides(of)[1]
-        rows = self._rows(pointer, t, at, mask, dims)
+        rows = self.rows(pointer, t, at, mask, dims)
         return Load(self.fresh(f"{name}s"), f"b_{name}", pointer, t, plus(at), mask, rows)
 
-    def _rows(self, pointer: str, stride: str, at: str, mask: str, dims: Dims) -> str:
+    def rows(self, pointer: str, stride: str, at: str, mask: str, dims: Dims) -> str:
         """The values of BT tokens, loaded as one tile."""
         if not dims:
             self.e.helpers.add("tl_scalars")
@@ -194,22 +195,22 @@ class Memory:
         """The store of a parameter's cotangent: a partial sum for each piece of each row."""
         t, atoms = self.tile, leaf.operand.atoms
         width = scaled(self.numel(atoms, leaf.part != ""))
-        slot, lane = "(i_s * NP + i_p)", ""
+        slot, lane = self.slot, ""
         if 0 in dims and t.lacks_all(atoms):
             value, dims = self.over_lanes([value], dims, loc), dims[1:]
             slot = "i"
         elif t.missing(atoms) and 0 in dims:
             missing = splits(t, atoms)
             sizes = " * ".join(t.size(a) for a in missing)
-            slot = f"(i_s * NP + i_p) * ({sizes})" if "*" in sizes else f"(i_s * NP + i_p) * {sizes}"
+            slot = f"{slot} * {scaled(sizes)}" if slot else ""
             lane = f"{loc.offset(missing)} * {width}"
         target = tuple(sorted({*t.dims(atoms), *dims}))
         offset = parts_of(loc.offset(atoms), leaf.part)
         at = plus(lane and placed(lane, (0,), target)) + plus(offset and placed(offset, t.dims(atoms), target))
         mask = loc.mask(target)
         base = t.name(f"d:{leaf.operand.name}")
-        step = "" if width == "1" else f" * {width}"
-        return f"tl.store({base} + {slot}{step}{at}, {place(value, dims, target)}{f', mask={mask}' if mask else ''})"
+        at = plus(slot and (slot if width == "1" else f"{slot} * {width}")) + at
+        return f"tl.store({base}{at}, {place(value, dims, target)}{f', mask={mask}' if mask else ''})"
 
 
 def scaled(width: str) -> str:

@@ -14,6 +14,9 @@ from ssmc.backends.triton.chunk_tile import Unfit
 from ssmc.backends.triton.contexts import LaneSum, TritonFile, TritonOp
 from ssmc.backends.triton.conv_op import TritonConv, triton_conv
 from ssmc.backends.triton.equations import Equations, layer_equations
+from ssmc.backends.triton.fresh_contexts import FreshOp
+from ssmc.backends.triton.fresh_functions import Unfit as NotFresh
+from ssmc.backends.triton.fresh_host import fresh
 from ssmc.backends.triton.functions import closure
 from ssmc.backends.triton.kernel_op import WIDE, Kernels
 from ssmc.backends.triton.launch import Host
@@ -36,11 +39,12 @@ class Chunked:
 
 def triton_ops(
     ops: Sequence[OpText], convs: Sequence[tuple[PlannedConv, str]], mode: str
-) -> tuple[tuple[TritonOp, ...], tuple[Chunked, ...], tuple[TritonConv, ...], TritonFile]:
-    """The contexts of the ops that have a kernel, of those that have kernels for chunks, of convolutions with a kernel
-    (each with its stem), and of what they share."""
+) -> tuple[tuple[TritonOp, ...], tuple[FreshOp, ...], tuple[Chunked, ...], tuple[TritonConv, ...], TritonFile]:
+    """The contexts of the ops that have a kernel, of those that have others for a state that begins at zero, or for
+    chunks, of convolutions with a kernel (each with its stem), and of what they share."""
     helpers: set[str] = set()
     made = tuple(_op(o, helpers) for o in ops if o.kernel)
+    filtered = tuple(x for o in ops if o.kernel and (x := _fresh(o, helpers)) is not None)
     chunks = tuple(c for o in ops if o.kernel and (c := _chunks(o, helpers, mode)) is not None)
     made_convs = tuple(triton_conv(c.program, stem, helpers) for c, stem in convs if c.kernel)
     sums = sorted(h for h in helpers if h.startswith("tl_sum_"))
@@ -50,6 +54,7 @@ def triton_ops(
     cut = [op for op in made if op.pieces]
     return (
         made,
+        filtered,
         chunks,
         made_convs,
         TritonFile(
@@ -79,6 +84,14 @@ def _unit(at: int, rank: int) -> str:
 def _turns(p: Program) -> bool:
     """Whether a phase depends on parameters alone: its digits go with its size, at one token, too."""
     return any(isinstance(n, Pointwise) and n.fn in ("sin", "cos") for x in p.hoisted for n in walk(x.node))
+
+
+def _fresh(o: OpText, helpers: set[str]) -> FreshOp | None:
+    """The kernels of a time-invariant op whose state begins at zero; None if those of any op serve it."""
+    try:
+        return None if o.program.filter is None else fresh(o, o.program.filter, helpers)
+    except NotFresh:
+        return None
 
 
 def _chunks(o: OpText, helpers: set[str], mode: str) -> Chunked | None:
