@@ -19,7 +19,7 @@ class Stream:
 @dataclass(frozen=True, slots=True)
 class Load:
     """A value of every token: `many` holds a block's, made by `rows`; `one` holds one token's, and `at` and `mask` end
-    its `tl.load`."""
+    its `tl.load`. Of a `part` of a complex number `both` makes a block's of both parts at once."""
 
     many: str
     one: str
@@ -27,6 +27,16 @@ class Load:
     stride: str
     at: str
     mask: str
+    rows: str
+    part: str
+    both: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a block of tokens is loaded into, and how."""
+
+    many: str
     rows: str
 
 
@@ -50,6 +60,20 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedStore:
+    """A sum over the lanes of every token, added to that of the channels before: `many` holds a block's sums so far,
+    whose loads end with `mask`; stores end with `kept`."""
+
+    many: str
+    pointer: str
+    stride: str
+    at: str
+    value: str
+    mask: str
+    kept: str
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """One kernel: its tensors and its numbers, the tensors whose alignment it must not know, the lines before the walk,
     what streams in and out."""
@@ -61,6 +85,7 @@ class Kernel:
     locals: tuple[str, ...]
     streams: tuple[Stream, ...]
     loads: tuple[Load, ...]
+    rows: tuple[Rows, ...]
     stores: tuple[Store, ...]
     outputs: tuple[Stream, ...]
 
@@ -119,36 +144,38 @@ class Coefficient:
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """Time in pieces, each as one step of the recurrence: what a token does to the running products of coefficients,
-    and, where reads allow it, to the `sums` of what its reads want of the state before the piece."""
+    and, where reads allow it, to the `sums` of what its reads want of the state before the piece, for which more is
+    loaded; these are worked out where there is room for what is `wanted`."""
 
     kernel: Kernel
+    loads: tuple[Load, ...]
+    rows: tuple[Rows, ...]
+    cut_rows: tuple[Rows, ...]
+    streams: tuple[Stream, ...]
+    cut_streams: tuple[Stream, ...]
     a: str
     b: str
+    wanted: str
     coefficients: tuple[Coefficient, ...]
     token: Token
     stored: tuple[tuple[FieldText, Coefficient], ...]
     sums: tuple[tuple[str, str], ...]
+    before: tuple[str, ...]
     back: tuple[str, ...]
-    stored_back: tuple[tuple[FieldText, Coefficient, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """The walk that keeps states: its kernel, and what it loads only if time is cut for the way back."""
-
-    kernel: Kernel
-    loads: tuple[Load, ...]
-    cut_loads: tuple[Load, ...]
-    streams: tuple[Stream, ...]
-    cut_streams: tuple[Stream, ...]
+    stored_back: tuple[tuple[FieldText, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Backward:
-    """The way back: how a block's states are made again, values worked out anew (name, of token j of a block), the
-    function of a token, sums over lanes, sums over time, and the lines after the walk."""
+    """The way back: what its walk forward reads, how a block's states are made again, values worked out anew (name, of
+    token j of a block), the function of a token, sums over lanes, the stores of those, `shared` by the blocks of channels
+    that a program walks, sums over time, and the lines after the walk."""
 
     kernel: Kernel
+    loads: tuple[Load, ...]
+    rows: tuple[Rows, ...]
+    streams: tuple[Stream, ...]
+    shared: tuple[SharedStore, ...]
     advance: Token
     prepared: tuple[tuple[str, str], ...]
     again: tuple[tuple[str, str], ...]
@@ -166,7 +193,7 @@ class Registers:
     """An estimate of what the way back holds: numbers, and tiles of the state, once and for each token of a block; of
     the latter `shared` are exponentials that can be worked out again. `program` is how many numbers of a field a warp
     owns, `tokens` a block forward, fewer if each has `inner` values of a tile's inner size, `keep` the tiles of the
-    walk that keeps states."""
+    walk that makes pieces steps, `state` the fields."""
 
     program: str
     tokens: str
@@ -178,6 +205,7 @@ class Registers:
     shared: str
     limit: str
     keep: str
+    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +239,10 @@ class Launch:
     returned_step: str
     returned_back: tuple[str, ...]
     walk: str
-    keep: str
     backward: str
     step: str
     piece: str
+    piece_back: str
     state: str
     d_last: str
 
@@ -241,7 +269,6 @@ class TritonOp:
     read_one: str
     walk: Kernel
     single: Kernel
-    keep: Keep
     backward: Backward
     pieces: Pieces | None
     cut_back: bool
@@ -269,5 +296,6 @@ class TritonFile:
     sums: tuple[tuple[str, int, int, str], ...]
     lane_sums: tuple[LaneSum, ...]
     rows: tuple[tuple[str, str], ...]
+    pairs: tuple[tuple[str, str], ...]
     passes: bool
     complex_passes: bool

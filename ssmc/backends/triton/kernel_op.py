@@ -41,6 +41,7 @@ class Kernels:
             "d_first": "d_{}0",
             "a": "{}_decay",
             "b": "{}_piece",
+            "wanted": "{}_wanted",
         }[kind]
         return self.memory.fresh(form.format(self.name(c.of)))
 
@@ -53,7 +54,7 @@ class Kernels:
         t, out = self.tile, []
         for c in self.p.recurrence.carried:
             kept = self.state_name(c, "kept")
-            width = " * ".join([*(["2"] if c.dtype == "complex" else []), t.lanes, *t.pads])
+            width = " * ".join([*(["2"] if c.dtype == "complex" else []), "NG", t.block, *t.pads])
             out.append(StateText(kept, f"p_{kept}", scaled(width)))
         return tuple(out)
 
@@ -73,9 +74,9 @@ class Kernels:
             c, name = self.carried(f), self.name(f.name)
             pointer = f"p_{self.state_name(c, 'kept')}"
             if f.part == "im":
-                pointer += f" + {t.lanes} * {inner}"
-            value, sizes = f"b_{name}", f"{t.lanes}, {t.block}, {inner}"
-            kept = f"tl_kept({pointer}, i_{t.letter}, {sizes})"
+                pointer += f" + NG * {t.block} * {inner}"
+            value, sizes = f"b_{name}", f"NG * {t.block}, {t.block}, {inner}"
+            kept = f"tl_kept({pointer}, i_group, {sizes})"
             out.append(
                 FieldText(
                     value=value,
@@ -93,7 +94,7 @@ class Kernels:
                     shape=t.shape(t.full),
                     width=scaled(self.width(c)),
                     again=f"b_{name}_j",
-                    keep=f"tl_keep({pointer}, {value}, i_{t.letter}, {sizes})",
+                    keep=f"tl_keep({pointer}, {value}, i_group, {sizes})",
                     kept=kept if len(t.full) == 2 else f"tl.reshape({kept}, {t.shape(t.full)})",
                 )
             )
@@ -207,6 +208,7 @@ class Kernels:
             loc.text(),
             tuple(streams),
             (*loads, *seeds),
+            m.rows((*loads, *seeds)),
             tuple(s for _, s in done),
             outputs,
         )
@@ -225,7 +227,7 @@ class Kernels:
 
     def results(self, loc: Locals) -> list[tuple[Stream, Store]]:
         """The stores of all results."""
-        return [self.memory.result(r, part, loc) for r in self.p.results for part in r.parts]
+        return [x for r in self.p.results for x in self.memory.results(r, loc)]
 
     def state_tensors(self, *kinds: str) -> list[str]:
         """Tensors of all states."""

@@ -31,7 +31,7 @@ def registers(e: Equations, q: LayerEquations) -> Registers:
     fixed_tiles += 3 * (n_fields - 1)  # of products of complex numbers
     inner = 0 if q.again else sum(d != t.full and any(d) for d in map(e.dims, q.tokens))
     keep = (3 if q.wants else 1) * n_fields + sum(d == t.full for d in held)
-    counts = (FIXED + fixed_numbers, fixed_tiles, numbers, tiles + shared, shared if q.again else 0, LIMIT, keep)
+    counts = (FIXED + fixed_numbers, fixed_tiles, numbers, tiles + shared, shared if q.again else 0, LIMIT, keep, n_fields)
     return Registers(str(program), str(2 if wide else BLOCK), str(inner), *map(str, counts))
 
 

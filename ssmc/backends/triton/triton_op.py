@@ -18,7 +18,7 @@ from ssmc.backends.triton.functions import closure
 from ssmc.backends.triton.kernel_op import WIDE, Kernels
 from ssmc.backends.triton.launch import Host
 from ssmc.backends.triton.limits import registers
-from ssmc.backends.triton.pieces import keep, pieces
+from ssmc.backends.triton.pieces import pieces
 from ssmc.backends.triton.tiles import tile_of
 from ssmc.codegen.op_text import OpText
 from ssmc.ir.expr import Pointwise, walk
@@ -57,6 +57,7 @@ def triton_ops(
             sums=tuple((h, at, rank, _unit(at, rank)) for h, (at, rank) in zip(sums, ranks, strict=True)),
             lane_sums=tuple(_lane_sum(h, helpers) for h in lanes),
             rows=tuple((h, _shape("v", 1, int(h.rpartition("_")[2]))) for h in rows),
+            pairs=tuple((h, h.replace("pairs", "rows")) for h in sorted(helpers) if h.startswith("tl_pairs_")),
             passes=any(not op.launch.complex_flag for op in cut) or bool(chunks),
             complex_passes=any(bool(op.launch.complex_flag) for op in cut),
         ),
@@ -122,7 +123,6 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
         read_one=k.call(q.read, loc),
         walk=walk,
         single=single,
-        keep=keep(k),
         backward=back,
         pieces=cut,
         cut_back=cut is not None and bool(cut.stored_back),
