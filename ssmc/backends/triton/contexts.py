@@ -193,7 +193,8 @@ class Registers:
     """An estimate of what the way back holds: numbers, and tiles of the state, once and for each token of a block; of
     the latter `shared` are exponentials that can be worked out again. `program` is how many numbers of a field a warp
     owns, `tokens` a block forward, fewer if each has `inner` values of a tile's inner size, `keep` the tiles of the
-    walk that makes pieces steps, `state` the fields."""
+    walk that makes pieces steps, `state` the fields; `light` says that a token costs so little that one warp an SM keeps
+    up with memory if it loads far ahead, and `loads` and `loads_back` are the numbers a lane loads for each."""
 
     program: str
     tokens: str
@@ -206,6 +207,9 @@ class Registers:
     limit: str
     keep: str
     state: str
+    light: bool
+    loads: str
+    loads_back: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,5 +301,7 @@ class TritonFile:
     lane_sums: tuple[LaneSum, ...]
     rows: tuple[tuple[str, str], ...]
     pairs: tuple[tuple[str, str], ...]
+    runs: tuple[tuple[str, str], ...]
     passes: bool
     complex_passes: bool
+    light: bool

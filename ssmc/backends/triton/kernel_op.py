@@ -223,7 +223,12 @@ class Kernels:
         t = self.tile
         own = [t.size(a) for a in (*t.channels, *t.inner)]
         lanes = [] if t.lanes in own else [t.lanes]
-        return (*own, *lanes, *self.e.constants.values, t.block, *t.pads)
+        runs = ["RUN"] if any(self.in_runs(o) for o in self.operands) else []
+        return (*own, *lanes, *self.e.constants.values, t.block, *t.pads, *runs)
+
+    def in_runs(self, o: Operand) -> bool:
+        """Whether the cotangent of an operand comes as sums of runs of lanes."""
+        return o.token and self.tile.in_runs(o.atoms) and self.has_gradient(o)
 
     def results(self, loc: Locals) -> list[tuple[Stream, Store]]:
         """The stores of all results."""

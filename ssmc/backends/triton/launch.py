@@ -244,6 +244,9 @@ class Host:
         own.update(k.e.constants.values)
         own[t.block] = "config.lanes"
         own.update({pad: f"_pow2({self.o.size(a)})" for pad, a in zip(t.pads, t.inner, strict=True)})
+        if "RUN" in k.sizes():  # lanes that the last channel atom alone tells apart
+            last = self.o.size(t.channels[-1])
+            own["RUN"] = f"min(config.lanes, {last} & -{last})"
         return ", ".join(f"{n}={v}" for n, v in own.items())
 
     def _result(self, name: str, axes: tuple[str, ...], is_complex: bool) -> str:
@@ -266,7 +269,8 @@ class Host:
             n.append("config.groups" if o.token else "n_blocks")
         else:
             n += [self.o.size(a) for a in splits(t, o.atoms)]
-        made = f"_parts({' * '.join(n)}, {like})"
+        runs = ' // fixed["RUN"]' if self.k.in_runs(o) else ""
+        made = f"_parts({' * '.join(n)}{runs}, {like})"
         return f"{name} = {made}" if whole else f"{name} = {made}.zero_()"
 
     def _finished(self, o: Operand) -> str:

@@ -184,12 +184,16 @@ class Memory:
         return paired([self.result(r, part, loc) for part in r.parts], self.e.dims(f"g:{r.parts[0]}"))
 
     def gradient(self, leaf: Leaf, value: str, dims: Dims, loc: Locals) -> tuple[Stream, Store]:
-        """A token operand's cotangent: its own, or a partial sum (one a program, or one at every index of the channel
-        atoms that the operand lacks)."""
+        """A token operand's cotangent: its own, or a partial sum: one a program, or one for every run of lanes or index
+        of the channel atoms that the operand lacks."""
         t, atoms = self.tile, leaf.operand.atoms
         width = self.numel(atoms, leaf.part != "")
         name = t.name(f"d:{leaf.operand.name}")
         pointer = self.pointer(f"d:{leaf.operand.name}")
+        if 0 in dims and t.in_runs(atoms):
+            helper = f"tl_runs_{len(dims)}"
+            self.e.helpers.add(helper)
+            value, loc = f"{helper}({value}, RUN)", loc.runs()
         value, dims, extra, lane = self._partial(value, atoms, dims, width, loc)
         stream = Stream(pointer, f"{name} + {self.row(width, extra)}", scaled(width))
         offset = parts_of(loc.offset(atoms), leaf.part)
@@ -216,8 +220,8 @@ class Memory:
         missing = t.missing(atoms)
         if not missing or 0 not in dims:
             return value, dims, "", ""
-        o = loc.offset(missing)
-        return value, dims, "", loc.define(f"{o}_part", f"{o}.to(tl.int64) * (n_tokens * {scaled(width)})")
+        o, by = loc.offset(missing), " // RUN" if loc.of_runs else ""
+        return value, dims, "", loc.define(f"{o}_part", f"({o}{by}).to(tl.int64) * (n_tokens * {scaled(width)})")
 
     def over_lanes(self, values: Sequence[str], dims: Dims, loc: Locals) -> str:
         """Sums over the lanes of the program, of one value or of two with as many dimensions."""

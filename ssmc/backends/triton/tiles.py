@@ -18,6 +18,7 @@ SKELETON = [
     "NP",
     "NG",
     "STAGES",
+    "RUN",
     "AGAIN",
     "zero",
     "i",
@@ -88,6 +89,11 @@ class Tile:
         """Whether a value on these atoms has no lane of its own."""
         return not any(a in self.channels for a in atoms)
 
+    def in_runs(self, atoms: Iterable[str]) -> bool:
+        """Whether a value's cotangents are the sums of runs of lanes: it lacks the last channel atom, but not all."""
+        atoms = set(atoms)
+        return self.channels[-1:] != () and self.channels[-1] not in atoms and not self.lacks_all(atoms)
+
     def missing(self, atoms: Sequence[str]) -> tuple[str, ...]:
         """The channel atoms that the atoms lack."""
         return tuple(a for a in self.channels if a not in atoms)
@@ -116,6 +122,11 @@ class Locals:
 
     tile: Tile
     lines: dict[str, str] = field(default_factory=dict)
+    of_runs: bool = False
+
+    def runs(self) -> Locals:
+        """The same of the first lane of each run of RUN lanes: they share the indices of all channel atoms but the last."""
+        return Locals(self.tile, self.lines, True)
 
     def define(self, name: str, code: str) -> str:
         """A line of the kernel, under this name or one near it."""
@@ -127,7 +138,10 @@ class Locals:
     def lane(self) -> str:
         """The lanes of this program."""
         t = self.tile
-        return self.define(f"o_{t.letter}", f"i_{t.letter}.to(tl.int32) * {t.block} + tl.arange(0, {t.block})")
+        first = f"i_{t.letter}.to(tl.int32) * {t.block}"
+        if self.of_runs:
+            return self.define(f"o_{t.letter}_run", f"{first} + tl.arange(0, {t.block} // RUN) * RUN")
+        return self.define(f"o_{t.letter}", f"{first} + tl.arange(0, {t.block})")
 
     def inner(self, dim: int) -> str:
         """The indices of an inner atom."""

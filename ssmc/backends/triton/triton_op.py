@@ -58,8 +58,10 @@ def triton_ops(
             lane_sums=tuple(_lane_sum(h, helpers) for h in lanes),
             rows=tuple((h, _shape("v", 1, int(h.rpartition("_")[2]))) for h in rows),
             pairs=tuple((h, h.replace("pairs", "rows")) for h in sorted(helpers) if h.startswith("tl_pairs_")),
+            runs=tuple((h, _shape_of_runs(int(h.rpartition("_")[2]))) for h in sorted(helpers) if h.startswith("tl_runs_")),
             passes=any(not op.launch.complex_flag for op in cut) or bool(chunks),
             complex_passes=any(bool(op.launch.complex_flag) for op in cut),
+            light=any(op.registers.light for op in made),
         ),
     )
 
@@ -71,6 +73,10 @@ def _lane_sum(helper: str, helpers: set[str]) -> LaneSum:
 
 def _shape(v: str, first: int, n: int) -> str:
     return "[" + ", ".join(f"{v}.shape[{first + i}]" for i in range(n)) + "]"
+
+
+def _shape_of_runs(rank: int) -> str:
+    return "[" + ", ".join(["b_v.shape[0] // R", "R", *(f"b_v.shape[{i}]" for i in range(1, rank))]) + "]"
 
 
 def _unit(at: int, rank: int) -> str:
