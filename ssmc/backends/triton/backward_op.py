@@ -22,14 +22,12 @@ def backward(k: Kernels) -> Backward:
     dims = dict(zip(q.vjp.outputs, q.vjp.dims, strict=True))
     given = [x for x in k.token_leaves if x.name in a.gradients]
     stores = [m.gradient(x, k.d_leaf(x), dims[a.gradients[x.name]], loc) for x in given]
-    summed = [k.tile.lacks_all(x.operand.atoms) and 0 in dims[a.gradients[x.name]] for x in given]
-    own = [x for x in leaves if x in k.used(q.prepare, q.update)]
     sums = tuple(Sum(e.name((n, 0)), f"{e.name((n, 0))}_j", k.tile.shape(dims[n])) for n in a.accumulated)
     lanes = [(k.d_leaf(x), dims[a.gradients[x.name]]) for x in given if k.tile.lacks_all(x.operand.atoms)]
     after, finals = _after(k, loc)
     tensors = [
         *(k.name(f"g:{r.name}") for r in wanted),
-        *k.state_tensors("first", "kept", "d_last"),
+        *k.state_tensors("kept", "d_last"),
         *k.gradient_tensors(),
         *k.state_tensors("d_first"),
     ]
@@ -41,16 +39,9 @@ def backward(k: Kernels) -> Backward:
     again = tuple(
         (e.name((n, 0)), f"{many[n]}[j]" if n in many else f"{m.fresh(f'{k.name(n)}s')}[j]{WIDE}") for n in q.again
     )
-    turned = k.state_tensors("first", "d_last")
-    kernel = k.kernel(loc, leaves, tensors, wanted, stores, seeds=seeds, turned=turned)
-    loads = tuple(m.load(x, loc) for x in own)
-    forward = {m.pointer(o.name) for o in k.streamed(own)}
+    kernel = k.kernel(loc, leaves, tensors, wanted, stores, seeds=seeds, turned=k.state_tensors("d_last"))
     return Backward(
-        kernel=replace(kernel, stores=tuple(s for _, s in _own(k, given, stores, summed))),
-        loads=loads,
-        rows=m.rows(loads),
-        streams=tuple(s for s in kernel.streams if s.pointer in forward),
-        shared=tuple(m.shared(x, s) for x, (_, s), late in zip(given, stores, summed, strict=True) if late),
+        kernel=replace(kernel, stores=_stores(k, given, stores)),
         advance=k.advance(loc, ", ".join(f.again for f in fields), before),
         prepared=tuple((many[n], e.name((n, 0))) for n in q.prepared),
         again=again,
@@ -64,16 +55,13 @@ def backward(k: Kernels) -> Backward:
     )
 
 
-def _own(
-    k: Kernels, given: list[Leaf], stores: list[tuple[Stream, Store]], summed: list[bool]
-) -> list[tuple[Stream, Store]]:
-    """The stores of what is no sum over lanes, both parts of a complex number as one."""
-    kept = [(x, s) for x, s, late in zip(given, stores, summed, strict=True) if not late]
+def _stores(k: Kernels, given: list[Leaf], stores: list[tuple[Stream, Store]]) -> tuple[Store, ...]:
+    """The stores of the leaves' cotangents, both parts of a complex number as one."""
     out: list[tuple[Stream, Store]] = []
-    for name in dict.fromkeys(x.operand.name for x, _ in kept):
-        parts = [(x, s) for x, s in kept if x.operand.name == name]
+    for name in dict.fromkeys(x.operand.name for x in given):
+        parts = [(x, s) for x, s in zip(given, stores, strict=True) if x.operand.name == name]
         out += paired([s for _, s in parts], k.tile.dims(parts[0][0].operand.atoms))
-    return out
+    return tuple(s for _, s in out)
 
 
 def _lane_sums(k: Kernels, values: list[tuple[str, Dims]], loc: Locals) -> tuple[str, ...]:

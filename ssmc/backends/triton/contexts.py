@@ -60,20 +60,6 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedStore:
-    """A sum over the lanes of every token, added to that of the channels before: `many` holds a block's sums so far,
-    whose loads end with `mask`; stores end with `kept`."""
-
-    many: str
-    pointer: str
-    stride: str
-    at: str
-    value: str
-    mask: str
-    kept: str
-
-
-@dataclass(frozen=True, slots=True)
 class Kernel:
     """One kernel: its tensors and its numbers, the tensors whose alignment it must not know, the lines before the walk,
     what streams in and out."""
@@ -144,8 +130,22 @@ class Coefficient:
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """Time in pieces, each as one step of the recurrence: what a token does to the running products of coefficients,
-    and, where reads allow it, to the `sums` of what its reads want of the state before the piece, for which more is
-    loaded; these are worked out where there is room for what is `wanted`."""
+    and, where reads allow it, to the `sums` of what its reads want of the state before the piece."""
+
+    kernel: Kernel
+    a: str
+    b: str
+    coefficients: tuple[Coefficient, ...]
+    token: Token
+    stored: tuple[tuple[FieldText, Coefficient], ...]
+    sums: tuple[tuple[str, str], ...]
+    back: tuple[str, ...]
+    stored_back: tuple[tuple[FieldText, Coefficient, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The walk that keeps states: its kernel, and what it loads only if time is cut for the way back."""
 
     kernel: Kernel
     loads: tuple[Load, ...]
@@ -153,29 +153,14 @@ class Pieces:
     cut_rows: tuple[Rows, ...]
     streams: tuple[Stream, ...]
     cut_streams: tuple[Stream, ...]
-    a: str
-    b: str
-    wanted: str
-    coefficients: tuple[Coefficient, ...]
-    token: Token
-    stored: tuple[tuple[FieldText, Coefficient], ...]
-    sums: tuple[tuple[str, str], ...]
-    before: tuple[str, ...]
-    back: tuple[str, ...]
-    stored_back: tuple[tuple[FieldText, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Backward:
-    """The way back: what its walk forward reads, how a block's states are made again, values worked out anew (name, of
-    token j of a block), the function of a token, sums over lanes, the stores of those, `shared` by the blocks of channels
-    that a program walks, sums over time, and the lines after the walk."""
+    """The way back: how a block's states are made again, values worked out anew (name, of token j of a block), the
+    function of a token, sums over lanes, sums over time, and the lines after the walk."""
 
     kernel: Kernel
-    loads: tuple[Load, ...]
-    rows: tuple[Rows, ...]
-    streams: tuple[Stream, ...]
-    shared: tuple[SharedStore, ...]
     advance: Token
     prepared: tuple[tuple[str, str], ...]
     again: tuple[tuple[str, str], ...]
@@ -193,8 +178,8 @@ class Registers:
     """An estimate of what the way back holds: numbers, and tiles of the state, once and for each token of a block; of
     the latter `shared` are exponentials that can be worked out again. `program` is how many numbers of a field a warp
     owns, `tokens` a block forward, fewer if each has `inner` values of a tile's inner size, `keep` the tiles of the
-    walk that makes pieces steps, `state` the fields; `light` says that a token costs so little that one warp an SM keeps
-    up with memory if it loads far ahead, and `loads` and `loads_back` are the numbers a lane loads for each."""
+    walk that keeps states. `light` says that a token costs so little that one warp an SM keeps up with memory if it loads
+    far ahead, and `loads` and `loads_back` are the numbers a lane loads for each."""
 
     program: str
     tokens: str
@@ -206,7 +191,6 @@ class Registers:
     shared: str
     limit: str
     keep: str
-    state: str
     light: bool
     loads: str
     loads_back: str
@@ -243,10 +227,10 @@ class Launch:
     returned_step: str
     returned_back: tuple[str, ...]
     walk: str
+    keep: str
     backward: str
     step: str
     piece: str
-    piece_back: str
     state: str
     d_last: str
 
@@ -273,6 +257,7 @@ class TritonOp:
     read_one: str
     walk: Kernel
     single: Kernel
+    keep: Keep
     backward: Backward
     pieces: Pieces | None
     cut_back: bool

@@ -41,7 +41,6 @@ class Kernels:
             "d_first": "d_{}0",
             "a": "{}_decay",
             "b": "{}_piece",
-            "wanted": "{}_wanted",
         }[kind]
         return self.memory.fresh(form.format(self.name(c.of)))
 
@@ -54,7 +53,7 @@ class Kernels:
         t, out = self.tile, []
         for c in self.p.recurrence.carried:
             kept = self.state_name(c, "kept")
-            width = " * ".join([*(["2"] if c.dtype == "complex" else []), "NG", t.block, *t.pads])
+            width = " * ".join([*(["2"] if c.dtype == "complex" else []), t.lanes, *t.pads])
             out.append(StateText(kept, f"p_{kept}", scaled(width)))
         return tuple(out)
 
@@ -74,9 +73,9 @@ class Kernels:
             c, name = self.carried(f), self.name(f.name)
             pointer = f"p_{self.state_name(c, 'kept')}"
             if f.part == "im":
-                pointer += f" + NG * {t.block} * {inner}"
-            value, sizes = f"b_{name}", f"NG * {t.block}, {t.block}, {inner}"
-            kept = f"tl_kept({pointer}, i_group, {sizes})"
+                pointer += f" + {t.lanes} * {inner}"
+            value, sizes = f"b_{name}", f"{t.lanes}, {t.block}, {inner}"
+            kept = f"tl_kept({pointer}, i_{t.letter}, {sizes})"
             out.append(
                 FieldText(
                     value=value,
@@ -94,7 +93,7 @@ class Kernels:
                     shape=t.shape(t.full),
                     width=scaled(self.width(c)),
                     again=f"b_{name}_j",
-                    keep=f"tl_keep({pointer}, {value}, i_group, {sizes})",
+                    keep=f"tl_keep({pointer}, {value}, i_{t.letter}, {sizes})",
                     kept=kept if len(t.full) == 2 else f"tl.reshape({kept}, {t.shape(t.full)})",
                 )
             )

@@ -81,12 +81,11 @@ class Host:
         streams, streams_back = self.streams(leaves), self.streams(leaves_back)
         gradients = [o for o in self.operands if k.has_gradient(o)]
         d_args = [names(f"d:{o.name}") if self.partial(o) else f"_reals({names(f'd:{o.name}')})" for o in gradients]
-        cut = [] if q.wants is None else [q.wants]
-        step = k.used(q.prepare, q.update, q.decay) if q.decay else []
-        step += [x for x in k.used(*cut) if x not in step]
-        piece, seeds_cut = self.streams(step), [self.seed(r.name) for r in k.seeded(*cut)]
-        piece_wide, unseeded = self.streams(step, wide=True), ["None"] * len(seeds_cut)
-        both = {o.name: o for o in (*k.streamed(leaves_back), *(k.streamed(step) if cut else []))}
+        piece = self.streams(k.used(q.prepare, q.update, q.decay)) if q.decay else []
+        cut = [f for f in (q.decay, q.wants) if f is not None] if q.wants is not None else []
+        keeping = [*k.used(q.prepare, q.update), *(x for x in k.used(*cut) if x not in k.used(q.prepare, q.update))]
+        keep, seeds_keep = self.streams(keeping, wide=True), [self.seed(r.name) for r in k.seeded(*cut)]
+        both = {o.name: o for o in (*k.streamed(leaves_back), *k.streamed(keeping))}
         turned = [self._turned_parameter(o) for o in self.operands if k.memory.is_turned(o)]
         widened = [self.operand(o) for o in self.operands if self.widened(o)]
         state, sizes = c[0], self.o.size_lines()
@@ -123,8 +122,8 @@ class Host:
             turned=(*(f"{n} = _wide({n})" for n in widened), *turned, *self._turned_states(states)),
             prepared_back=(
                 *self._prepared(both.values()),
-                *(f"{self.wide(o)} = _wide({self.operand(o)})" for o in k.streamed(step) if cut and self.widened(o)),
-                *(f"{s} = _reals(_rows_of({s}))" for s in dict.fromkeys([*seeds, *seeds_cut])),
+                *(f"{self.wide(o)} = _wide({self.operand(o)})" for o in k.streamed(keeping) if self.widened(o)),
+                *(f"{s} = _reals(_rows_of({s}))" for s in dict.fromkeys([*seeds, *seeds_keep])),
                 *(f"{s} = None if {s} is None else _reals({s}.contiguous())" for s in (*states, *d_lasts)),
                 *turned,
                 *self._turned_states(states),
@@ -153,18 +152,22 @@ class Host:
             walk=self.passed(
                 [*streams, *self.parameters(), *states, *reals, *real_lasts], ["config.pieces"], streams
             ),
+            keep=self.passed(
+                [*keep, *self.parameters(), *states, *kept, *seeds_keep, *(["products", "ends"] if cut else [])],
+                ["config.pieces", "config.parts"],
+                [*keep, *seeds_keep],
+            ),
             backward=self.passed(
                 [
                     *streams_back,
                     *self.parameters(),
                     *seeds,
-                    *(["starts"] if cut else states),
                     *kept,
-                    *(["wanted"] if cut else d_lasts),
+                    *d_lasts,
                     *d_args,
                     *(f"None if {d} is None else _reals({d})" for d in d_firsts),
                 ],
-                ["config.pieces", "config.groups", f"{self.first}.shape[0] * T", *(["0.0"] if q.again else [])],
+                ["pieces", f"{self.first}.shape[0] * T", *(["0.0"] if q.again else [])],
                 [*streams_back, *seeds],
             ),
             step=", ".join(
@@ -173,17 +176,7 @@ class Host:
                     *(f"{v}.stride(0)" for v in streams),
                 ]
             ),
-            piece=self.passed(
-                [*piece, *self.parameters(), *unseeded, "products", "ends", *(["None"] if cut else [])],
-                ["config.pieces"],
-                piece,
-            )
-            + ", 0, 0" * len(unseeded),
-            piece_back=self.passed(
-                [*piece_wide, *self.parameters(), *seeds_cut, "products", "starts", "wanted"],
-                ["config.pieces"],
-                [*piece_wide, *seeds_cut],
-            ),
+            piece=self.passed([*piece, *self.parameters(), "products", "ends"], ["config.pieces"], piece),
             state=states[0],
             d_last=d_lasts[0],
         )
@@ -221,9 +214,9 @@ class Host:
         return out
 
     def _kept(self, c: Carried, inner: str) -> str:
-        """The numbers that programs keep of a state for each block of tokens."""
+        """The numbers kept of a state for each block."""
         parts = ["2"] if c.dtype == "complex" else []
-        return " * ".join([*parts, "config.groups * config.lanes", *([inner] if inner else [])])
+        return " * ".join([*parts, self.product(self.k.tile.channels), *([inner] if inner else [])])
 
     def _prepared(self, streamed: Iterable[Operand]) -> list[str]:
         out = []
@@ -264,9 +257,9 @@ class Host:
         whole = o.dtype != "complex" or len(parts) == 2
         if not self.partial(o):
             return f"{name} = _like({like})" if whole else f"{name} = _like({like}).zero_()"
-        n = [] if o.token else ["rows", "config.pieces"]
+        n = [] if o.token else ["rows", "pieces"]
         if t.lacks_all(o.atoms):
-            n.append("config.groups" if o.token else "n_blocks")
+            n.append("n_blocks")
         else:
             n += [self.o.size(a) for a in splits(t, o.atoms)]
         runs = ' // fixed["RUN"]' if self.k.in_runs(o) else ""

@@ -35,9 +35,9 @@ def registers(e: Equations, q: LayerEquations) -> Registers:
     forward = [x for x in q.tokens if x in {k[0] for f in (q.prepare, q.update, q.read) for k in f.inputs}]
     back = [n for n in read if n in q.tokens or n.startswith("g:")]
     light = len(t.full) == 1 and _operations(e) <= LIGHT
-    counts = (FIXED + fixed_numbers, fixed_tiles, numbers, tiles + shared, shared if q.again else 0, LIMIT, keep, n_fields)
-    numbers_of = (str(program), str(2 if wide else BLOCK), str(inner), *map(str, counts))
-    return Registers(*numbers_of, light, str(len(forward)), str(len(back)))
+    counts = (FIXED + fixed_numbers, fixed_tiles, numbers, tiles + shared, shared if q.again else 0, LIMIT, keep)
+    own = (str(program), str(2 if wide else BLOCK), str(inner), *map(str, counts))
+    return Registers(*own, light, str(len(forward)), str(len(back)))
 
 
 def _operations(e: Equations) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ssmc.backends.triton.contexts import Load, Rows, SharedStore, Store, Stream
+from ssmc.backends.triton.contexts import Load, Rows, Store, Stream
 from ssmc.backends.triton.equations import Equations
 from ssmc.backends.triton.tiles import Dims, Locals, Tile, place
 from ssmc.ir.program import Leaf, Result
@@ -184,8 +184,8 @@ class Memory:
         return paired([self.result(r, part, loc) for part in r.parts], self.e.dims(f"g:{r.parts[0]}"))
 
     def gradient(self, leaf: Leaf, value: str, dims: Dims, loc: Locals) -> tuple[Stream, Store]:
-        """A token operand's cotangent: its own, or a partial sum: one a program, or one for every run of lanes or index
-        of the channel atoms that the operand lacks."""
+        """A token operand's cotangent: its own, or a partial sum: one a block of lanes, or one for every run of lanes or
+        index of the channel atoms that the operand lacks."""
         t, atoms = self.tile, leaf.operand.atoms
         width = self.numel(atoms, leaf.part != "")
         name = t.name(f"d:{leaf.operand.name}")
@@ -202,21 +202,13 @@ class Memory:
         mask = self.masked(loc, target)
         return stream, Store(pointer, scaled(width), at, place(value, dims, target), mask.replace(", other=0.0", ""))
 
-    def shared(self, leaf: Leaf, store: Store) -> SharedStore:
-        """The store of a sum over lanes (see `over_lanes`), which a program adds to that of its channels before."""
-        late = f"i_{self.tile.letter} >= NG"
-        held = store.mask.removeprefix(", mask=")
-        mask = f", mask={held} & ({late}), other=0.0" if held else f", mask={late}, other=0.0"
-        many = self.fresh(f"b_{self.tile.name(f'd:{leaf.name}')}_before")
-        return SharedStore(many, store.pointer, store.stride, store.at, store.value, mask, store.mask)
-
     def _partial(
         self, value: str, atoms: Sequence[str], dims: Dims, width: str, loc: Locals
     ) -> tuple[str, Dims, str, str]:
         """(value, its dimensions, the program's part of the offset, the lane's part of the offset)."""
         t = self.tile
         if 0 in dims and t.lacks_all(atoms):  # summed over the lanes before: see `over_lanes`
-            return value, dims[1:], "i_group * n_tokens + ", ""
+            return value, dims[1:], f"i_{t.letter} * n_tokens + ", ""
         missing = t.missing(atoms)
         if not missing or 0 not in dims:
             return value, dims, "", ""

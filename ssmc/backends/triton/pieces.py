@@ -7,7 +7,7 @@ coefficients up to that token, which the walk has at hand.
 
 from __future__ import annotations
 
-from ssmc.backends.triton.contexts import Coefficient, Pieces, Token
+from ssmc.backends.triton.contexts import Coefficient, Keep, Pieces, Token
 from ssmc.backends.triton.equations import Equation
 from ssmc.backends.triton.kernel_op import WIDE, Kernels
 from ssmc.backends.triton.tiles import Locals
@@ -20,16 +20,10 @@ def pieces(k: Kernels) -> Pieces | None:
         return None
     c = k.p.recurrence.carried[0]
     loc = Locals(k.tile)
-    back = (q.wants,) if q.wants is not None else ()
-    own = k.used(q.prepare, q.update, q.decay)
-    more = [x for x in k.used(*back) if x not in own]
-    k.hoist(loc), k.index(loc, q.prepare, q.update, q.decay, *back)
+    k.hoist(loc), k.index(loc, q.prepare, q.update, q.decay)
     fields = k.fields(loc)
-    seeds, wanted = k.seed_loads(loc, *back), k.seeded(*back)
-    rooms = [k.state_name(c, kind) for kind in ("a", "b", *(["wanted"] if back else []))]
-    tensors = [*(k.name(f"g:{r.name}") for r in wanted), *rooms]
-    kernel = k.kernel(loc, [*own, *more], tensors, wanted, seeds=seeds, turned=rooms)
-    first = {k.memory.pointer(o.name) for o in k.streamed(own)}
+    a, b = k.state_name(c, "a"), k.state_name(c, "b")
+    kernel = k.kernel(loc, k.used(q.prepare, q.update, q.decay), [a, b], turned=[a, b])
     products = [k.memory.fresh(f"b_{k.name(f.name)}_product") for f in k.p.fields]
     coefficients = tuple(
         Coefficient(product, x.shape, "0.0" if i else "1.0")
@@ -38,27 +32,49 @@ def pieces(k: Kernels) -> Pieces | None:
     advance = k.advance(loc, k.names(q.update), k.before("{}"))
     multiply = _multiplied(k, q.decay, loc, products)
     sums = [k.memory.fresh(f"b_{k.name(f.name)}_wanted") for f in k.p.fields]
-    summed: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
+    stored_back = []
     if q.wants is not None:
-        wants = f"{k.names(q.wants)} = {k.call(q.wants, loc, 'j', None, WIDE)}"
-        summed = (wants, *_summed(k, q.wants, products, sums))
+        summed = _summed(k, q.wants, products, sums)
+        early = [f"{n}_before = {n}" for n in products] if k.p.adjoint.reads_before else []
+        wanted = f"{k.names(q.wants)} = {k.call(q.wants, loc, 'j', None, WIDE)}"
+        back = (*early, *multiply.block, wanted, *summed)
+        stored_back = list(zip(fields, coefficients, sums, strict=True))
     return Pieces(
+        kernel=kernel,
+        a=a,
+        b=b,
+        coefficients=coefficients,
+        token=Token((*advance.block, *multiply.block), (*advance.one, *multiply.one)),
+        stored=tuple(zip(fields, coefficients, strict=True)),
+        sums=tuple((n, x.shape) for n, x in zip(sums, fields, strict=True)),
+        back=back,
+        stored_back=tuple(stored_back),
+    )
+
+
+def keep(k: Kernels) -> Keep:
+    """The context of the walk that keeps states for the way back."""
+    q, loc = k.q, Locals(k.tile)
+    own = k.used(q.prepare, q.update)
+    cut = [f for f in (q.decay, q.wants) if f is not None] if q.wants is not None else []
+    k.hoist(loc), k.fields(loc), k.index(loc, q.prepare, q.update, *cut)
+    more = [x for x in k.used(*cut) if x not in own]
+    seeds = k.seed_loads(loc, *cut)
+    wanted = k.seeded(*cut)
+    c = k.p.recurrence.carried[0]
+    tensors = [*k.state_tensors("first", "kept"), *(k.name(f"g:{r.name}") for r in wanted)]
+    summaries = [k.state_name(c, "a"), k.state_name(c, "b")] if cut else []
+    turned = [*k.state_tensors("first"), *summaries]
+    kernel = k.kernel(loc, [*own, *more], [*tensors, *summaries], wanted, seeds=seeds, turned=turned)
+    first = {k.memory.pointer(o.name) for o in k.streamed(own)}
+    return Keep(
         kernel=kernel,
         loads=kernel.loads[: len(own)],
         rows=k.memory.rows(kernel.loads[: len(own)]),
         cut_rows=k.memory.rows(kernel.loads[len(own) :]),
         streams=tuple(s for s in kernel.streams if s.pointer in first),
         cut_streams=tuple(s for s in kernel.streams if s.pointer not in first),
-        a=rooms[0],
-        b=rooms[1],
-        wanted=rooms[-1],
-        coefficients=coefficients,
-        token=Token((*advance.block, *multiply.block), (*advance.one, *multiply.one)),
-        stored=tuple(zip(fields, coefficients, strict=True)),
-        sums=tuple((n, x.shape) for n, x in zip(sums, fields, strict=True)),
-        before=tuple(f"{n}_before = {n}" for n in products) if back and k.p.adjoint.reads_before else (),
-        back=summed,
-        stored_back=tuple(zip(fields, sums, strict=True)) if back else (),
     )
 
 

@@ -18,7 +18,7 @@ from ssmc.backends.triton.functions import closure
 from ssmc.backends.triton.kernel_op import WIDE, Kernels
 from ssmc.backends.triton.launch import Host
 from ssmc.backends.triton.limits import registers
-from ssmc.backends.triton.pieces import pieces
+from ssmc.backends.triton.pieces import keep, pieces
 from ssmc.backends.triton.tiles import tile_of
 from ssmc.codegen.op_text import OpText
 from ssmc.ir.expr import Pointwise, walk
@@ -129,6 +129,7 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
         read_one=k.call(q.read, loc),
         walk=walk,
         single=single,
+        keep=keep(k),
         backward=back,
         pieces=cut,
         cut_back=cut is not None and bool(cut.stored_back),
