@@ -34,14 +34,9 @@ class Kernels:
     def state_name(self, c: Carried, kind: str) -> str:
         """The tensors of a state: first, last, kept, and their cotangents."""
         form = {
-            "first": "{}0",
-            "last": "{}T",
-            "kept": "{}s",
-            "d_last": "d_{}T",
-            "d_first": "d_{}0",
-            "a": "{}_decay",
-            "b": "{}_piece",
-        }[kind]
+            "first": "{}0", "last": "{}T", "kept": "{}s", "d_last": "d_{}T", "d_first": "d_{}0",
+            "a": "{}_decay", "b": "{}_piece", "wanted": "{}_wanted",
+        }[kind]  # fmt: skip
         return self.memory.fresh(form.format(self.name(c.of)))
 
     def carried(self, f: Field) -> Carried:

@@ -81,10 +81,13 @@ class Host:
         streams, streams_back = self.streams(leaves), self.streams(leaves_back)
         gradients = [o for o in self.operands if k.has_gradient(o)]
         d_args = [names(f"d:{o.name}") if self.partial(o) else f"_reals({names(f'd:{o.name}')})" for o in gradients]
-        piece = self.streams(k.used(q.prepare, q.update, q.decay)) if q.decay else []
+        step = k.used(q.prepare, q.update, q.decay) if q.decay else []
+        step += [x for x in k.used(*([q.wants] if q.wants else [])) if x not in step]
+        piece, piece_wide = self.streams(step), self.streams(step, wide=True)
         cut = [f for f in (q.decay, q.wants) if f is not None] if q.wants is not None else []
         keeping = [*k.used(q.prepare, q.update), *(x for x in k.used(*cut) if x not in k.used(q.prepare, q.update))]
         keep, seeds_keep = self.streams(keeping, wide=True), [self.seed(r.name) for r in k.seeded(*cut)]
+        none = ["None"] * len(seeds_keep)
         both = {o.name: o for o in (*k.streamed(leaves_back), *k.streamed(keeping))}
         turned = [self._turned_parameter(o) for o in self.operands if k.memory.is_turned(o)]
         widened = [self.operand(o) for o in self.operands if self.widened(o)]
@@ -176,7 +179,17 @@ class Host:
                     *(f"{v}.stride(0)" for v in streams),
                 ]
             ),
-            piece=self.passed([*piece, *self.parameters(), "products", "ends"], ["config.pieces"], piece),
+            piece=self.passed(
+                [*piece, *self.parameters(), *none, "products", "ends", *(["None"] if cut else [])],
+                ["config.pieces"],
+                piece,
+            )
+            + ", 0, 0" * len(none),
+            piece_back=self.passed(
+                [*piece_wide, *self.parameters(), *seeds_keep, "products", "ends", "wanted"],
+                ["config.pieces"],
+                [*piece_wide, *seeds_keep],
+            ),
             state=states[0],
             d_last=d_lasts[0],
         )

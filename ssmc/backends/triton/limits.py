@@ -34,16 +34,15 @@ def registers(e: Equations, q: LayerEquations) -> Registers:
     keep = (3 if q.wants else 1) * n_fields + sum(d == t.full for d in held)
     forward = [x for x in q.tokens if x in {k[0] for f in (q.prepare, q.update, q.read) for k in f.inputs}]
     back = [n for n in read if n in q.tokens or n.startswith("g:")]
-    light = len(t.full) == 1 and _operations(e) <= LIGHT
     counts = (FIXED + fixed_numbers, fixed_tiles, numbers, tiles + shared, shared if q.again else 0, LIMIT, keep)
-    own = (str(program), str(2 if wide else BLOCK), str(inner), *map(str, counts))
-    return Registers(*own, light, str(len(forward)), str(len(back)))
+    own = (program, 2 if wide else BLOCK, inner, *counts, len(forward), len(back))
+    return Registers(*map(str, own))
 
 
-def _operations(e: Equations) -> int:
-    """What a token forward costs a lane, in operations of one instruction."""
+def light(e: Equations) -> bool:
+    """Whether a token costs a lane so few operations that one warp an SM keeps up with memory if it loads far ahead."""
     nodes = [n for x in e.s.slice([*e.fields, *e.results]) for n in walk(x.node) if isinstance(n, Pointwise)]
-    return sum(8 if n.fn in EXPENSIVE else 1 for n in nodes)
+    return len(e.tile.full) == 1 and sum(8 if n.fn in EXPENSIVE else 1 for n in nodes) <= LIGHT
 
 
 def _exponentials(e: Equations) -> int:

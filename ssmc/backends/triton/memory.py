@@ -184,8 +184,8 @@ class Memory:
         return paired([self.result(r, part, loc) for part in r.parts], self.e.dims(f"g:{r.parts[0]}"))
 
     def gradient(self, leaf: Leaf, value: str, dims: Dims, loc: Locals) -> tuple[Stream, Store]:
-        """A token operand's cotangent: its own, or a partial sum: one a block of lanes, or one for every run of lanes or
-        index of the channel atoms that the operand lacks."""
+        """A token operand's cotangent: its own, or a partial sum: one a block of lanes, or one for every run of
+        lanes or index of the channel atoms that the operand lacks."""
         t, atoms = self.tile, leaf.operand.atoms
         width = self.numel(atoms, leaf.part != "")
         name = t.name(f"d:{leaf.operand.name}")

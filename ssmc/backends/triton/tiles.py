@@ -126,7 +126,7 @@ class Locals:
     of_runs: bool = False
 
     def runs(self) -> Locals:
-        """The same of the first lane of each run of RUN lanes: they share the indices of all channel atoms but the last."""
+        """The same of the first of each RUN lanes, which share the indices of all channel atoms but the last."""
         return Locals(self.tile, self.lines, True)
 
     def define(self, name: str, code: str) -> str:

@@ -17,7 +17,7 @@ from ssmc.backends.triton.equations import Equations, layer_equations
 from ssmc.backends.triton.functions import closure
 from ssmc.backends.triton.kernel_op import WIDE, Kernels
 from ssmc.backends.triton.launch import Host
-from ssmc.backends.triton.limits import registers
+from ssmc.backends.triton.limits import light, registers
 from ssmc.backends.triton.pieces import keep, pieces
 from ssmc.backends.triton.tiles import tile_of
 from ssmc.codegen.op_text import OpText
@@ -58,10 +58,10 @@ def triton_ops(
             lane_sums=tuple(_lane_sum(h, helpers) for h in lanes),
             rows=tuple((h, _shape("v", 1, int(h.rpartition("_")[2]))) for h in rows),
             pairs=tuple((h, h.replace("pairs", "rows")) for h in sorted(helpers) if h.startswith("tl_pairs_")),
-            runs=tuple((h, _shape_of_runs(int(h.rpartition("_")[2]))) for h in sorted(helpers) if h.startswith("tl_runs_")),
+            runs=tuple((h, _shape_of_runs(h)) for h in sorted(helpers) if h.startswith("tl_runs_")),
             passes=any(not op.launch.complex_flag for op in cut) or bool(chunks),
             complex_passes=any(bool(op.launch.complex_flag) for op in cut),
-            light=any(op.registers.light for op in made),
+            light=any(op.light for op in made),
         ),
     )
 
@@ -75,7 +75,8 @@ def _shape(v: str, first: int, n: int) -> str:
     return "[" + ", ".join(f"{v}.shape[{first + i}]" for i in range(n)) + "]"
 
 
-def _shape_of_runs(rank: int) -> str:
+def _shape_of_runs(helper: str) -> str:
+    rank = int(helper.rpartition("_")[2])
     return "[" + ", ".join(["b_v.shape[0] // R", "R", *(f"b_v.shape[{i}]" for i in range(1, rank))]) + "]"
 
 
@@ -133,6 +134,7 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
         backward=back,
         pieces=cut,
         cut_back=cut is not None and bool(cut.stored_back),
+        light=light(e),
         registers=registers(e, q),
         launch=Host(k).launch(walk, back.kernel),
     )
