@@ -1037,6 +1037,11 @@ def _gated_rnn_triton_backward(g_h, g_last_h, x, z_raw, r_raw, a, h, cu_seqlens)
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_gated_rnn(rows, T, E, 1, _sms(x.device))
     config = config._replace(pieces=1, parts=1)
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        x = _wide(x)
+        z_raw = _wide(z_raw)
+        r_raw = _wide(r_raw)
+        g_h = _wide(g_h)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

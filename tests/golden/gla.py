@@ -1186,12 +1186,12 @@ if triton is not None:
         m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
-        o_v_ = o_c_run % V
-        o_v__part = (o_v_ // RUN).to(tl.int64) * (n_tokens * (H * K))
-        o_h_ = o_c_run // V
-        o_h_k_ = o_h_[:, None] * K + o_k_[None, :]
-        m_c_ = tl_inside(o_c_run, C, BC)
-        m_ck__ = m_c_[:, None] & m_k_[None, :]
+        o_v_run = o_c_run % V
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * K))
+        o_h_run = o_c_run // V
+        o_h_runk__run = o_h_run[:, None] * K + o_k_[None, :]
+        m_c_run = tl_inside(o_c_run, C, BC)
+        m_ck__run = m_c_run[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
         i_k += n_t // KT  # start after the last whole block
@@ -1227,10 +1227,10 @@ if triton is not None:
             b_S = gla_update(b_S, b_k_, b_v, b_gk, gate_logit_normalizer)
             b_back_S, b_d_q, b_d_k, b_d_v, b_d_gk = gla_vjp(b_g_o, b_d_S, b_S, b_S_prev, b_q, b_k_, b_v, b_gk, K, gate_logit_normalizer, c_2)
             b_d_S = b_back_S
-            tl.store(p_d_q + k * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_q, RUN), mask=m_ck__)
-            tl.store(p_d_k + k * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_k, RUN), mask=m_ck__)
+            tl.store(p_d_q + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+            tl.store(p_d_k + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
-            tl.store(p_d_gk + k * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_gk, RUN), mask=m_ck__)
+            tl.store(p_d_gk + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_gk, RUN), mask=m_ck__run)
         for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BK)
             for i_half in tl.static_range(HALVES):
@@ -1268,10 +1268,10 @@ if triton is not None:
                 for j in tl.static_range(BT - 1, -1, -1):
                     b_back_S, b_d_q, b_d_k, b_d_v, b_d_gk = gla_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), gks[j].to(tl.float32), K, gate_logit_normalizer, c_2)
                     b_d_S = b_back_S
-                    tl.store(p_d_q + j * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_q, RUN), mask=m_ck__)
-                    tl.store(p_d_k + j * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_k, RUN), mask=m_ck__)
+                    tl.store(p_d_q + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+                    tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
                     tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
-                    tl.store(p_d_gk + j * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_gk, RUN), mask=m_ck__)
+                    tl.store(p_d_gk + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_gk, RUN), mask=m_ck__run)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
@@ -1942,6 +1942,9 @@ def _gla_triton(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
                 q, k, v, gk, S, _reals(y_o), _reals(last_S), q.stride(0), k.stride(0), v.stride(0), gk.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
+        q = _wide(q)
+        k = _wide(k)
+        gk = _wide(gk)
         S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * K * V, q)
@@ -2000,12 +2003,18 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
     k = _rows_of(k)
     v = _rows_of(v)
     gk = _rows_of(gk)
+    wide_q = _wide(q)
+    wide_k = _wide(k)
+    wide_gk = _wide(gk)
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_gla(rows, T, H * V, _pow2(K), _sms(q.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        v = _wide(v)
+        g_o = _wide(g_o)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -2024,7 +2033,7 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, q)
             gla_piece_kernel[(n_blocks * pieces * rows,)](
-                q, k, v, gk, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
+                wide_q, wide_k, v, wide_gk, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_gk.stride()[:2], *g_o.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
@@ -2033,14 +2042,14 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, q)
         gla_keep_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, v, gk, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
+            wide_q, wide_k, v, wide_gk, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_gk.stride()[:2], *g_o.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         gla_backward_kernel[(n_blocks * pieces * rows,)](
-            q, k, v, gk, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_gk, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
+            wide_q, wide_k, v, wide_gk, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_gk, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_gk.stride()[:2], *g_o.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])

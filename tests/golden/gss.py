@@ -2498,6 +2498,9 @@ def _gss_triton_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, 
     h = None if h is None else h.reshape(rows, G, N, 2).permute(0, 3, 2, 1).contiguous()
     g_last_h = None if g_last_h is None else g_last_h.reshape(rows, G, N, 2).permute(0, 3, 2, 1).contiguous()
     config = choose_gss(rows, T, G, _pow2(N), _sms(v_raw.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        v_raw = _wide(v_raw)
+        g_y = _wide(g_y)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

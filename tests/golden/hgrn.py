@@ -1162,6 +1162,10 @@ def _hgrn_triton_backward(g_h, g_last_h, i_, f_raw, lower_bound, h, cu_seqlens):
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_hgrn(rows, T, E, 1, _sms(i_.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        i_ = _wide(i_)
+        f_raw = _wide(f_raw)
+        g_h = _wide(g_h)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -1257,12 +1257,12 @@ if triton is not None:
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
         o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
-        o_v_ = o_c_run % V
-        o_v__part = (o_v_ // RUN).to(tl.int64) * (n_tokens * (H * K))
-        o_h_ = o_c_run // V
-        o_h_k_ = o_h_[:, None] * K + o_k_[None, :]
-        m_c_ = tl_inside(o_c_run, C, BC)
-        m_ck__ = m_c_[:, None] & m_k_[None, :]
+        o_v_run = o_c_run % V
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * K))
+        o_h_run = o_c_run // V
+        o_h_runk__run = o_h_run[:, None] * K + o_k_[None, :]
+        m_c_run = tl_inside(o_c_run, C, BC)
+        m_ck__run = m_c_run[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
         i_k += n_t // KT  # start after the last whole block
@@ -1300,8 +1300,8 @@ if triton is not None:
             b_d_S = b_back_S
             b_d_c_1 += b_d_c_1_j
             b_d_lower_bound += b_d_lower_bound_j
-            tl.store(p_d_q + k * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_q, RUN), mask=m_ck__)
-            tl.store(p_d_f_raw + k * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_f_raw, RUN), mask=m_ck__)
+            tl.store(p_d_q + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+            tl.store(p_d_f_raw + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_f_raw, RUN), mask=m_ck__run)
             tl.store(p_d_i + k * C + o_c, b_d_i, mask=m_c)
         for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BK)
@@ -1337,8 +1337,8 @@ if triton is not None:
                     b_d_S = b_back_S
                     b_d_c_1 += b_d_c_1_j
                     b_d_lower_bound += b_d_lower_bound_j
-                    tl.store(p_d_q + j * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_q, RUN), mask=m_ck__)
-                    tl.store(p_d_f_raw + j * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_f_raw, RUN), mask=m_ck__)
+                    tl.store(p_d_q + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+                    tl.store(p_d_f_raw + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_f_raw, RUN), mask=m_ck__run)
                     tl.store(p_d_i + j * C + o_c, b_d_i, mask=m_c)
         b_d_lower_bound = hgrn2_hoist_vjp(b_d_c_1, b_d_lower_bound)
         tl.store(d_lower_bound + (i_s * NP + i_p) * V * (H * K) + (o_v * (H * K))[:, None] + o_hk_, b_d_lower_bound, mask=m_ck_)
@@ -2066,6 +2066,8 @@ def _hgrn2_triton(q, f_raw, i_, lower_bound, S, cu_seqlens):
                 q, f_raw, i_, lower_bound, S, _reals(y_o), _reals(last_S), q.stride(0), f_raw.stride(0), i_.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
+        q = _wide(q)
+        f_raw = _wide(f_raw)
         turned_lower_bound = lower_bound.reshape(H, K).permute(1, 0)[:, :, None].expand(K, H, V).contiguous()
         S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
@@ -2127,6 +2129,8 @@ def _hgrn2_triton_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
     f_raw = _rows_of(f_raw)
     i_ = _rows_of(i_)
     lower_bound = lower_bound.contiguous()
+    wide_q = _wide(q)
+    wide_f_raw = _wide(f_raw)
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
@@ -2134,6 +2138,9 @@ def _hgrn2_triton_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_hgrn2(rows, T, H * V, _pow2(K), _sms(q.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        i_ = _wide(i_)
+        g_o = _wide(g_o)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -2152,7 +2159,7 @@ def _hgrn2_triton_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, q)
             hgrn2_piece_kernel[(n_blocks * pieces * rows,)](
-                q, f_raw, i_, turned_lower_bound, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
+                wide_q, wide_f_raw, i_, turned_lower_bound, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_q.stride()[:2], *wide_f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
@@ -2161,14 +2168,14 @@ def _hgrn2_triton_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, q)
         hgrn2_keep_kernel[(n_blocks * config.pieces * rows,)](
-            q, f_raw, i_, turned_lower_bound, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
+            wide_q, wide_f_raw, i_, turned_lower_bound, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_q.stride()[:2], *wide_f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         hgrn2_backward_kernel[(n_blocks * pieces * rows,)](
-            q, f_raw, i_, turned_lower_bound, g_o, kept_S, g_last_S, d_q, d_f_raw, _reals(d_i), d_lower_bound, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, 0.0, *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
+            wide_q, wide_f_raw, i_, turned_lower_bound, g_o, kept_S, g_last_S, d_q, d_f_raw, _reals(d_i), d_lower_bound, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, 0.0, *wide_q.stride()[:2], *wide_f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, AGAIN=config.again, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])

@@ -1787,6 +1787,9 @@ def _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens):
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_leaky(rows, T, d_model, 1, _sms(u.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        u = _wide(u)
+        g_h = _wide(g_h)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -1046,12 +1046,12 @@ if triton is not None:
         m_d = tl_inside(o_d, D, BD)
         m_cd = m_c[:, None] & m_d[None, :]
         o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
-        o_v_ = o_c_run % V
-        o_v__part = (o_v_ // RUN).to(tl.int64) * (n_tokens * (H * D))
-        o_h_ = o_c_run // V
-        o_h_d = o_h_[:, None] * D + o_d[None, :]
-        m_c_ = tl_inside(o_c_run, C, BC)
-        m_cd_ = m_c_[:, None] & m_d[None, :]
+        o_v_run = o_c_run % V
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * D))
+        o_h_run = o_c_run // V
+        o_h_rund_run = o_h_run[:, None] * D + o_d[None, :]
+        m_c_run = tl_inside(o_c_run, C, BC)
+        m_cd_run = m_c_run[:, None] & m_d[None, :]
         o_hd = o_h[:, None] * D + o_d[None, :]
         o_t = tl.arange(0, BT)
         i_k += n_t // KT  # start after the last whole block
@@ -1087,8 +1087,8 @@ if triton is not None:
             b_back_S, b_d_q, b_d_k, b_d_v, b_d_a_S_j = lightning_attention_vjp(b_g_o, b_d_S, b_S, b_S_prev, b_q, b_k_, b_v, b_a_S, D)
             b_d_S = b_back_S
             b_d_a_S += b_d_a_S_j
-            tl.store(p_d_q + k * (H * D) + o_v__part[:, None] + o_h_d, tl_runs_2(b_d_q, RUN), mask=m_cd_)
-            tl.store(p_d_k + k * (H * D) + o_v__part[:, None] + o_h_d, tl_runs_2(b_d_k, RUN), mask=m_cd_)
+            tl.store(p_d_q + k * (H * D) + o_v_part_run[:, None] + o_h_rund_run, tl_runs_2(b_d_q, RUN), mask=m_cd_run)
+            tl.store(p_d_k + k * (H * D) + o_v_part_run[:, None] + o_h_rund_run, tl_runs_2(b_d_k, RUN), mask=m_cd_run)
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
         for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BD)
@@ -1122,8 +1122,8 @@ if triton is not None:
                     b_back_S, b_d_q, b_d_k, b_d_v, b_d_a_S_j = lightning_attention_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S, D)
                     b_d_S = b_back_S
                     b_d_a_S += b_d_a_S_j
-                    tl.store(p_d_q + j * (H * D) + o_v__part[:, None] + o_h_d, tl_runs_2(b_d_q, RUN), mask=m_cd_)
-                    tl.store(p_d_k + j * (H * D) + o_v__part[:, None] + o_h_d, tl_runs_2(b_d_k, RUN), mask=m_cd_)
+                    tl.store(p_d_q + j * (H * D) + o_v_part_run[:, None] + o_h_rund_run, tl_runs_2(b_d_q, RUN), mask=m_cd_run)
+                    tl.store(p_d_k + j * (H * D) + o_v_part_run[:, None] + o_h_rund_run, tl_runs_2(b_d_k, RUN), mask=m_cd_run)
                     tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
         b_slope = tl.load(slope + o_h, mask=m_c, other=0.0).to(tl.float32)
         b_d_slope = lightning_attention_hoist_vjp(b_slope, b_d_a_S)
@@ -1767,6 +1767,8 @@ def _lightning_attention_triton(q, k, v, slope, S, cu_seqlens):
                 q, k, v, slope, S, _reals(y_o), _reals(last_S), q.stride(0), k.stride(0), v.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
+        q = _wide(q)
+        k = _wide(k)
         S = None if S is None else S.reshape(rows, H, D, V).permute(0, 2, 1, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * D * V, q)
@@ -1827,12 +1829,17 @@ def _lightning_attention_triton_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
     k = _rows_of(k)
     v = _rows_of(v)
     slope = slope.contiguous()
+    wide_q = _wide(q)
+    wide_k = _wide(k)
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
     S = None if S is None else S.reshape(rows, H, D, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, D, V).permute(0, 2, 1, 3).contiguous()
     config = choose_lightning_attention(rows, T, H * V, _pow2(D), _sms(q.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        v = _wide(v)
+        g_o = _wide(g_o)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -1851,7 +1858,7 @@ def _lightning_attention_triton_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * D * V, q)
             lightning_attention_piece_kernel[(n_blocks * pieces * rows,)](
-                q, k, v, slope, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
+                wide_q, wide_k, v, slope, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * D * V, False)
@@ -1860,14 +1867,14 @@ def _lightning_attention_triton_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * D * V, q)
         lightning_attention_keep_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, v, slope, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
+            wide_q, wide_k, v, slope, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * D * V, True)
             g_last_S = starts
         lightning_attention_backward_kernel[(n_blocks * pieces * rows,)](
-            q, k, v, slope, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_slope, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
+            wide_q, wide_k, v, slope, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_slope, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])

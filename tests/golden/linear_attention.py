@@ -1215,13 +1215,13 @@ if triton is not None:
         m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
-        o_v_ = o_c_run % V
-        o_v__part = (o_v_ // RUN).to(tl.int64) * (n_tokens * (H * K))
-        o_h_ = o_c_run // V
-        o_h_k_ = o_h_[:, None] * K + o_k_[None, :]
-        m_c_ = tl_inside(o_c_run, C, BC)
-        m_ck__ = m_c_[:, None] & m_k_[None, :]
-        o_v__part_ = (o_v_ // RUN).to(tl.int64) * (n_tokens * H)
+        o_v_run = o_c_run % V
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * K))
+        o_h_run = o_c_run // V
+        o_h_runk__run = o_h_run[:, None] * K + o_k_[None, :]
+        m_c_run = tl_inside(o_c_run, C, BC)
+        m_ck__run = m_c_run[:, None] & m_k_[None, :]
+        o_v_part_run_ = (o_v_run // RUN).to(tl.int64) * (n_tokens * H)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
         i_k += n_t // KT  # start after the last whole block
@@ -1260,9 +1260,9 @@ if triton is not None:
             b_d_S = b_back_S
             b_d_a_S += b_d_a_S_j
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
-            tl.store(p_d_q + k * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_q, RUN), mask=m_ck__)
-            tl.store(p_d_k + k * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_k, RUN), mask=m_ck__)
-            tl.store(p_d_o_sum + k * H + o_v__part_ + o_h_, tl_runs_1(b_d_o_sum, RUN), mask=m_c_)
+            tl.store(p_d_q + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+            tl.store(p_d_k + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
+            tl.store(p_d_o_sum + k * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_o_sum, RUN), mask=m_c_run)
         for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BK)
             for i_half in tl.static_range(HALVES):
@@ -1299,9 +1299,9 @@ if triton is not None:
                     b_d_S = b_back_S
                     b_d_a_S += b_d_a_S_j
                     tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
-                    tl.store(p_d_q + j * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_q, RUN), mask=m_ck__)
-                    tl.store(p_d_k + j * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_k, RUN), mask=m_ck__)
-                    tl.store(p_d_o_sum + j * H + o_v__part_ + o_h_, tl_runs_1(b_d_o_sum, RUN), mask=m_c_)
+                    tl.store(p_d_q + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+                    tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
+                    tl.store(p_d_o_sum + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_o_sum, RUN), mask=m_c_run)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
@@ -2288,6 +2288,9 @@ def _linear_attention_S_triton(v, q, k, o_sum, S, cu_seqlens):
                 v, q, k, o_sum, S, _reals(y_o), _reals(last_S), v.stride(0), q.stride(0), k.stride(0), o_sum.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
+        q = _wide(q)
+        k = _wide(k)
+        o_sum = _wide(o_sum)
         S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * K * V, v)
@@ -2348,12 +2351,18 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
     q = _rows_of(q)
     k = _rows_of(k)
     o_sum = _rows_of(o_sum)
+    wide_q = _wide(q)
+    wide_k = _wide(k)
+    wide_o_sum = _wide(o_sum)
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_linear_attention_S(rows, T, H * V, _pow2(K), _sms(v.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        v = _wide(v)
+        g_o = _wide(g_o)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -2372,7 +2381,7 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, v)
             linear_attention_S_piece_kernel[(n_blocks * pieces * rows,)](
-                v, q, k, o_sum, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2],
+                v, wide_q, wide_k, wide_o_sum, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *v.stride()[:2], *wide_q.stride()[:2], *wide_k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
@@ -2381,14 +2390,14 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, v)
         linear_attention_S_keep_kernel[(n_blocks * config.pieces * rows,)](
-            v, q, k, o_sum, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2],
+            v, wide_q, wide_k, wide_o_sum, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *v.stride()[:2], *wide_q.stride()[:2], *wide_k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         linear_attention_S_backward_kernel[(n_blocks * pieces * rows,)](
-            v, q, k, o_sum, g_o, kept_S, g_last_S, _reals(d_v), d_q, d_k, d_o_sum, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, v.shape[0] * T, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2],
+            v, wide_q, wide_k, wide_o_sum, g_o, kept_S, g_last_S, _reals(d_v), d_q, d_k, d_o_sum, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, v.shape[0] * T, *v.stride()[:2], *wide_q.stride()[:2], *wide_k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[1])
@@ -2504,6 +2513,10 @@ def _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens):
     z = None if z is None else z.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     g_last_z = None if g_last_z is None else g_last_z.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     config = choose_linear_attention_z(rows, T, H, _pow2(K), _sms(q.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        q = _wide(q)
+        k = _wide(k)
+        g_o_sum = _wide(g_o_sum)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

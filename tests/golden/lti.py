@@ -2418,6 +2418,9 @@ def _lti_triton_backward(g_out_proj_in, g_last_x, u, log_dt, log_decay, frequenc
     g_last_x = None if g_last_x is None else g_last_x.reshape(rows, H, N, 2).permute(0, 3, 2, 1).contiguous()
     config = choose_lti(rows, T, H, _pow2(N), _sms(u.device))
     config = config._replace(pieces=1, parts=1)
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        u = _wide(u)
+        g_out_proj_in = _wide(g_out_proj_in)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

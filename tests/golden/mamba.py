@@ -1619,6 +1619,11 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
     h = None if h is None else h.reshape(rows, E, N).permute(0, 2, 1).contiguous()
     g_last_h = None if g_last_h is None else g_last_h.reshape(rows, E, N).permute(0, 2, 1).contiguous()
     config = choose_mamba(rows, T, E, _pow2(N), _sms(z.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        z = _wide(z)
+        dt_raw = _wide(dt_raw)
+        x = _wide(x)
+        g_out_proj_in = _wide(g_out_proj_in)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

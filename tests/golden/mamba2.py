@@ -1272,18 +1272,18 @@ if triton is not None:
         m_n = tl_inside(o_n, N, BN)
         m_cn = m_c[:, None] & m_n[None, :]
         o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
-        o_p = o_c_run % P
-        o_p_part = (o_p // RUN).to(tl.int64) * (n_tokens * (G * J))
-        o_g_j_ = o_c_run // P
-        m_c_ = tl_inside(o_c_run, C, BC)
-        o_j_p = o_c_run % (J * P)
-        o_j_p_part = (o_j_p // RUN).to(tl.int64) * (n_tokens * (G * N))
-        o_g = o_c_run // (J * P)
+        o_p_run = o_c_run % P
+        o_p_part_run = (o_p_run // RUN).to(tl.int64) * (n_tokens * (G * J))
+        o_g_j_run = o_c_run // P
+        m_c_run = tl_inside(o_c_run, C, BC)
+        o_j_p_run = o_c_run % (J * P)
+        o_j_p_part_run = (o_j_p_run // RUN).to(tl.int64) * (n_tokens * (G * N))
+        o_g_run = o_c_run // (J * P)
+        o_g_runn_run = o_g_run[:, None] * N + o_n[None, :]
+        m_cn_run = m_c_run[:, None] & m_n[None, :]
+        o_p = o_c % P
+        o_g = o_c // (J * P)
         o_gn = o_g[:, None] * N + o_n[None, :]
-        m_cn_ = m_c_[:, None] & m_n[None, :]
-        o_p_ = o_c % P
-        o_g_ = o_c // (J * P)
-        o_g_n = o_g_[:, None] * N + o_n[None, :]
         o_t = tl.arange(0, BT)
         i_k += n_t // KT  # start after the last whole block
         i_t += n_t // KT * KT
@@ -1319,8 +1319,8 @@ if triton is not None:
                 b_S = mamba2_update(b_S, b_x, b_B, b_a_S, b_dt)
             b_dt_raw = tl.load(p_dt_raw + k * s_dt_rawt + o_g_j, mask=m_c, other=0.0).to(tl.float32)
             b_x = tl.load(p_x + k * s_xt + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_B = tl.load(p_B + k * s_Bt + o_g_n, mask=m_cn, other=0.0).to(tl.float32)
-            b_C_ = tl.load(p_C_ + k * s_C_t + o_g_n, mask=m_cn, other=0.0).to(tl.float32)
+            b_B = tl.load(p_B + k * s_Bt + o_gn, mask=m_cn, other=0.0).to(tl.float32)
+            b_C_ = tl.load(p_C_ + k * s_C_t + o_gn, mask=m_cn, other=0.0).to(tl.float32)
             b_g_y = tl.load(p_g_y + k * s_g_yt + o_c, mask=m_c, other=0.0).to(tl.float32)
             b_S_prev = b_S
             b_dt, b_a_S = mamba2_prepare(b_dt_raw, b_dt_bias, b_A_log2, dt_min, dt_max)
@@ -1330,10 +1330,10 @@ if triton is not None:
             b_d_A += b_d_A_j
             b_d_dt_bias += b_d_dt_bias_j
             b_d_D += b_d_D_j
-            tl.store(p_d_dt_raw + k * (G * J) + o_p_part + o_g_j_, tl_runs_1(b_d_dt_raw, RUN), mask=m_c_)
+            tl.store(p_d_dt_raw + k * (G * J) + o_p_part_run + o_g_j_run, tl_runs_1(b_d_dt_raw, RUN), mask=m_c_run)
             tl.store(p_d_x + k * C + o_c, b_d_x, mask=m_c)
-            tl.store(p_d_B + k * (G * N) + o_j_p_part[:, None] + o_gn, tl_runs_2(b_d_B, RUN), mask=m_cn_)
-            tl.store(p_d_C + k * (G * N) + o_j_p_part[:, None] + o_gn, tl_runs_2(b_d_C, RUN), mask=m_cn_)
+            tl.store(p_d_B + k * (G * N) + o_j_p_part_run[:, None] + o_g_runn_run, tl_runs_2(b_d_B, RUN), mask=m_cn_run)
+            tl.store(p_d_C + k * (G * N) + o_j_p_part_run[:, None] + o_g_runn_run, tl_runs_2(b_d_C, RUN), mask=m_cn_run)
         for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BN)
             for i_half in tl.static_range(HALVES):
@@ -1362,8 +1362,8 @@ if triton is not None:
                         b_S = mamba2_update(b_S, xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
                 dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
                 xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_g_n[None, :, :], mask=m_cn[None, :, :], other=0.0))
-                C_s = tl_rows_2(tl.load(p_C_ + o_t[:, None, None] * s_C_t + o_g_n[None, :, :], mask=m_cn[None, :, :], other=0.0))
+                Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
+                C_s = tl_rows_2(tl.load(p_C_ + o_t[:, None, None] * s_C_t + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
                 g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 b_Ss = (b_S,)
                 b_dts = ()
@@ -1380,15 +1380,15 @@ if triton is not None:
                     b_d_A += b_d_A_j
                     b_d_dt_bias += b_d_dt_bias_j
                     b_d_D += b_d_D_j
-                    tl.store(p_d_dt_raw + j * (G * J) + o_p_part + o_g_j_, tl_runs_1(b_d_dt_raw, RUN), mask=m_c_)
+                    tl.store(p_d_dt_raw + j * (G * J) + o_p_part_run + o_g_j_run, tl_runs_1(b_d_dt_raw, RUN), mask=m_c_run)
                     tl.store(p_d_x + j * C + o_c, b_d_x, mask=m_c)
-                    tl.store(p_d_B + j * (G * N) + o_j_p_part[:, None] + o_gn, tl_runs_2(b_d_B, RUN), mask=m_cn_)
-                    tl.store(p_d_C + j * (G * N) + o_j_p_part[:, None] + o_gn, tl_runs_2(b_d_C, RUN), mask=m_cn_)
+                    tl.store(p_d_B + j * (G * N) + o_j_p_part_run[:, None] + o_g_runn_run, tl_runs_2(b_d_B, RUN), mask=m_cn_run)
+                    tl.store(p_d_C + j * (G * N) + o_j_p_part_run[:, None] + o_g_runn_run, tl_runs_2(b_d_C, RUN), mask=m_cn_run)
         b_A_log = tl.load(A_log + o_g_j, mask=m_c, other=0.0).to(tl.float32)
         b_d_dt_bias, b_d_A_log, b_d_D = mamba2_hoist_vjp(b_A_log, b_d_A, b_d_D, b_d_dt_bias)
-        tl.store(d_dt_bias + (i_s * NP + i_p) * P * (G * J) + o_p_ * (G * J) + o_g_j, b_d_dt_bias, mask=m_c)
-        tl.store(d_A_log + (i_s * NP + i_p) * P * (G * J) + o_p_ * (G * J) + o_g_j, b_d_A_log, mask=m_c)
-        tl.store(d_D + (i_s * NP + i_p) * P * (G * J) + o_p_ * (G * J) + o_g_j, b_d_D, mask=m_c)
+        tl.store(d_dt_bias + (i_s * NP + i_p) * P * (G * J) + o_p * (G * J) + o_g_j, b_d_dt_bias, mask=m_c)
+        tl.store(d_A_log + (i_s * NP + i_p) * P * (G * J) + o_p * (G * J) + o_g_j, b_d_A_log, mask=m_c)
+        tl.store(d_D + (i_s * NP + i_p) * P * (G * J) + o_p * (G * J) + o_g_j, b_d_D, mask=m_c)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (C * N) + o_cn, b_d_S, mask=m_cn)
@@ -2238,6 +2238,9 @@ def _mamba2_triton(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
                 dt_raw, x, B, C, dt_bias, A_log, D, S, _reals(y_y), _reals(last_S), dt_raw.stride(0), x.stride(0), B.stride(0), C.stride(0), **fixed,
             )  # fmt: skip
             return y_y, last_S
+        dt_raw = _wide(dt_raw)
+        B = _wide(B)
+        C = _wide(C)
         S = None if S is None else S.reshape(rows, G, J, P, N).permute(0, 4, 1, 2, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * G * J * P * N, dt_raw)
@@ -2304,12 +2307,18 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     dt_bias = dt_bias.contiguous()
     A_log = A_log.contiguous()
     D = D.contiguous()
+    wide_dt_raw = _wide(dt_raw)
+    wide_B = _wide(B)
+    wide_C = _wide(C)
     g_y = _reals(_rows_of(g_y))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
     S = None if S is None else S.reshape(rows, G, J, P, N).permute(0, 4, 1, 2, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, G, J, P, N).permute(0, 4, 1, 2, 3).contiguous()
     config = choose_mamba2(rows, T, G * J * P, _pow2(N), _sms(dt_raw.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        x = _wide(x)
+        g_y = _wide(g_y)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -2331,7 +2340,7 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * G * J * P * N, dt_raw)
             mamba2_piece_kernel[(n_blocks * pieces * rows,)](
-                dt_raw, x, B, C, dt_bias, A_log, D, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
+                wide_dt_raw, x, wide_B, wide_C, dt_bias, A_log, D, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_dt_raw.stride()[:2], *x.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *g_y.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, G * J * P * N, False)
@@ -2340,14 +2349,14 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * G * J * P * N, dt_raw)
         mamba2_keep_kernel[(n_blocks * config.pieces * rows,)](
-            dt_raw, x, B, C, dt_bias, A_log, D, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
+            wide_dt_raw, x, wide_B, wide_C, dt_bias, A_log, D, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_dt_raw.stride()[:2], *x.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *g_y.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, G * J * P * N, True)
             g_last_S = starts
         mamba2_backward_kernel[(n_blocks * pieces * rows,)](
-            dt_raw, x, B, C, dt_bias, A_log, D, g_y, kept_S, g_last_S, d_dt_raw, _reals(d_x), d_B, d_C, d_dt_bias, d_A_log, d_D, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, dt_raw.shape[0] * T, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
+            wide_dt_raw, x, wide_B, wide_C, dt_bias, A_log, D, g_y, kept_S, g_last_S, d_dt_raw, _reals(d_x), d_B, d_C, d_dt_bias, d_A_log, d_D, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, dt_raw.shape[0] * T, *wide_dt_raw.stride()[:2], *x.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *g_y.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_dt_raw = _summed(d_dt_raw, inputs[0])

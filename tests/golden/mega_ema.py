@@ -1875,6 +1875,9 @@ def _mega_ema_triton_backward(g_result, g_last_h, u, past_sum, h_sum, h_sum_2, o
     g_last_h = None if g_last_h is None else g_last_h.reshape(rows, H, N).permute(0, 2, 1).contiguous()
     config = choose_mega_ema(rows, T, H, _pow2(N), _sms(u.device))
     config = config._replace(pieces=1, parts=1)
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        u = _wide(u)
+        g_result = _wide(g_result)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

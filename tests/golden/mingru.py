@@ -1122,6 +1122,10 @@ def _min_gru_triton_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens):
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_min_gru(rows, T, E, 1, _sms(hidden.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        hidden = _wide(hidden)
+        gate = _wide(gate)
+        g_y = _wide(g_y)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

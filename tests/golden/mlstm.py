@@ -2110,13 +2110,13 @@ if triton is not None:
         m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
-        o_v_ = o_c_run % V
-        o_v__part = (o_v_ // RUN).to(tl.int64) * (n_tokens * (H * K))
-        o_h_ = o_c_run // V
-        o_h_k_ = o_h_[:, None] * K + o_k_[None, :]
-        m_c_ = tl_inside(o_c_run, C, BC)
-        m_ck__ = m_c_[:, None] & m_k_[None, :]
-        o_v__part_ = (o_v_ // RUN).to(tl.int64) * (n_tokens * H)
+        o_v_run = o_c_run % V
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * K))
+        o_h_run = o_c_run // V
+        o_h_runk__run = o_h_run[:, None] * K + o_k_[None, :]
+        m_c_run = tl_inside(o_c_run, C, BC)
+        m_ck__run = m_c_run[:, None] & m_k_[None, :]
+        o_v_part_run_ = (o_v_run // RUN).to(tl.int64) * (n_tokens * H)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
         i_k += n_t // KT  # start after the last whole block
@@ -2164,13 +2164,13 @@ if triton is not None:
             b_S = mlstm_S_update(b_S, b_k_, b_v, b_add, b_a_S)
             b_back_S, b_d_q, b_d_k, b_d_v, b_d_log_keep, b_d_add, b_d_weight, b_d_m = mlstm_S_vjp(b_g_h, b_d_S, b_S, b_S_prev, b_q, b_k_, b_v, b_add, b_weight, b_m, b_a_S, K, c_1, eps)
             b_d_S = b_back_S
-            tl.store(p_d_q + k * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_q, RUN), mask=m_ck__)
-            tl.store(p_d_k + k * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_k, RUN), mask=m_ck__)
+            tl.store(p_d_q + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+            tl.store(p_d_k + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
-            tl.store(p_d_log_keep + k * H + o_v__part_ + o_h_, tl_runs_1(b_d_log_keep, RUN), mask=m_c_)
-            tl.store(p_d_add + k * H + o_v__part_ + o_h_, tl_runs_1(b_d_add, RUN), mask=m_c_)
-            tl.store(p_d_weight + k * H + o_v__part_ + o_h_, tl_runs_1(b_d_weight, RUN), mask=m_c_)
-            tl.store(p_d_m + k * H + o_v__part_ + o_h_, tl_runs_1(b_d_m, RUN), mask=m_c_)
+            tl.store(p_d_log_keep + k * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_log_keep, RUN), mask=m_c_run)
+            tl.store(p_d_add + k * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_add, RUN), mask=m_c_run)
+            tl.store(p_d_weight + k * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_weight, RUN), mask=m_c_run)
+            tl.store(p_d_m + k * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_m, RUN), mask=m_c_run)
         for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BK)
             for i_half in tl.static_range(HALVES):
@@ -2224,13 +2224,13 @@ if triton is not None:
                 for j in tl.static_range(BT - 1, -1, -1):
                     b_back_S, b_d_q, b_d_k, b_d_v, b_d_log_keep, b_d_add, b_d_weight, b_d_m = mlstm_S_vjp(g_hs[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), weights[j].to(tl.float32), ms[j].to(tl.float32), b_a_Ss[j], K, c_1, eps)
                     b_d_S = b_back_S
-                    tl.store(p_d_q + j * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_q, RUN), mask=m_ck__)
-                    tl.store(p_d_k + j * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_k, RUN), mask=m_ck__)
+                    tl.store(p_d_q + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+                    tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
                     tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
-                    tl.store(p_d_log_keep + j * H + o_v__part_ + o_h_, tl_runs_1(b_d_log_keep, RUN), mask=m_c_)
-                    tl.store(p_d_add + j * H + o_v__part_ + o_h_, tl_runs_1(b_d_add, RUN), mask=m_c_)
-                    tl.store(p_d_weight + j * H + o_v__part_ + o_h_, tl_runs_1(b_d_weight, RUN), mask=m_c_)
-                    tl.store(p_d_m + j * H + o_v__part_ + o_h_, tl_runs_1(b_d_m, RUN), mask=m_c_)
+                    tl.store(p_d_log_keep + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_log_keep, RUN), mask=m_c_run)
+                    tl.store(p_d_add + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_add, RUN), mask=m_c_run)
+                    tl.store(p_d_weight + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_weight, RUN), mask=m_c_run)
+                    tl.store(p_d_m + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_m, RUN), mask=m_c_run)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
@@ -3023,6 +3023,10 @@ def _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens):
     g_last_m = None if g_last_m is None else _reals(g_last_m.contiguous())
     config = choose_mlstm_m(rows, T, H, 1, _sms(i_.device))
     config = config._replace(pieces=1, parts=1)
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        i_ = _wide(i_)
+        log_f = _wide(log_f)
+        g_m = _wide(g_m)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -3157,6 +3161,12 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
     n = None if n is None else n.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     g_last_n = None if g_last_n is None else g_last_n.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     config = choose_mlstm_n(rows, T, H, _pow2(K), _sms(q.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        q = _wide(q)
+        k = _wide(k)
+        log_keep = _wide(log_keep)
+        add = _wide(add)
+        g_weight = _wide(g_weight)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -3252,6 +3262,12 @@ def _mlstm_S_triton(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
                 q, k, v, log_keep, add, weight, m, S, _reals(y_h), _reals(last_S), q.stride(0), k.stride(0), v.stride(0), log_keep.stride(0), add.stride(0), weight.stride(0), m.stride(0), **fixed,
             )  # fmt: skip
             return y_h, last_S
+        q = _wide(q)
+        k = _wide(k)
+        log_keep = _wide(log_keep)
+        add = _wide(add)
+        weight = _wide(weight)
+        m = _wide(m)
         S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * K * V, q)
@@ -3316,12 +3332,21 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     add = _rows_of(add)
     weight = _rows_of(weight)
     m = _rows_of(m)
+    wide_q = _wide(q)
+    wide_k = _wide(k)
+    wide_log_keep = _wide(log_keep)
+    wide_add = _wide(add)
+    wide_weight = _wide(weight)
+    wide_m = _wide(m)
     g_h = _reals(_rows_of(g_h))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_mlstm_S(rows, T, H * V, _pow2(K), _sms(q.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        v = _wide(v)
+        g_h = _wide(g_h)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -3343,7 +3368,7 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, q)
             mlstm_S_piece_kernel[(n_blocks * pieces * rows,)](
-                q, k, v, log_keep, add, weight, m, g_h, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2],
+                wide_q, wide_k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
@@ -3352,14 +3377,14 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, q)
         mlstm_S_keep_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, v, log_keep, add, weight, m, S, kept_S, g_h, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2],
+            wide_q, wide_k, v, wide_log_keep, wide_add, wide_weight, wide_m, S, kept_S, g_h, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         mlstm_S_backward_kernel[(n_blocks * pieces * rows,)](
-            q, k, v, log_keep, add, weight, m, g_h, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_log_keep, d_add, d_weight_, d_m, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2],
+            wide_q, wide_k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_log_keep, d_add, d_weight_, d_m, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])

@@ -1251,14 +1251,14 @@ if triton is not None:
         m_j_ = tl_inside(o_j_, J, BJ)
         m_cwj_ = m_c[:, None, None] & m_w[None, :, None] & m_j_[None, None, :]
         o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
-        o_v_ = o_c_run % V
-        o_v__part = (o_v_ // RUN).to(tl.int64) * (n_tokens * (H * J))
-        o_h_ = o_c_run // V
-        o_h_j_ = o_h_[:, None] * J + o_j_[None, :]
-        m_c_ = tl_inside(o_c_run, C, BC)
-        m_cj_ = m_c_[:, None] & m_j_[None, :]
+        o_v_run = o_c_run % V
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * J))
+        o_h_run = o_c_run // V
+        o_h_runj__run = o_h_run[:, None] * J + o_j_[None, :]
+        m_c_run = tl_inside(o_c_run, C, BC)
+        m_cj__run = m_c_run[:, None] & m_j_[None, :]
         o_hj_ = o_h[:, None] * J + o_j_[None, :]
-        m_cj__ = m_c[:, None] & m_j_[None, :]
+        m_cj_ = m_c[:, None] & m_j_[None, :]
         o_t = tl.arange(0, BT)
         i_k += n_t // KT  # start after the last whole block
         i_t += n_t // KT * KT
@@ -1294,10 +1294,10 @@ if triton is not None:
                 b_S = ret_net_update(b_S, b_v, b_k0, b_k1, b_gamma, b_w_1, b_w_2, o_w)
             b_t = tl.load(p_t + k * s_tt).to(tl.float32)
             b_v = tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_q0 = tl.load(p_q0 + k * s_q0t + o_hj_, mask=m_cj__, other=0.0).to(tl.float32)
-            b_q1 = tl.load(p_q1 + k * s_q1t + o_hj_, mask=m_cj__, other=0.0).to(tl.float32)
-            b_k0 = tl.load(p_k0 + k * s_k0t + o_hj_, mask=m_cj__, other=0.0).to(tl.float32)
-            b_k1 = tl.load(p_k1 + k * s_k1t + o_hj_, mask=m_cj__, other=0.0).to(tl.float32)
+            b_q0 = tl.load(p_q0 + k * s_q0t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+            b_q1 = tl.load(p_q1 + k * s_q1t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+            b_k0 = tl.load(p_k0 + k * s_k0t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+            b_k1 = tl.load(p_k1 + k * s_k1t + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
             b_g_o = tl.load(p_g_o + k * s_g_ot + o_c, mask=m_c, other=0.0).to(tl.float32)
             b_S_prev = b_S
             b_w_1, b_w_2 = ret_net_prepare(b_t, o_j_, J, rope_theta)
@@ -1308,10 +1308,10 @@ if triton is not None:
             b_d_gamma += b_d_gamma_j
             tl.store(p_d_t + k * 1, b_d_t)
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
-            tl.store(p_d_q0 + k * (H * J) + o_v__part[:, None] + o_h_j_, tl_runs_2(b_d_q0, RUN), mask=m_cj_)
-            tl.store(p_d_q1 + k * (H * J) + o_v__part[:, None] + o_h_j_, tl_runs_2(b_d_q1, RUN), mask=m_cj_)
-            tl.store(p_d_k0 + k * (H * J) + o_v__part[:, None] + o_h_j_, tl_runs_2(b_d_k0, RUN), mask=m_cj_)
-            tl.store(p_d_k1 + k * (H * J) + o_v__part[:, None] + o_h_j_, tl_runs_2(b_d_k1, RUN), mask=m_cj_)
+            tl.store(p_d_q0 + k * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_q0, RUN), mask=m_cj__run)
+            tl.store(p_d_q1 + k * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_q1, RUN), mask=m_cj__run)
+            tl.store(p_d_k0 + k * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_k0, RUN), mask=m_cj__run)
+            tl.store(p_d_k1 + k * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_k1, RUN), mask=m_cj__run)
         for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BW * BJ)
             for i_half in tl.static_range(HALVES):
@@ -1347,10 +1347,10 @@ if triton is not None:
                         b_S = ret_net_update(b_S, vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
                 ts = tl_scalars(p_t, s_tt, BT)
                 vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                q0s = tl_rows_2(tl.load(p_q0 + o_t[:, None, None] * s_q0t + o_hj_[None, :, :], mask=m_cj__[None, :, :], other=0.0))
-                q1s = tl_rows_2(tl.load(p_q1 + o_t[:, None, None] * s_q1t + o_hj_[None, :, :], mask=m_cj__[None, :, :], other=0.0))
-                k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj__[None, :, :], other=0.0))
-                k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj__[None, :, :], other=0.0))
+                q0s = tl_rows_2(tl.load(p_q0 + o_t[:, None, None] * s_q0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                q1s = tl_rows_2(tl.load(p_q1 + o_t[:, None, None] * s_q1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
                 g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
                 b_Ss = (b_S,)
                 b_w_1s = ()
@@ -1368,10 +1368,10 @@ if triton is not None:
                     b_d_gamma += b_d_gamma_j
                     tl.store(p_d_t + j * 1, b_d_t)
                     tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
-                    tl.store(p_d_q0 + j * (H * J) + o_v__part[:, None] + o_h_j_, tl_runs_2(b_d_q0, RUN), mask=m_cj_)
-                    tl.store(p_d_q1 + j * (H * J) + o_v__part[:, None] + o_h_j_, tl_runs_2(b_d_q1, RUN), mask=m_cj_)
-                    tl.store(p_d_k0 + j * (H * J) + o_v__part[:, None] + o_h_j_, tl_runs_2(b_d_k0, RUN), mask=m_cj_)
-                    tl.store(p_d_k1 + j * (H * J) + o_v__part[:, None] + o_h_j_, tl_runs_2(b_d_k1, RUN), mask=m_cj_)
+                    tl.store(p_d_q0 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_q0, RUN), mask=m_cj__run)
+                    tl.store(p_d_q1 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_q1, RUN), mask=m_cj__run)
+                    tl.store(p_d_k0 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_k0, RUN), mask=m_cj__run)
+                    tl.store(p_d_k1 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_k1, RUN), mask=m_cj__run)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * W * J * V) + o_hwj_v, b_d_S, mask=m_cwj_)
@@ -2112,6 +2112,10 @@ def _ret_net_triton(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
                 t_, v, q0, q1, k0, k1, S, _reals(y_o), _reals(last_S), t_.stride(0), v.stride(0), q0.stride(0), q1.stride(0), k0.stride(0), k1.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
+        q0 = _wide(q0)
+        q1 = _wide(q1)
+        k0 = _wide(k0)
+        k1 = _wide(k1)
         S = None if S is None else S.reshape(rows, H, W, J, V).permute(0, 2, 3, 1, 4).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * W * J * V, t_)
@@ -2176,12 +2180,19 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
     q1 = _rows_of(q1)
     k0 = _rows_of(k0)
     k1 = _rows_of(k1)
+    wide_q0 = _wide(q0)
+    wide_q1 = _wide(q1)
+    wide_k0 = _wide(k0)
+    wide_k1 = _wide(k1)
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
     S = None if S is None else S.reshape(rows, H, W, J, V).permute(0, 2, 3, 1, 4).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, W, J, V).permute(0, 2, 3, 1, 4).contiguous()
     config = choose_ret_net(rows, T, H * V, _pow2(W) * _pow2(J), _sms(t_.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        v = _wide(v)
+        g_o = _wide(g_o)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -2202,7 +2213,7 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * W * J * V, t_)
             ret_net_piece_kernel[(n_blocks * pieces * rows,)](
-                t_, v, q0, q1, k0, k1, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
+                t_, v, wide_q0, wide_q1, wide_k0, wide_k1, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *wide_q0.stride()[:2], *wide_q1.stride()[:2], *wide_k0.stride()[:2], *wide_k1.stride()[:2], *g_o.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * W * J * V, False)
@@ -2211,14 +2222,14 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * W * J * V, t_)
         ret_net_keep_kernel[(n_blocks * config.pieces * rows,)](
-            t_, v, q0, q1, k0, k1, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
+            t_, v, wide_q0, wide_q1, wide_k0, wide_k1, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *t_.stride()[:2], *v.stride()[:2], *wide_q0.stride()[:2], *wide_q1.stride()[:2], *wide_k0.stride()[:2], *wide_k1.stride()[:2], *g_o.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * W * J * V, True)
             g_last_S = starts
         ret_net_backward_kernel[(n_blocks * pieces * rows,)](
-            t_, v, q0, q1, k0, k1, g_o, kept_S, g_last_S, d_t, _reals(d_v), d_q0, d_q1, d_k0, d_k1, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, t_.shape[0] * T, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
+            t_, v, wide_q0, wide_q1, wide_k0, wide_k1, g_o, kept_S, g_last_S, d_t, _reals(d_v), d_q0, d_q1, d_k0, d_k1, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, t_.shape[0] * T, *t_.stride()[:2], *v.stride()[:2], *wide_q0.stride()[:2], *wide_q1.stride()[:2], *wide_k0.stride()[:2], *wide_k1.stride()[:2], *g_o.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_t = _summed(d_t, inputs[0])

@@ -1438,6 +1438,12 @@ def _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_rglru(rows, T, G * J, 1, _sms(y_in.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        y_in = _wide(y_in)
+        x = _wide(x)
+        i_sum = _wide(i_sum)
+        r_sum = _wide(r_sum)
+        g_linear_out_in = _wide(g_linear_out_in)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -1275,6 +1275,11 @@ def _rwkv4_triton_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k,
     g_last_log_scale = None if g_last_log_scale is None else _reals(g_last_log_scale.contiguous())
     config = choose_rwkv4(rows, T, A, 1, _sms(k.device))
     config = config._replace(pieces=1, parts=1)
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        k = _wide(k)
+        v = _wide(v)
+        r = _wide(r)
+        g_output_in = _wide(g_output_in)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

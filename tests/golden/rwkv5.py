@@ -1196,12 +1196,12 @@ if triton is not None:
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
         o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
-        o_v_ = o_c_run % V
-        o_v__part = (o_v_ // RUN).to(tl.int64) * (n_tokens * (H * K))
-        o_h_ = o_c_run // V
-        o_h_k_ = o_h_[:, None] * K + o_k_[None, :]
-        m_c_ = tl_inside(o_c_run, C, BC)
-        m_ck__ = m_c_[:, None] & m_k_[None, :]
+        o_v_run = o_c_run % V
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * K))
+        o_h_run = o_c_run // V
+        o_h_runk__run = o_h_run[:, None] * K + o_k_[None, :]
+        m_c_run = tl_inside(o_c_run, C, BC)
+        m_ck__run = m_c_run[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
         i_k += n_t // KT  # start after the last whole block
@@ -1240,8 +1240,8 @@ if triton is not None:
             b_d_S = b_back_S
             b_d_a_S += b_d_a_S_j
             b_d_time_faaaa += b_d_time_faaaa_j
-            tl.store(p_d_r + k * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_r, RUN), mask=m_ck__)
-            tl.store(p_d_k + k * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_k, RUN), mask=m_ck__)
+            tl.store(p_d_r + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_r, RUN), mask=m_ck__run)
+            tl.store(p_d_k + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
         for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BK)
@@ -1276,8 +1276,8 @@ if triton is not None:
                     b_d_S = b_back_S
                     b_d_a_S += b_d_a_S_j
                     b_d_time_faaaa += b_d_time_faaaa_j
-                    tl.store(p_d_r + j * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_r, RUN), mask=m_ck__)
-                    tl.store(p_d_k + j * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_k, RUN), mask=m_ck__)
+                    tl.store(p_d_r + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_r, RUN), mask=m_ck__run)
+                    tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
                     tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
         b_time_decay = tl.load(time_decay + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         b_d_time_decay, b_d_time_faaaa = rwkv5_hoist_vjp(b_time_decay, b_d_a_S, b_d_time_faaaa)
@@ -1988,6 +1988,8 @@ def _rwkv5_triton(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
                 r, k, v, time_decay, time_faaaa, S, _reals(y_y), _reals(last_S), r.stride(0), k.stride(0), v.stride(0), **fixed,
             )  # fmt: skip
             return y_y, last_S
+        r = _wide(r)
+        k = _wide(k)
         turned_time_decay = time_decay.reshape(H, K).permute(1, 0)[:, :, None].expand(K, H, V).contiguous()
         turned_time_faaaa = time_faaaa.reshape(H, K).permute(1, 0)[:, :, None].expand(K, H, V).contiguous()
         S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
@@ -2050,6 +2052,8 @@ def _rwkv5_triton_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
     v = _rows_of(v)
     time_decay = time_decay.contiguous()
     time_faaaa = time_faaaa.contiguous()
+    wide_r = _wide(r)
+    wide_k = _wide(k)
     g_y = _reals(_rows_of(g_y))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
@@ -2058,6 +2062,9 @@ def _rwkv5_triton_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_rwkv5(rows, T, H * V, _pow2(K), _sms(r.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        v = _wide(v)
+        g_y = _wide(g_y)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -2077,7 +2084,7 @@ def _rwkv5_triton_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, r)
             rwkv5_piece_kernel[(n_blocks * pieces * rows,)](
-                r, k, v, turned_time_decay, turned_time_faaaa, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_y.stride()[:2],
+                wide_r, wide_k, v, turned_time_decay, turned_time_faaaa, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_r.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *g_y.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
@@ -2086,14 +2093,14 @@ def _rwkv5_triton_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, r)
         rwkv5_keep_kernel[(n_blocks * config.pieces * rows,)](
-            r, k, v, turned_time_decay, turned_time_faaaa, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_y.stride()[:2],
+            wide_r, wide_k, v, turned_time_decay, turned_time_faaaa, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_r.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *g_y.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         rwkv5_backward_kernel[(n_blocks * pieces * rows,)](
-            r, k, v, turned_time_decay, turned_time_faaaa, g_y, kept_S, g_last_S, d_r, d_k, _reals(d_v), d_time_decay, d_time_faaaa, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, r.shape[0] * T, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_y.stride()[:2],
+            wide_r, wide_k, v, turned_time_decay, turned_time_faaaa, g_y, kept_S, g_last_S, d_r, d_k, _reals(d_v), d_time_decay, d_time_faaaa, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, r.shape[0] * T, *wide_r.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *g_y.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_r = _summed(d_r, inputs[0])

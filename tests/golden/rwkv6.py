@@ -1228,12 +1228,12 @@ if triton is not None:
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
         o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
-        o_v_ = o_c_run % V
-        o_v__part = (o_v_ // RUN).to(tl.int64) * (n_tokens * (H * K))
-        o_h_ = o_c_run // V
-        o_h_k_ = o_h_[:, None] * K + o_k_[None, :]
-        m_c_ = tl_inside(o_c_run, C, BC)
-        m_ck__ = m_c_[:, None] & m_k_[None, :]
+        o_v_run = o_c_run % V
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * K))
+        o_h_run = o_c_run // V
+        o_h_runk__run = o_h_run[:, None] * K + o_k_[None, :]
+        m_c_run = tl_inside(o_c_run, C, BC)
+        m_ck__run = m_c_run[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
         i_k += n_t // KT  # start after the last whole block
@@ -1275,10 +1275,10 @@ if triton is not None:
             b_d_S = b_back_S
             b_d_d_sum += b_d_d_sum_j
             b_d_time_faaaa += b_d_time_faaaa_j
-            tl.store(p_d_r + k * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_r, RUN), mask=m_ck__)
-            tl.store(p_d_k + k * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_k, RUN), mask=m_ck__)
+            tl.store(p_d_r + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_r, RUN), mask=m_ck__run)
+            tl.store(p_d_k + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
-            tl.store(p_d_d_sum_2 + k * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_d_sum_2, RUN), mask=m_ck__)
+            tl.store(p_d_d_sum_2 + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_d_sum_2, RUN), mask=m_ck__run)
         for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BK)
             for i_half in tl.static_range(HALVES):
@@ -1318,10 +1318,10 @@ if triton is not None:
                     b_d_S = b_back_S
                     b_d_d_sum += b_d_d_sum_j
                     b_d_time_faaaa += b_d_time_faaaa_j
-                    tl.store(p_d_r + j * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_r, RUN), mask=m_ck__)
-                    tl.store(p_d_k + j * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_k, RUN), mask=m_ck__)
+                    tl.store(p_d_r + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_r, RUN), mask=m_ck__run)
+                    tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
                     tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
-                    tl.store(p_d_d_sum_2 + j * (H * K) + o_v__part[:, None] + o_h_k_, tl_runs_2(b_d_d_sum_2, RUN), mask=m_ck__)
+                    tl.store(p_d_d_sum_2 + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_d_sum_2, RUN), mask=m_ck__run)
         tl.store(d_d_sum + (i_s * NP + i_p) * V * (H * K) + (o_v * (H * K))[:, None] + o_hk_, b_d_d_sum, mask=m_ck_)
         tl.store(d_time_faaaa + (i_s * NP + i_p) * V * (H * K) + (o_v * (H * K))[:, None] + o_hk_, b_d_time_faaaa, mask=m_ck_)
         if d_S0 is not None:
@@ -2034,6 +2034,9 @@ def _rwkv6_triton(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
                 r, k, v, d_sum_2, d_sum, time_faaaa, S, _reals(y_y), _reals(last_S), r.stride(0), k.stride(0), v.stride(0), d_sum_2.stride(0), **fixed,
             )  # fmt: skip
             return y_y, last_S
+        r = _wide(r)
+        k = _wide(k)
+        d_sum_2 = _wide(d_sum_2)
         turned_d_sum = d_sum.reshape(H, K).permute(1, 0)[:, :, None].expand(K, H, V).contiguous()
         turned_time_faaaa = time_faaaa.reshape(H, K).permute(1, 0)[:, :, None].expand(K, H, V).contiguous()
         S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
@@ -2098,6 +2101,9 @@ def _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
     d_sum_2 = _rows_of(d_sum_2)
     d_sum = d_sum.contiguous()
     time_faaaa = time_faaaa.contiguous()
+    wide_r = _wide(r)
+    wide_k = _wide(k)
+    wide_d_sum_2 = _wide(d_sum_2)
     g_y = _reals(_rows_of(g_y))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
@@ -2106,6 +2112,9 @@ def _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_rwkv6(rows, T, H * V, _pow2(K), _sms(r.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        v = _wide(v)
+        g_y = _wide(g_y)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -2126,7 +2135,7 @@ def _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, r)
             rwkv6_piece_kernel[(n_blocks * pieces * rows,)](
-                r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
+                wide_r, wide_k, v, wide_d_sum_2, turned_d_sum, turned_time_faaaa, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_r.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_d_sum_2.stride()[:2], *g_y.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
@@ -2135,14 +2144,14 @@ def _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, r)
         rwkv6_keep_kernel[(n_blocks * config.pieces * rows,)](
-            r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
+            wide_r, wide_k, v, wide_d_sum_2, turned_d_sum, turned_time_faaaa, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_r.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_d_sum_2.stride()[:2], *g_y.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         rwkv6_backward_kernel[(n_blocks * pieces * rows,)](
-            r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, g_y, kept_S, g_last_S, d_r, d_k, _reals(d_v), d_d_sum_2, d_d_sum, d_time_faaaa, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, r.shape[0] * T, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
+            wide_r, wide_k, v, wide_d_sum_2, turned_d_sum, turned_time_faaaa, g_y, kept_S, g_last_S, d_r, d_k, _reals(d_v), d_d_sum_2, d_d_sum, d_time_faaaa, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, r.shape[0] * T, *wide_r.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_d_sum_2.stride()[:2], *g_y.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_r = _summed(d_r, inputs[0])

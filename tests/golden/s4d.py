@@ -2375,6 +2375,9 @@ def _s4d_triton_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_real, A_
     g_last_x = None if g_last_x is None else g_last_x.reshape(rows, H, N, 2).permute(0, 3, 2, 1).contiguous()
     config = choose_s4d(rows, T, H, _pow2(N), _sms(u.device))
     config = config._replace(pieces=1, parts=1)
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        u = _wide(u)
+        g_output_linear_in = _wide(g_output_linear_in)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

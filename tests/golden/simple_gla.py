@@ -1271,13 +1271,13 @@ if triton is not None:
         m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
-        o_v_ = o_c_run % V
-        o_v__part = (o_v_ // RUN).to(tl.int64) * (n_tokens * H)
-        o_h_ = o_c_run // V
-        m_c_ = tl_inside(o_c_run, C, BC)
-        o_v__part_ = (o_v_ // RUN).to(tl.int64) * (n_tokens * (H * K))
-        o_h_k_ = o_h_[:, None] * K + o_k_[None, :]
-        m_ck__ = m_c_[:, None] & m_k_[None, :]
+        o_v_run = o_c_run % V
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * H)
+        o_h_run = o_c_run // V
+        m_c_run = tl_inside(o_c_run, C, BC)
+        o_v_part_run_ = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * K))
+        o_h_runk__run = o_h_run[:, None] * K + o_k_[None, :]
+        m_ck__run = m_c_run[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
         i_k += n_t // KT  # start after the last whole block
@@ -1315,9 +1315,9 @@ if triton is not None:
             b_S = simple_gla_update(b_S, b_k_conv1d, b_a_S, b_v)
             b_back_S, b_d_gk, b_d_q_conv1d, b_d_k_conv1d, b_d_v_conv1d = simple_gla_vjp(b_g_o, b_d_S, b_S, b_S_prev, b_gk, b_q_conv1d, b_k_conv1d, b_v_conv1d, b_a_S, b_v, K, gate_logit_normalizer, c_2)
             b_d_S = b_back_S
-            tl.store(p_d_gk + k * H + o_v__part + o_h_, tl_runs_1(b_d_gk, RUN), mask=m_c_)
-            tl.store(p_d_q_conv1d + k * (H * K) + o_v__part_[:, None] + o_h_k_, tl_runs_2(b_d_q_conv1d, RUN), mask=m_ck__)
-            tl.store(p_d_k_conv1d + k * (H * K) + o_v__part_[:, None] + o_h_k_, tl_runs_2(b_d_k_conv1d, RUN), mask=m_ck__)
+            tl.store(p_d_gk + k * H + o_v_part_run + o_h_run, tl_runs_1(b_d_gk, RUN), mask=m_c_run)
+            tl.store(p_d_q_conv1d + k * (H * K) + o_v_part_run_[:, None] + o_h_runk__run, tl_runs_2(b_d_q_conv1d, RUN), mask=m_ck__run)
+            tl.store(p_d_k_conv1d + k * (H * K) + o_v_part_run_[:, None] + o_h_runk__run, tl_runs_2(b_d_k_conv1d, RUN), mask=m_ck__run)
             tl.store(p_d_v_conv1d + k * C + o_c, b_d_v_conv1d, mask=m_c)
         for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BK)
@@ -1362,9 +1362,9 @@ if triton is not None:
                 for j in tl.static_range(BT - 1, -1, -1):
                     b_back_S, b_d_gk, b_d_q_conv1d, b_d_k_conv1d, b_d_v_conv1d = simple_gla_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], gks[j].to(tl.float32), q_conv1ds[j].to(tl.float32), k_conv1ds[j].to(tl.float32), v_conv1ds[j].to(tl.float32), b_a_Ss[j], b_vs[j], K, gate_logit_normalizer, c_2)
                     b_d_S = b_back_S
-                    tl.store(p_d_gk + j * H + o_v__part + o_h_, tl_runs_1(b_d_gk, RUN), mask=m_c_)
-                    tl.store(p_d_q_conv1d + j * (H * K) + o_v__part_[:, None] + o_h_k_, tl_runs_2(b_d_q_conv1d, RUN), mask=m_ck__)
-                    tl.store(p_d_k_conv1d + j * (H * K) + o_v__part_[:, None] + o_h_k_, tl_runs_2(b_d_k_conv1d, RUN), mask=m_ck__)
+                    tl.store(p_d_gk + j * H + o_v_part_run + o_h_run, tl_runs_1(b_d_gk, RUN), mask=m_c_run)
+                    tl.store(p_d_q_conv1d + j * (H * K) + o_v_part_run_[:, None] + o_h_runk__run, tl_runs_2(b_d_q_conv1d, RUN), mask=m_ck__run)
+                    tl.store(p_d_k_conv1d + j * (H * K) + o_v_part_run_[:, None] + o_h_runk__run, tl_runs_2(b_d_k_conv1d, RUN), mask=m_ck__run)
                     tl.store(p_d_v_conv1d + j * C + o_c, b_d_v_conv1d, mask=m_c)
         if d_S0 is not None:
             if i_p == 0:
@@ -2399,6 +2399,9 @@ def _simple_gla_triton(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_log
                 gk, q_conv1d, k_conv1d, v_conv1d, S, _reals(y_o), _reals(last_S), gk.stride(0), q_conv1d.stride(0), k_conv1d.stride(0), v_conv1d.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
+        gk = _wide(gk)
+        q_conv1d = _wide(q_conv1d)
+        k_conv1d = _wide(k_conv1d)
         S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * K * V, gk)
@@ -2457,12 +2460,18 @@ def _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
     q_conv1d = _rows_of(q_conv1d)
     k_conv1d = _rows_of(k_conv1d)
     v_conv1d = _rows_of(v_conv1d)
+    wide_gk = _wide(gk)
+    wide_q_conv1d = _wide(q_conv1d)
+    wide_k_conv1d = _wide(k_conv1d)
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_simple_gla(rows, T, H * V, _pow2(K), _sms(gk.device))
+    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
+        v_conv1d = _wide(v_conv1d)
+        g_o = _wide(g_o)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -2481,7 +2490,7 @@ def _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, gk)
             simple_gla_piece_kernel[(n_blocks * pieces * rows,)](
-                gk, q_conv1d, k_conv1d, v_conv1d, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
+                wide_gk, wide_q_conv1d, wide_k_conv1d, v_conv1d, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_gk.stride()[:2], *wide_q_conv1d.stride()[:2], *wide_k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
@@ -2490,14 +2499,14 @@ def _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, gk)
         simple_gla_keep_kernel[(n_blocks * config.pieces * rows,)](
-            gk, q_conv1d, k_conv1d, v_conv1d, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
+            wide_gk, wide_q_conv1d, wide_k_conv1d, v_conv1d, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_gk.stride()[:2], *wide_q_conv1d.stride()[:2], *wide_k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         simple_gla_backward_kernel[(n_blocks * pieces * rows,)](
-            gk, q_conv1d, k_conv1d, v_conv1d, g_o, kept_S, g_last_S, d_gk, d_q_conv1d, d_k_conv1d, _reals(d_v_conv1d), None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, gk.shape[0] * T, *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
+            wide_gk, wide_q_conv1d, wide_k_conv1d, v_conv1d, g_o, kept_S, g_last_S, d_gk, d_q_conv1d, d_k_conv1d, _reals(d_v_conv1d), None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, gk.shape[0] * T, *wide_gk.stride()[:2], *wide_q_conv1d.stride()[:2], *wide_k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_gk = _summed(d_gk, inputs[0])

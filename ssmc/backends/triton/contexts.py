@@ -166,8 +166,7 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Backward:
-    """The way back: how a block's states are made again, values worked out anew (name, of token j), the function of a
-    token, sums over lanes, sums over time, and the lines after the walk."""
+    """The way back: a block's states again, values worked out anew (name, of token j), sums, lines after the walk."""
 
     kernel: Kernel
     advance: Token
@@ -226,6 +225,7 @@ class Launch:
     prepared: tuple[str, ...]
     turned: tuple[str, ...]
     prepared_back: tuple[str, ...]
+    narrow: tuple[str, ...]
     copied: tuple[tuple[str, str], ...]
     last_states: str
     gradients: tuple[str, ...]

@@ -42,13 +42,18 @@ class Host:
         return [self.wide(o) if wide else self.operand(o) for o in self.k.streamed(leaves)]
 
     def wide(self, o: Operand) -> str:
-        """An operand as walks forward in time read it: in float32 if all blocks of channels read the same."""
+        """An operand as walks forward in time read it: in float32 if channels share it."""
         return self.names(f"wide:{o.name}") if self.widened(o) else self.operand(o)
 
     def widened(self, o: Operand) -> bool:
         """Whether it is one that `wide` speaks of."""
         t = self.k.tile
-        return o.token and o.dtype == "real" and bool(t.dims(o.atoms)) and t.lacks_all(o.atoms)
+        shared = t.lacks_all(o.atoms) or t.in_runs(o.atoms)
+        return o.token and o.dtype == "real" and bool(t.dims(o.atoms)) and shared
+
+    def back(self, o: Operand) -> str:
+        """An operand as the way back reads it: in float32 if lanes gather it, since two bytes cannot be loaded ahead."""
+        return self.wide(o) if self.k.tile.in_runs(o.atoms) else self.operand(o)
 
     def parameters(self, walks: bool = True) -> list[str]:
         """The parameters among the operands that kernels take, as walks or as steps read them."""
@@ -78,7 +83,7 @@ class Host:
         kept = [names(f"kept:{x.of}") for x in c]
         reals = [f"_reals({r})" for r in results]
         real_lasts = [f"_reals({v})" for v in lasts]
-        streams, streams_back = self.streams(leaves), self.streams(leaves_back)
+        streams, streams_back = self.streams(leaves), [self.back(o) for o in k.streamed(leaves_back)]
         gradients = [o for o in self.operands if k.has_gradient(o)]
         d_args = [names(f"d:{o.name}") if self.partial(o) else f"_reals({names(f'd:{o.name}')})" for o in gradients]
         step = k.used(q.prepare, q.update, q.decay) if q.decay else []
@@ -125,13 +130,14 @@ class Host:
             turned=(*(f"{n} = _wide({n})" for n in widened), *turned, *self._turned_states(states)),
             prepared_back=(
                 *self._prepared(both.values()),
-                *(f"{self.wide(o)} = _wide({self.operand(o)})" for o in k.streamed(keeping) if self.widened(o)),
+                *(f"{self.wide(o)} = _wide({self.operand(o)})" for o in both.values() if self.widened(o)),
                 *(f"{s} = _reals(_rows_of({s}))" for s in dict.fromkeys([*seeds, *seeds_keep])),
                 *(f"{s} = None if {s} is None else _reals({s}.contiguous())" for s in (*states, *d_lasts)),
                 *turned,
                 *self._turned_states(states),
                 *self._turned_states(d_lasts),
             ),
+            narrow=tuple(f"{v} = _wide({v})" for v in self._of_own_channels(both.values())),
             copied=tuple(zip(lasts, states, strict=True)),
             last_states=", ".join(lasts),
             gradients=(
@@ -193,6 +199,12 @@ class Host:
             state=states[0],
             d_last=d_lasts[0],
         )
+
+    def _of_own_channels(self, operands: Iterable[Operand]) -> list[str]:
+        """What streams on the way back with a real number of its own for every channel."""
+        real = [o for o in operands if o.token and o.dtype == "real" and self.k.tile.dims(o.atoms)]
+        seeds = [self.seed(r.name) for r in self.k.seeded(self.k.q.vjp) if len(r.parts) == 1 and r.atoms]
+        return [*(self.operand(o) for o in real if not self.widened(o)), *seeds]
 
     def partial(self, o: Operand) -> bool:
         """Whether an operand's cotangent comes in parts that are summed afterwards."""

@@ -131,6 +131,8 @@ class Locals:
 
     def define(self, name: str, code: str) -> str:
         """A line of the kernel, under this name or one near it."""
+        if "_run" in code:  # other kernels read the names of lanes in what they share with this one
+            name += "_run"
         while self.lines.get(name, code) != code:
             name += "_"
         self.lines[name] = code
