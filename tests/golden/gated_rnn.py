@@ -786,8 +786,8 @@ if triton is not None:
                 p_d_x -= BT * E
                 p_d_z_raw -= BT * E
                 p_d_r_raw -= BT * E
-                b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
                 if i_half < HALVES - 1:  # this is the later half
+                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
                     p_x -= BT * s_xt
                     p_z_raw -= BT * s_z_rawt
                     p_r_raw -= BT * s_r_rawt
@@ -803,6 +803,8 @@ if triton is not None:
                 z_raws = tl_rows_1(tl.load(p_z_raw + o_t[:, None] * s_z_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
                 r_raws = tl_rows_1(tl.load(p_r_raw + o_t[:, None] * s_r_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
                 g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_e[None, :], mask=m_e[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
                 b_hs = (b_h,)
                 for j in tl.static_range(BT):
                     b_h_j = gated_rnn_update(b_hs[j], xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
@@ -1037,11 +1039,6 @@ def _gated_rnn_triton_backward(g_h, g_last_h, x, z_raw, r_raw, a, h, cu_seqlens)
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_gated_rnn(rows, T, E, 1, _sms(x.device))
     config = config._replace(pieces=1, parts=1)
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        x = _wide(x)
-        z_raw = _wide(z_raw)
-        r_raw = _wide(r_raw)
-        g_h = _wide(g_h)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

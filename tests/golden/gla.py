@@ -1243,8 +1243,8 @@ if triton is not None:
                 p_d_k -= BT * (H * K)
                 p_d_v -= BT * C
                 p_d_gk -= BT * (H * K)
-                b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                 if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                     p_k_ -= BT * s_k_t
                     p_v -= BT * s_vt
                     p_gk -= BT * s_gkt
@@ -1261,6 +1261,8 @@ if triton is not None:
                 vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 gks = tl_rows_2(tl.load(p_gk + o_t[:, None, None] * s_gkt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
                 g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                 b_Ss = (b_S,)
                 for j in tl.static_range(BT):
                     b_S_j = gla_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), gks[j].to(tl.float32), gate_logit_normalizer)
@@ -2012,9 +2014,6 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_gla(rows, T, H * V, _pow2(K), _sms(q.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        v = _wide(v)
-        g_o = _wide(g_o)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

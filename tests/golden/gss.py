@@ -2076,9 +2076,9 @@ if triton is not None:
                 p_d_v_raw -= BT * G
                 p_d_v_sum -= BT * 1
                 p_d_v_sum_2 -= BT * 1
-                b_h_re = tl_kept(p_hs, i_g, G, BG, BN)
-                b_h_im = tl_kept(p_hs + G * BN, i_g, G, BG, BN)
                 if i_half < HALVES - 1:  # this is the later half
+                    b_h_re = tl_kept(p_hs, i_g, G, BG, BN)
+                    b_h_im = tl_kept(p_hs + G * BN, i_g, G, BG, BN)
                     p_v_raw -= BT * s_v_rawt
                     p_v_sum -= BT * s_v_sumt
                     p_v_sum_2 -= BT * s_v_sum_2t
@@ -2095,6 +2095,9 @@ if triton is not None:
                 v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
                 v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
                 g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_g[None, :], mask=m_g[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h_re = tl_kept(p_hs, i_g, G, BG, BN)
+                    b_h_im = tl_kept(p_hs + G * BN, i_g, G, BG, BN)
                 b_h_res = (b_h_re,)
                 b_h_ims = (b_h_im,)
                 b_vs = ()
@@ -2498,9 +2501,6 @@ def _gss_triton_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, 
     h = None if h is None else h.reshape(rows, G, N, 2).permute(0, 3, 2, 1).contiguous()
     g_last_h = None if g_last_h is None else g_last_h.reshape(rows, G, N, 2).permute(0, 3, 2, 1).contiguous()
     config = choose_gss(rows, T, G, _pow2(N), _sms(v_raw.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        v_raw = _wide(v_raw)
-        g_y = _wide(g_y)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

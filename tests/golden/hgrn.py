@@ -844,8 +844,8 @@ if triton is not None:
                 p_g_h -= BT * s_g_ht
                 p_d_i -= BT * E
                 p_d_f_raw -= BT * E
-                b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
                 if i_half < HALVES - 1:  # this is the later half
+                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
                     p_i_ -= BT * s_i_t
                     p_f_raw -= BT * s_f_rawt
                     i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_e[None, :], mask=m_e[None, :], other=0.0))
@@ -857,6 +857,8 @@ if triton is not None:
                 i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_e[None, :], mask=m_e[None, :], other=0.0))
                 f_raws = tl_rows_1(tl.load(p_f_raw + o_t[:, None] * s_f_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
                 g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_e[None, :], mask=m_e[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
                 b_hs = (b_h,)
                 for j in tl.static_range(BT):
                     b_h_j = hgrn_update(b_hs[j], i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
@@ -1162,10 +1164,6 @@ def _hgrn_triton_backward(g_h, g_last_h, i_, f_raw, lower_bound, h, cu_seqlens):
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_hgrn(rows, T, E, 1, _sms(i_.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        i_ = _wide(i_)
-        f_raw = _wide(f_raw)
-        g_h = _wide(g_h)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -1313,8 +1313,8 @@ if triton is not None:
                 p_d_q -= BT * (H * K)
                 p_d_f_raw -= BT * (H * K)
                 p_d_i -= BT * C
-                b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                 if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                     p_f_raw -= BT * s_f_rawt
                     p_i_ -= BT * s_i_t
                     f_raws = tl_rows_2(tl.load(p_f_raw + o_t[:, None, None] * s_f_rawt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
@@ -1327,6 +1327,8 @@ if triton is not None:
                 f_raws = tl_rows_2(tl.load(p_f_raw + o_t[:, None, None] * s_f_rawt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
                 i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_c[None, :], mask=m_c[None, :], other=0.0))
                 g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                 b_Ss = (b_S,)
                 for j in tl.static_range(BT):
                     b_S_j = hgrn2_update(b_Ss[j], f_raws[j].to(tl.float32), i_s_[j].to(tl.float32), b_lower_bound, b_c_1)
@@ -2138,9 +2140,6 @@ def _hgrn2_triton_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_hgrn2(rows, T, H * V, _pow2(K), _sms(q.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        i_ = _wide(i_)
-        g_o = _wide(g_o)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -1481,8 +1481,8 @@ if triton is not None:
                 p_u -= BT * s_ut
                 p_g_h -= BT * s_g_ht
                 p_d_u -= BT * d_model
-                b_h = tl.reshape(tl_kept(p_hs, i_c, d_model, Bd_model, 1), [Bd_model])
                 if i_half < HALVES - 1:  # this is the later half
+                    b_h = tl.reshape(tl_kept(p_hs, i_c, d_model, Bd_model, 1), [Bd_model])
                     p_u -= BT * s_ut
                     us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
                     p_u += BT * s_ut
@@ -1490,6 +1490,8 @@ if triton is not None:
                         b_h = leaky_update(b_h, us[j].to(tl.float32), b_a, b_c_1)
                 us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
                 g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h = tl.reshape(tl_kept(p_hs, i_c, d_model, Bd_model, 1), [Bd_model])
                 b_hs = (b_h,)
                 for j in tl.static_range(BT):
                     b_h_j = leaky_update(b_hs[j], us[j].to(tl.float32), b_a, b_c_1)
@@ -1787,9 +1789,6 @@ def _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens):
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_leaky(rows, T, d_model, 1, _sms(u.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        u = _wide(u)
-        g_h = _wide(g_h)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

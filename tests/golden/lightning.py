@@ -1100,8 +1100,8 @@ if triton is not None:
                 p_d_q -= BT * (H * D)
                 p_d_k -= BT * (H * D)
                 p_d_v -= BT * C
-                b_S = tl_kept(p_Ss, i_c, C, BC, BD)
                 if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BD)
                     p_k_ -= BT * s_k_t
                     p_v -= BT * s_vt
                     k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
@@ -1114,6 +1114,8 @@ if triton is not None:
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
                 vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BD)
                 b_Ss = (b_S,)
                 for j in tl.static_range(BT):
                     b_S_j = lightning_attention_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
@@ -1837,9 +1839,6 @@ def _lightning_attention_triton_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
     S = None if S is None else S.reshape(rows, H, D, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, D, V).permute(0, 2, 1, 3).contiguous()
     config = choose_lightning_attention(rows, T, H * V, _pow2(D), _sms(q.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        v = _wide(v)
-        g_o = _wide(g_o)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -1275,8 +1275,8 @@ if triton is not None:
                 p_d_q -= BT * (H * K)
                 p_d_k -= BT * (H * K)
                 p_d_o_sum -= BT * H
-                b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                 if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                     p_v -= BT * s_vt
                     p_k_ -= BT * s_k_t
                     vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
@@ -1290,6 +1290,8 @@ if triton is not None:
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
                 o_sums = tl_rows_1(tl.load(p_o_sum + o_t[:, None] * s_o_sumt + o_h[None, :], mask=m_c[None, :], other=0.0))
                 g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                 b_Ss = (b_S,)
                 for j in tl.static_range(BT):
                     b_S_j = linear_attention_S_update(b_Ss[j], vs[j].to(tl.float32), k_s[j].to(tl.float32), b_a_S)
@@ -1614,8 +1616,8 @@ if triton is not None:
                 p_g_o_sum -= BT * s_g_o_sumt
                 p_d_q -= BT * (H * K)
                 p_d_k -= BT * (H * K)
-                b_z = tl_kept(p_zs, i_h, H, BH, BK)
                 if i_half < HALVES - 1:  # this is the later half
+                    b_z = tl_kept(p_zs, i_h, H, BH, BK)
                     p_k_ -= BT * s_k_t
                     k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
                     p_k_ += BT * s_k_t
@@ -1624,6 +1626,8 @@ if triton is not None:
                 qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
                 g_o_sums = tl_rows_1(tl.load(p_g_o_sum + o_t[:, None] * s_g_o_sumt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_z = tl_kept(p_zs, i_h, H, BH, BK)
                 b_zs = (b_z,)
                 for j in tl.static_range(BT):
                     b_z_j = linear_attention_z_update(b_zs[j], k_s[j].to(tl.float32), b_a_z)
@@ -2360,9 +2364,6 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_linear_attention_S(rows, T, H * V, _pow2(K), _sms(v.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        v = _wide(v)
-        g_o = _wide(g_o)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -2513,10 +2514,6 @@ def _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens):
     z = None if z is None else z.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     g_last_z = None if g_last_z is None else g_last_z.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     config = choose_linear_attention_z(rows, T, H, _pow2(K), _sms(q.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        q = _wide(q)
-        k = _wide(k)
-        g_o_sum = _wide(g_o_sum)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -1531,9 +1531,9 @@ if triton is not None:
                 p_x_sum -= BT * s_x_sumt
                 p_g_x -= BT * s_g_xt
                 p_d_x_sum -= BT * (2 * N)
-                b_x_re = tl.reshape(tl_kept(p_xs, i_n, N, BN, 1), [BN])
-                b_x_im = tl.reshape(tl_kept(p_xs + N * 1, i_n, N, BN, 1), [BN])
                 if i_half < HALVES - 1:  # this is the later half
+                    b_x_re = tl.reshape(tl_kept(p_xs, i_n, N, BN, 1), [BN])
+                    b_x_im = tl.reshape(tl_kept(p_xs + N * 1, i_n, N, BN, 1), [BN])
                     p_x_sum -= BT * s_x_sumt
                     x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
                     p_x_sum += BT * s_x_sumt
@@ -1541,6 +1541,9 @@ if triton is not None:
                         b_x_re, b_x_im = lru_update(b_x_re, b_x_im, x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
                 x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
                 g_x_res, g_x_ims = tl_pairs_1(tl.load(p_g_x + o_t[:, None, None] * s_g_xt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
+                if i_half == HALVES - 1:
+                    b_x_re = tl.reshape(tl_kept(p_xs, i_n, N, BN, 1), [BN])
+                    b_x_im = tl.reshape(tl_kept(p_xs + N * 1, i_n, N, BN, 1), [BN])
                 b_x_res = (b_x_re,)
                 b_x_ims = (b_x_im,)
                 for j in tl.static_range(BT):

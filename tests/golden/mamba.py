@@ -1110,8 +1110,8 @@ if triton is not None:
                 p_d_C -= BT * N
                 p_d_dt_raw -= BT * E
                 p_d_x -= BT * E
-                b_h = tl_kept(p_hs, i_e, E, BE, BN)
                 if i_half < HALVES - 1:  # this is the later half
+                    b_h = tl_kept(p_hs, i_e, E, BE, BN)
                     p_B -= BT * s_Bt
                     p_dt_raw -= BT * s_dt_rawt
                     p_x -= BT * s_xt
@@ -1130,6 +1130,8 @@ if triton is not None:
                 dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
                 xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
                 g_out_proj_ins = tl_rows_1(tl.load(p_g_out_proj_in + o_t[:, None] * s_g_out_proj_int + o_e[None, :], mask=m_e[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h = tl_kept(p_hs, i_e, E, BE, BN)
                 b_hs = (b_h,)
                 b_dts = ()
                 for j in tl.static_range(BT):
@@ -1619,11 +1621,6 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
     h = None if h is None else h.reshape(rows, E, N).permute(0, 2, 1).contiguous()
     g_last_h = None if g_last_h is None else g_last_h.reshape(rows, E, N).permute(0, 2, 1).contiguous()
     config = choose_mamba(rows, T, E, _pow2(N), _sms(z.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        z = _wide(z)
-        dt_raw = _wide(dt_raw)
-        x = _wide(x)
-        g_out_proj_in = _wide(g_out_proj_in)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -1346,8 +1346,8 @@ if triton is not None:
                 p_d_x -= BT * C
                 p_d_B -= BT * (G * N)
                 p_d_C -= BT * (G * N)
-                b_S = tl_kept(p_Ss, i_c, C, BC, BN)
                 if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BN)
                     p_dt_raw -= BT * s_dt_rawt
                     p_x -= BT * s_xt
                     p_B -= BT * s_Bt
@@ -1365,6 +1365,8 @@ if triton is not None:
                 Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
                 C_s = tl_rows_2(tl.load(p_C_ + o_t[:, None, None] * s_C_t + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
                 g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BN)
                 b_Ss = (b_S,)
                 b_dts = ()
                 b_a_Ss = ()
@@ -2316,9 +2318,6 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     S = None if S is None else S.reshape(rows, G, J, P, N).permute(0, 4, 1, 2, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, G, J, P, N).permute(0, 4, 1, 2, 3).contiguous()
     config = choose_mamba2(rows, T, G * J * P, _pow2(N), _sms(dt_raw.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        x = _wide(x)
-        g_y = _wide(g_y)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -1555,8 +1555,8 @@ if triton is not None:
                 p_u -= BT * s_ut
                 p_g_result -= BT * s_g_resultt
                 p_d_u -= BT * H
-                b_h = tl_kept(p_hs, i_h, H, BH, BN)
                 if i_half < HALVES - 1:  # this is the later half
+                    b_h = tl_kept(p_hs, i_h, H, BH, BN)
                     p_u -= BT * s_ut
                     us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
                     p_u += BT * s_ut
@@ -1564,6 +1564,8 @@ if triton is not None:
                         b_h = mega_ema_update(b_h, us[j].to(tl.float32), b_h_sum, b_h_sum_2)
                 us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
                 g_results = tl_rows_1(tl.load(p_g_result + o_t[:, None] * s_g_resultt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h = tl_kept(p_hs, i_h, H, BH, BN)
                 b_hs = (b_h,)
                 for j in tl.static_range(BT):
                     b_h_j = mega_ema_update(b_hs[j], us[j].to(tl.float32), b_h_sum, b_h_sum_2)
@@ -1875,9 +1877,6 @@ def _mega_ema_triton_backward(g_result, g_last_h, u, past_sum, h_sum, h_sum_2, o
     g_last_h = None if g_last_h is None else g_last_h.reshape(rows, H, N).permute(0, 2, 1).contiguous()
     config = choose_mega_ema(rows, T, H, _pow2(N), _sms(u.device))
     config = config._replace(pieces=1, parts=1)
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        u = _wide(u)
-        g_result = _wide(g_result)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

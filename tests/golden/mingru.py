@@ -815,8 +815,8 @@ if triton is not None:
                 p_g_y -= BT * s_g_yt
                 p_d_hidden -= BT * E
                 p_d_gate -= BT * E
-                b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
                 if i_half < HALVES - 1:  # this is the later half
+                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
                     p_hidden -= BT * s_hiddent
                     p_gate -= BT * s_gatet
                     hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
@@ -828,6 +828,8 @@ if triton is not None:
                 hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
                 gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
                 g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
                 b_hs = (b_h,)
                 for j in tl.static_range(BT):
                     b_h_j = min_gru_update(b_hs[j], hiddens[j].to(tl.float32), gates[j].to(tl.float32))
@@ -1122,10 +1124,6 @@ def _min_gru_triton_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens):
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_min_gru(rows, T, E, 1, _sms(hidden.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        hidden = _wide(hidden)
-        gate = _wide(gate)
-        g_y = _wide(g_y)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

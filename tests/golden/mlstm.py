@@ -1415,8 +1415,8 @@ if triton is not None:
                 p_g_m -= BT * s_g_mt
                 p_d_i -= BT * H
                 p_d_log_f -= BT * H
-                b_m = tl.reshape(tl_kept(p_ms, i_h, H, BH, 1), [BH])
                 if i_half < HALVES - 1:  # this is the later half
+                    b_m = tl.reshape(tl_kept(p_ms, i_h, H, BH, 1), [BH])
                     p_i_ -= BT * s_i_t
                     p_log_f -= BT * s_log_ft
                     i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
@@ -1428,6 +1428,8 @@ if triton is not None:
                 i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
                 log_fs = tl_rows_1(tl.load(p_log_f + o_t[:, None] * s_log_ft + o_h[None, :], mask=m_h[None, :], other=0.0))
                 g_ms = tl_rows_1(tl.load(p_g_m + o_t[:, None] * s_g_mt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_m = tl.reshape(tl_kept(p_ms, i_h, H, BH, 1), [BH])
                 b_ms = (b_m,)
                 for j in tl.static_range(BT):
                     b_m_j = mlstm_m_update(b_ms[j], i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
@@ -1711,8 +1713,8 @@ if triton is not None:
                 p_d_k -= BT * (H * K)
                 p_d_log_keep -= BT * H
                 p_d_add -= BT * H
-                b_n_ = tl_kept(p_n_s, i_h, H, BH, BK)
                 if i_half < HALVES - 1:  # this is the later half
+                    b_n_ = tl_kept(p_n_s, i_h, H, BH, BK)
                     p_k_ -= BT * s_k_t
                     p_log_keep -= BT * s_log_keept
                     p_add -= BT * s_addt
@@ -1730,6 +1732,8 @@ if triton is not None:
                 log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
                 adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
                 g_weights = tl_rows_1(tl.load(p_g_weight + o_t[:, None] * s_g_weightt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_n_ = tl_kept(p_n_s, i_h, H, BH, BK)
                 b_n_s = (b_n_,)
                 b_a_ns = ()
                 for j in tl.static_range(BT):
@@ -2189,8 +2193,8 @@ if triton is not None:
                 p_d_add -= BT * H
                 p_d_weight -= BT * H
                 p_d_m -= BT * H
-                b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                 if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                     p_k_ -= BT * s_k_t
                     p_v -= BT * s_vt
                     p_log_keep -= BT * s_log_keept
@@ -2214,6 +2218,8 @@ if triton is not None:
                 weights = tl_rows_1(tl.load(p_weight + o_t[:, None] * s_weightt + o_h[None, :], mask=m_c[None, :], other=0.0))
                 ms = tl_rows_1(tl.load(p_m + o_t[:, None] * s_mt + o_h[None, :], mask=m_c[None, :], other=0.0))
                 g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                 b_Ss = (b_S,)
                 b_a_Ss = ()
                 for j in tl.static_range(BT):
@@ -3023,10 +3029,6 @@ def _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens):
     g_last_m = None if g_last_m is None else _reals(g_last_m.contiguous())
     config = choose_mlstm_m(rows, T, H, 1, _sms(i_.device))
     config = config._replace(pieces=1, parts=1)
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        i_ = _wide(i_)
-        log_f = _wide(log_f)
-        g_m = _wide(g_m)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -3161,12 +3163,6 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
     n = None if n is None else n.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     g_last_n = None if g_last_n is None else g_last_n.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     config = choose_mlstm_n(rows, T, H, _pow2(K), _sms(q.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        q = _wide(q)
-        k = _wide(k)
-        log_keep = _wide(log_keep)
-        add = _wide(add)
-        g_weight = _wide(g_weight)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -3344,9 +3340,6 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_mlstm_S(rows, T, H * V, _pow2(K), _sms(q.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        v = _wide(v)
-        g_h = _wide(g_h)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -1328,8 +1328,8 @@ if triton is not None:
                 p_d_q1 -= BT * (H * J)
                 p_d_k0 -= BT * (H * J)
                 p_d_k1 -= BT * (H * J)
-                b_S = tl.reshape(tl_kept(p_Ss, i_c, C, BC, BW * BJ), [BC, BW, BJ])
                 if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl.reshape(tl_kept(p_Ss, i_c, C, BC, BW * BJ), [BC, BW, BJ])
                     p_t -= BT * s_tt
                     p_v -= BT * s_vt
                     p_k0 -= BT * s_k0t
@@ -1352,6 +1352,8 @@ if triton is not None:
                 k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
                 k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
                 g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl.reshape(tl_kept(p_Ss, i_c, C, BC, BW * BJ), [BC, BW, BJ])
                 b_Ss = (b_S,)
                 b_w_1s = ()
                 b_w_2s = ()
@@ -2190,9 +2192,6 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
     S = None if S is None else S.reshape(rows, H, W, J, V).permute(0, 2, 3, 1, 4).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, W, J, V).permute(0, 2, 3, 1, 4).contiguous()
     config = choose_ret_net(rows, T, H * V, _pow2(W) * _pow2(J), _sms(t_.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        v = _wide(v)
-        g_o = _wide(g_o)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -1071,8 +1071,8 @@ if triton is not None:
                 p_d_x -= BT * C
                 p_d_i_sum -= BT * C
                 p_d_r_sum -= BT * C
-                b_h = tl.reshape(tl_kept(p_hs, i_c, C, BC, 1), [BC])
                 if i_half < HALVES - 1:  # this is the later half
+                    b_h = tl.reshape(tl_kept(p_hs, i_c, C, BC, 1), [BC])
                     p_begins -= BT * s_beginst
                     p_x -= BT * s_xt
                     p_i_sum -= BT * s_i_sumt
@@ -1093,6 +1093,8 @@ if triton is not None:
                 i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 g_linear_out_ins = tl_rows_1(tl.load(p_g_linear_out_in + o_t[:, None] * s_g_linear_out_int + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h = tl.reshape(tl_kept(p_hs, i_c, C, BC, 1), [BC])
                 b_hs = (b_h,)
                 for j in tl.static_range(BT):
                     b_h_j = rglru_update(b_hs[j], beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
@@ -1438,12 +1440,6 @@ def _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_rglru(rows, T, G * J, 1, _sms(y_in.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        y_in = _wide(y_in)
-        x = _wide(x)
-        i_sum = _wide(i_sum)
-        r_sum = _wide(r_sum)
-        g_linear_out_in = _wide(g_linear_out_in)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

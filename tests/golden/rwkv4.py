@@ -979,10 +979,10 @@ if triton is not None:
                 p_d_k -= BT * A
                 p_d_v -= BT * A
                 p_d_r -= BT * A
-                b_p = tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA])
-                b_q = tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA])
-                b_log_scale = tl.reshape(tl_kept(p_log_scales, i_a, A, BA, 1), [BA])
                 if i_half < HALVES - 1:  # this is the later half
+                    b_p = tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA])
+                    b_q = tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA])
+                    b_log_scale = tl.reshape(tl_kept(p_log_scales, i_a, A, BA, 1), [BA])
                     p_k_ -= BT * s_k_t
                     p_v -= BT * s_vt
                     k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
@@ -995,6 +995,10 @@ if triton is not None:
                 vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
                 rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_a[None, :], mask=m_a[None, :], other=0.0))
                 g_output_ins = tl_rows_1(tl.load(p_g_output_in + o_t[:, None] * s_g_output_int + o_a[None, :], mask=m_a[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_p = tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA])
+                    b_q = tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA])
+                    b_log_scale = tl.reshape(tl_kept(p_log_scales, i_a, A, BA, 1), [BA])
                 b_ps = (b_p,)
                 b_qs = (b_q,)
                 b_log_scales = (b_log_scale,)
@@ -1275,11 +1279,6 @@ def _rwkv4_triton_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k,
     g_last_log_scale = None if g_last_log_scale is None else _reals(g_last_log_scale.contiguous())
     config = choose_rwkv4(rows, T, A, 1, _sms(k.device))
     config = config._replace(pieces=1, parts=1)
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        k = _wide(k)
-        v = _wide(v)
-        r = _wide(r)
-        g_output_in = _wide(g_output_in)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -1253,8 +1253,8 @@ if triton is not None:
                 p_d_r -= BT * (H * K)
                 p_d_k -= BT * (H * K)
                 p_d_v -= BT * C
-                b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                 if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                     p_k_ -= BT * s_k_t
                     p_v -= BT * s_vt
                     k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
@@ -1267,6 +1267,8 @@ if triton is not None:
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
                 vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                 b_Ss = (b_S,)
                 for j in tl.static_range(BT):
                     b_S_j = rwkv5_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
@@ -2062,9 +2064,6 @@ def _rwkv5_triton_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_rwkv5(rows, T, H * V, _pow2(K), _sms(r.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        v = _wide(v)
-        g_y = _wide(g_y)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -2009,9 +2009,9 @@ if triton is not None:
                 p_u -= BT * s_ut
                 p_g_output_linear_in -= BT * s_g_output_linear_int
                 p_d_u -= BT * H
-                b_x_re = tl_kept(p_xs, i_h, H, BH, BN)
-                b_x_im = tl_kept(p_xs + H * BN, i_h, H, BH, BN)
                 if i_half < HALVES - 1:  # this is the later half
+                    b_x_re = tl_kept(p_xs, i_h, H, BH, BN)
+                    b_x_im = tl_kept(p_xs + H * BN, i_h, H, BH, BN)
                     p_u -= BT * s_ut
                     us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
                     p_u += BT * s_ut
@@ -2019,6 +2019,9 @@ if triton is not None:
                         b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, us[j].to(tl.float32), b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
                 us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
                 g_output_linear_ins = tl_rows_1(tl.load(p_g_output_linear_in + o_t[:, None] * s_g_output_linear_int + o_h[None, :], mask=m_h[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_x_re = tl_kept(p_xs, i_h, H, BH, BN)
+                    b_x_im = tl_kept(p_xs + H * BN, i_h, H, BH, BN)
                 b_x_res = (b_x_re,)
                 b_x_ims = (b_x_im,)
                 for j in tl.static_range(BT):
@@ -2375,9 +2378,6 @@ def _s4d_triton_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_real, A_
     g_last_x = None if g_last_x is None else g_last_x.reshape(rows, H, N, 2).permute(0, 3, 2, 1).contiguous()
     config = choose_s4d(rows, T, H, _pow2(N), _sms(u.device))
     config = config._replace(pieces=1, parts=1)
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        u = _wide(u)
-        g_output_linear_in = _wide(g_output_linear_in)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -1820,9 +1820,9 @@ if triton is not None:
                 p_Bu_sum -= BT * s_Bu_sumt
                 p_g_x -= BT * s_g_xt
                 p_d_Bu_sum -= BT * (2 * C)
-                b_x_re = tl.reshape(tl_kept(p_xs, i_c, C, BC, 1), [BC])
-                b_x_im = tl.reshape(tl_kept(p_xs + C * 1, i_c, C, BC, 1), [BC])
                 if i_half < HALVES - 1:  # this is the later half
+                    b_x_re = tl.reshape(tl_kept(p_xs, i_c, C, BC, 1), [BC])
+                    b_x_im = tl.reshape(tl_kept(p_xs + C * 1, i_c, C, BC, 1), [BC])
                     p_Bu_sum -= BT * s_Bu_sumt
                     Bu_sum_res, Bu_sum_ims = tl_pairs_1(tl.load(p_Bu_sum + o_t[:, None, None] * s_Bu_sumt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
                     p_Bu_sum += BT * s_Bu_sumt
@@ -1830,6 +1830,9 @@ if triton is not None:
                         b_x_re, b_x_im = s5_update(b_x_re, b_x_im, Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
                 Bu_sum_res, Bu_sum_ims = tl_pairs_1(tl.load(p_Bu_sum + o_t[:, None, None] * s_Bu_sumt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
                 g_x_res, g_x_ims = tl_pairs_1(tl.load(p_g_x + o_t[:, None, None] * s_g_xt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
+                if i_half == HALVES - 1:
+                    b_x_re = tl.reshape(tl_kept(p_xs, i_c, C, BC, 1), [BC])
+                    b_x_im = tl.reshape(tl_kept(p_xs + C * 1, i_c, C, BC, 1), [BC])
                 b_x_res = (b_x_re,)
                 b_x_ims = (b_x_im,)
                 for j in tl.static_range(BT):

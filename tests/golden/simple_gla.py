@@ -1331,8 +1331,8 @@ if triton is not None:
                 p_d_q_conv1d -= BT * (H * K)
                 p_d_k_conv1d -= BT * (H * K)
                 p_d_v_conv1d -= BT * C
-                b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                 if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                     p_gk -= BT * s_gkt
                     p_k_conv1d -= BT * s_k_conv1dt
                     p_v_conv1d -= BT * s_v_conv1dt
@@ -1350,6 +1350,8 @@ if triton is not None:
                 k_conv1ds = tl_rows_2(tl.load(p_k_conv1d + o_t[:, None, None] * s_k_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
                 v_conv1ds = tl_rows_1(tl.load(p_v_conv1d + o_t[:, None] * s_v_conv1dt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
                 b_Ss = (b_S,)
                 b_vs = ()
                 b_a_Ss = ()
@@ -2469,9 +2471,6 @@ def _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_simple_gla(rows, T, H * V, _pow2(K), _sms(gk.device))
-    if config.lanes * config.tokens < 64:  # two bytes a thread are too few to be loaded ahead of time
-        v_conv1d = _wide(v_conv1d)
-        g_o = _wide(g_o)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)

@@ -225,7 +225,6 @@ class Launch:
     prepared: tuple[str, ...]
     turned: tuple[str, ...]
     prepared_back: tuple[str, ...]
-    narrow: tuple[str, ...]
     copied: tuple[tuple[str, str], ...]
     last_states: str
     gradients: tuple[str, ...]

@@ -52,7 +52,7 @@ class Host:
         return o.token and o.dtype == "real" and bool(t.dims(o.atoms)) and shared
 
     def back(self, o: Operand) -> str:
-        """An operand as the way back reads it: in float32 if lanes gather it, since two bytes cannot be loaded ahead."""
+        """An operand as the way back reads it: in float32 if lanes gather it: two bytes cannot be loaded ahead."""
         return self.wide(o) if self.k.tile.in_runs(o.atoms) else self.operand(o)
 
     def parameters(self, walks: bool = True) -> list[str]:
@@ -137,7 +137,6 @@ class Host:
                 *self._turned_states(states),
                 *self._turned_states(d_lasts),
             ),
-            narrow=tuple(f"{v} = _wide({v})" for v in self._of_own_channels(both.values())),
             copied=tuple(zip(lasts, states, strict=True)),
             last_states=", ".join(lasts),
             gradients=(
@@ -199,12 +198,6 @@ class Host:
             state=states[0],
             d_last=d_lasts[0],
         )
-
-    def _of_own_channels(self, operands: Iterable[Operand]) -> list[str]:
-        """What streams on the way back with a real number of its own for every channel."""
-        real = [o for o in operands if o.token and o.dtype == "real" and self.k.tile.dims(o.atoms)]
-        seeds = [self.seed(r.name) for r in self.k.seeded(self.k.q.vjp) if len(r.parts) == 1 and r.atoms]
-        return [*(self.operand(o) for o in real if not self.widened(o)), *seeds]
 
     def partial(self, o: Operand) -> bool:
         """Whether an operand's cotangent comes in parts that are summed afterwards."""
