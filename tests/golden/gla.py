@@ -1944,9 +1944,6 @@ def _gla_triton(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
                 q, k, v, gk, S, _reals(y_o), _reals(last_S), q.stride(0), k.stride(0), v.stride(0), gk.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
-        q = _wide(q)
-        k = _wide(k)
-        gk = _wide(gk)
         S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * K * V, q)
@@ -2005,9 +2002,6 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
     k = _rows_of(k)
     v = _rows_of(v)
     gk = _rows_of(gk)
-    wide_q = _wide(q)
-    wide_k = _wide(k)
-    wide_gk = _wide(gk)
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
@@ -2032,7 +2026,7 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, q)
             gla_piece_kernel[(n_blocks * pieces * rows,)](
-                wide_q, wide_k, v, wide_gk, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_gk.stride()[:2], *g_o.stride()[:2],
+                q, k, v, gk, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
@@ -2041,14 +2035,14 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, q)
         gla_keep_kernel[(n_blocks * config.pieces * rows,)](
-            wide_q, wide_k, v, wide_gk, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_gk.stride()[:2], *g_o.stride()[:2],
+            q, k, v, gk, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         gla_backward_kernel[(n_blocks * pieces * rows,)](
-            wide_q, wide_k, v, wide_gk, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_gk, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_gk.stride()[:2], *g_o.stride()[:2],
+            q, k, v, gk, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_gk, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])

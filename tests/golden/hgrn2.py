@@ -2068,8 +2068,6 @@ def _hgrn2_triton(q, f_raw, i_, lower_bound, S, cu_seqlens):
                 q, f_raw, i_, lower_bound, S, _reals(y_o), _reals(last_S), q.stride(0), f_raw.stride(0), i_.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
-        q = _wide(q)
-        f_raw = _wide(f_raw)
         turned_lower_bound = lower_bound.reshape(H, K).permute(1, 0)[:, :, None].expand(K, H, V).contiguous()
         S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
@@ -2131,8 +2129,6 @@ def _hgrn2_triton_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
     f_raw = _rows_of(f_raw)
     i_ = _rows_of(i_)
     lower_bound = lower_bound.contiguous()
-    wide_q = _wide(q)
-    wide_f_raw = _wide(f_raw)
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
@@ -2158,7 +2154,7 @@ def _hgrn2_triton_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, q)
             hgrn2_piece_kernel[(n_blocks * pieces * rows,)](
-                wide_q, wide_f_raw, i_, turned_lower_bound, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_q.stride()[:2], *wide_f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
+                q, f_raw, i_, turned_lower_bound, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
@@ -2167,14 +2163,14 @@ def _hgrn2_triton_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, q)
         hgrn2_keep_kernel[(n_blocks * config.pieces * rows,)](
-            wide_q, wide_f_raw, i_, turned_lower_bound, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_q.stride()[:2], *wide_f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
+            q, f_raw, i_, turned_lower_bound, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         hgrn2_backward_kernel[(n_blocks * pieces * rows,)](
-            wide_q, wide_f_raw, i_, turned_lower_bound, g_o, kept_S, g_last_S, d_q, d_f_raw, _reals(d_i), d_lower_bound, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, 0.0, *wide_q.stride()[:2], *wide_f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
+            q, f_raw, i_, turned_lower_bound, g_o, kept_S, g_last_S, d_q, d_f_raw, _reals(d_i), d_lower_bound, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, 0.0, *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, AGAIN=config.again, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])

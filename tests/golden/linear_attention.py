@@ -2292,8 +2292,6 @@ def _linear_attention_S_triton(v, q, k, o_sum, S, cu_seqlens):
                 v, q, k, o_sum, S, _reals(y_o), _reals(last_S), v.stride(0), q.stride(0), k.stride(0), o_sum.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
-        q = _wide(q)
-        k = _wide(k)
         o_sum = _wide(o_sum)
         S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
@@ -2355,8 +2353,6 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
     q = _rows_of(q)
     k = _rows_of(k)
     o_sum = _rows_of(o_sum)
-    wide_q = _wide(q)
-    wide_k = _wide(k)
     wide_o_sum = _wide(o_sum)
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
@@ -2382,7 +2378,7 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, v)
             linear_attention_S_piece_kernel[(n_blocks * pieces * rows,)](
-                v, wide_q, wide_k, wide_o_sum, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *v.stride()[:2], *wide_q.stride()[:2], *wide_k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
+                v, q, k, wide_o_sum, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
@@ -2391,14 +2387,14 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, v)
         linear_attention_S_keep_kernel[(n_blocks * config.pieces * rows,)](
-            v, wide_q, wide_k, wide_o_sum, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *v.stride()[:2], *wide_q.stride()[:2], *wide_k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
+            v, q, k, wide_o_sum, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         linear_attention_S_backward_kernel[(n_blocks * pieces * rows,)](
-            v, wide_q, wide_k, wide_o_sum, g_o, kept_S, g_last_S, _reals(d_v), d_q, d_k, d_o_sum, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, v.shape[0] * T, *v.stride()[:2], *wide_q.stride()[:2], *wide_k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
+            v, q, k, wide_o_sum, g_o, kept_S, g_last_S, _reals(d_v), d_q, d_k, d_o_sum, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, v.shape[0] * T, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[1])

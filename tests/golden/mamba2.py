@@ -2241,8 +2241,6 @@ def _mamba2_triton(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
             )  # fmt: skip
             return y_y, last_S
         dt_raw = _wide(dt_raw)
-        B = _wide(B)
-        C = _wide(C)
         S = None if S is None else S.reshape(rows, G, J, P, N).permute(0, 4, 1, 2, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * G * J * P * N, dt_raw)
@@ -2310,8 +2308,6 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     A_log = A_log.contiguous()
     D = D.contiguous()
     wide_dt_raw = _wide(dt_raw)
-    wide_B = _wide(B)
-    wide_C = _wide(C)
     g_y = _reals(_rows_of(g_y))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
@@ -2339,7 +2335,7 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * G * J * P * N, dt_raw)
             mamba2_piece_kernel[(n_blocks * pieces * rows,)](
-                wide_dt_raw, x, wide_B, wide_C, dt_bias, A_log, D, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_dt_raw.stride()[:2], *x.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *g_y.stride()[:2],
+                wide_dt_raw, x, B, C, dt_bias, A_log, D, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, G * J * P * N, False)
@@ -2348,14 +2344,14 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * G * J * P * N, dt_raw)
         mamba2_keep_kernel[(n_blocks * config.pieces * rows,)](
-            wide_dt_raw, x, wide_B, wide_C, dt_bias, A_log, D, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_dt_raw.stride()[:2], *x.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *g_y.stride()[:2],
+            wide_dt_raw, x, B, C, dt_bias, A_log, D, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, G * J * P * N, True)
             g_last_S = starts
         mamba2_backward_kernel[(n_blocks * pieces * rows,)](
-            wide_dt_raw, x, wide_B, wide_C, dt_bias, A_log, D, g_y, kept_S, g_last_S, d_dt_raw, _reals(d_x), d_B, d_C, d_dt_bias, d_A_log, d_D, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, dt_raw.shape[0] * T, *wide_dt_raw.stride()[:2], *x.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *g_y.stride()[:2],
+            wide_dt_raw, x, B, C, dt_bias, A_log, D, g_y, kept_S, g_last_S, d_dt_raw, _reals(d_x), d_B, d_C, d_dt_bias, d_A_log, d_D, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, dt_raw.shape[0] * T, *wide_dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_dt_raw = _summed(d_dt_raw, inputs[0])

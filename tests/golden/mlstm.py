@@ -3258,8 +3258,6 @@ def _mlstm_S_triton(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
                 q, k, v, log_keep, add, weight, m, S, _reals(y_h), _reals(last_S), q.stride(0), k.stride(0), v.stride(0), log_keep.stride(0), add.stride(0), weight.stride(0), m.stride(0), **fixed,
             )  # fmt: skip
             return y_h, last_S
-        q = _wide(q)
-        k = _wide(k)
         log_keep = _wide(log_keep)
         add = _wide(add)
         weight = _wide(weight)
@@ -3328,8 +3326,6 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     add = _rows_of(add)
     weight = _rows_of(weight)
     m = _rows_of(m)
-    wide_q = _wide(q)
-    wide_k = _wide(k)
     wide_log_keep = _wide(log_keep)
     wide_add = _wide(add)
     wide_weight = _wide(weight)
@@ -3361,7 +3357,7 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, q)
             mlstm_S_piece_kernel[(n_blocks * pieces * rows,)](
-                wide_q, wide_k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
+                q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
@@ -3370,14 +3366,14 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, q)
         mlstm_S_keep_kernel[(n_blocks * config.pieces * rows,)](
-            wide_q, wide_k, v, wide_log_keep, wide_add, wide_weight, wide_m, S, kept_S, g_h, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
+            q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, S, kept_S, g_h, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         mlstm_S_backward_kernel[(n_blocks * pieces * rows,)](
-            wide_q, wide_k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_log_keep, d_add, d_weight_, d_m, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *wide_q.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
+            q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_log_keep, d_add, d_weight_, d_m, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])

@@ -2114,10 +2114,6 @@ def _ret_net_triton(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
                 t_, v, q0, q1, k0, k1, S, _reals(y_o), _reals(last_S), t_.stride(0), v.stride(0), q0.stride(0), q1.stride(0), k0.stride(0), k1.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
-        q0 = _wide(q0)
-        q1 = _wide(q1)
-        k0 = _wide(k0)
-        k1 = _wide(k1)
         S = None if S is None else S.reshape(rows, H, W, J, V).permute(0, 2, 3, 1, 4).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * W * J * V, t_)
@@ -2182,10 +2178,6 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
     q1 = _rows_of(q1)
     k0 = _rows_of(k0)
     k1 = _rows_of(k1)
-    wide_q0 = _wide(q0)
-    wide_q1 = _wide(q1)
-    wide_k0 = _wide(k0)
-    wide_k1 = _wide(k1)
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
@@ -2212,7 +2204,7 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * W * J * V, t_)
             ret_net_piece_kernel[(n_blocks * pieces * rows,)](
-                t_, v, wide_q0, wide_q1, wide_k0, wide_k1, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *wide_q0.stride()[:2], *wide_q1.stride()[:2], *wide_k0.stride()[:2], *wide_k1.stride()[:2], *g_o.stride()[:2],
+                t_, v, q0, q1, k0, k1, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * W * J * V, False)
@@ -2221,14 +2213,14 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * W * J * V, t_)
         ret_net_keep_kernel[(n_blocks * config.pieces * rows,)](
-            t_, v, wide_q0, wide_q1, wide_k0, wide_k1, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *t_.stride()[:2], *v.stride()[:2], *wide_q0.stride()[:2], *wide_q1.stride()[:2], *wide_k0.stride()[:2], *wide_k1.stride()[:2], *g_o.stride()[:2],
+            t_, v, q0, q1, k0, k1, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * W * J * V, True)
             g_last_S = starts
         ret_net_backward_kernel[(n_blocks * pieces * rows,)](
-            t_, v, wide_q0, wide_q1, wide_k0, wide_k1, g_o, kept_S, g_last_S, d_t, _reals(d_v), d_q0, d_q1, d_k0, d_k1, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, t_.shape[0] * T, *t_.stride()[:2], *v.stride()[:2], *wide_q0.stride()[:2], *wide_q1.stride()[:2], *wide_k0.stride()[:2], *wide_k1.stride()[:2], *g_o.stride()[:2],
+            t_, v, q0, q1, k0, k1, g_o, kept_S, g_last_S, d_t, _reals(d_v), d_q0, d_q1, d_k0, d_k1, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, t_.shape[0] * T, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_t = _summed(d_t, inputs[0])

@@ -2036,9 +2036,6 @@ def _rwkv6_triton(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
                 r, k, v, d_sum_2, d_sum, time_faaaa, S, _reals(y_y), _reals(last_S), r.stride(0), k.stride(0), v.stride(0), d_sum_2.stride(0), **fixed,
             )  # fmt: skip
             return y_y, last_S
-        r = _wide(r)
-        k = _wide(k)
-        d_sum_2 = _wide(d_sum_2)
         turned_d_sum = d_sum.reshape(H, K).permute(1, 0)[:, :, None].expand(K, H, V).contiguous()
         turned_time_faaaa = time_faaaa.reshape(H, K).permute(1, 0)[:, :, None].expand(K, H, V).contiguous()
         S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
@@ -2103,9 +2100,6 @@ def _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
     d_sum_2 = _rows_of(d_sum_2)
     d_sum = d_sum.contiguous()
     time_faaaa = time_faaaa.contiguous()
-    wide_r = _wide(r)
-    wide_k = _wide(k)
-    wide_d_sum_2 = _wide(d_sum_2)
     g_y = _reals(_rows_of(g_y))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
@@ -2134,7 +2128,7 @@ def _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, r)
             rwkv6_piece_kernel[(n_blocks * pieces * rows,)](
-                wide_r, wide_k, v, wide_d_sum_2, turned_d_sum, turned_time_faaaa, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_r.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_d_sum_2.stride()[:2], *g_y.stride()[:2],
+                r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
@@ -2143,14 +2137,14 @@ def _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, r)
         rwkv6_keep_kernel[(n_blocks * config.pieces * rows,)](
-            wide_r, wide_k, v, wide_d_sum_2, turned_d_sum, turned_time_faaaa, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_r.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_d_sum_2.stride()[:2], *g_y.stride()[:2],
+            r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         rwkv6_backward_kernel[(n_blocks * pieces * rows,)](
-            wide_r, wide_k, v, wide_d_sum_2, turned_d_sum, turned_time_faaaa, g_y, kept_S, g_last_S, d_r, d_k, _reals(d_v), d_d_sum_2, d_d_sum, d_time_faaaa, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, r.shape[0] * T, *wide_r.stride()[:2], *wide_k.stride()[:2], *v.stride()[:2], *wide_d_sum_2.stride()[:2], *g_y.stride()[:2],
+            r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, g_y, kept_S, g_last_S, d_r, d_k, _reals(d_v), d_d_sum_2, d_d_sum, d_time_faaaa, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, r.shape[0] * T, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_r = _summed(d_r, inputs[0])

@@ -2402,8 +2402,6 @@ def _simple_gla_triton(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_log
             )  # fmt: skip
             return y_o, last_S
         gk = _wide(gk)
-        q_conv1d = _wide(q_conv1d)
-        k_conv1d = _wide(k_conv1d)
         S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * K * V, gk)
@@ -2463,8 +2461,6 @@ def _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
     k_conv1d = _rows_of(k_conv1d)
     v_conv1d = _rows_of(v_conv1d)
     wide_gk = _wide(gk)
-    wide_q_conv1d = _wide(q_conv1d)
-    wide_k_conv1d = _wide(k_conv1d)
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
@@ -2489,7 +2485,7 @@ def _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, gk)
             simple_gla_piece_kernel[(n_blocks * pieces * rows,)](
-                wide_gk, wide_q_conv1d, wide_k_conv1d, v_conv1d, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_gk.stride()[:2], *wide_q_conv1d.stride()[:2], *wide_k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
+                wide_gk, q_conv1d, k_conv1d, v_conv1d, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
                 BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
@@ -2498,14 +2494,14 @@ def _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
         elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, gk)
         simple_gla_keep_kernel[(n_blocks * config.pieces * rows,)](
-            wide_gk, wide_q_conv1d, wide_k_conv1d, v_conv1d, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_gk.stride()[:2], *wide_q_conv1d.stride()[:2], *wide_k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
+            wide_gk, q_conv1d, k_conv1d, v_conv1d, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
             BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
         if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         simple_gla_backward_kernel[(n_blocks * pieces * rows,)](
-            wide_gk, wide_q_conv1d, wide_k_conv1d, v_conv1d, g_o, kept_S, g_last_S, d_gk, d_q_conv1d, d_k_conv1d, _reals(d_v_conv1d), None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, gk.shape[0] * T, *wide_gk.stride()[:2], *wide_q_conv1d.stride()[:2], *wide_k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
+            wide_gk, q_conv1d, k_conv1d, v_conv1d, g_o, kept_S, g_last_S, d_gk, d_q_conv1d, d_k_conv1d, _reals(d_v_conv1d), None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, gk.shape[0] * T, *wide_gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_gk = _summed(d_gk, inputs[0])

@@ -48,12 +48,16 @@ class Host:
     def widened(self, o: Operand) -> bool:
         """Whether it is one that `wide` speaks of."""
         t = self.k.tile
-        shared = t.lacks_all(o.atoms) or t.in_runs(o.atoms)
+        shared = t.lacks_all(o.atoms) or self.gathered(o)
         return o.token and o.dtype == "real" and bool(t.dims(o.atoms)) and shared
+
+    def gathered(self, o: Operand) -> bool:
+        """Whether lanes gather an operand, a number each that others have too."""
+        return self.k.tile.in_runs(o.atoms) and len(self.k.tile.dims(o.atoms)) == 1
 
     def back(self, o: Operand) -> str:
         """An operand as the way back reads it: in float32 if lanes gather it: two bytes cannot be loaded ahead."""
-        return self.wide(o) if self.k.tile.in_runs(o.atoms) else self.operand(o)
+        return self.wide(o) if self.gathered(o) else self.operand(o)
 
     def parameters(self, walks: bool = True) -> list[str]:
         """The parameters among the operands that kernels take, as walks or as steps read them."""
