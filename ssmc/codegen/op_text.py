@@ -51,7 +51,7 @@ class OpText:
                 *("T", "t", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op),
                 *("config", "fixed", "inputs", "given", "n_blocks", "slots", "products", "ends"),
                 *("system", "reads", "streams", "d_reads", "d_weight", "mode", "filters", "last"),
-                *("wanted", "scores", "table", "grid", "across", "n_tokens"),
+                *("wanted", "kept", "pieces", "scores", "table", "grid", "across", "n_tokens"),
             )
         )
         atoms = [a for c in self.r.carried for a in c.atoms]

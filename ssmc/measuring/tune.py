@@ -32,7 +32,8 @@ Config: TypeAlias = tuple[int | bool, ...]
 Clock: TypeAlias = Callable[[Run], float]
 FASTER = 0.98  # of the best time so far: what is within two percent is not faster
 _ROUNDS = 2
-_MOST = {"lanes": 128, "tokens": 8, "num_warps": 16}  # kernels take a block of at most eight tokens apart
+# kernels take a block of at most eight tokens apart
+_MOST = {"lanes": 128, "tokens": 8, "num_warps": 16, "halves": 2, "stages": 16}
 _LAUNCHES = {"forward": "_{}_triton", "backward": "_{}_triton_backward", "step": "_{}_triton_step"}
 _CUT = ("pieces", "parts")
 

@@ -53,7 +53,8 @@ def one(harness, torch, module, spec, case):
     rows, T = (1, packed[-1]) if packed else (case.get("rows", 2), case["T"])
     u = torch.randn(rows, T, *spec.get("inner", [spec.get("arguments", [6])[0]]))
     cu = torch.tensor(packed, dtype=torch.int32) if packed else None
-    before = cut(module, case["pieces"], case.get("parts", 1)) if case.get("pieces") else {}
+    fixed = {k: case[k] for k in ("pieces", "parts", "halves") if k in case}
+    before = cut(module, fixed) if fixed else {}
     if case.get("chunks"):
         before["choose_chunks"] = module.choose_chunks
         module.choose_chunks = partial(_chunks, module.choose_chunks, case["chunks"])
@@ -166,23 +167,23 @@ def conv_passes(torch, module, stem, operands, cotangents, cu, backend="triton",
     return [*(v.detach() for v in out), *torch.autograd.grad(loss, [v for v in leaves if v is not None])]
 
 
-def _pieces(choose, pieces, parts, *sizes, **more):
-    return choose(*sizes, **more)._replace(pieces=pieces, parts=parts, tokens=2)
+def _pieces(choose, fixed, *sizes, **more):
+    return choose(*sizes, **more)._replace(tokens=2, parts=1)._replace(**fixed)
 
 
 def _chunks(choose, fields, *sizes):
     return choose(*sizes)._replace(**fields)
 
 
-def cut(module, pieces, parts):
-    """Make the configuration of every op that can cut time; gives back what was there."""
+def cut(module, fixed):
+    """Fix these of the configuration of every op that can cut time; gives back what was there."""
     found = {
         n: f
         for n, f in vars(module).items()
         if n.startswith("choose_") and hasattr(module, f"{n.removeprefix('choose_')}_piece_kernel")
     }
     for name, original in found.items():
-        setattr(module, name, partial(_pieces, original, pieces, parts))
+        setattr(module, name, partial(_pieces, original, fixed))
     return found
 
 

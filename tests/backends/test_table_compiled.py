@@ -30,7 +30,7 @@ SHARED = 232_448  # bytes of shared memory a program of sm_90 may have
 # Bytes a thread spills where it holds most; what spills and was measured to be faster so is told in bench/NOTES.md.
 SPILLS = {
     "selective_scan_backward_kernel": 192, "head_step_backward_kernel": 48, "two_reads_keep_kernel": 48,
-    "two_reads_backward_kernel": 40, "filtered_backward_kernel": 8,
+    "two_reads_backward_kernel": 40, "no_skip_backward_kernel": 136, "filtered_backward_kernel": 8,
 }  # fmt: skip
 CONTROLS = {"initial_state", "return_state", "cu_seqlens", "backend", "inplace"}
 NEEDS: dict[str, dict[str, int]] = {}

@@ -633,7 +633,7 @@ if triton is not None:
     def gated_rnn_walk_kernel(
         x, z_raw, r_raw, a, h0, y_h, hT, cu_seqlens, T, NP,
         s_xb, s_xt, s_z_rawb, s_z_rawt, s_r_rawb, s_r_rawt,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -652,7 +652,7 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BE], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
             z_raws = tl_rows_1(tl.load(p_z_raw + o_t[:, None] * s_z_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
             r_raws = tl_rows_1(tl.load(p_r_raw + o_t[:, None] * s_r_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
@@ -682,7 +682,7 @@ if triton is not None:
     def gated_rnn_keep_kernel(
         x, z_raw, r_raw, a, h0, hs, cu_seqlens, T, NP, NQ,
         s_xb, s_xt, s_z_rawb, s_z_rawt, s_r_rawb, s_r_rawt,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back."""
         i = tl.program_id(0).to(tl.int64)
@@ -702,7 +702,7 @@ if triton is not None:
             p_z_raw = z_raw + i_b * s_z_rawb + (bos + i_t) * s_z_rawt
             p_r_raw = r_raw + i_b * s_r_rawb + (bos + i_t) * s_r_rawt
             p_hs = hs + i_k * E
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_hs, b_h, i_e, E, BE, 1)
                 p_hs += E
                 xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
@@ -728,19 +728,20 @@ if triton is not None:
     def gated_rnn_backward_kernel(
         x, z_raw, r_raw, a, g_h, hs, d_hT, d_x, d_z_raw, d_r_raw, d_a, d_h0, cu_seqlens, T, NP, n_tokens,
         s_xb, s_xt, s_z_rawb, s_z_rawt, s_r_rawb, s_r_rawt, s_g_hb, s_g_ht,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         m_e = tl_inside(o_e, E, BE)
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         p_z_raw = z_raw + i_b * s_z_rawb + (bos + i_t) * s_z_rawt
         p_r_raw = r_raw + i_b * s_r_rawb + (bos + i_t) * s_r_rawt
@@ -755,8 +756,8 @@ if triton is not None:
             b_d_h = tl.load(d_hT + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BE], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
             for j in range(k):
                 b_x = tl.load(p_x + j * s_xt + o_e, mask=m_e, other=0.0).to(tl.float32)
@@ -775,30 +776,46 @@ if triton is not None:
             tl.store(p_d_x + k * E + o_e, b_d_x, mask=m_e)
             tl.store(p_d_z_raw + k * E + o_e, b_d_z_raw, mask=m_e)
             tl.store(p_d_r_raw + k * E + o_e, b_d_r_raw, mask=m_e)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_x -= BT * s_xt
-            p_z_raw -= BT * s_z_rawt
-            p_r_raw -= BT * s_r_rawt
-            p_g_h -= BT * s_g_ht
-            p_d_x -= BT * E
-            p_d_z_raw -= BT * E
-            p_d_r_raw -= BT * E
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_hs -= E
-            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
-            z_raws = tl_rows_1(tl.load(p_z_raw + o_t[:, None] * s_z_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
-            r_raws = tl_rows_1(tl.load(p_r_raw + o_t[:, None] * s_r_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
-            g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_e[None, :], mask=m_e[None, :], other=0.0))
-            b_hs = (tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE]),)
-            for j in tl.static_range(BT):
-                b_h_j = gated_rnn_update(b_hs[j], xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
-                b_hs += (b_h_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_h, b_d_x, b_d_z_raw, b_d_r_raw, b_d_a_j = gated_rnn_vjp(g_hs[j].to(tl.float32), b_d_h, b_hs[j], xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
-                b_d_h = b_back_h
-                b_d_a += b_d_a_j
-                tl.store(p_d_x + j * E + o_e, b_d_x, mask=m_e)
-                tl.store(p_d_z_raw + j * E + o_e, b_d_z_raw, mask=m_e)
-                tl.store(p_d_r_raw + j * E + o_e, b_d_r_raw, mask=m_e)
+            for i_half in tl.static_range(HALVES):
+                p_x -= BT * s_xt
+                p_z_raw -= BT * s_z_rawt
+                p_r_raw -= BT * s_r_rawt
+                p_g_h -= BT * s_g_ht
+                p_d_x -= BT * E
+                p_d_z_raw -= BT * E
+                p_d_r_raw -= BT * E
+                if i_half < HALVES - 1:  # this is the later half
+                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
+                    p_x -= BT * s_xt
+                    p_z_raw -= BT * s_z_rawt
+                    p_r_raw -= BT * s_r_rawt
+                    xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                    z_raws = tl_rows_1(tl.load(p_z_raw + o_t[:, None] * s_z_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                    r_raws = tl_rows_1(tl.load(p_r_raw + o_t[:, None] * s_r_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                    p_x += BT * s_xt
+                    p_z_raw += BT * s_z_rawt
+                    p_r_raw += BT * s_r_rawt
+                    for j in tl.static_range(BT):
+                        b_h = gated_rnn_update(b_h, xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
+                xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                z_raws = tl_rows_1(tl.load(p_z_raw + o_t[:, None] * s_z_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                r_raws = tl_rows_1(tl.load(p_r_raw + o_t[:, None] * s_r_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_e[None, :], mask=m_e[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
+                b_hs = (b_h,)
+                for j in tl.static_range(BT):
+                    b_h_j = gated_rnn_update(b_hs[j], xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
+                    b_hs += (b_h_j,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_h, b_d_x, b_d_z_raw, b_d_r_raw, b_d_a_j = gated_rnn_vjp(g_hs[j].to(tl.float32), b_d_h, b_hs[j], xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
+                    b_d_h = b_back_h
+                    b_d_a += b_d_a_j
+                    tl.store(p_d_x + j * E + o_e, b_d_x, mask=m_e)
+                    tl.store(p_d_z_raw + j * E + o_e, b_d_z_raw, mask=m_e)
+                    tl.store(p_d_r_raw + j * E + o_e, b_d_r_raw, mask=m_e)
         tl.store(d_a + (i_s * NP + i_p) * E + o_e, b_d_a, mask=m_e)
         if d_h0 is not None:
             if i_p == 0:
@@ -848,6 +865,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -930,13 +949,17 @@ def choose_gated_rnn(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = 1
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = 1
     tokens = 8
     while tokens > 1 and 30 + 3 * held + tokens * (0 + 8 * held) > 236:
@@ -968,7 +991,7 @@ def _gated_rnn_triton(x, z_raw, r_raw, a, h, cu_seqlens):
             return y_h, last_h
         gated_rnn_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
             x, z_raw, r_raw, a, h, _reals(y_h), _reals(last_h), cu_seqlens, T, config.pieces, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_h, last_h
 
@@ -1017,9 +1040,12 @@ def _gated_rnn_triton_backward(g_h, g_last_h, x, z_raw, r_raw, a, h, cu_seqlens)
     config = choose_gated_rnn(rows, T, E, 1, _sms(x.device))
     config = config._replace(pieces=1, parts=1)
     pieces = config.pieces * config.parts
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
     fixed = dict(E=E, BE=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(E, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_x = _like(inputs[0])
     d_z_raw = _like(inputs[1])
     d_r_raw = _like(inputs[2])
@@ -1029,11 +1055,11 @@ def _gated_rnn_triton_backward(g_h, g_last_h, x, z_raw, r_raw, a, h, cu_seqlens)
     with _on(x.device):
         gated_rnn_keep_kernel[(n_blocks * config.pieces * rows,)](
             x, z_raw, r_raw, a, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2],
-            BT=config.tokens, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
         gated_rnn_backward_kernel[(n_blocks * pieces * rows,)](
             x, z_raw, r_raw, a, g_h, kept_h, g_last_h, _reals(d_x), _reals(d_z_raw), _reals(d_r_raw), d_a, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, x.shape[0] * T, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2], *g_h.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_a = _summed(d_a, inputs[3])
     return (

@@ -1448,16 +1448,16 @@ if triton is not None:
         else:
             b_re = tl.zeros([BM], tl.float32)
             b_im = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
             p = (i_s * NP + i_p) * 2 * M + o_m
-            tl.store(starts + p, b_re, mask=m_m)
-            tl.store(starts + p + M, b_im, mask=m_m)
             a_re = tl.load(a + p, mask=m_m, other=0.0)
             a_im = tl.load(a + p + M, mask=m_m, other=0.0)
             a_im = -a_im if REVERSE else a_im
             re = a_re * b_re - a_im * b_im + tl.load(b + p, mask=m_m, other=0.0)
             im = a_re * b_im + a_im * b_re + tl.load(b + p + M, mask=m_m, other=0.0)
+            tl.store(starts + p, b_re, mask=m_m)
+            tl.store(starts + p + M, b_im, mask=m_m)
             b_re, b_im = re, im
 
     @triton.jit(do_not_specialize=["n", "M"])
@@ -1812,7 +1812,7 @@ if triton is not None:
     def gss_walk_kernel(
         v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h0, y_y, hT, cu_seqlens, T, NP,
         s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t,
-        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -1851,7 +1851,7 @@ if triton is not None:
             b_h_im = tl.load(h0 + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
         else:
             b_h_im = tl.zeros([BG, BN], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
             v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
             v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
@@ -1884,7 +1884,7 @@ if triton is not None:
     def gss_keep_kernel(
         v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h0, hs, g_y, h_decay, h_piece, cu_seqlens, T, NP, NQ,
         s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t, s_g_yb, s_g_yt,
-        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -1931,7 +1931,7 @@ if triton is not None:
                 b_h_im_product = tl.full([BG, BN], 0.0, tl.float32)
                 b_h_re_wanted = tl.zeros([BG, BN], tl.float32)
                 b_h_im_wanted = tl.zeros([BG, BN], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_hs, b_h_re, i_g, G, BG, BN)
                 tl_keep(p_hs + G * BN, b_h_im, i_g, G, BG, BN)
                 p_hs += (2 * G * BN)
@@ -1975,14 +1975,15 @@ if triton is not None:
     def gss_backward_kernel(
         v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, g_y, hs, d_hT, d_v_raw, d_v_sum, d_v_sum_2, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, d_h0, cu_seqlens, T, NP, n_tokens,
         s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t, s_g_yb, s_g_yt,
-        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_g, i_p = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NP
         i_s = i // tl.cdiv(G, BG) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
         m_g = tl_inside(o_g, G, BG)
         o_n = tl.arange(0, BN)
@@ -1991,8 +1992,8 @@ if triton is not None:
         m_gn = m_g[:, None] & m_n[None, :]
         o_gn = o_g[:, None] * N + o_n[None, :]
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_v_raw = v_raw + i_b * s_v_rawb + (bos + i_t) * s_v_rawt
         p_v_sum = v_sum + i_b * s_v_sumb + (bos + i_t) * s_v_sumt
         p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b + (bos + i_t) * s_v_sum_2t
@@ -2030,8 +2031,8 @@ if triton is not None:
             b_d_h_im = tl.load(d_hT + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
         else:
             b_d_h_im = tl.zeros([BG, BN], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_h_re = tl_kept(p_hs, i_g, G, BG, BN)
             b_h_im = tl_kept(p_hs + G * BN, i_g, G, BG, BN)
             for j in range(k):
@@ -2065,46 +2066,65 @@ if triton is not None:
             tl.store(p_d_v_raw + k * G + o_g, b_d_v_raw, mask=m_g)
             tl.store(p_d_v_sum + k * 1, b_d_v_sum)
             tl.store(p_d_v_sum_2 + k * 1, b_d_v_sum_2)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_v_raw -= BT * s_v_rawt
-            p_v_sum -= BT * s_v_sumt
-            p_v_sum_2 -= BT * s_v_sum_2t
-            p_g_y -= BT * s_g_yt
-            p_d_v_raw -= BT * G
-            p_d_v_sum -= BT * 1
-            p_d_v_sum_2 -= BT * 1
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_hs -= (2 * G * BN)
-            v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
-            v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
-            v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
-            g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_g[None, :], mask=m_g[None, :], other=0.0))
-            b_h_res = (tl_kept(p_hs, i_g, G, BG, BN),)
-            b_h_ims = (tl_kept(p_hs + G * BN, i_g, G, BG, BN),)
-            b_vs = ()
-            for j in tl.static_range(BT):
-                b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
-                b_h_re_j, b_h_im_j = gss_update(b_h_res[j], b_h_ims[j], b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
-                b_h_res += (b_h_re_j,)
-                b_h_ims += (b_h_im_j,)
-                b_vs += (b_v,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_h_re, b_back_h_im, b_d_v_raw, b_d_v_sum, b_d_v_sum_2, b_d_a_h_re_j, b_d_a_h_im_j, b_d_c_1_j, b_d_c_2_j, b_d_ssm_norm_weight_j, b_d_ssm_norm_bias_j, b_d_C_re_j, b_d_C_im_j, b_d_D_j = gss_vjp(g_ys[j].to(tl.float32), b_d_h_re, b_d_h_im, b_h_res[j + 1], b_h_res[j], b_h_ims[j + 1], b_h_ims[j], v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_C_re, b_C_im, b_D, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_vs[j], G, N, norm_eps)
-                b_d_v_sum = tl_over_lanes_1(b_d_v_sum, m_g, G % BG != 0)
-                b_d_v_sum_2 = tl_over_lanes_1(b_d_v_sum_2, m_g, G % BG != 0)
-                b_d_h_re = b_back_h_re
-                b_d_h_im = b_back_h_im
-                b_d_a_h_re += b_d_a_h_re_j
-                b_d_a_h_im += b_d_a_h_im_j
-                b_d_c_1 += b_d_c_1_j
-                b_d_c_2 += b_d_c_2_j
-                b_d_ssm_norm_weight += b_d_ssm_norm_weight_j
-                b_d_ssm_norm_bias += b_d_ssm_norm_bias_j
-                b_d_C_re += b_d_C_re_j
-                b_d_C_im += b_d_C_im_j
-                b_d_D += b_d_D_j
-                tl.store(p_d_v_raw + j * G + o_g, b_d_v_raw, mask=m_g)
-                tl.store(p_d_v_sum + j * 1, b_d_v_sum)
-                tl.store(p_d_v_sum_2 + j * 1, b_d_v_sum_2)
+            for i_half in tl.static_range(HALVES):
+                p_v_raw -= BT * s_v_rawt
+                p_v_sum -= BT * s_v_sumt
+                p_v_sum_2 -= BT * s_v_sum_2t
+                p_g_y -= BT * s_g_yt
+                p_d_v_raw -= BT * G
+                p_d_v_sum -= BT * 1
+                p_d_v_sum_2 -= BT * 1
+                if i_half < HALVES - 1:  # this is the later half
+                    b_h_re = tl_kept(p_hs, i_g, G, BG, BN)
+                    b_h_im = tl_kept(p_hs + G * BN, i_g, G, BG, BN)
+                    p_v_raw -= BT * s_v_rawt
+                    p_v_sum -= BT * s_v_sumt
+                    p_v_sum_2 -= BT * s_v_sum_2t
+                    v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
+                    v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
+                    v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
+                    p_v_raw += BT * s_v_rawt
+                    p_v_sum += BT * s_v_sumt
+                    p_v_sum_2 += BT * s_v_sum_2t
+                    for j in tl.static_range(BT):
+                        b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+                        b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+                v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
+                v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
+                v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
+                g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_g[None, :], mask=m_g[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h_re = tl_kept(p_hs, i_g, G, BG, BN)
+                    b_h_im = tl_kept(p_hs + G * BN, i_g, G, BG, BN)
+                b_h_res = (b_h_re,)
+                b_h_ims = (b_h_im,)
+                b_vs = ()
+                for j in tl.static_range(BT):
+                    b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+                    b_h_re_j, b_h_im_j = gss_update(b_h_res[j], b_h_ims[j], b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+                    b_h_res += (b_h_re_j,)
+                    b_h_ims += (b_h_im_j,)
+                    b_vs += (b_v,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_h_re, b_back_h_im, b_d_v_raw, b_d_v_sum, b_d_v_sum_2, b_d_a_h_re_j, b_d_a_h_im_j, b_d_c_1_j, b_d_c_2_j, b_d_ssm_norm_weight_j, b_d_ssm_norm_bias_j, b_d_C_re_j, b_d_C_im_j, b_d_D_j = gss_vjp(g_ys[j].to(tl.float32), b_d_h_re, b_d_h_im, b_h_res[j + 1], b_h_res[j], b_h_ims[j + 1], b_h_ims[j], v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_C_re, b_C_im, b_D, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_vs[j], G, N, norm_eps)
+                    b_d_v_sum = tl_over_lanes_1(b_d_v_sum, m_g, G % BG != 0)
+                    b_d_v_sum_2 = tl_over_lanes_1(b_d_v_sum_2, m_g, G % BG != 0)
+                    b_d_h_re = b_back_h_re
+                    b_d_h_im = b_back_h_im
+                    b_d_a_h_re += b_d_a_h_re_j
+                    b_d_a_h_im += b_d_a_h_im_j
+                    b_d_c_1 += b_d_c_1_j
+                    b_d_c_2 += b_d_c_2_j
+                    b_d_ssm_norm_weight += b_d_ssm_norm_weight_j
+                    b_d_ssm_norm_bias += b_d_ssm_norm_bias_j
+                    b_d_C_re += b_d_C_re_j
+                    b_d_C_im += b_d_C_im_j
+                    b_d_D += b_d_D_j
+                    tl.store(p_d_v_raw + j * G + o_g, b_d_v_raw, mask=m_g)
+                    tl.store(p_d_v_sum + j * 1, b_d_v_sum)
+                    tl.store(p_d_v_sum_2 + j * 1, b_d_v_sum_2)
         b_Lambda_real = tl.load(Lambda_real + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_Lambda_imag = tl.load(Lambda_imag + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_d_ssm_norm_weight, b_d_ssm_norm_bias, b_d_Lambda_real, b_d_Lambda_imag, b_d_C_re, b_d_C_im, b_d_D = gss_hoist_vjp(b_Lambda_real, b_Lambda_imag, b_d_C_im, b_d_C_re, b_d_D, b_d_a_h_im, b_d_a_h_re, b_d_c_1, b_d_c_2, b_d_ssm_norm_bias, b_d_ssm_norm_weight)
@@ -2171,13 +2191,14 @@ if triton is not None:
         tl.store(hT + i_b * (2 * G * N) + 2 * o_gn, b_h_re, mask=m_gn)
         tl.store(hT + i_b * (2 * G * N) + 2 * o_gn + 1, b_h_im, mask=m_gn)
 
-    @triton.jit(do_not_specialize=["T", "NP", "C", "h_decay", "h_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "C", "h_decay", "h_piece", "h_wanted"])
     def gss_piece_kernel(
-        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h_decay, h_piece, cu_seqlens, T, NP,
-        s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t,
-        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, g_y, h_decay, h_piece, h_wanted, cu_seqlens, T, NP,
+        s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t, s_g_yb, s_g_yt,
+        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_g, i_p = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NP
         i_s = i // tl.cdiv(G, BG) // NP
@@ -2209,19 +2230,30 @@ if triton is not None:
         b_h_im_product = tl.full([BG, BN], 0.0, tl.float32)
         b_h_re = tl.zeros([BG, BN], tl.float32)
         b_h_im = tl.zeros([BG, BN], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        if h_wanted is not None:
+            p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
+            b_h_re_wanted = tl.zeros([BG, BN], tl.float32)
+            b_h_im_wanted = tl.zeros([BG, BN], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
             v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
             v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
             p_v_raw += BT * s_v_rawt
             p_v_sum += BT * s_v_sumt
             p_v_sum_2 += BT * s_v_sum_2t
+            if h_wanted is not None:
+                g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_g[None, :], mask=m_g[None, :], other=0.0))
+                p_g_y += BT * s_g_yt
             for j in tl.static_range(BT):
                 b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
                 b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
                 b_a_h_re, b_a_h_im = b_a_h_re, b_a_h_im
                 b_h_re_product, b_h_im_product = b_a_h_re[None, :] * b_h_re_product - b_a_h_im[None, :] * b_h_im_product, b_a_h_re[None, :] * b_h_im_product + b_a_h_im[None, :] * b_h_re_product
-        for _ in range(n_t % BT):
+                if h_wanted is not None:
+                    b_d_h_re_read, b_d_h_im_read = gss_wants(g_ys[j].to(tl.float32), b_C_re, b_C_im)
+                    b_h_re_wanted += b_h_re_product * b_d_h_re_read + b_h_im_product * b_d_h_im_read
+                    b_h_im_wanted += b_h_re_product * b_d_h_im_read - b_h_im_product * b_d_h_re_read
+        for _ in range(n_t % BT):  # of the first piece
             b_v_raw = tl.load(p_v_raw + o_g, mask=m_g, other=0.0).to(tl.float32)
             b_v_sum = tl.load(p_v_sum).to(tl.float32)
             b_v_sum_2 = tl.load(p_v_sum_2).to(tl.float32)
@@ -2236,6 +2268,9 @@ if triton is not None:
         tl.store(h_piece + (i_s * NP + i_p) * (2 * G * N) + o_ng, b_h_re, mask=m_gn)
         tl.store(h_decay + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, b_h_im_product, mask=m_gn)
         tl.store(h_piece + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, b_h_im, mask=m_gn)
+        if h_wanted is not None:
+            tl.store(h_wanted + (i_s * NP + i_p) * (2 * G * N) + o_ng, b_h_re_wanted, mask=m_gn)
+            tl.store(h_wanted + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, b_h_im_wanted, mask=m_gn)
 
     @triton.jit
     def gss_seen(b_weight_re, b_weight_im, b_state_re, b_state_im):
@@ -2636,6 +2671,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -2727,13 +2764,17 @@ def choose_gss(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 256 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 256 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 256))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     tokens = 8
     while tokens > 1 and 36 + 15 * held + tokens * (5 + 2 * held) > 236:
@@ -2774,14 +2815,14 @@ def _gss_triton(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_re
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * 2 * G * N, v_raw)
             gss_piece_kernel[(triton.cdiv(G, config.lanes) * config.pieces * rows,)](
-                v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, products, ends, cu_seqlens, T, config.pieces, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2],
-                BT=config.tokens, **fixed,
+                v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, None, products, ends, None, cu_seqlens, T, config.pieces, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, h, starts, rows, config.pieces, G * N, False, True)
             h = starts
         gss_walk_kernel[(triton.cdiv(G, config.lanes) * config.pieces * rows,)](
             v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, h, _reals(y_y), _reals(last_h), cu_seqlens, T, config.pieces, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_y, last_h
 
@@ -2844,9 +2885,12 @@ def _gss_triton_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, 
     g_last_h = None if g_last_h is None else g_last_h.reshape(rows, G, N, 2).permute(0, 3, 2, 1).contiguous()
     config = choose_gss(rows, T, G, _pow2(N), _sms(v_raw.device))
     pieces = config.pieces * config.parts
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
     fixed = dict(G=G, N=N, norm_eps=norm_eps, BG=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     n_blocks = triton.cdiv(G, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_v_raw = _like(inputs[0])
     d_v_sum = _parts(n_blocks, inputs[1])
     d_v_sum_2 = _parts(n_blocks, inputs[2])
@@ -2859,27 +2903,28 @@ def _gss_triton_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, 
     first_d_h = None if h is None else _like(inputs[9])
     kept_h = torch.empty(slots, 2 * G * _pow2(N), dtype=torch.float32, device=v_raw.device)
     with _on(v_raw.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * 2 * G * N, v_raw)
-            gss_piece_kernel[(triton.cdiv(G, config.lanes) * config.pieces * rows,)](
-                v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, products, ends, cu_seqlens, T, config.pieces, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * 2 * G * N, v_raw)
+            gss_piece_kernel[(n_blocks * pieces * rows,)](
+                v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], *g_y.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, h, starts, rows, config.pieces, G * N, False, True)
-            h = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, h, ends, rows, pieces, G * N, False, True)
+            _pass(products, wanted, g_last_h, wanted, rows, pieces, G * N, True, True)
+            h, g_last_h, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * 2 * G * N, v_raw)
         gss_keep_kernel[(n_blocks * config.pieces * rows,)](
             v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, h, kept_h, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], *g_y.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_h, starts, rows, pieces, G * N, True, True)
             g_last_h = starts
         gss_backward_kernel[(n_blocks * pieces * rows,)](
             v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, g_y, kept_h, g_last_h, _reals(d_v_raw), d_v_sum, d_v_sum_2, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, v_raw.shape[0] * T, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], *g_y.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_v_sum = _summed(d_v_sum, inputs[1])
         d_v_sum_2 = _summed(d_v_sum_2, inputs[2])

@@ -598,7 +598,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each."""
+        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
@@ -607,11 +607,13 @@ if triton is not None:
             b_h = tl.load(first + i_s * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * M
-            tl.store(starts + p + o_m, b_h, mask=m_m)
-            b_h = tl.load(a + p + o_m, mask=m_m, other=0.0) * b_h + tl.load(b + p + o_m, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * M + o_m
+            b_a = tl.load(a + p, mask=m_m, other=0.0)
+            b_b = tl.load(b + p, mask=m_m, other=0.0)
+            tl.store(starts + p, b_h, mask=m_m)
+            b_h = b_a * b_h + b_b
 
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
@@ -685,7 +687,7 @@ if triton is not None:
     def hgrn_walk_kernel(
         i_, f_raw, lower_bound, h0, y_h, hT, cu_seqlens, T, NP,
         s_i_b, s_i_t, s_f_rawb, s_f_rawt,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -704,7 +706,7 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BE], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_e[None, :], mask=m_e[None, :], other=0.0))
             f_raws = tl_rows_1(tl.load(p_f_raw + o_t[:, None] * s_f_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
             for j in tl.static_range(BT):
@@ -730,7 +732,7 @@ if triton is not None:
     def hgrn_keep_kernel(
         i_, f_raw, lower_bound, h0, hs, g_h, h_decay, h_piece, cu_seqlens, T, NP, NQ,
         s_i_b, s_i_t, s_f_rawb, s_f_rawt, s_g_hb, s_g_ht,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -755,7 +757,7 @@ if triton is not None:
                 p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
                 b_h_product = tl.full([BE], 1.0, tl.float32)
                 b_h_wanted = tl.zeros([BE], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_hs, b_h, i_e, E, BE, 1)
                 p_hs += E
                 i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_e[None, :], mask=m_e[None, :], other=0.0))
@@ -788,19 +790,20 @@ if triton is not None:
     def hgrn_backward_kernel(
         i_, f_raw, lower_bound, g_h, hs, d_hT, d_i, d_f_raw, d_lower_bound, d_h0, cu_seqlens, T, NP, n_tokens,
         s_i_b, s_i_t, s_f_rawb, s_f_rawt, s_g_hb, s_g_ht,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         m_e = tl_inside(o_e, E, BE)
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
         p_f_raw = f_raw + i_b * s_f_rawb + (bos + i_t) * s_f_rawt
         p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
@@ -815,8 +818,8 @@ if triton is not None:
             b_d_h = tl.load(d_hT + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BE], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
             for j in range(k):
                 b_i_ = tl.load(p_i_ + j * s_i_t + o_e, mask=m_e, other=0.0).to(tl.float32)
@@ -833,27 +836,40 @@ if triton is not None:
             b_d_lower_bound += b_d_lower_bound_j
             tl.store(p_d_i + k * E + o_e, b_d_i, mask=m_e)
             tl.store(p_d_f_raw + k * E + o_e, b_d_f_raw, mask=m_e)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_i_ -= BT * s_i_t
-            p_f_raw -= BT * s_f_rawt
-            p_g_h -= BT * s_g_ht
-            p_d_i -= BT * E
-            p_d_f_raw -= BT * E
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_hs -= E
-            i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_e[None, :], mask=m_e[None, :], other=0.0))
-            f_raws = tl_rows_1(tl.load(p_f_raw + o_t[:, None] * s_f_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
-            g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_e[None, :], mask=m_e[None, :], other=0.0))
-            b_hs = (tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE]),)
-            for j in tl.static_range(BT):
-                b_h_j = hgrn_update(b_hs[j], i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
-                b_hs += (b_h_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_h, b_d_i, b_d_f_raw, b_d_c_1_j, b_d_lower_bound_j = hgrn_vjp(g_hs[j].to(tl.float32), b_d_h, b_hs[j], i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
-                b_d_h = b_back_h
-                b_d_c_1 += b_d_c_1_j
-                b_d_lower_bound += b_d_lower_bound_j
-                tl.store(p_d_i + j * E + o_e, b_d_i, mask=m_e)
-                tl.store(p_d_f_raw + j * E + o_e, b_d_f_raw, mask=m_e)
+            for i_half in tl.static_range(HALVES):
+                p_i_ -= BT * s_i_t
+                p_f_raw -= BT * s_f_rawt
+                p_g_h -= BT * s_g_ht
+                p_d_i -= BT * E
+                p_d_f_raw -= BT * E
+                if i_half < HALVES - 1:  # this is the later half
+                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
+                    p_i_ -= BT * s_i_t
+                    p_f_raw -= BT * s_f_rawt
+                    i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_e[None, :], mask=m_e[None, :], other=0.0))
+                    f_raws = tl_rows_1(tl.load(p_f_raw + o_t[:, None] * s_f_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                    p_i_ += BT * s_i_t
+                    p_f_raw += BT * s_f_rawt
+                    for j in tl.static_range(BT):
+                        b_h = hgrn_update(b_h, i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
+                i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_e[None, :], mask=m_e[None, :], other=0.0))
+                f_raws = tl_rows_1(tl.load(p_f_raw + o_t[:, None] * s_f_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_e[None, :], mask=m_e[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
+                b_hs = (b_h,)
+                for j in tl.static_range(BT):
+                    b_h_j = hgrn_update(b_hs[j], i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
+                    b_hs += (b_h_j,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_h, b_d_i, b_d_f_raw, b_d_c_1_j, b_d_lower_bound_j = hgrn_vjp(g_hs[j].to(tl.float32), b_d_h, b_hs[j], i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
+                    b_d_h = b_back_h
+                    b_d_c_1 += b_d_c_1_j
+                    b_d_lower_bound += b_d_lower_bound_j
+                    tl.store(p_d_i + j * E + o_e, b_d_i, mask=m_e)
+                    tl.store(p_d_f_raw + j * E + o_e, b_d_f_raw, mask=m_e)
         b_d_lower_bound = hgrn_hoist_vjp(b_d_c_1, b_d_lower_bound)
         tl.store(d_lower_bound + (i_s * NP + i_p) * E + o_e, b_d_lower_bound, mask=m_e)
         if d_h0 is not None:
@@ -889,11 +905,12 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def hgrn_piece_kernel(
-        i_, f_raw, lower_bound, h_decay, h_piece, cu_seqlens, T, NP,
-        s_i_b, s_i_t, s_f_rawb, s_f_rawt,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
+        i_, f_raw, lower_bound, g_h, h_decay, h_piece, h_wanted, cu_seqlens, T, NP,
+        s_i_b, s_i_t, s_f_rawb, s_f_rawt, s_g_hb, s_g_ht,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
@@ -907,16 +924,25 @@ if triton is not None:
         b_c_1 = hgrn_hoist(b_lower_bound.to(tl.float64)).to(tl.float32)
         b_h_product = tl.full([BE], 1.0, tl.float32)
         b_h = tl.zeros([BE], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        if h_wanted is not None:
+            p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
+            b_h_wanted = tl.zeros([BE], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_e[None, :], mask=m_e[None, :], other=0.0))
             f_raws = tl_rows_1(tl.load(p_f_raw + o_t[:, None] * s_f_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
             p_i_ += BT * s_i_t
             p_f_raw += BT * s_f_rawt
+            if h_wanted is not None:
+                g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_e[None, :], mask=m_e[None, :], other=0.0))
+                p_g_h += BT * s_g_ht
             for j in tl.static_range(BT):
                 b_h = hgrn_update(b_h, i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
                 b_f = hgrn_decay(f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
                 b_h_product = b_f * b_h_product
-        for _ in range(n_t % BT):
+                if h_wanted is not None:
+                    b_d_h_read = hgrn_wants(g_hs[j].to(tl.float32))
+                    b_h_wanted += b_h_product * b_d_h_read
+        for _ in range(n_t % BT):  # of the first piece
             b_i_ = tl.load(p_i_ + o_e, mask=m_e, other=0.0).to(tl.float32)
             b_f_raw = tl.load(p_f_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
             b_h = hgrn_update(b_h, b_i_, b_f_raw, b_lower_bound, b_c_1)
@@ -926,6 +952,8 @@ if triton is not None:
             p_f_raw += s_f_rawt
         tl.store(h_decay + (i_s * NP + i_p) * E + o_e, b_h_product, mask=m_e)
         tl.store(h_piece + (i_s * NP + i_p) * E + o_e, b_h, mask=m_e)
+        if h_wanted is not None:
+            tl.store(h_wanted + (i_s * NP + i_p) * E + o_e, b_h_wanted, mask=m_e)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -943,6 +971,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -954,6 +984,12 @@ def _pieces(warps, most, room):
     least of it idle in the end."""
     most = max(most, 1)
     return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _stages(warps, sms, size):
+    """How many blocks of so many bytes are on their way where warps wait for memory alone: 96 KB on each SM, 64 KB for
+    each warp at most."""
+    return max(3, min(20, 65536 // size, 1 + 98304 * sms // (warps * size)))
 
 
 def _within(registers):
@@ -1030,17 +1066,25 @@ def choose_hgrn(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        if warps >= sms:  # few operations: memory is what they wait for
+            return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     tokens = 8
     while tokens > 1 and 30 + 5 * held + tokens * (0 + 5 * held) > 236:
         tokens //= 2
+    if warps >= sms:
+        return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 3 * 128 * tokens))
     return _Config(block, tokens, num_warps, pieces, parts)
 
 
@@ -1068,14 +1112,14 @@ def _hgrn_triton(i_, f_raw, lower_bound, h, cu_seqlens):
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * E, i_)
             hgrn_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-                i_, f_raw, lower_bound, products, ends, cu_seqlens, T, config.pieces, *i_.stride()[:2], *f_raw.stride()[:2],
-                BT=config.tokens, **fixed,
+                i_, f_raw, lower_bound, None, products, ends, None, cu_seqlens, T, config.pieces, *i_.stride()[:2], *f_raw.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, h, starts, rows, config.pieces, E, False)
             h = starts
         hgrn_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
             i_, f_raw, lower_bound, h, _reals(y_h), _reals(last_h), cu_seqlens, T, config.pieces, *i_.stride()[:2], *f_raw.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_h, last_h
 
@@ -1121,36 +1165,40 @@ def _hgrn_triton_backward(g_h, g_last_h, i_, f_raw, lower_bound, h, cu_seqlens):
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_hgrn(rows, T, E, 1, _sms(i_.device))
     pieces = config.pieces * config.parts
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
     fixed = dict(E=E, BE=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(E, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_i = _like(inputs[0])
     d_f_raw = _like(inputs[1])
     d_lower_bound = _parts(rows * pieces, inputs[2])
     first_d_h = None if h is None else _like(inputs[3])
     kept_h = torch.empty(slots, E, dtype=torch.float32, device=i_.device)
     with _on(i_.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * E, i_)
-            hgrn_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-                i_, f_raw, lower_bound, products, ends, cu_seqlens, T, config.pieces, *i_.stride()[:2], *f_raw.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * E, i_)
+            hgrn_piece_kernel[(n_blocks * pieces * rows,)](
+                i_, f_raw, lower_bound, g_h, products, ends, wanted, cu_seqlens, T, config.pieces, *i_.stride()[:2], *f_raw.stride()[:2], *g_h.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, h, starts, rows, config.pieces, E, False)
-            h = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, h, ends, rows, pieces, E, False)
+            _pass(products, wanted, g_last_h, wanted, rows, pieces, E, True)
+            h, g_last_h, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * E, i_)
         hgrn_keep_kernel[(n_blocks * config.pieces * rows,)](
             i_, f_raw, lower_bound, h, kept_h, g_h, products, ends, cu_seqlens, T, config.pieces, config.parts, *i_.stride()[:2], *f_raw.stride()[:2], *g_h.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_h, starts, rows, pieces, E, True)
             g_last_h = starts
         hgrn_backward_kernel[(n_blocks * pieces * rows,)](
             i_, f_raw, lower_bound, g_h, kept_h, g_last_h, _reals(d_i), _reals(d_f_raw), d_lower_bound, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, i_.shape[0] * T, *i_.stride()[:2], *f_raw.stride()[:2], *g_h.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_lower_bound = _summed(d_lower_bound, inputs[2])
     return (

@@ -1061,7 +1061,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each."""
+        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
@@ -1070,11 +1070,13 @@ if triton is not None:
             b_h = tl.load(first + i_s * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * M
-            tl.store(starts + p + o_m, b_h, mask=m_m)
-            b_h = tl.load(a + p + o_m, mask=m_m, other=0.0) * b_h + tl.load(b + p + o_m, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * M + o_m
+            b_a = tl.load(a + p, mask=m_m, other=0.0)
+            b_b = tl.load(b + p, mask=m_m, other=0.0)
+            tl.store(starts + p, b_h, mask=m_m)
+            b_h = b_a * b_h + b_b
 
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
@@ -1333,7 +1335,7 @@ if triton is not None:
     def leaky_walk_kernel(
         u, rate, h0, y_h, hT, cu_seqlens, T, NP,
         s_ub, s_ut,
-        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr,
+        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -1353,7 +1355,7 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * d_model + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([Bd_model], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
             for j in tl.static_range(BT):
                 b_h = leaky_update(b_h, us[j].to(tl.float32), b_a, b_c_1)
@@ -1375,7 +1377,7 @@ if triton is not None:
     def leaky_keep_kernel(
         u, rate, h0, hs, g_h, h_decay, h_piece, cu_seqlens, T, NP, NQ,
         s_ub, s_ut, s_g_hb, s_g_ht,
-        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -1401,7 +1403,7 @@ if triton is not None:
                 p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
                 b_h_product = tl.full([Bd_model], 1.0, tl.float32)
                 b_h_wanted = tl.zeros([Bd_model], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_hs, b_h, i_c, d_model, Bd_model, 1)
                 p_hs += d_model
                 us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
@@ -1430,19 +1432,20 @@ if triton is not None:
     def leaky_backward_kernel(
         u, rate, g_h, hs, d_hT, d_u, d_rate, d_h0, cu_seqlens, T, NP, n_tokens,
         s_ub, s_ut, s_g_hb, s_g_ht,
-        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr,
+        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(d_model, Bd_model), i // tl.cdiv(d_model, Bd_model) % NP
         i_s = i // tl.cdiv(d_model, Bd_model) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * Bd_model + tl.arange(0, Bd_model)
         m_c = tl_inside(o_c, d_model, Bd_model)
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
         p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
         p_d_u = d_u + (i_b * T + bos + i_t) * d_model
@@ -1457,8 +1460,8 @@ if triton is not None:
             b_d_h = tl.load(d_hT + (i_s * NP + i_p) * d_model + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([Bd_model], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_h = tl.reshape(tl_kept(p_hs, i_c, d_model, Bd_model, 1), [Bd_model])
             for j in range(k):
                 b_u = tl.load(p_u + j * s_ut + o_c, mask=m_c, other=0.0).to(tl.float32)
@@ -1472,23 +1475,33 @@ if triton is not None:
             b_d_a += b_d_a_j
             b_d_c_1 += b_d_c_1_j
             tl.store(p_d_u + k * d_model + o_c, b_d_u, mask=m_c)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_u -= BT * s_ut
-            p_g_h -= BT * s_g_ht
-            p_d_u -= BT * d_model
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_hs -= d_model
-            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
-            g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
-            b_hs = (tl.reshape(tl_kept(p_hs, i_c, d_model, Bd_model, 1), [Bd_model]),)
-            for j in tl.static_range(BT):
-                b_h_j = leaky_update(b_hs[j], us[j].to(tl.float32), b_a, b_c_1)
-                b_hs += (b_h_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_h, b_d_u, b_d_a_j, b_d_c_1_j = leaky_vjp(g_hs[j].to(tl.float32), b_d_h, b_hs[j], us[j].to(tl.float32), b_a, b_c_1)
-                b_d_h = b_back_h
-                b_d_a += b_d_a_j
-                b_d_c_1 += b_d_c_1_j
-                tl.store(p_d_u + j * d_model + o_c, b_d_u, mask=m_c)
+            for i_half in tl.static_range(HALVES):
+                p_u -= BT * s_ut
+                p_g_h -= BT * s_g_ht
+                p_d_u -= BT * d_model
+                if i_half < HALVES - 1:  # this is the later half
+                    b_h = tl.reshape(tl_kept(p_hs, i_c, d_model, Bd_model, 1), [Bd_model])
+                    p_u -= BT * s_ut
+                    us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    p_u += BT * s_ut
+                    for j in tl.static_range(BT):
+                        b_h = leaky_update(b_h, us[j].to(tl.float32), b_a, b_c_1)
+                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
+                g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h = tl.reshape(tl_kept(p_hs, i_c, d_model, Bd_model, 1), [Bd_model])
+                b_hs = (b_h,)
+                for j in tl.static_range(BT):
+                    b_h_j = leaky_update(b_hs[j], us[j].to(tl.float32), b_a, b_c_1)
+                    b_hs += (b_h_j,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_h, b_d_u, b_d_a_j, b_d_c_1_j = leaky_vjp(g_hs[j].to(tl.float32), b_d_h, b_hs[j], us[j].to(tl.float32), b_a, b_c_1)
+                    b_d_h = b_back_h
+                    b_d_a += b_d_a_j
+                    b_d_c_1 += b_d_c_1_j
+                    tl.store(p_d_u + j * d_model + o_c, b_d_u, mask=m_c)
         b_rate = tl.load(rate + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_d_rate = leaky_hoist_vjp(b_rate, b_d_a, b_d_c_1)
         tl.store(d_rate + (i_s * NP + i_p) * d_model + o_c, b_d_rate, mask=m_c)
@@ -1523,11 +1536,12 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def leaky_piece_kernel(
-        u, rate, h_decay, h_piece, cu_seqlens, T, NP,
-        s_ub, s_ut,
-        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr,
+        u, rate, g_h, h_decay, h_piece, h_wanted, cu_seqlens, T, NP,
+        s_ub, s_ut, s_g_hb, s_g_ht,
+        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(d_model, Bd_model), i // tl.cdiv(d_model, Bd_model) % NP
         i_s = i // tl.cdiv(d_model, Bd_model) // NP
@@ -1542,14 +1556,23 @@ if triton is not None:
         b_c_1 = b_c_1.to(tl.float32)
         b_h_product = tl.full([Bd_model], 1.0, tl.float32)
         b_h = tl.zeros([Bd_model], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        if h_wanted is not None:
+            p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
+            b_h_wanted = tl.zeros([Bd_model], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
             p_u += BT * s_ut
+            if h_wanted is not None:
+                g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_g_h += BT * s_g_ht
             for j in tl.static_range(BT):
                 b_h = leaky_update(b_h, us[j].to(tl.float32), b_a, b_c_1)
                 b_a = b_a
                 b_h_product = b_a * b_h_product
-        for _ in range(n_t % BT):
+                if h_wanted is not None:
+                    b_d_h_read = leaky_wants(g_hs[j].to(tl.float32))
+                    b_h_wanted += b_h_product * b_d_h_read
+        for _ in range(n_t % BT):  # of the first piece
             b_u = tl.load(p_u + o_c, mask=m_c, other=0.0).to(tl.float32)
             b_h = leaky_update(b_h, b_u, b_a, b_c_1)
             b_a = b_a
@@ -1557,6 +1580,8 @@ if triton is not None:
             p_u += s_ut
         tl.store(h_decay + (i_s * NP + i_p) * d_model + o_c, b_h_product, mask=m_c)
         tl.store(h_piece + (i_s * NP + i_p) * d_model + o_c, b_h, mask=m_c)
+        if h_wanted is not None:
+            tl.store(h_wanted + (i_s * NP + i_p) * d_model + o_c, b_h_wanted, mask=m_c)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1574,6 +1599,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -1585,6 +1612,12 @@ def _pieces(warps, most, room):
     least of it idle in the end."""
     most = max(most, 1)
     return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _stages(warps, sms, size):
+    """How many blocks of so many bytes are on their way where warps wait for memory alone: 96 KB on each SM, 64 KB for
+    each warp at most."""
+    return max(3, min(20, 65536 // size, 1 + 98304 * sms // (warps * size)))
 
 
 def _within(registers):
@@ -1661,17 +1694,25 @@ def choose_leaky(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        if warps >= sms:  # few operations: memory is what they wait for
+            return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 1 * 128 * tokens))
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     tokens = 8
     while tokens > 1 and 30 + 5 * held + tokens * (0 + 3 * held) > 236:
         tokens //= 2
+    if warps >= sms:
+        return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
     return _Config(block, tokens, num_warps, pieces, parts)
 
 
@@ -1698,14 +1739,14 @@ def _leaky_triton(u, rate, h, cu_seqlens):
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * d_model, u)
             leaky_piece_kernel[(triton.cdiv(d_model, config.lanes) * config.pieces * rows,)](
-                u, rate, products, ends, cu_seqlens, T, config.pieces, *u.stride()[:2],
-                BT=config.tokens, **fixed,
+                u, rate, None, products, ends, None, cu_seqlens, T, config.pieces, *u.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, h, starts, rows, config.pieces, d_model, False)
             h = starts
         leaky_walk_kernel[(triton.cdiv(d_model, config.lanes) * config.pieces * rows,)](
             u, rate, h, _reals(y_h), _reals(last_h), cu_seqlens, T, config.pieces, *u.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_h, last_h
 
@@ -1749,35 +1790,39 @@ def _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens):
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_leaky(rows, T, d_model, 1, _sms(u.device))
     pieces = config.pieces * config.parts
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
     fixed = dict(d_model=d_model, Bd_model=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(d_model, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_u = _like(inputs[0])
     d_rate = _parts(rows * pieces, inputs[1])
     first_d_h = None if h is None else _like(inputs[2])
     kept_h = torch.empty(slots, d_model, dtype=torch.float32, device=u.device)
     with _on(u.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * d_model, u)
-            leaky_piece_kernel[(triton.cdiv(d_model, config.lanes) * config.pieces * rows,)](
-                u, rate, products, ends, cu_seqlens, T, config.pieces, *u.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * d_model, u)
+            leaky_piece_kernel[(n_blocks * pieces * rows,)](
+                u, rate, g_h, products, ends, wanted, cu_seqlens, T, config.pieces, *u.stride()[:2], *g_h.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, h, starts, rows, config.pieces, d_model, False)
-            h = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, h, ends, rows, pieces, d_model, False)
+            _pass(products, wanted, g_last_h, wanted, rows, pieces, d_model, True)
+            h, g_last_h, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * d_model, u)
         leaky_keep_kernel[(n_blocks * config.pieces * rows,)](
             u, rate, h, kept_h, g_h, products, ends, cu_seqlens, T, config.pieces, config.parts, *u.stride()[:2], *g_h.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_h, starts, rows, pieces, d_model, True)
             g_last_h = starts
         leaky_backward_kernel[(n_blocks * pieces * rows,)](
             u, rate, g_h, kept_h, g_last_h, _reals(d_u), d_rate, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, u.shape[0] * T, *u.stride()[:2], *g_h.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_rate = _summed(d_rate, inputs[1])
     return (

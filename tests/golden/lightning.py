@@ -795,6 +795,11 @@ if triton is not None:
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
     @triton.jit
+    def tl_runs_2(b_v, R: tl.constexpr):
+        """The sums of runs of R lanes."""
+        return tl.sum(tl.reshape(b_v, [b_v.shape[0] // R, R, b_v.shape[1]]), 1)
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
         of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
@@ -816,7 +821,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each."""
+        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
@@ -825,11 +830,13 @@ if triton is not None:
             b_h = tl.load(first + i_s * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * M
-            tl.store(starts + p + o_m, b_h, mask=m_m)
-            b_h = tl.load(a + p + o_m, mask=m_m, other=0.0) * b_h + tl.load(b + p + o_m, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * M + o_m
+            b_a = tl.load(a + p, mask=m_m, other=0.0)
+            b_b = tl.load(b + p, mask=m_m, other=0.0)
+            tl.store(starts + p, b_h, mask=m_m)
+            b_h = b_a * b_h + b_b
 
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
@@ -893,7 +900,7 @@ if triton is not None:
     def lightning_attention_walk_kernel(
         q, k_, v, slope, S0, y_o, ST, cu_seqlens, T, NP,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt,
-        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -921,7 +928,7 @@ if triton is not None:
             b_S = tl.load(S0 + (i_s * NP + i_p) * (H * D * V) + o_dc, mask=m_cd, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BD], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
             k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
             vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
@@ -951,7 +958,7 @@ if triton is not None:
     def lightning_attention_keep_kernel(
         q, k_, v, slope, S0, Ss, g_o, S_decay, S_piece, cu_seqlens, T, NP, NQ,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -985,7 +992,7 @@ if triton is not None:
                 p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
                 b_S_product = tl.full([BC, BD], 1.0, tl.float32)
                 b_S_wanted = tl.zeros([BC, BD], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_Ss, b_S, i_c, C, BC, BD)
                 p_Ss += (C * BD)
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
@@ -1020,14 +1027,15 @@ if triton is not None:
     def lightning_attention_backward_kernel(
         q, k_, v, slope, g_o, Ss, d_ST, d_q, d_k, d_v, d_slope, d_S0, cu_seqlens, T, NP, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         m_c = tl_inside(o_c, C, BC)
@@ -1037,11 +1045,17 @@ if triton is not None:
         o_dc = o_d[None, :] * C + o_c[:, None]
         m_d = tl_inside(o_d, D, BD)
         m_cd = m_c[:, None] & m_d[None, :]
-        o_v_part = o_v.to(tl.int64) * (n_tokens * (H * D))
+        o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
+        o_v_run = o_c_run % V
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * D))
+        o_h_run = o_c_run // V
+        o_h_rund_run = o_h_run[:, None] * D + o_d[None, :]
+        m_c_run = tl_inside(o_c_run, C, BC)
+        m_cd_run = m_c_run[:, None] & m_d[None, :]
         o_hd = o_h[:, None] * D + o_d[None, :]
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_q = q + i_b * s_qb + (bos + i_t) * s_qt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
@@ -1057,8 +1071,8 @@ if triton is not None:
             b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * D * V) + o_dc, mask=m_cd, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BD], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_S = tl_kept(p_Ss, i_c, C, BC, BD)
             for j in range(k):
                 b_k_ = tl.load(p_k_ + j * s_k_t + o_hd, mask=m_cd, other=0.0).to(tl.float32)
@@ -1073,33 +1087,46 @@ if triton is not None:
             b_back_S, b_d_q, b_d_k, b_d_v, b_d_a_S_j = lightning_attention_vjp(b_g_o, b_d_S, b_S, b_S_prev, b_q, b_k_, b_v, b_a_S, D)
             b_d_S = b_back_S
             b_d_a_S += b_d_a_S_j
-            tl.store(p_d_q + k * (H * D) + o_v_part[:, None] + o_hd, b_d_q, mask=m_cd)
-            tl.store(p_d_k + k * (H * D) + o_v_part[:, None] + o_hd, b_d_k, mask=m_cd)
+            tl.store(p_d_q + k * (H * D) + o_v_part_run[:, None] + o_h_rund_run, tl_runs_2(b_d_q, RUN), mask=m_cd_run)
+            tl.store(p_d_k + k * (H * D) + o_v_part_run[:, None] + o_h_rund_run, tl_runs_2(b_d_k, RUN), mask=m_cd_run)
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_q -= BT * s_qt
-            p_k_ -= BT * s_k_t
-            p_v -= BT * s_vt
-            p_g_o -= BT * s_g_ot
-            p_d_q -= BT * (H * D)
-            p_d_k -= BT * (H * D)
-            p_d_v -= BT * C
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BD)
-            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
-            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
-            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
-            b_Ss = (tl_kept(p_Ss, i_c, C, BC, BD),)
-            for j in tl.static_range(BT):
-                b_S_j = lightning_attention_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
-                b_Ss += (b_S_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_S, b_d_q, b_d_k, b_d_v, b_d_a_S_j = lightning_attention_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S, D)
-                b_d_S = b_back_S
-                b_d_a_S += b_d_a_S_j
-                tl.store(p_d_q + j * (H * D) + o_v_part[:, None] + o_hd, b_d_q, mask=m_cd)
-                tl.store(p_d_k + j * (H * D) + o_v_part[:, None] + o_hd, b_d_k, mask=m_cd)
-                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
+            for i_half in tl.static_range(HALVES):
+                p_q -= BT * s_qt
+                p_k_ -= BT * s_k_t
+                p_v -= BT * s_vt
+                p_g_o -= BT * s_g_ot
+                p_d_q -= BT * (H * D)
+                p_d_k -= BT * (H * D)
+                p_d_v -= BT * C
+                if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BD)
+                    p_k_ -= BT * s_k_t
+                    p_v -= BT * s_vt
+                    k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+                    vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    p_k_ += BT * s_k_t
+                    p_v += BT * s_vt
+                    for j in tl.static_range(BT):
+                        b_S = lightning_attention_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
+                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BD)
+                b_Ss = (b_S,)
+                for j in tl.static_range(BT):
+                    b_S_j = lightning_attention_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
+                    b_Ss += (b_S_j,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_S, b_d_q, b_d_k, b_d_v, b_d_a_S_j = lightning_attention_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S, D)
+                    b_d_S = b_back_S
+                    b_d_a_S += b_d_a_S_j
+                    tl.store(p_d_q + j * (H * D) + o_v_part_run[:, None] + o_h_rund_run, tl_runs_2(b_d_q, RUN), mask=m_cd_run)
+                    tl.store(p_d_k + j * (H * D) + o_v_part_run[:, None] + o_h_rund_run, tl_runs_2(b_d_k, RUN), mask=m_cd_run)
+                    tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
         b_slope = tl.load(slope + o_h, mask=m_c, other=0.0).to(tl.float32)
         b_d_slope = lightning_attention_hoist_vjp(b_slope, b_d_a_S)
         tl.store(d_slope + (i_s * NP + i_p) * V * H + o_v * H + o_h, b_d_slope, mask=m_c)
@@ -1111,7 +1138,7 @@ if triton is not None:
     def lightning_attention_step_kernel(
         q, k_, v, slope, S0, y_o, ST,
         s_qb, s_k_b, s_vb,
-        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, RUN: tl.constexpr,
     ):  # fmt: skip
         """One token of every row; a last state may be the first one's memory."""
         i = tl.program_id(0).to(tl.int64)
@@ -1143,13 +1170,14 @@ if triton is not None:
         tl.store(p_y_o + o_c, b_o, mask=m_c)
         tl.store(ST + i_b * (H * D * V) + o_hdv, b_S, mask=m_cd)
 
-    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece", "S_wanted"])
     def lightning_attention_piece_kernel(
-        k_, v, slope, S_decay, S_piece, cu_seqlens, T, NP,
-        s_k_b, s_k_t, s_vb, s_vt,
-        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, BT: tl.constexpr,
+        q, k_, v, slope, g_o, S_decay, S_piece, S_wanted, cu_seqlens, T, NP,
+        s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_g_ob, s_g_ot,
+        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1171,16 +1199,28 @@ if triton is not None:
         b_a_S = lightning_attention_hoist(b_slope.to(tl.float64)).to(tl.float32)
         b_S_product = tl.full([BC, BD], 1.0, tl.float32)
         b_S = tl.zeros([BC, BD], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        if S_wanted is not None:
+            p_q = q + i_b * s_qb + (bos + i_t) * s_qt
+            p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
+            b_S_wanted = tl.zeros([BC, BD], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
             vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
             p_k_ += BT * s_k_t
             p_v += BT * s_vt
+            if S_wanted is not None:
+                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+                g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_q += BT * s_qt
+                p_g_o += BT * s_g_ot
             for j in tl.static_range(BT):
                 b_S = lightning_attention_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
                 b_a_S = b_a_S
                 b_S_product = b_a_S[:, None] * b_S_product
-        for _ in range(n_t % BT):
+                if S_wanted is not None:
+                    b_d_S_read = lightning_attention_wants(g_os[j].to(tl.float32), qs[j].to(tl.float32))
+                    b_S_wanted += b_S_product * b_d_S_read
+        for _ in range(n_t % BT):  # of the first piece
             b_k_ = tl.load(p_k_ + o_hd, mask=m_cd, other=0.0).to(tl.float32)
             b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
             b_S = lightning_attention_update(b_S, b_k_, b_v, b_a_S)
@@ -1190,6 +1230,8 @@ if triton is not None:
             p_v += s_vt
         tl.store(S_decay + (i_s * NP + i_p) * (H * D * V) + o_dc, b_S_product, mask=m_cd)
         tl.store(S_piece + (i_s * NP + i_p) * (H * D * V) + o_dc, b_S, mask=m_cd)
+        if S_wanted is not None:
+            tl.store(S_wanted + (i_s * NP + i_p) * (H * D * V) + o_dc, b_S_wanted, mask=m_cd)
 
     @triton.jit
     def tl_dot(a, b, DOT: tl.constexpr):
@@ -1613,6 +1655,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -1700,13 +1744,17 @@ def choose_lightning_attention(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     tokens = 8
     while tokens > 1 and 32 + 1 * held + tokens * (2 + 3 * held) > 236:
@@ -1732,7 +1780,7 @@ def _lightning_attention_triton(q, k, v, slope, S, cu_seqlens):
     slope = slope.contiguous()
     S = None if S is None else _reals(S.contiguous())
     config = choose_lightning_attention(rows, T, H * V, _pow2(D), _sms(q.device), forward=True)
-    fixed = dict(H=H, V=V, D=D, C=H * V, BC=config.lanes, BD=_pow2(D), num_warps=config.num_warps)
+    fixed = dict(H=H, V=V, D=D, C=H * V, BC=config.lanes, BD=_pow2(D), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     with _on(q.device):
         if cu_seqlens is None and T == 1:
             lightning_attention_step_kernel[(triton.cdiv(H * V, config.lanes) * rows,)](
@@ -1743,14 +1791,14 @@ def _lightning_attention_triton(q, k, v, slope, S, cu_seqlens):
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * D * V, q)
             lightning_attention_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-                k, v, slope, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-                BT=config.tokens, **fixed,
+                q, k, v, slope, None, products, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, S, starts, rows, config.pieces, H * D * V, False)
             S = starts
         lightning_attention_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
             q, k, v, slope, S, _reals(y_o), _reals(last_S), cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_o, last_S
 
@@ -1773,7 +1821,7 @@ def _lightning_attention_triton_step(q, k, v, slope, S):
     slope = slope.contiguous()
     S = None if S is None else _reals(S.contiguous())
     config = choose_lightning_attention(rows, 1, H * V, _pow2(D), _sms(q.device))
-    fixed = dict(H=H, V=V, D=D, C=H * V, BC=config.lanes, BD=_pow2(D), num_warps=config.num_warps)
+    fixed = dict(H=H, V=V, D=D, C=H * V, BC=config.lanes, BD=_pow2(D), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     with _on(q.device):
         lightning_attention_step_kernel[(triton.cdiv(H * V, config.lanes) * rows,)](
             q, k, v, slope, S, _reals(y_o), _reals(last_S), q.stride(0), k.stride(0), v.stride(0), **fixed,
@@ -1806,37 +1854,41 @@ def _lightning_attention_triton_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, D, V).permute(0, 2, 1, 3).contiguous()
     config = choose_lightning_attention(rows, T, H * V, _pow2(D), _sms(q.device))
     pieces = config.pieces * config.parts
-    fixed = dict(H=H, V=V, D=D, C=H * V, BC=config.lanes, BD=_pow2(D), num_warps=config.num_warps)
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
+    fixed = dict(H=H, V=V, D=D, C=H * V, BC=config.lanes, BD=_pow2(D), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H * V, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
-    d_q = _parts(V, inputs[0])
-    d_k = _parts(V, inputs[1])
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
+    d_q = _parts(V // fixed["RUN"], inputs[0])
+    d_k = _parts(V // fixed["RUN"], inputs[1])
     d_v = _like(inputs[2])
     d_slope = _parts(rows * pieces * V, inputs[3])
     first_d_S = None if S is None else _like(inputs[4])
     kept_S = torch.empty(slots, H * V * _pow2(D), dtype=torch.float32, device=q.device)
     with _on(q.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * H * D * V, q)
-            lightning_attention_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-                k, v, slope, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * H * D * V, q)
+            lightning_attention_piece_kernel[(n_blocks * pieces * rows,)](
+                q, k, v, slope, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, S, starts, rows, config.pieces, H * D * V, False)
-            S = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, S, ends, rows, pieces, H * D * V, False)
+            _pass(products, wanted, g_last_S, wanted, rows, pieces, H * D * V, True)
+            S, g_last_S, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * D * V, q)
         lightning_attention_keep_kernel[(n_blocks * config.pieces * rows,)](
             q, k, v, slope, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * D * V, True)
             g_last_S = starts
         lightning_attention_backward_kernel[(n_blocks * pieces * rows,)](
             q, k, v, slope, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_slope, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])
         d_k = _summed(d_k, inputs[1])

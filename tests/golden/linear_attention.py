@@ -948,6 +948,16 @@ if triton is not None:
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
     @triton.jit
+    def tl_runs_1(b_v, R: tl.constexpr):
+        """The sums of runs of R lanes."""
+        return tl.sum(tl.reshape(b_v, [b_v.shape[0] // R, R]), 1)
+
+    @triton.jit
+    def tl_runs_2(b_v, R: tl.constexpr):
+        """The sums of runs of R lanes."""
+        return tl.sum(tl.reshape(b_v, [b_v.shape[0] // R, R, b_v.shape[1]]), 1)
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
         of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
@@ -969,7 +979,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each."""
+        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
@@ -978,11 +988,13 @@ if triton is not None:
             b_h = tl.load(first + i_s * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * M
-            tl.store(starts + p + o_m, b_h, mask=m_m)
-            b_h = tl.load(a + p + o_m, mask=m_m, other=0.0) * b_h + tl.load(b + p + o_m, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * M + o_m
+            b_a = tl.load(a + p, mask=m_m, other=0.0)
+            b_b = tl.load(b + p, mask=m_m, other=0.0)
+            tl.store(starts + p, b_h, mask=m_m)
+            b_h = b_a * b_h + b_b
 
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
@@ -1051,7 +1063,7 @@ if triton is not None:
     def linear_attention_S_walk_kernel(
         v, q, k_, o_sum, S0, y_o, ST, cu_seqlens, T, NP,
         s_vb, s_vt, s_qb, s_qt, s_k_b, s_k_t, s_o_sumb, s_o_sumt,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -1079,7 +1091,7 @@ if triton is not None:
             b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
             qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
             k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
@@ -1113,7 +1125,7 @@ if triton is not None:
     def linear_attention_S_keep_kernel(
         v, q, k_, o_sum, S0, Ss, g_o, S_decay, S_piece, cu_seqlens, T, NP, NQ,
         s_vb, s_vt, s_qb, s_qt, s_k_b, s_k_t, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -1147,7 +1159,7 @@ if triton is not None:
                 p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
                 b_S_product = tl.full([BC, BK], 1.0, tl.float32)
                 b_S_wanted = tl.zeros([BC, BK], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_Ss, b_S, i_c, C, BC, BK)
                 p_Ss += (C * BK)
                 vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
@@ -1184,14 +1196,15 @@ if triton is not None:
     def linear_attention_S_backward_kernel(
         v, q, k_, o_sum, g_o, Ss, d_ST, d_v, d_q, d_k, d_o_sum, d_S0, cu_seqlens, T, NP, n_tokens,
         s_vb, s_vt, s_qb, s_qt, s_k_b, s_k_t, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
@@ -1201,12 +1214,18 @@ if triton is not None:
         m_c = tl_inside(o_c, C, BC)
         m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
-        o_v_part = o_v.to(tl.int64) * (n_tokens * (H * K))
+        o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
+        o_v_run = o_c_run % V
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * K))
+        o_h_run = o_c_run // V
+        o_h_runk__run = o_h_run[:, None] * K + o_k_[None, :]
+        m_c_run = tl_inside(o_c_run, C, BC)
+        m_ck__run = m_c_run[:, None] & m_k_[None, :]
+        o_v_part_run_ = (o_v_run // RUN).to(tl.int64) * (n_tokens * H)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        o_v_part_ = o_v.to(tl.int64) * (n_tokens * H)
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         p_q = q + i_b * s_qb + (bos + i_t) * s_qt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
@@ -1223,8 +1242,8 @@ if triton is not None:
             b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_S = tl_kept(p_Ss, i_c, C, BC, BK)
             for j in range(k):
                 b_v = tl.load(p_v + j * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32)
@@ -1241,37 +1260,50 @@ if triton is not None:
             b_d_S = b_back_S
             b_d_a_S += b_d_a_S_j
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
-            tl.store(p_d_q + k * (H * K) + o_v_part[:, None] + o_hk_, b_d_q, mask=m_ck_)
-            tl.store(p_d_k + k * (H * K) + o_v_part[:, None] + o_hk_, b_d_k, mask=m_ck_)
-            tl.store(p_d_o_sum + k * H + o_v_part_ + o_h, b_d_o_sum, mask=m_c)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_v -= BT * s_vt
-            p_q -= BT * s_qt
-            p_k_ -= BT * s_k_t
-            p_o_sum -= BT * s_o_sumt
-            p_g_o -= BT * s_g_ot
-            p_d_v -= BT * C
-            p_d_q -= BT * (H * K)
-            p_d_k -= BT * (H * K)
-            p_d_o_sum -= BT * H
+            tl.store(p_d_q + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+            tl.store(p_d_k + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
+            tl.store(p_d_o_sum + k * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_o_sum, RUN), mask=m_c_run)
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BK)
-            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-            o_sums = tl_rows_1(tl.load(p_o_sum + o_t[:, None] * s_o_sumt + o_h[None, :], mask=m_c[None, :], other=0.0))
-            g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
-            b_Ss = (tl_kept(p_Ss, i_c, C, BC, BK),)
-            for j in tl.static_range(BT):
-                b_S_j = linear_attention_S_update(b_Ss[j], vs[j].to(tl.float32), k_s[j].to(tl.float32), b_a_S)
-                b_Ss += (b_S_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_S, b_d_v, b_d_q, b_d_k, b_d_o_sum, b_d_a_S_j = linear_attention_S_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], vs[j].to(tl.float32), qs[j].to(tl.float32), k_s[j].to(tl.float32), o_sums[j].to(tl.float32), b_a_S, K, c_1)
-                b_d_S = b_back_S
-                b_d_a_S += b_d_a_S_j
-                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
-                tl.store(p_d_q + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_q, mask=m_ck_)
-                tl.store(p_d_k + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_k, mask=m_ck_)
-                tl.store(p_d_o_sum + j * H + o_v_part_ + o_h, b_d_o_sum, mask=m_c)
+            for i_half in tl.static_range(HALVES):
+                p_v -= BT * s_vt
+                p_q -= BT * s_qt
+                p_k_ -= BT * s_k_t
+                p_o_sum -= BT * s_o_sumt
+                p_g_o -= BT * s_g_ot
+                p_d_v -= BT * C
+                p_d_q -= BT * (H * K)
+                p_d_k -= BT * (H * K)
+                p_d_o_sum -= BT * H
+                if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+                    p_v -= BT * s_vt
+                    p_k_ -= BT * s_k_t
+                    vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                    p_v += BT * s_vt
+                    p_k_ += BT * s_k_t
+                    for j in tl.static_range(BT):
+                        b_S = linear_attention_S_update(b_S, vs[j].to(tl.float32), k_s[j].to(tl.float32), b_a_S)
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                o_sums = tl_rows_1(tl.load(p_o_sum + o_t[:, None] * s_o_sumt + o_h[None, :], mask=m_c[None, :], other=0.0))
+                g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+                b_Ss = (b_S,)
+                for j in tl.static_range(BT):
+                    b_S_j = linear_attention_S_update(b_Ss[j], vs[j].to(tl.float32), k_s[j].to(tl.float32), b_a_S)
+                    b_Ss += (b_S_j,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_S, b_d_v, b_d_q, b_d_k, b_d_o_sum, b_d_a_S_j = linear_attention_S_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], vs[j].to(tl.float32), qs[j].to(tl.float32), k_s[j].to(tl.float32), o_sums[j].to(tl.float32), b_a_S, K, c_1)
+                    b_d_S = b_back_S
+                    b_d_a_S += b_d_a_S_j
+                    tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
+                    tl.store(p_d_q + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+                    tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
+                    tl.store(p_d_o_sum + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_o_sum, RUN), mask=m_c_run)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
@@ -1280,7 +1312,7 @@ if triton is not None:
     def linear_attention_S_step_kernel(
         v, q, k_, o_sum, S0, y_o, ST,
         s_vb, s_qb, s_k_b, s_o_sumb,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr,
     ):  # fmt: skip
         """One token of every row; a last state may be the first one's memory."""
         i = tl.program_id(0).to(tl.int64)
@@ -1313,13 +1345,14 @@ if triton is not None:
         tl.store(p_y_o + o_c, b_o, mask=m_c)
         tl.store(ST + i_b * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece", "S_wanted"])
     def linear_attention_S_piece_kernel(
-        v, k_, S_decay, S_piece, cu_seqlens, T, NP,
-        s_vb, s_vt, s_k_b, s_k_t,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        v, q, k_, o_sum, g_o, S_decay, S_piece, S_wanted, cu_seqlens, T, NP,
+        s_vb, s_vt, s_qb, s_qt, s_k_b, s_k_t, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1340,16 +1373,31 @@ if triton is not None:
         b_a_S = linear_attention_S_hoist().to(tl.float32)
         b_S_product = tl.full([BC, BK], 1.0, tl.float32)
         b_S = tl.zeros([BC, BK], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        if S_wanted is not None:
+            p_q = q + i_b * s_qb + (bos + i_t) * s_qt
+            p_o_sum = o_sum + i_b * s_o_sumb + (bos + i_t) * s_o_sumt
+            p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
+            b_S_wanted = tl.zeros([BC, BK], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
             k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
             p_v += BT * s_vt
             p_k_ += BT * s_k_t
+            if S_wanted is not None:
+                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                o_sums = tl_rows_1(tl.load(p_o_sum + o_t[:, None] * s_o_sumt + o_h[None, :], mask=m_c[None, :], other=0.0))
+                g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_q += BT * s_qt
+                p_o_sum += BT * s_o_sumt
+                p_g_o += BT * s_g_ot
             for j in tl.static_range(BT):
                 b_S = linear_attention_S_update(b_S, vs[j].to(tl.float32), k_s[j].to(tl.float32), b_a_S)
                 b_a_S = b_a_S
                 b_S_product = b_a_S * b_S_product
-        for _ in range(n_t % BT):
+                if S_wanted is not None:
+                    b_d_S_read = linear_attention_S_wants(g_os[j].to(tl.float32), qs[j].to(tl.float32), o_sums[j].to(tl.float32), c_1)
+                    b_S_wanted += b_S_product * b_d_S_read
+        for _ in range(n_t % BT):  # of the first piece
             b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
             b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
             b_S = linear_attention_S_update(b_S, b_v, b_k_, b_a_S)
@@ -1359,6 +1407,8 @@ if triton is not None:
             p_k_ += s_k_t
         tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
         tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
+        if S_wanted is not None:
+            tl.store(S_wanted + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
     @triton.jit
     def linear_attention_z_hoist():
@@ -1402,7 +1452,7 @@ if triton is not None:
     def linear_attention_z_walk_kernel(
         q, k_, z0, y_o_sum, zT, cu_seqlens, T, NP,
         s_qb, s_qt, s_k_b, s_k_t,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -1425,7 +1475,7 @@ if triton is not None:
             b_z = tl.load(z0 + (i_s * NP + i_p) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_z = tl.zeros([BH, BK], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
             k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
             for j in tl.static_range(BT):
@@ -1451,7 +1501,7 @@ if triton is not None:
     def linear_attention_z_keep_kernel(
         q, k_, z0, zs, g_o_sum, z_decay, z_piece, cu_seqlens, T, NP, NQ,
         s_qb, s_qt, s_k_b, s_k_t, s_g_o_sumb, s_g_o_sumt,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -1480,7 +1530,7 @@ if triton is not None:
                 p_g_o_sum = g_o_sum + i_b * s_g_o_sumb + (bos + i_t) * s_g_o_sumt
                 b_z_product = tl.full([BH, BK], 1.0, tl.float32)
                 b_z_wanted = tl.zeros([BH, BK], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_zs, b_z, i_h, H, BH, BK)
                 p_zs += (H * BK)
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
@@ -1511,14 +1561,15 @@ if triton is not None:
     def linear_attention_z_backward_kernel(
         q, k_, g_o_sum, zs, d_zT, d_q, d_k, d_z0, cu_seqlens, T, NP, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_g_o_sumb, s_g_o_sumt,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
@@ -1527,8 +1578,8 @@ if triton is not None:
         m_k_ = tl_inside(o_k_, K, BK)
         m_hk_ = m_h[:, None] & m_k_[None, :]
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_q = q + i_b * s_qb + (bos + i_t) * s_qt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_g_o_sum = g_o_sum + i_b * s_g_o_sumb + (bos + i_t) * s_g_o_sumt
@@ -1541,8 +1592,8 @@ if triton is not None:
             b_d_z = tl.load(d_zT + (i_s * NP + i_p) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_d_z = tl.zeros([BH, BK], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_z = tl_kept(p_zs, i_h, H, BH, BK)
             for j in range(k):
                 b_k_ = tl.load(p_k_ + j * s_k_t + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
@@ -1557,26 +1608,36 @@ if triton is not None:
             b_d_a_z += b_d_a_z_j
             tl.store(p_d_q + k * (H * K) + o_hk_, b_d_q, mask=m_hk_)
             tl.store(p_d_k + k * (H * K) + o_hk_, b_d_k, mask=m_hk_)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_q -= BT * s_qt
-            p_k_ -= BT * s_k_t
-            p_g_o_sum -= BT * s_g_o_sumt
-            p_d_q -= BT * (H * K)
-            p_d_k -= BT * (H * K)
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_zs -= (H * BK)
-            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-            g_o_sums = tl_rows_1(tl.load(p_g_o_sum + o_t[:, None] * s_g_o_sumt + o_h[None, :], mask=m_h[None, :], other=0.0))
-            b_zs = (tl_kept(p_zs, i_h, H, BH, BK),)
-            for j in tl.static_range(BT):
-                b_z_j = linear_attention_z_update(b_zs[j], k_s[j].to(tl.float32), b_a_z)
-                b_zs += (b_z_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_z, b_d_q, b_d_k, b_d_a_z_j = linear_attention_z_vjp(g_o_sums[j].to(tl.float32), b_d_z, b_zs[j + 1], b_zs[j], qs[j].to(tl.float32), b_a_z, K, c_1)
-                b_d_z = b_back_z
-                b_d_a_z += b_d_a_z_j
-                tl.store(p_d_q + j * (H * K) + o_hk_, b_d_q, mask=m_hk_)
-                tl.store(p_d_k + j * (H * K) + o_hk_, b_d_k, mask=m_hk_)
+            for i_half in tl.static_range(HALVES):
+                p_q -= BT * s_qt
+                p_k_ -= BT * s_k_t
+                p_g_o_sum -= BT * s_g_o_sumt
+                p_d_q -= BT * (H * K)
+                p_d_k -= BT * (H * K)
+                if i_half < HALVES - 1:  # this is the later half
+                    b_z = tl_kept(p_zs, i_h, H, BH, BK)
+                    p_k_ -= BT * s_k_t
+                    k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+                    p_k_ += BT * s_k_t
+                    for j in tl.static_range(BT):
+                        b_z = linear_attention_z_update(b_z, k_s[j].to(tl.float32), b_a_z)
+                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+                g_o_sums = tl_rows_1(tl.load(p_g_o_sum + o_t[:, None] * s_g_o_sumt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_z = tl_kept(p_zs, i_h, H, BH, BK)
+                b_zs = (b_z,)
+                for j in tl.static_range(BT):
+                    b_z_j = linear_attention_z_update(b_zs[j], k_s[j].to(tl.float32), b_a_z)
+                    b_zs += (b_z_j,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_z, b_d_q, b_d_k, b_d_a_z_j = linear_attention_z_vjp(g_o_sums[j].to(tl.float32), b_d_z, b_zs[j + 1], b_zs[j], qs[j].to(tl.float32), b_a_z, K, c_1)
+                    b_d_z = b_back_z
+                    b_d_a_z += b_d_a_z_j
+                    tl.store(p_d_q + j * (H * K) + o_hk_, b_d_q, mask=m_hk_)
+                    tl.store(p_d_k + j * (H * K) + o_hk_, b_d_k, mask=m_hk_)
         if d_z0 is not None:
             if i_p == 0:
                 tl.store(d_z0 + i_s * (H * K) + o_hk_, b_d_z, mask=m_hk_)
@@ -1611,13 +1672,14 @@ if triton is not None:
         tl.store(p_y_o_sum + o_h, b_o_sum, mask=m_h)
         tl.store(zT + i_b * (H * K) + o_hk_, b_z, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "z_decay", "z_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "z_decay", "z_piece", "z_wanted"])
     def linear_attention_z_piece_kernel(
-        k_, z_decay, z_piece, cu_seqlens, T, NP,
-        s_k_b, s_k_t,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        q, k_, g_o_sum, z_decay, z_piece, z_wanted, cu_seqlens, T, NP,
+        s_qb, s_qt, s_k_b, s_k_t, s_g_o_sumb, s_g_o_sumt,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1634,14 +1696,26 @@ if triton is not None:
         b_a_z = linear_attention_z_hoist().to(tl.float32)
         b_z_product = tl.full([BH, BK], 1.0, tl.float32)
         b_z = tl.zeros([BH, BK], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        if z_wanted is not None:
+            p_q = q + i_b * s_qb + (bos + i_t) * s_qt
+            p_g_o_sum = g_o_sum + i_b * s_g_o_sumb + (bos + i_t) * s_g_o_sumt
+            b_z_wanted = tl.zeros([BH, BK], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
             p_k_ += BT * s_k_t
+            if z_wanted is not None:
+                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+                g_o_sums = tl_rows_1(tl.load(p_g_o_sum + o_t[:, None] * s_g_o_sumt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                p_q += BT * s_qt
+                p_g_o_sum += BT * s_g_o_sumt
             for j in tl.static_range(BT):
                 b_z = linear_attention_z_update(b_z, k_s[j].to(tl.float32), b_a_z)
                 b_a_z = b_a_z
                 b_z_product = b_a_z * b_z_product
-        for _ in range(n_t % BT):
+                if z_wanted is not None:
+                    b_d_z_read = linear_attention_z_wants(g_o_sums[j].to(tl.float32), qs[j].to(tl.float32), c_1)
+                    b_z_wanted += b_z_product * b_d_z_read
+        for _ in range(n_t % BT):  # of the first piece
             b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
             b_z = linear_attention_z_update(b_z, b_k_, b_a_z)
             b_a_z = b_a_z
@@ -1649,6 +1723,8 @@ if triton is not None:
             p_k_ += s_k_t
         tl.store(z_decay + (i_s * NP + i_p) * (H * K) + o_k_h, b_z_product, mask=m_hk_)
         tl.store(z_piece + (i_s * NP + i_p) * (H * K) + o_k_h, b_z, mask=m_hk_)
+        if z_wanted is not None:
+            tl.store(z_wanted + (i_s * NP + i_p) * (H * K) + o_k_h, b_z_wanted, mask=m_hk_)
 
     @triton.jit
     def tl_dot(a, b, DOT: tl.constexpr):
@@ -2111,6 +2187,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -2198,13 +2276,17 @@ def choose_linear_attention_S(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     tokens = 8
     while tokens > 1 and 32 + 1 * held + tokens * (3 + 3 * held) > 236:
@@ -2230,25 +2312,26 @@ def _linear_attention_S_triton(v, q, k, o_sum, S, cu_seqlens):
     o_sum = _rows_of(o_sum)
     S = None if S is None else _reals(S.contiguous())
     config = choose_linear_attention_S(rows, T, H * V, _pow2(K), _sms(v.device), forward=True)
-    fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), BC=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
+    fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     with _on(v.device):
         if cu_seqlens is None and T == 1:
             linear_attention_S_step_kernel[(triton.cdiv(H * V, config.lanes) * rows,)](
                 v, q, k, o_sum, S, _reals(y_o), _reals(last_S), v.stride(0), q.stride(0), k.stride(0), o_sum.stride(0), **fixed,
             )  # fmt: skip
             return y_o, last_S
+        o_sum = _wide(o_sum)
         S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * K * V, v)
             linear_attention_S_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-                v, k, products, ends, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2],
-                BT=config.tokens, **fixed,
+                v, q, k, o_sum, None, products, ends, None, cu_seqlens, T, config.pieces, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
             S = starts
         linear_attention_S_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
             v, q, k, o_sum, S, _reals(y_o), _reals(last_S), cu_seqlens, T, config.pieces, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_o, last_S
 
@@ -2271,7 +2354,7 @@ def _linear_attention_S_triton_step(v, q, k, o_sum, S):
     o_sum = _rows_of(o_sum)
     S = None if S is None else _reals(S.contiguous())
     config = choose_linear_attention_S(rows, 1, H * V, _pow2(K), _sms(v.device))
-    fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), BC=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
+    fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     with _on(v.device):
         linear_attention_S_step_kernel[(triton.cdiv(H * V, config.lanes) * rows,)](
             v, q, k, o_sum, S, _reals(y_o), _reals(last_S), v.stride(0), q.stride(0), k.stride(0), o_sum.stride(0), **fixed,
@@ -2297,6 +2380,7 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
     q = _rows_of(q)
     k = _rows_of(k)
     o_sum = _rows_of(o_sum)
+    wide_o_sum = _wide(o_sum)
     g_o = _reals(_rows_of(g_o))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
@@ -2304,37 +2388,41 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_linear_attention_S(rows, T, H * V, _pow2(K), _sms(v.device))
     pieces = config.pieces * config.parts
-    fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), BC=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
+    fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H * V, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_v = _like(inputs[0])
-    d_q = _parts(V, inputs[1])
-    d_k = _parts(V, inputs[2])
-    d_o_sum = _parts(V, inputs[3])
+    d_q = _parts(V // fixed["RUN"], inputs[1])
+    d_k = _parts(V // fixed["RUN"], inputs[2])
+    d_o_sum = _parts(V // fixed["RUN"], inputs[3])
     first_d_S = None if S is None else _like(inputs[4])
     kept_S = torch.empty(slots, H * V * _pow2(K), dtype=torch.float32, device=v.device)
     with _on(v.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * H * K * V, v)
-            linear_attention_S_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-                v, k, products, ends, cu_seqlens, T, config.pieces, *v.stride()[:2], *k.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * H * K * V, v)
+            linear_attention_S_piece_kernel[(n_blocks * pieces * rows,)](
+                v, q, k, wide_o_sum, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
-            S = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
+            _pass(products, wanted, g_last_S, wanted, rows, pieces, H * K * V, True)
+            S, g_last_S, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, v)
         linear_attention_S_keep_kernel[(n_blocks * config.pieces * rows,)](
-            v, q, k, o_sum, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            v, q, k, wide_o_sum, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         linear_attention_S_backward_kernel[(n_blocks * pieces * rows,)](
-            v, q, k, o_sum, g_o, kept_S, g_last_S, _reals(d_v), d_q, d_k, d_o_sum, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, v.shape[0] * T, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2],
-            BT=config.tokens, **fixed,
+            v, q, k, wide_o_sum, g_o, kept_S, g_last_S, _reals(d_v), d_q, d_k, d_o_sum, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, v.shape[0] * T, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[1])
         d_k = _summed(d_k, inputs[2])
@@ -2352,13 +2440,17 @@ def choose_linear_attention_z(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     tokens = 8
     while tokens > 1 and 32 + 1 * held + tokens * (1 + 3 * held) > 236:
@@ -2391,14 +2483,14 @@ def _linear_attention_z_triton(q, k, z, cu_seqlens):
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * K, q)
             linear_attention_z_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-                k, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2],
-                BT=config.tokens, **fixed,
+                q, k, None, products, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, z, starts, rows, config.pieces, H * K, False)
             z = starts
         linear_attention_z_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
             q, k, z, _reals(y_o_sum), _reals(last_z), cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_o_sum, last_z
 
@@ -2446,35 +2538,39 @@ def _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens):
     g_last_z = None if g_last_z is None else g_last_z.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     config = choose_linear_attention_z(rows, T, H, _pow2(K), _sms(q.device))
     pieces = config.pieces * config.parts
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
     fixed = dict(H=H, K=K, c_1=K ** (-0.5), BH=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_q = _like(inputs[0])
     d_k = _like(inputs[1])
     first_d_z = None if z is None else _like(inputs[2])
     kept_z = torch.empty(slots, H * _pow2(K), dtype=torch.float32, device=q.device)
     with _on(q.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * H * K, q)
-            linear_attention_z_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-                k, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * H * K, q)
+            linear_attention_z_piece_kernel[(n_blocks * pieces * rows,)](
+                q, k, g_o_sum, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *g_o_sum.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, z, starts, rows, config.pieces, H * K, False)
-            z = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, z, ends, rows, pieces, H * K, False)
+            _pass(products, wanted, g_last_z, wanted, rows, pieces, H * K, True)
+            z, g_last_z, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K, q)
         linear_attention_z_keep_kernel[(n_blocks * config.pieces * rows,)](
             q, k, z, kept_z, g_o_sum, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *g_o_sum.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_z, starts, rows, pieces, H * K, True)
             g_last_z = starts
         linear_attention_z_backward_kernel[(n_blocks * pieces * rows,)](
             q, k, g_o_sum, kept_z, g_last_z, _reals(d_q), _reals(d_k), None if first_d_z is None else _reals(first_d_z), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *g_o_sum.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return (
         d_q,

@@ -1126,6 +1126,12 @@ if triton is not None:
         return rows
 
     @triton.jit
+    def tl_pairs_1(v):
+        """The rows of real and of imaginary parts."""
+        re, im = tl.split(v)
+        return tl_rows_1(re), tl_rows_1(im)
+
+    @triton.jit
     def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
         """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
         them those of the next channel: what a warp writes and reads at once."""
@@ -1177,16 +1183,16 @@ if triton is not None:
         else:
             b_re = tl.zeros([BM], tl.float32)
             b_im = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
             p = (i_s * NP + i_p) * 2 * M + o_m
-            tl.store(starts + p, b_re, mask=m_m)
-            tl.store(starts + p + M, b_im, mask=m_m)
             a_re = tl.load(a + p, mask=m_m, other=0.0)
             a_im = tl.load(a + p + M, mask=m_m, other=0.0)
             a_im = -a_im if REVERSE else a_im
             re = a_re * b_re - a_im * b_im + tl.load(b + p, mask=m_m, other=0.0)
             im = a_re * b_im + a_im * b_re + tl.load(b + p + M, mask=m_m, other=0.0)
+            tl.store(starts + p, b_re, mask=m_m)
+            tl.store(starts + p + M, b_im, mask=m_m)
             b_re, b_im = re, im
 
     @triton.jit(do_not_specialize=["n", "M"])
@@ -1340,7 +1346,7 @@ if triton is not None:
     def lru_walk_kernel(
         x_sum, nu_log, theta_log, gamma_log, x0, y_x, xT, cu_seqlens, T, NP,
         s_x_sumb, s_x_sumt,
-        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -1367,14 +1373,12 @@ if triton is not None:
             b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BN], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
-            x_sum_res = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n)[None, :], mask=m_n[None, :], other=0.0))
-            x_sum_ims = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n + 1)[None, :], mask=m_n[None, :], other=0.0))
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
+            x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
             for j in tl.static_range(BT):
                 b_x_re, b_x_im = lru_update(b_x_re, b_x_im, x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
                 b_x_re, b_x_im = b_x_re, b_x_im
-                tl.store(p_y_x + j * (2 * N) + 2 * o_n, b_x_re, mask=m_n)
-                tl.store(p_y_x + j * (2 * N) + 2 * o_n + 1, b_x_im, mask=m_n)
+                tl.store(p_y_x + j * (2 * N) + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :]), tl.join(b_x_re, b_x_im), mask=m_n[:, None])
             p_x_sum += BT * s_x_sumt
             p_y_x += BT * (2 * N)
         for _ in range(n_t % BT):
@@ -1382,8 +1386,7 @@ if triton is not None:
             b_x_sum_im = tl.load(p_x_sum + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
             b_x_re, b_x_im = lru_update(b_x_re, b_x_im, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
             b_x_re, b_x_im = b_x_re, b_x_im
-            tl.store(p_y_x + 2 * o_n, b_x_re, mask=m_n)
-            tl.store(p_y_x + 2 * o_n + 1, b_x_im, mask=m_n)
+            tl.store(p_y_x + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :]), tl.join(b_x_re, b_x_im), mask=m_n[:, None])
             p_x_sum += s_x_sumt
             p_y_x += (2 * N)
         if i_p == NP - 1:
@@ -1394,7 +1397,7 @@ if triton is not None:
     def lru_keep_kernel(
         x_sum, nu_log, theta_log, gamma_log, x0, xs, g_x, x_decay, x_piece, cu_seqlens, T, NP, NQ,
         s_x_sumb, s_x_sumt, s_g_xb, s_g_xt,
-        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -1429,16 +1432,14 @@ if triton is not None:
                 b_x_im_product = tl.full([BN], 0.0, tl.float32)
                 b_x_re_wanted = tl.zeros([BN], tl.float32)
                 b_x_im_wanted = tl.zeros([BN], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_xs, b_x_re, i_n, N, BN, 1)
                 tl_keep(p_xs + N * 1, b_x_im, i_n, N, BN, 1)
                 p_xs += (2 * N)
-                x_sum_res = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n)[None, :], mask=m_n[None, :], other=0.0))
-                x_sum_ims = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n + 1)[None, :], mask=m_n[None, :], other=0.0))
+                x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
                 p_x_sum += BT * s_x_sumt
                 if CUT:
-                    g_x_res = tl_rows_1(tl.load(p_g_x + o_t[:, None] * s_g_xt + (2 * o_n)[None, :], mask=m_n[None, :], other=0.0))
-                    g_x_ims = tl_rows_1(tl.load(p_g_x + o_t[:, None] * s_g_xt + (2 * o_n + 1)[None, :], mask=m_n[None, :], other=0.0))
+                    g_x_res, g_x_ims = tl_pairs_1(tl.load(p_g_x + o_t[:, None, None] * s_g_xt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
                     p_g_x += BT * s_g_xt
                 for j in tl.static_range(BT):
                     b_x_re, b_x_im = lru_update(b_x_re, b_x_im, x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
@@ -1466,19 +1467,20 @@ if triton is not None:
     def lru_backward_kernel(
         x_sum, nu_log, theta_log, gamma_log, g_x, xs, d_xT, d_x_sum, d_nu_log, d_theta_log, d_gamma_log, d_x0, cu_seqlens, T, NP, n_tokens,
         s_x_sumb, s_x_sumt, s_g_xb, s_g_xt,
-        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_n, i_p = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NP
         i_s = i // tl.cdiv(N, BN) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
         m_n = tl_inside(o_n, N, BN)
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_x_sum = x_sum + i_b * s_x_sumb + (bos + i_t) * s_x_sumt
         p_g_x = g_x + i_b * s_g_xb + (bos + i_t) * s_g_xt
         p_d_x_sum = d_x_sum + (i_b * T + bos + i_t) * (2 * N)
@@ -1501,8 +1503,8 @@ if triton is not None:
             b_d_x_im = tl.load(d_xT + (i_s * NP + i_p) * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_d_x_im = tl.zeros([BN], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_x_re = tl.reshape(tl_kept(p_xs, i_n, N, BN, 1), [BN])
             b_x_im = tl.reshape(tl_kept(p_xs + N * 1, i_n, N, BN, 1), [BN])
             for j in range(k):
@@ -1522,32 +1524,40 @@ if triton is not None:
             b_d_lambda_re += b_d_lambda_re_j
             b_d_lambda_im += b_d_lambda_im_j
             b_d_c_1 += b_d_c_1_j
-            tl.store(p_d_x_sum + k * (2 * N) + 2 * o_n, b_d_x_sum_re, mask=m_n)
-            tl.store(p_d_x_sum + k * (2 * N) + 2 * o_n + 1, b_d_x_sum_im, mask=m_n)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_x_sum -= BT * s_x_sumt
-            p_g_x -= BT * s_g_xt
-            p_d_x_sum -= BT * (2 * N)
+            tl.store(p_d_x_sum + k * (2 * N) + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :]), tl.join(b_d_x_sum_re, b_d_x_sum_im), mask=m_n[:, None])
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_xs -= (2 * N)
-            x_sum_res = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n)[None, :], mask=m_n[None, :], other=0.0))
-            x_sum_ims = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n + 1)[None, :], mask=m_n[None, :], other=0.0))
-            g_x_res = tl_rows_1(tl.load(p_g_x + o_t[:, None] * s_g_xt + (2 * o_n)[None, :], mask=m_n[None, :], other=0.0))
-            g_x_ims = tl_rows_1(tl.load(p_g_x + o_t[:, None] * s_g_xt + (2 * o_n + 1)[None, :], mask=m_n[None, :], other=0.0))
-            b_x_res = (tl.reshape(tl_kept(p_xs, i_n, N, BN, 1), [BN]),)
-            b_x_ims = (tl.reshape(tl_kept(p_xs + N * 1, i_n, N, BN, 1), [BN]),)
-            for j in tl.static_range(BT):
-                b_x_re_j, b_x_im_j = lru_update(b_x_res[j], b_x_ims[j], x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
-                b_x_res += (b_x_re_j,)
-                b_x_ims += (b_x_im_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_x_re, b_back_x_im, b_d_x_sum_re, b_d_x_sum_im, b_d_lambda_re_j, b_d_lambda_im_j, b_d_c_1_j = lru_vjp(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32), b_d_x_re, b_d_x_im, b_x_res[j], b_x_ims[j], x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
-                b_d_x_re = b_back_x_re
-                b_d_x_im = b_back_x_im
-                b_d_lambda_re += b_d_lambda_re_j
-                b_d_lambda_im += b_d_lambda_im_j
-                b_d_c_1 += b_d_c_1_j
-                tl.store(p_d_x_sum + j * (2 * N) + 2 * o_n, b_d_x_sum_re, mask=m_n)
-                tl.store(p_d_x_sum + j * (2 * N) + 2 * o_n + 1, b_d_x_sum_im, mask=m_n)
+            for i_half in tl.static_range(HALVES):
+                p_x_sum -= BT * s_x_sumt
+                p_g_x -= BT * s_g_xt
+                p_d_x_sum -= BT * (2 * N)
+                if i_half < HALVES - 1:  # this is the later half
+                    b_x_re = tl.reshape(tl_kept(p_xs, i_n, N, BN, 1), [BN])
+                    b_x_im = tl.reshape(tl_kept(p_xs + N * 1, i_n, N, BN, 1), [BN])
+                    p_x_sum -= BT * s_x_sumt
+                    x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
+                    p_x_sum += BT * s_x_sumt
+                    for j in tl.static_range(BT):
+                        b_x_re, b_x_im = lru_update(b_x_re, b_x_im, x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
+                x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
+                g_x_res, g_x_ims = tl_pairs_1(tl.load(p_g_x + o_t[:, None, None] * s_g_xt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
+                if i_half == HALVES - 1:
+                    b_x_re = tl.reshape(tl_kept(p_xs, i_n, N, BN, 1), [BN])
+                    b_x_im = tl.reshape(tl_kept(p_xs + N * 1, i_n, N, BN, 1), [BN])
+                b_x_res = (b_x_re,)
+                b_x_ims = (b_x_im,)
+                for j in tl.static_range(BT):
+                    b_x_re_j, b_x_im_j = lru_update(b_x_res[j], b_x_ims[j], x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
+                    b_x_res += (b_x_re_j,)
+                    b_x_ims += (b_x_im_j,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_x_re, b_back_x_im, b_d_x_sum_re, b_d_x_sum_im, b_d_lambda_re_j, b_d_lambda_im_j, b_d_c_1_j = lru_vjp(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32), b_d_x_re, b_d_x_im, b_x_res[j], b_x_ims[j], x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
+                    b_d_x_re = b_back_x_re
+                    b_d_x_im = b_back_x_im
+                    b_d_lambda_re += b_d_lambda_re_j
+                    b_d_lambda_im += b_d_lambda_im_j
+                    b_d_c_1 += b_d_c_1_j
+                    tl.store(p_d_x_sum + j * (2 * N) + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :]), tl.join(b_d_x_sum_re, b_d_x_sum_im), mask=m_n[:, None])
         b_nu_log = tl.load(nu_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_theta_log = tl.load(theta_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_gamma_log = tl.load(gamma_log + o_n, mask=m_n, other=0.0).to(tl.float32)
@@ -1594,18 +1604,18 @@ if triton is not None:
         b_x_sum_im = tl.load(p_x_sum + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
         b_x_re, b_x_im = lru_update(b_x_re, b_x_im, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
         b_x_re, b_x_im = b_x_re, b_x_im
-        tl.store(p_y_x + 2 * o_n, b_x_re, mask=m_n)
-        tl.store(p_y_x + 2 * o_n + 1, b_x_im, mask=m_n)
+        tl.store(p_y_x + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :]), tl.join(b_x_re, b_x_im), mask=m_n[:, None])
         tl.store(xT + i_b * (2 * N) + 2 * o_n, b_x_re, mask=m_n)
         tl.store(xT + i_b * (2 * N) + 2 * o_n + 1, b_x_im, mask=m_n)
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def lru_piece_kernel(
-        x_sum, nu_log, theta_log, gamma_log, x_decay, x_piece, cu_seqlens, T, NP,
-        s_x_sumb, s_x_sumt,
-        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        x_sum, nu_log, theta_log, gamma_log, g_x, x_decay, x_piece, x_wanted, cu_seqlens, T, NP,
+        s_x_sumb, s_x_sumt, s_g_xb, s_g_xt,
+        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_n, i_p = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NP
         i_s = i // tl.cdiv(N, BN) // NP
@@ -1625,15 +1635,25 @@ if triton is not None:
         b_x_im_product = tl.full([BN], 0.0, tl.float32)
         b_x_re = tl.zeros([BN], tl.float32)
         b_x_im = tl.zeros([BN], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            x_sum_res = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n)[None, :], mask=m_n[None, :], other=0.0))
-            x_sum_ims = tl_rows_1(tl.load(p_x_sum + o_t[:, None] * s_x_sumt + (2 * o_n + 1)[None, :], mask=m_n[None, :], other=0.0))
+        if x_wanted is not None:
+            p_g_x = g_x + i_b * s_g_xb + (bos + i_t) * s_g_xt
+            b_x_re_wanted = tl.zeros([BN], tl.float32)
+            b_x_im_wanted = tl.zeros([BN], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
             p_x_sum += BT * s_x_sumt
+            if x_wanted is not None:
+                g_x_res, g_x_ims = tl_pairs_1(tl.load(p_g_x + o_t[:, None, None] * s_g_xt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
+                p_g_x += BT * s_g_xt
             for j in tl.static_range(BT):
                 b_x_re, b_x_im = lru_update(b_x_re, b_x_im, x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
                 b_lambda_re, b_lambda_im = b_lambda_re, b_lambda_im
                 b_x_re_product, b_x_im_product = b_lambda_re * b_x_re_product - b_lambda_im * b_x_im_product, b_lambda_re * b_x_im_product + b_lambda_im * b_x_re_product
-        for _ in range(n_t % BT):
+                if x_wanted is not None:
+                    b_d_x_re_read, b_d_x_im_read = lru_wants(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32))
+                    b_x_re_wanted += b_x_re_product * b_d_x_re_read + b_x_im_product * b_d_x_im_read
+                    b_x_im_wanted += b_x_re_product * b_d_x_im_read - b_x_im_product * b_d_x_re_read
+        for _ in range(n_t % BT):  # of the first piece
             b_x_sum_re = tl.load(p_x_sum + 2 * o_n, mask=m_n, other=0.0).to(tl.float32)
             b_x_sum_im = tl.load(p_x_sum + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
             b_x_re, b_x_im = lru_update(b_x_re, b_x_im, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
@@ -1644,6 +1664,9 @@ if triton is not None:
         tl.store(x_piece + (i_s * NP + i_p) * (2 * N) + o_n, b_x_re, mask=m_n)
         tl.store(x_decay + (i_s * NP + i_p) * (2 * N) + o_n + N, b_x_im_product, mask=m_n)
         tl.store(x_piece + (i_s * NP + i_p) * (2 * N) + o_n + N, b_x_im, mask=m_n)
+        if x_wanted is not None:
+            tl.store(x_wanted + (i_s * NP + i_p) * (2 * N) + o_n, b_x_re_wanted, mask=m_n)
+            tl.store(x_wanted + (i_s * NP + i_p) * (2 * N) + o_n + N, b_x_im_wanted, mask=m_n)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1661,6 +1684,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -1672,6 +1697,12 @@ def _pieces(warps, most, room):
     least of it idle in the end."""
     most = max(most, 1)
     return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _stages(warps, sms, size):
+    """How many blocks of so many bytes are on their way where warps wait for memory alone: 96 KB on each SM, 64 KB for
+    each warp at most."""
+    return max(3, min(20, 65536 // size, 1 + 98304 * sms // (warps * size)))
 
 
 def _within(registers):
@@ -1752,17 +1783,25 @@ def choose_lru(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 256 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 256 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 256))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        if warps >= sms:  # few operations: memory is what they wait for
+            return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     tokens = 8
     while tokens > 1 and 30 + 11 * held + tokens * (0 + 6 * held) > 236:
         tokens //= 2
+    if warps >= sms:
+        return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 4 * 128 * tokens))
     return _Config(block, tokens, num_warps, pieces, parts)
 
 
@@ -1792,14 +1831,14 @@ def _lru_triton(x_sum, nu_log, theta_log, gamma_log, x, cu_seqlens):
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * 2 * N, x_sum)
             lru_piece_kernel[(triton.cdiv(N, config.lanes) * config.pieces * rows,)](
-                x_sum, nu_log, theta_log, gamma_log, products, ends, cu_seqlens, T, config.pieces, *x_sum.stride()[:2],
-                BT=config.tokens, **fixed,
+                x_sum, nu_log, theta_log, gamma_log, None, products, ends, None, cu_seqlens, T, config.pieces, *x_sum.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, x, starts, rows, config.pieces, N, False, True)
             x = starts
         lru_walk_kernel[(triton.cdiv(N, config.lanes) * config.pieces * rows,)](
             x_sum, nu_log, theta_log, gamma_log, x, _reals(y_x), _reals(last_x), cu_seqlens, T, config.pieces, *x_sum.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_x, last_x
 
@@ -1849,9 +1888,12 @@ def _lru_triton_backward(g_x, g_last_x, x_sum, nu_log, theta_log, gamma_log, x, 
     g_last_x = None if g_last_x is None else g_last_x.reshape(rows, N, 2).permute(0, 2, 1).contiguous()
     config = choose_lru(rows, T, N, 1, _sms(x_sum.device))
     pieces = config.pieces * config.parts
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
     fixed = dict(N=N, BN=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(N, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_x_sum = _like(inputs[0])
     d_nu_log = _parts(rows * pieces, inputs[1])
     d_theta_log = _parts(rows * pieces, inputs[2])
@@ -1859,27 +1901,28 @@ def _lru_triton_backward(g_x, g_last_x, x_sum, nu_log, theta_log, gamma_log, x, 
     first_d_x = None if x is None else _like(inputs[4])
     kept_x = torch.empty(slots, 2 * N, dtype=torch.float32, device=x_sum.device)
     with _on(x_sum.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * 2 * N, x_sum)
-            lru_piece_kernel[(triton.cdiv(N, config.lanes) * config.pieces * rows,)](
-                x_sum, nu_log, theta_log, gamma_log, products, ends, cu_seqlens, T, config.pieces, *x_sum.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * 2 * N, x_sum)
+            lru_piece_kernel[(n_blocks * pieces * rows,)](
+                x_sum, nu_log, theta_log, gamma_log, g_x, products, ends, wanted, cu_seqlens, T, config.pieces, *x_sum.stride()[:2], *g_x.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, x, starts, rows, config.pieces, N, False, True)
-            x = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, x, ends, rows, pieces, N, False, True)
+            _pass(products, wanted, g_last_x, wanted, rows, pieces, N, True, True)
+            x, g_last_x, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * 2 * N, x_sum)
         lru_keep_kernel[(n_blocks * config.pieces * rows,)](
             x_sum, nu_log, theta_log, gamma_log, x, kept_x, g_x, products, ends, cu_seqlens, T, config.pieces, config.parts, *x_sum.stride()[:2], *g_x.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_x, starts, rows, pieces, N, True, True)
             g_last_x = starts
         lru_backward_kernel[(n_blocks * pieces * rows,)](
             x_sum, nu_log, theta_log, gamma_log, g_x, kept_x, g_last_x, _reals(d_x_sum), d_nu_log, d_theta_log, d_gamma_log, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, pieces, x_sum.shape[0] * T, *x_sum.stride()[:2], *g_x.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_nu_log = _summed(d_nu_log, inputs[1])
         d_theta_log = _summed(d_theta_log, inputs[2])

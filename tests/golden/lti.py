@@ -1458,16 +1458,16 @@ if triton is not None:
         else:
             b_re = tl.zeros([BM], tl.float32)
             b_im = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
             p = (i_s * NP + i_p) * 2 * M + o_m
-            tl.store(starts + p, b_re, mask=m_m)
-            tl.store(starts + p + M, b_im, mask=m_m)
             a_re = tl.load(a + p, mask=m_m, other=0.0)
             a_im = tl.load(a + p + M, mask=m_m, other=0.0)
             a_im = -a_im if REVERSE else a_im
             re = a_re * b_re - a_im * b_im + tl.load(b + p, mask=m_m, other=0.0)
             im = a_re * b_im + a_im * b_re + tl.load(b + p + M, mask=m_m, other=0.0)
+            tl.store(starts + p, b_re, mask=m_m)
+            tl.store(starts + p + M, b_im, mask=m_m)
             b_re, b_im = re, im
 
     @triton.jit(do_not_specialize=["n", "M"])
@@ -1839,7 +1839,7 @@ if triton is not None:
     def lti_walk_kernel(
         u, log_dt, log_decay, frequency, B, C, D, x0, y_out_proj_in, xT, cu_seqlens, T, NP,
         s_ub, s_ut,
-        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -1877,7 +1877,7 @@ if triton is not None:
             b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BH, BN], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
             for j in tl.static_range(BT):
                 b_x_re, b_x_im = lti_update(b_x_re, b_x_im, us[j].to(tl.float32), b_a_x_im, b_a_x_re, b_c_1, b_c_2)
@@ -1900,7 +1900,7 @@ if triton is not None:
     def lti_keep_kernel(
         u, log_dt, log_decay, frequency, B, C, D, x0, xs, cu_seqlens, T, NP, NQ,
         s_ub, s_ut,
-        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back."""
         i = tl.program_id(0).to(tl.int64)
@@ -1939,7 +1939,7 @@ if triton is not None:
             i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
             p_u = u + i_b * s_ub + (bos + i_t) * s_ut
             p_xs = xs + i_k * (2 * H * BN)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_xs, b_x_re, i_h, H, BH, BN)
                 tl_keep(p_xs + H * BN, b_x_im, i_h, H, BH, BN)
                 p_xs += (2 * H * BN)
@@ -1959,14 +1959,15 @@ if triton is not None:
     def lti_backward_kernel(
         u, log_dt, log_decay, frequency, B, C, D, g_out_proj_in, xs, d_xT, d_u, d_log_dt, d_log_decay, d_frequency, d_B, d_C, d_D, d_x0, cu_seqlens, T, NP, n_tokens,
         s_ub, s_ut, s_g_out_proj_inb, s_g_out_proj_int,
-        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
@@ -1975,8 +1976,8 @@ if triton is not None:
         m_hn = m_h[:, None] & m_n[None, :]
         o_hn = o_h[:, None] * N + o_n[None, :]
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
         p_g_out_proj_in = g_out_proj_in + i_b * s_g_out_proj_inb + (bos + i_t) * s_g_out_proj_int
         p_d_u = d_u + (i_b * T + bos + i_t) * H
@@ -2009,8 +2010,8 @@ if triton is not None:
             b_d_x_im = tl.load(d_xT + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_d_x_im = tl.zeros([BH, BN], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_x_re = tl_kept(p_xs, i_h, H, BH, BN)
             b_x_im = tl_kept(p_xs + H * BN, i_h, H, BH, BN)
             for j in range(k):
@@ -2032,31 +2033,43 @@ if triton is not None:
             b_d_C_im += b_d_C_im_j
             b_d_D += b_d_D_j
             tl.store(p_d_u + k * H + o_h, b_d_u, mask=m_h)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_u -= BT * s_ut
-            p_g_out_proj_in -= BT * s_g_out_proj_int
-            p_d_u -= BT * H
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_xs -= (2 * H * BN)
-            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
-            g_out_proj_ins = tl_rows_1(tl.load(p_g_out_proj_in + o_t[:, None] * s_g_out_proj_int + o_h[None, :], mask=m_h[None, :], other=0.0))
-            b_x_res = (tl_kept(p_xs, i_h, H, BH, BN),)
-            b_x_ims = (tl_kept(p_xs + H * BN, i_h, H, BH, BN),)
-            for j in tl.static_range(BT):
-                b_x_re_j, b_x_im_j = lti_update(b_x_res[j], b_x_ims[j], us[j].to(tl.float32), b_a_x_im, b_a_x_re, b_c_1, b_c_2)
-                b_x_res += (b_x_re_j,)
-                b_x_ims += (b_x_im_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_x_re, b_back_x_im, b_d_u, b_d_a_x_re_j, b_d_a_x_im_j, b_d_c_1_j, b_d_c_2_j, b_d_C_re_j, b_d_C_im_j, b_d_D_j = lti_vjp(g_out_proj_ins[j].to(tl.float32), b_d_x_re, b_d_x_im, b_x_res[j + 1], b_x_res[j], b_x_ims[j + 1], b_x_ims[j], us[j].to(tl.float32), b_C_re, b_C_im, b_D, b_a_x_im, b_a_x_re, b_c_1, b_c_2, N)
-                b_d_x_re = b_back_x_re
-                b_d_x_im = b_back_x_im
-                b_d_a_x_re += b_d_a_x_re_j
-                b_d_a_x_im += b_d_a_x_im_j
-                b_d_c_1 += b_d_c_1_j
-                b_d_c_2 += b_d_c_2_j
-                b_d_C_re += b_d_C_re_j
-                b_d_C_im += b_d_C_im_j
-                b_d_D += b_d_D_j
-                tl.store(p_d_u + j * H + o_h, b_d_u, mask=m_h)
+            for i_half in tl.static_range(HALVES):
+                p_u -= BT * s_ut
+                p_g_out_proj_in -= BT * s_g_out_proj_int
+                p_d_u -= BT * H
+                if i_half < HALVES - 1:  # this is the later half
+                    b_x_re = tl_kept(p_xs, i_h, H, BH, BN)
+                    b_x_im = tl_kept(p_xs + H * BN, i_h, H, BH, BN)
+                    p_u -= BT * s_ut
+                    us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+                    p_u += BT * s_ut
+                    for j in tl.static_range(BT):
+                        b_x_re, b_x_im = lti_update(b_x_re, b_x_im, us[j].to(tl.float32), b_a_x_im, b_a_x_re, b_c_1, b_c_2)
+                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+                g_out_proj_ins = tl_rows_1(tl.load(p_g_out_proj_in + o_t[:, None] * s_g_out_proj_int + o_h[None, :], mask=m_h[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_x_re = tl_kept(p_xs, i_h, H, BH, BN)
+                    b_x_im = tl_kept(p_xs + H * BN, i_h, H, BH, BN)
+                b_x_res = (b_x_re,)
+                b_x_ims = (b_x_im,)
+                for j in tl.static_range(BT):
+                    b_x_re_j, b_x_im_j = lti_update(b_x_res[j], b_x_ims[j], us[j].to(tl.float32), b_a_x_im, b_a_x_re, b_c_1, b_c_2)
+                    b_x_res += (b_x_re_j,)
+                    b_x_ims += (b_x_im_j,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_x_re, b_back_x_im, b_d_u, b_d_a_x_re_j, b_d_a_x_im_j, b_d_c_1_j, b_d_c_2_j, b_d_C_re_j, b_d_C_im_j, b_d_D_j = lti_vjp(g_out_proj_ins[j].to(tl.float32), b_d_x_re, b_d_x_im, b_x_res[j + 1], b_x_res[j], b_x_ims[j + 1], b_x_ims[j], us[j].to(tl.float32), b_C_re, b_C_im, b_D, b_a_x_im, b_a_x_re, b_c_1, b_c_2, N)
+                    b_d_x_re = b_back_x_re
+                    b_d_x_im = b_back_x_im
+                    b_d_a_x_re += b_d_a_x_re_j
+                    b_d_a_x_im += b_d_a_x_im_j
+                    b_d_c_1 += b_d_c_1_j
+                    b_d_c_2 += b_d_c_2_j
+                    b_d_C_re += b_d_C_re_j
+                    b_d_C_im += b_d_C_im_j
+                    b_d_D += b_d_D_j
+                    tl.store(p_d_u + j * H + o_h, b_d_u, mask=m_h)
         b_log_dt = tl.load(log_dt + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_log_decay = tl.load(log_decay + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         b_frequency = tl.load(frequency + o_nh, mask=m_hn, other=0.0).to(tl.float32)
@@ -2127,7 +2140,7 @@ if triton is not None:
     def lti_piece_kernel(
         u, log_dt, log_decay, frequency, B, C, D, x_decay, x_piece, cu_seqlens, T, NP,
         s_ub, s_ut,
-        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Each piece of time as one step `h = a * h + b`."""
         i = tl.program_id(0).to(tl.int64)
@@ -2160,14 +2173,14 @@ if triton is not None:
         b_x_im_product = tl.full([BH, BN], 0.0, tl.float32)
         b_x_re = tl.zeros([BH, BN], tl.float32)
         b_x_im = tl.zeros([BH, BN], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
             p_u += BT * s_ut
             for j in tl.static_range(BT):
                 b_x_re, b_x_im = lti_update(b_x_re, b_x_im, us[j].to(tl.float32), b_a_x_im, b_a_x_re, b_c_1, b_c_2)
                 b_a_x_re, b_a_x_im = b_a_x_re, b_a_x_im
                 b_x_re_product, b_x_im_product = b_a_x_re * b_x_re_product - b_a_x_im * b_x_im_product, b_a_x_re * b_x_im_product + b_a_x_im * b_x_re_product
-        for _ in range(n_t % BT):
+        for _ in range(n_t % BT):  # of the first piece
             b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
             b_x_re, b_x_im = lti_update(b_x_re, b_x_im, b_u, b_a_x_im, b_a_x_re, b_c_1, b_c_2)
             b_a_x_re, b_a_x_im = b_a_x_re, b_a_x_im
@@ -2596,6 +2609,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -2687,13 +2702,17 @@ def choose_lti(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 256 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 256 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 256))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = 1
     tokens = 8
     while tokens > 1 and 32 + 17 * held + tokens * (2 + 2 * held) > 236:
@@ -2736,13 +2755,13 @@ def _lti_triton(u, log_dt, log_decay, frequency, B, C, D, x, cu_seqlens):
             products, ends, starts = _rooms(rows * config.pieces * 2 * H * N, u)
             lti_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
                 u, log_dt, turned_log_decay, turned_frequency, turned_B, turned_C, D, products, ends, cu_seqlens, T, config.pieces, *u.stride()[:2],
-                BT=config.tokens, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, x, starts, rows, config.pieces, H * N, False, True)
             x = starts
         lti_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
             u, log_dt, turned_log_decay, turned_frequency, turned_B, turned_C, D, x, _reals(y_out_proj_in), _reals(last_x), cu_seqlens, T, config.pieces, *u.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_out_proj_in, last_x
 
@@ -2805,9 +2824,12 @@ def _lti_triton_backward(g_out_proj_in, g_last_x, u, log_dt, log_decay, frequenc
     config = choose_lti(rows, T, H, _pow2(N), _sms(u.device))
     config = config._replace(pieces=1, parts=1)
     pieces = config.pieces * config.parts
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
     fixed = dict(H=H, N=N, BH=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_u = _like(inputs[0])
     d_log_dt = _parts(rows * pieces, inputs[1])
     d_log_decay = _parts(rows * pieces, inputs[2])
@@ -2820,11 +2842,11 @@ def _lti_triton_backward(g_out_proj_in, g_last_x, u, log_dt, log_decay, frequenc
     with _on(u.device):
         lti_keep_kernel[(n_blocks * config.pieces * rows,)](
             u, log_dt, turned_log_decay, turned_frequency, turned_B, turned_C, D, x, kept_x, cu_seqlens, T, config.pieces, config.parts, *u.stride()[:2],
-            BT=config.tokens, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
         lti_backward_kernel[(n_blocks * pieces * rows,)](
             u, log_dt, turned_log_decay, turned_frequency, turned_B, turned_C, D, g_out_proj_in, kept_x, g_last_x, _reals(d_u), d_log_dt, d_log_decay, d_frequency, d_B, d_C, d_D, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, pieces, u.shape[0] * T, *u.stride()[:2], *g_out_proj_in.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_log_dt = _summed(d_log_dt, inputs[1])
         d_log_decay = _summed(d_log_decay, inputs[2])

@@ -771,7 +771,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each."""
+        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
@@ -780,11 +780,13 @@ if triton is not None:
             b_h = tl.load(first + i_s * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * M
-            tl.store(starts + p + o_m, b_h, mask=m_m)
-            b_h = tl.load(a + p + o_m, mask=m_m, other=0.0) * b_h + tl.load(b + p + o_m, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * M + o_m
+            b_a = tl.load(a + p, mask=m_m, other=0.0)
+            b_b = tl.load(b + p, mask=m_m, other=0.0)
+            tl.store(starts + p, b_h, mask=m_m)
+            b_h = b_a * b_h + b_b
 
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
@@ -880,7 +882,7 @@ if triton is not None:
     def mamba_walk_kernel(
         z, B, C, dt_raw, x, A_log, D, h0, y_out_proj_in, hT, cu_seqlens, T, NP,
         s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt,
-        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -908,7 +910,7 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BE, BN], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             zs = tl_rows_1(tl.load(p_z + o_t[:, None] * s_zt + o_e[None, :], mask=m_e[None, :], other=0.0))
             Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
             Cs = tl_rows_1(tl.load(p_C + o_t[:, None] * s_Ct + o_n[None, :], mask=m_n[None, :], other=0.0))
@@ -948,7 +950,7 @@ if triton is not None:
     def mamba_keep_kernel(
         z, B, C, dt_raw, x, A_log, D, h0, hs, g_out_proj_in, h_decay, h_piece, cu_seqlens, T, NP, NQ,
         s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_g_out_proj_inb, s_g_out_proj_int,
-        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -982,7 +984,7 @@ if triton is not None:
                 p_g_out_proj_in = g_out_proj_in + i_b * s_g_out_proj_inb + (bos + i_t) * s_g_out_proj_int
                 b_h_product = tl.full([BE, BN], 1.0, tl.float32)
                 b_h_wanted = tl.zeros([BE, BN], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_hs, b_h, i_e, E, BE, BN)
                 p_hs += (E * BN)
                 Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
@@ -1025,15 +1027,16 @@ if triton is not None:
     def mamba_backward_kernel(
         z, B, C, dt_raw, x, A_log, D, g_out_proj_in, hs, d_hT, d_z, d_B, d_C, d_dt_raw, d_x, d_A_log, d_D, d_h0, cu_seqlens, T, NP, n_tokens, zero,
         s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_g_out_proj_inb, s_g_out_proj_int,
-        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, AGAIN: tl.constexpr,
+        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr, AGAIN: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With AGAIN the exponentials of the first pass are not held in registers: the second works them out from
+        reverse. With two HALVES only the state before every second block is kept. With AGAIN the exponentials of the first pass are not held in registers: the second works them out from
         arguments to which it adds a zero, known at run time only, or the compiler would hold them all the same."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_n = tl.arange(0, BN)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         o_ne = o_n[None, :] * E + o_e[:, None]
@@ -1042,8 +1045,8 @@ if triton is not None:
         m_en = m_e[:, None] & m_n[None, :]
         o_en = o_e[:, None] * N + o_n[None, :]
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_z = z + i_b * s_zb + (bos + i_t) * s_zt
         p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
         p_C = C + i_b * s_Cb + (bos + i_t) * s_Ct
@@ -1065,8 +1068,8 @@ if triton is not None:
             b_d_h = tl.load(d_hT + (i_s * NP + i_p) * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BE, BN], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_h = tl_kept(p_hs, i_e, E, BE, BN)
             for j in range(k):
                 b_B = tl.load(p_B + j * s_Bt + o_n, mask=m_n, other=0.0).to(tl.float32)
@@ -1093,44 +1096,61 @@ if triton is not None:
             tl.store(p_d_C + k * N + o_n, b_d_C, mask=m_n)
             tl.store(p_d_dt_raw + k * E + o_e, b_d_dt_raw, mask=m_e)
             tl.store(p_d_x + k * E + o_e, b_d_x, mask=m_e)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_z -= BT * s_zt
-            p_B -= BT * s_Bt
-            p_C -= BT * s_Ct
-            p_dt_raw -= BT * s_dt_rawt
-            p_x -= BT * s_xt
-            p_g_out_proj_in -= BT * s_g_out_proj_int
-            p_d_z -= BT * E
-            p_d_B -= BT * N
-            p_d_C -= BT * N
-            p_d_dt_raw -= BT * E
-            p_d_x -= BT * E
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_hs -= (E * BN)
-            zs = tl_rows_1(tl.load(p_z + o_t[:, None] * s_zt + o_e[None, :], mask=m_e[None, :], other=0.0))
-            Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
-            Cs = tl_rows_1(tl.load(p_C + o_t[:, None] * s_Ct + o_n[None, :], mask=m_n[None, :], other=0.0))
-            dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
-            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
-            g_out_proj_ins = tl_rows_1(tl.load(p_g_out_proj_in + o_t[:, None] * s_g_out_proj_int + o_e[None, :], mask=m_e[None, :], other=0.0))
-            b_hs = (tl_kept(p_hs, i_e, E, BE, BN),)
-            b_dts = ()
-            for j in tl.static_range(BT):
-                b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
-                b_h_j = mamba_update(b_hs[j], Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
-                b_hs += (b_h_j,)
-                b_dts += (b_dt,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_dt = b_dts[j] + zero if AGAIN else b_dts[j]
-                b_back_h, b_d_z, b_d_B, b_d_C, b_d_dt_raw, b_d_x, b_d_A_j, b_d_D_j = mamba_vjp(g_out_proj_ins[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], zs[j].to(tl.float32), Bs[j].to(tl.float32), Cs[j].to(tl.float32), dt_raws[j].to(tl.float32), xs[j].to(tl.float32), b_D, b_A_log2, b_dt, N)
-                b_d_B, b_d_C = tl_over_lanes_2_of_two(b_d_B, b_d_C, m_e, E % BE != 0)
-                b_d_h = b_back_h
-                b_d_A += b_d_A_j
-                b_d_D += b_d_D_j
-                tl.store(p_d_z + j * E + o_e, b_d_z, mask=m_e)
-                tl.store(p_d_B + j * N + o_n, b_d_B, mask=m_n)
-                tl.store(p_d_C + j * N + o_n, b_d_C, mask=m_n)
-                tl.store(p_d_dt_raw + j * E + o_e, b_d_dt_raw, mask=m_e)
-                tl.store(p_d_x + j * E + o_e, b_d_x, mask=m_e)
+            for i_half in tl.static_range(HALVES):
+                p_z -= BT * s_zt
+                p_B -= BT * s_Bt
+                p_C -= BT * s_Ct
+                p_dt_raw -= BT * s_dt_rawt
+                p_x -= BT * s_xt
+                p_g_out_proj_in -= BT * s_g_out_proj_int
+                p_d_z -= BT * E
+                p_d_B -= BT * N
+                p_d_C -= BT * N
+                p_d_dt_raw -= BT * E
+                p_d_x -= BT * E
+                if i_half < HALVES - 1:  # this is the later half
+                    b_h = tl_kept(p_hs, i_e, E, BE, BN)
+                    p_B -= BT * s_Bt
+                    p_dt_raw -= BT * s_dt_rawt
+                    p_x -= BT * s_xt
+                    Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
+                    dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                    xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                    p_B += BT * s_Bt
+                    p_dt_raw += BT * s_dt_rawt
+                    p_x += BT * s_xt
+                    for j in tl.static_range(BT):
+                        b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
+                        b_h = mamba_update(b_h, Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
+                zs = tl_rows_1(tl.load(p_z + o_t[:, None] * s_zt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
+                Cs = tl_rows_1(tl.load(p_C + o_t[:, None] * s_Ct + o_n[None, :], mask=m_n[None, :], other=0.0))
+                dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                g_out_proj_ins = tl_rows_1(tl.load(p_g_out_proj_in + o_t[:, None] * s_g_out_proj_int + o_e[None, :], mask=m_e[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h = tl_kept(p_hs, i_e, E, BE, BN)
+                b_hs = (b_h,)
+                b_dts = ()
+                for j in tl.static_range(BT):
+                    b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
+                    b_h_j = mamba_update(b_hs[j], Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
+                    b_hs += (b_h_j,)
+                    b_dts += (b_dt,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_dt = b_dts[j] + zero if AGAIN else b_dts[j]
+                    b_back_h, b_d_z, b_d_B, b_d_C, b_d_dt_raw, b_d_x, b_d_A_j, b_d_D_j = mamba_vjp(g_out_proj_ins[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], zs[j].to(tl.float32), Bs[j].to(tl.float32), Cs[j].to(tl.float32), dt_raws[j].to(tl.float32), xs[j].to(tl.float32), b_D, b_A_log2, b_dt, N)
+                    b_d_B, b_d_C = tl_over_lanes_2_of_two(b_d_B, b_d_C, m_e, E % BE != 0)
+                    b_d_h = b_back_h
+                    b_d_A += b_d_A_j
+                    b_d_D += b_d_D_j
+                    tl.store(p_d_z + j * E + o_e, b_d_z, mask=m_e)
+                    tl.store(p_d_B + j * N + o_n, b_d_B, mask=m_n)
+                    tl.store(p_d_C + j * N + o_n, b_d_C, mask=m_n)
+                    tl.store(p_d_dt_raw + j * E + o_e, b_d_dt_raw, mask=m_e)
+                    tl.store(p_d_x + j * E + o_e, b_d_x, mask=m_e)
         b_A_log = tl.load(A_log + o_ne, mask=m_en, other=0.0).to(tl.float32)
         b_d_A_log, b_d_D = mamba_hoist_vjp(b_A_log, b_d_A, b_d_D)
         tl.store(d_A_log + (i_s * NP + i_p) * (E * N) + o_en, b_d_A_log, mask=m_en)
@@ -1178,13 +1198,14 @@ if triton is not None:
         tl.store(p_y_out_proj_in + o_e, b_out_proj_in, mask=m_e)
         tl.store(hT + i_b * (E * N) + o_en, b_h, mask=m_en)
 
-    @triton.jit(do_not_specialize=["T", "NP", "A_log", "h_decay", "h_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "A_log", "h_decay", "h_piece", "h_wanted"])
     def mamba_piece_kernel(
-        B, dt_raw, x, A_log, D, h_decay, h_piece, cu_seqlens, T, NP,
-        s_Bb, s_Bt, s_dt_rawb, s_dt_rawt, s_xb, s_xt,
-        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        z, B, C, dt_raw, x, A_log, D, g_out_proj_in, h_decay, h_piece, h_wanted, cu_seqlens, T, NP,
+        s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_g_out_proj_inb, s_g_out_proj_int,
+        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
@@ -1205,19 +1226,34 @@ if triton is not None:
         b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         b_h_product = tl.full([BE, BN], 1.0, tl.float32)
         b_h = tl.zeros([BE, BN], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        if h_wanted is not None:
+            p_z = z + i_b * s_zb + (bos + i_t) * s_zt
+            p_C = C + i_b * s_Cb + (bos + i_t) * s_Ct
+            p_g_out_proj_in = g_out_proj_in + i_b * s_g_out_proj_inb + (bos + i_t) * s_g_out_proj_int
+            b_h_wanted = tl.zeros([BE, BN], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
             dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
             xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
             p_B += BT * s_Bt
             p_dt_raw += BT * s_dt_rawt
             p_x += BT * s_xt
+            if h_wanted is not None:
+                zs = tl_rows_1(tl.load(p_z + o_t[:, None] * s_zt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                Cs = tl_rows_1(tl.load(p_C + o_t[:, None] * s_Ct + o_n[None, :], mask=m_n[None, :], other=0.0))
+                g_out_proj_ins = tl_rows_1(tl.load(p_g_out_proj_in + o_t[:, None] * s_g_out_proj_int + o_e[None, :], mask=m_e[None, :], other=0.0))
+                p_z += BT * s_zt
+                p_C += BT * s_Ct
+                p_g_out_proj_in += BT * s_g_out_proj_int
             for j in tl.static_range(BT):
                 b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
                 b_h = mamba_update(b_h, Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
                 b_a_h = mamba_decay(b_A_log2, b_dt)
                 b_h_product = b_a_h * b_h_product
-        for _ in range(n_t % BT):
+                if h_wanted is not None:
+                    b_d_h_read = mamba_wants(g_out_proj_ins[j].to(tl.float32), zs[j].to(tl.float32), Cs[j].to(tl.float32))
+                    b_h_wanted += b_h_product * b_d_h_read
+        for _ in range(n_t % BT):  # of the first piece
             b_B = tl.load(p_B + o_n, mask=m_n, other=0.0).to(tl.float32)
             b_dt_raw = tl.load(p_dt_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
             b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
@@ -1230,6 +1266,8 @@ if triton is not None:
             p_x += s_xt
         tl.store(h_decay + (i_s * NP + i_p) * (E * N) + o_ne, b_h_product, mask=m_en)
         tl.store(h_piece + (i_s * NP + i_p) * (E * N) + o_ne, b_h, mask=m_en)
+        if h_wanted is not None:
+            tl.store(h_wanted + (i_s * NP + i_p) * (E * N) + o_ne, b_h_wanted, mask=m_en)
 
     @triton.jit
     def mamba_conv1d_activation(b_conv1d_pre):
@@ -1375,6 +1413,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -1462,13 +1502,17 @@ def choose_mamba(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     for tokens, again in ((8, False), (4, False), (8, True), (4, True), (2, False), (2, True), (1, True)):
         tiles = 3 - 1 * again
@@ -1510,14 +1554,14 @@ def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens):
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * E * N, z)
             mamba_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-                B, dt_raw, x, turned_A_log, D, products, ends, cu_seqlens, T, config.pieces, *B.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
-                BT=config.tokens, **fixed,
+                z, B, C, dt_raw, x, turned_A_log, D, None, products, ends, None, cu_seqlens, T, config.pieces, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, h, starts, rows, config.pieces, E * N, False)
             h = starts
         mamba_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
             z, B, C, dt_raw, x, turned_A_log, D, h, _reals(y_out_proj_in), _reals(last_h), cu_seqlens, T, config.pieces, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_out_proj_in, last_h
 
@@ -1578,9 +1622,12 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
     g_last_h = None if g_last_h is None else g_last_h.reshape(rows, E, N).permute(0, 2, 1).contiguous()
     config = choose_mamba(rows, T, E, _pow2(N), _sms(z.device))
     pieces = config.pieces * config.parts
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
     fixed = dict(E=E, N=N, BE=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     n_blocks = triton.cdiv(E, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_z = _like(inputs[0])
     d_B = _parts(n_blocks, inputs[1])
     d_C = _parts(n_blocks, inputs[2])
@@ -1591,27 +1638,28 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
     first_d_h = None if h is None else _like(inputs[7])
     kept_h = torch.empty(slots, E * _pow2(N), dtype=torch.float32, device=z.device)
     with _on(z.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * E * N, z)
-            mamba_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-                B, dt_raw, x, turned_A_log, D, products, ends, cu_seqlens, T, config.pieces, *B.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * E * N, z)
+            mamba_piece_kernel[(n_blocks * pieces * rows,)](
+                z, wide_B, wide_C, dt_raw, x, turned_A_log, D, g_out_proj_in, products, ends, wanted, cu_seqlens, T, config.pieces, *z.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, h, starts, rows, config.pieces, E * N, False)
-            h = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, h, ends, rows, pieces, E * N, False)
+            _pass(products, wanted, g_last_h, wanted, rows, pieces, E * N, True)
+            h, g_last_h, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * E * N, z)
         mamba_keep_kernel[(n_blocks * config.pieces * rows,)](
             z, wide_B, wide_C, dt_raw, x, turned_A_log, D, h, kept_h, g_out_proj_in, products, ends, cu_seqlens, T, config.pieces, config.parts, *z.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_h, starts, rows, pieces, E * N, True)
             g_last_h = starts
         mamba_backward_kernel[(n_blocks * pieces * rows,)](
             z, B, C, dt_raw, x, turned_A_log, D, g_out_proj_in, kept_h, g_last_h, _reals(d_z), d_B, d_C, _reals(d_dt_raw), _reals(d_x), d_A_log, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, z.shape[0] * T, 0.0, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2],
-            BT=config.tokens, AGAIN=config.again, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, AGAIN=config.again, **fixed,
         )  # fmt: skip
         d_B = _summed(d_B, inputs[1])
         d_C = _summed(d_C, inputs[2])

@@ -978,6 +978,16 @@ if triton is not None:
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
     @triton.jit
+    def tl_runs_1(b_v, R: tl.constexpr):
+        """The sums of runs of R lanes."""
+        return tl.sum(tl.reshape(b_v, [b_v.shape[0] // R, R]), 1)
+
+    @triton.jit
+    def tl_runs_2(b_v, R: tl.constexpr):
+        """The sums of runs of R lanes."""
+        return tl.sum(tl.reshape(b_v, [b_v.shape[0] // R, R, b_v.shape[1]]), 1)
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
         of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
@@ -999,7 +1009,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each."""
+        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
@@ -1008,11 +1018,13 @@ if triton is not None:
             b_h = tl.load(first + i_s * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * M
-            tl.store(starts + p + o_m, b_h, mask=m_m)
-            b_h = tl.load(a + p + o_m, mask=m_m, other=0.0) * b_h + tl.load(b + p + o_m, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * M + o_m
+            b_a = tl.load(a + p, mask=m_m, other=0.0)
+            b_b = tl.load(b + p, mask=m_m, other=0.0)
+            tl.store(starts + p, b_h, mask=m_m)
+            b_h = b_a * b_h + b_b
 
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
@@ -1097,7 +1109,7 @@ if triton is not None:
     def mamba2_walk_kernel(
         dt_raw, x, B, C_, dt_bias, A_log, D, S0, y_y, ST, cu_seqlens, T, NP,
         s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_C_b, s_C_t,
-        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -1128,7 +1140,7 @@ if triton is not None:
             b_S = tl.load(S0 + (i_s * NP + i_p) * (C * N) + o_nc, mask=m_cn, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BN], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
             xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
             Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
@@ -1164,7 +1176,7 @@ if triton is not None:
     def mamba2_keep_kernel(
         dt_raw, x, B, C_, dt_bias, A_log, D, S0, Ss, g_y, S_decay, S_piece, cu_seqlens, T, NP, NQ,
         s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_C_b, s_C_t, s_g_yb, s_g_yt,
-        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -1201,7 +1213,7 @@ if triton is not None:
                 p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
                 b_S_product = tl.full([BC, BN], 1.0, tl.float32)
                 b_S_wanted = tl.zeros([BC, BN], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_Ss, b_S, i_c, C, BC, BN)
                 p_Ss += (C * BN)
                 dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
@@ -1242,14 +1254,15 @@ if triton is not None:
     def mamba2_backward_kernel(
         dt_raw, x, B, C_, dt_bias, A_log, D, g_y, Ss, d_ST, d_dt_raw, d_x, d_B, d_C, d_dt_bias, d_A_log, d_D, d_S0, cu_seqlens, T, NP, n_tokens,
         s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_C_b, s_C_t, s_g_yb, s_g_yt,
-        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_g_j = o_c // P
         m_c = tl_inside(o_c, C, BC)
@@ -1258,15 +1271,22 @@ if triton is not None:
         o_nc = o_n[None, :] * C + o_c[:, None]
         m_n = tl_inside(o_n, N, BN)
         m_cn = m_c[:, None] & m_n[None, :]
+        o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
+        o_p_run = o_c_run % P
+        o_p_part_run = (o_p_run // RUN).to(tl.int64) * (n_tokens * (G * J))
+        o_g_j_run = o_c_run // P
+        m_c_run = tl_inside(o_c_run, C, BC)
+        o_j_p_run = o_c_run % (J * P)
+        o_j_p_part_run = (o_j_p_run // RUN).to(tl.int64) * (n_tokens * (G * N))
+        o_g_run = o_c_run // (J * P)
+        o_g_runn_run = o_g_run[:, None] * N + o_n[None, :]
+        m_cn_run = m_c_run[:, None] & m_n[None, :]
         o_p = o_c % P
-        o_p_part = o_p.to(tl.int64) * (n_tokens * (G * J))
-        o_j_p = o_c % (J * P)
-        o_j_p_part = o_j_p.to(tl.int64) * (n_tokens * (G * N))
         o_g = o_c // (J * P)
         o_gn = o_g[:, None] * N + o_n[None, :]
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
@@ -1288,8 +1308,8 @@ if triton is not None:
             b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (C * N) + o_nc, mask=m_cn, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BN], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_S = tl_kept(p_Ss, i_c, C, BC, BN)
             for j in range(k):
                 b_dt_raw = tl.load(p_dt_raw + j * s_dt_rawt + o_g_j, mask=m_c, other=0.0).to(tl.float32)
@@ -1310,45 +1330,62 @@ if triton is not None:
             b_d_A += b_d_A_j
             b_d_dt_bias += b_d_dt_bias_j
             b_d_D += b_d_D_j
-            tl.store(p_d_dt_raw + k * (G * J) + o_p_part + o_g_j, b_d_dt_raw, mask=m_c)
+            tl.store(p_d_dt_raw + k * (G * J) + o_p_part_run + o_g_j_run, tl_runs_1(b_d_dt_raw, RUN), mask=m_c_run)
             tl.store(p_d_x + k * C + o_c, b_d_x, mask=m_c)
-            tl.store(p_d_B + k * (G * N) + o_j_p_part[:, None] + o_gn, b_d_B, mask=m_cn)
-            tl.store(p_d_C + k * (G * N) + o_j_p_part[:, None] + o_gn, b_d_C, mask=m_cn)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_dt_raw -= BT * s_dt_rawt
-            p_x -= BT * s_xt
-            p_B -= BT * s_Bt
-            p_C_ -= BT * s_C_t
-            p_g_y -= BT * s_g_yt
-            p_d_dt_raw -= BT * (G * J)
-            p_d_x -= BT * C
-            p_d_B -= BT * (G * N)
-            p_d_C -= BT * (G * N)
+            tl.store(p_d_B + k * (G * N) + o_j_p_part_run[:, None] + o_g_runn_run, tl_runs_2(b_d_B, RUN), mask=m_cn_run)
+            tl.store(p_d_C + k * (G * N) + o_j_p_part_run[:, None] + o_g_runn_run, tl_runs_2(b_d_C, RUN), mask=m_cn_run)
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BN)
-            dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
-            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
-            C_s = tl_rows_2(tl.load(p_C_ + o_t[:, None, None] * s_C_t + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
-            g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            b_Ss = (tl_kept(p_Ss, i_c, C, BC, BN),)
-            b_dts = ()
-            b_a_Ss = ()
-            for j in tl.static_range(BT):
-                b_dt, b_a_S = mamba2_prepare(dt_raws[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
-                b_S_j = mamba2_update(b_Ss[j], xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
-                b_Ss += (b_S_j,)
-                b_dts += (b_dt,)
-                b_a_Ss += (b_a_S,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_S, b_d_dt_raw, b_d_x, b_d_B, b_d_C, b_d_A_j, b_d_dt_bias_j, b_d_D_j = mamba2_vjp(g_ys[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], dt_raws[j].to(tl.float32), xs[j].to(tl.float32), Bs[j].to(tl.float32), C_s[j].to(tl.float32), b_dt_bias, b_D, b_A_log2, b_a_Ss[j], b_dts[j], N, dt_min, dt_max)
-                b_d_S = b_back_S
-                b_d_A += b_d_A_j
-                b_d_dt_bias += b_d_dt_bias_j
-                b_d_D += b_d_D_j
-                tl.store(p_d_dt_raw + j * (G * J) + o_p_part + o_g_j, b_d_dt_raw, mask=m_c)
-                tl.store(p_d_x + j * C + o_c, b_d_x, mask=m_c)
-                tl.store(p_d_B + j * (G * N) + o_j_p_part[:, None] + o_gn, b_d_B, mask=m_cn)
-                tl.store(p_d_C + j * (G * N) + o_j_p_part[:, None] + o_gn, b_d_C, mask=m_cn)
+            for i_half in tl.static_range(HALVES):
+                p_dt_raw -= BT * s_dt_rawt
+                p_x -= BT * s_xt
+                p_B -= BT * s_Bt
+                p_C_ -= BT * s_C_t
+                p_g_y -= BT * s_g_yt
+                p_d_dt_raw -= BT * (G * J)
+                p_d_x -= BT * C
+                p_d_B -= BT * (G * N)
+                p_d_C -= BT * (G * N)
+                if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BN)
+                    p_dt_raw -= BT * s_dt_rawt
+                    p_x -= BT * s_xt
+                    p_B -= BT * s_Bt
+                    dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
+                    xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
+                    p_dt_raw += BT * s_dt_rawt
+                    p_x += BT * s_xt
+                    p_B += BT * s_Bt
+                    for j in tl.static_range(BT):
+                        b_dt, b_a_S = mamba2_prepare(dt_raws[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
+                        b_S = mamba2_update(b_S, xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
+                dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
+                xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
+                C_s = tl_rows_2(tl.load(p_C_ + o_t[:, None, None] * s_C_t + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
+                g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BN)
+                b_Ss = (b_S,)
+                b_dts = ()
+                b_a_Ss = ()
+                for j in tl.static_range(BT):
+                    b_dt, b_a_S = mamba2_prepare(dt_raws[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
+                    b_S_j = mamba2_update(b_Ss[j], xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
+                    b_Ss += (b_S_j,)
+                    b_dts += (b_dt,)
+                    b_a_Ss += (b_a_S,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_S, b_d_dt_raw, b_d_x, b_d_B, b_d_C, b_d_A_j, b_d_dt_bias_j, b_d_D_j = mamba2_vjp(g_ys[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], dt_raws[j].to(tl.float32), xs[j].to(tl.float32), Bs[j].to(tl.float32), C_s[j].to(tl.float32), b_dt_bias, b_D, b_A_log2, b_a_Ss[j], b_dts[j], N, dt_min, dt_max)
+                    b_d_S = b_back_S
+                    b_d_A += b_d_A_j
+                    b_d_dt_bias += b_d_dt_bias_j
+                    b_d_D += b_d_D_j
+                    tl.store(p_d_dt_raw + j * (G * J) + o_p_part_run + o_g_j_run, tl_runs_1(b_d_dt_raw, RUN), mask=m_c_run)
+                    tl.store(p_d_x + j * C + o_c, b_d_x, mask=m_c)
+                    tl.store(p_d_B + j * (G * N) + o_j_p_part_run[:, None] + o_g_runn_run, tl_runs_2(b_d_B, RUN), mask=m_cn_run)
+                    tl.store(p_d_C + j * (G * N) + o_j_p_part_run[:, None] + o_g_runn_run, tl_runs_2(b_d_C, RUN), mask=m_cn_run)
         b_A_log = tl.load(A_log + o_g_j, mask=m_c, other=0.0).to(tl.float32)
         b_d_dt_bias, b_d_A_log, b_d_D = mamba2_hoist_vjp(b_A_log, b_d_A, b_d_D, b_d_dt_bias)
         tl.store(d_dt_bias + (i_s * NP + i_p) * P * (G * J) + o_p * (G * J) + o_g_j, b_d_dt_bias, mask=m_c)
@@ -1362,7 +1399,7 @@ if triton is not None:
     def mamba2_step_kernel(
         dt_raw, x, B, C_, dt_bias, A_log, D, S0, y_y, ST,
         s_dt_rawb, s_xb, s_Bb, s_C_b,
-        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, RUN: tl.constexpr,
     ):  # fmt: skip
         """One token of every row; a last state may be the first one's memory."""
         i = tl.program_id(0).to(tl.int64)
@@ -1399,13 +1436,14 @@ if triton is not None:
         tl.store(p_y_y + o_c, b_y, mask=m_c)
         tl.store(ST + i_b * (C * N) + o_cn, b_S, mask=m_cn)
 
-    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece", "S_wanted"])
     def mamba2_piece_kernel(
-        dt_raw, x, B, dt_bias, A_log, D, S_decay, S_piece, cu_seqlens, T, NP,
-        s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt,
-        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        dt_raw, x, B, C_, dt_bias, A_log, D, g_y, S_decay, S_piece, S_wanted, cu_seqlens, T, NP,
+        s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_C_b, s_C_t, s_g_yb, s_g_yt,
+        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1430,19 +1468,31 @@ if triton is not None:
         b_A_log2 = mamba2_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         b_S_product = tl.full([BC, BN], 1.0, tl.float32)
         b_S = tl.zeros([BC, BN], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        if S_wanted is not None:
+            p_C_ = C_ + i_b * s_C_b + (bos + i_t) * s_C_t
+            p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
+            b_S_wanted = tl.zeros([BC, BN], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
             xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
             Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
             p_dt_raw += BT * s_dt_rawt
             p_x += BT * s_xt
             p_B += BT * s_Bt
+            if S_wanted is not None:
+                C_s = tl_rows_2(tl.load(p_C_ + o_t[:, None, None] * s_C_t + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
+                g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_C_ += BT * s_C_t
+                p_g_y += BT * s_g_yt
             for j in tl.static_range(BT):
                 b_dt, b_a_S = mamba2_prepare(dt_raws[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
                 b_S = mamba2_update(b_S, xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
                 b_a_S = b_a_S
                 b_S_product = b_a_S[:, None] * b_S_product
-        for _ in range(n_t % BT):
+                if S_wanted is not None:
+                    b_d_S_read = mamba2_wants(g_ys[j].to(tl.float32), C_s[j].to(tl.float32))
+                    b_S_wanted += b_S_product * b_d_S_read
+        for _ in range(n_t % BT):  # of the first piece
             b_dt_raw = tl.load(p_dt_raw + o_g_j, mask=m_c, other=0.0).to(tl.float32)
             b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
             b_B = tl.load(p_B + o_gn, mask=m_cn, other=0.0).to(tl.float32)
@@ -1455,6 +1505,8 @@ if triton is not None:
             p_B += s_Bt
         tl.store(S_decay + (i_s * NP + i_p) * (C * N) + o_nc, b_S_product, mask=m_cn)
         tl.store(S_piece + (i_s * NP + i_p) * (C * N) + o_nc, b_S, mask=m_cn)
+        if S_wanted is not None:
+            tl.store(S_wanted + (i_s * NP + i_p) * (C * N) + o_nc, b_S_wanted, mask=m_cn)
 
     @triton.jit
     def tl_dot(a, b, DOT: tl.constexpr):
@@ -2080,6 +2132,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -2167,13 +2221,17 @@ def choose_mamba2(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     tokens = 8
     while tokens > 1 and 36 + 1 * held + tokens * (5 + 3 * held) > 236:
@@ -2202,25 +2260,26 @@ def _mamba2_triton(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
     D = D.contiguous()
     S = None if S is None else _reals(S.contiguous())
     config = choose_mamba2(rows, T, G * J * P, _pow2(N), _sms(dt_raw.device), forward=True)
-    fixed = dict(G=G, J=J, P=P, N=N, C=G * J * P, dt_min=dt_min, dt_max=dt_max, BC=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
+    fixed = dict(G=G, J=J, P=P, N=N, C=G * J * P, dt_min=dt_min, dt_max=dt_max, BC=config.lanes, BN=_pow2(N), RUN=min(config.lanes, P & -P), num_warps=config.num_warps)
     with _on(dt_raw.device):
         if cu_seqlens is None and T == 1:
             mamba2_step_kernel[(triton.cdiv(G * J * P, config.lanes) * rows,)](
                 dt_raw, x, B, C, dt_bias, A_log, D, S, _reals(y_y), _reals(last_S), dt_raw.stride(0), x.stride(0), B.stride(0), C.stride(0), **fixed,
             )  # fmt: skip
             return y_y, last_S
+        dt_raw = _wide(dt_raw)
         S = None if S is None else S.reshape(rows, G, J, P, N).permute(0, 4, 1, 2, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * G * J * P * N, dt_raw)
             mamba2_piece_kernel[(triton.cdiv(G * J * P, config.lanes) * config.pieces * rows,)](
-                dt_raw, x, B, dt_bias, A_log, D, products, ends, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
-                BT=config.tokens, **fixed,
+                dt_raw, x, B, C, dt_bias, A_log, D, None, products, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, S, starts, rows, config.pieces, G * J * P * N, False)
             S = starts
         mamba2_walk_kernel[(triton.cdiv(G * J * P, config.lanes) * config.pieces * rows,)](
             dt_raw, x, B, C, dt_bias, A_log, D, S, _reals(y_y), _reals(last_S), cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_y, last_S
 
@@ -2246,7 +2305,7 @@ def _mamba2_triton_step(dt_raw, x, B, C, dt_bias, A_log, D, S, dt_min, dt_max, P
     D = D.contiguous()
     S = None if S is None else _reals(S.contiguous())
     config = choose_mamba2(rows, 1, G * J * P, _pow2(N), _sms(dt_raw.device))
-    fixed = dict(G=G, J=J, P=P, N=N, C=G * J * P, dt_min=dt_min, dt_max=dt_max, BC=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
+    fixed = dict(G=G, J=J, P=P, N=N, C=G * J * P, dt_min=dt_min, dt_max=dt_max, BC=config.lanes, BN=_pow2(N), RUN=min(config.lanes, P & -P), num_warps=config.num_warps)
     with _on(dt_raw.device):
         mamba2_step_kernel[(triton.cdiv(G * J * P, config.lanes) * rows,)](
             dt_raw, x, B, C, dt_bias, A_log, D, S, _reals(y_y), _reals(last_S), dt_raw.stride(0), x.stride(0), B.stride(0), C.stride(0), **fixed,
@@ -2275,6 +2334,7 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     dt_bias = dt_bias.contiguous()
     A_log = A_log.contiguous()
     D = D.contiguous()
+    wide_dt_raw = _wide(dt_raw)
     g_y = _reals(_rows_of(g_y))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
@@ -2282,40 +2342,44 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, G, J, P, N).permute(0, 4, 1, 2, 3).contiguous()
     config = choose_mamba2(rows, T, G * J * P, _pow2(N), _sms(dt_raw.device))
     pieces = config.pieces * config.parts
-    fixed = dict(G=G, J=J, P=P, N=N, C=G * J * P, dt_min=dt_min, dt_max=dt_max, BC=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
+    fixed = dict(G=G, J=J, P=P, N=N, C=G * J * P, dt_min=dt_min, dt_max=dt_max, BC=config.lanes, BN=_pow2(N), RUN=min(config.lanes, P & -P), num_warps=config.num_warps)
     n_blocks = triton.cdiv(G * J * P, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
-    d_dt_raw = _parts(P, inputs[0])
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
+    d_dt_raw = _parts(P // fixed["RUN"], inputs[0])
     d_x = _like(inputs[1])
-    d_B = _parts(J * P, inputs[2])
-    d_C = _parts(J * P, inputs[3])
+    d_B = _parts(J * P // fixed["RUN"], inputs[2])
+    d_C = _parts(J * P // fixed["RUN"], inputs[3])
     d_dt_bias = _parts(rows * pieces * P, inputs[4])
     d_A_log = _parts(rows * pieces * P, inputs[5])
     d_D = _parts(rows * pieces * P, inputs[6])
     first_d_S = None if S is None else _like(inputs[7])
     kept_S = torch.empty(slots, G * J * P * _pow2(N), dtype=torch.float32, device=dt_raw.device)
     with _on(dt_raw.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * G * J * P * N, dt_raw)
-            mamba2_piece_kernel[(triton.cdiv(G * J * P, config.lanes) * config.pieces * rows,)](
-                dt_raw, x, B, dt_bias, A_log, D, products, ends, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * G * J * P * N, dt_raw)
+            mamba2_piece_kernel[(n_blocks * pieces * rows,)](
+                wide_dt_raw, x, B, C, dt_bias, A_log, D, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, S, starts, rows, config.pieces, G * J * P * N, False)
-            S = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, S, ends, rows, pieces, G * J * P * N, False)
+            _pass(products, wanted, g_last_S, wanted, rows, pieces, G * J * P * N, True)
+            S, g_last_S, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * G * J * P * N, dt_raw)
         mamba2_keep_kernel[(n_blocks * config.pieces * rows,)](
-            dt_raw, x, B, C, dt_bias, A_log, D, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            wide_dt_raw, x, B, C, dt_bias, A_log, D, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, G * J * P * N, True)
             g_last_S = starts
         mamba2_backward_kernel[(n_blocks * pieces * rows,)](
-            dt_raw, x, B, C, dt_bias, A_log, D, g_y, kept_S, g_last_S, d_dt_raw, _reals(d_x), d_B, d_C, d_dt_bias, d_A_log, d_D, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, dt_raw.shape[0] * T, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
-            BT=config.tokens, **fixed,
+            wide_dt_raw, x, B, C, dt_bias, A_log, D, g_y, kept_S, g_last_S, d_dt_raw, _reals(d_x), d_B, d_C, d_dt_bias, d_A_log, d_D, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, dt_raw.shape[0] * T, *wide_dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_dt_raw = _summed(d_dt_raw, inputs[0])
         d_B = _summed(d_B, inputs[2])

@@ -1136,7 +1136,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each."""
+        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
@@ -1145,11 +1145,13 @@ if triton is not None:
             b_h = tl.load(first + i_s * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * M
-            tl.store(starts + p + o_m, b_h, mask=m_m)
-            b_h = tl.load(a + p + o_m, mask=m_m, other=0.0) * b_h + tl.load(b + p + o_m, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * M + o_m
+            b_a = tl.load(a + p, mask=m_m, other=0.0)
+            b_b = tl.load(b + p, mask=m_m, other=0.0)
+            tl.store(starts + p, b_h, mask=m_m)
+            b_h = b_a * b_h + b_b
 
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
@@ -1404,7 +1406,7 @@ if triton is not None:
     def mega_ema_walk_kernel(
         u, past_sum, h_sum, h_sum_2, omega, h0, y_result, hT, cu_seqlens, T, NP,
         s_ub, s_ut,
-        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -1429,7 +1431,7 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * (H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BH, BN], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
             for j in tl.static_range(BT):
                 b_h = mega_ema_update(b_h, us[j].to(tl.float32), b_h_sum, b_h_sum_2)
@@ -1451,7 +1453,7 @@ if triton is not None:
     def mega_ema_keep_kernel(
         u, past_sum, h_sum, h_sum_2, omega, h0, hs, cu_seqlens, T, NP, NQ,
         s_ub, s_ut,
-        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back."""
         i = tl.program_id(0).to(tl.int64)
@@ -1477,7 +1479,7 @@ if triton is not None:
             i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
             p_u = u + i_b * s_ub + (bos + i_t) * s_ut
             p_hs = hs + i_k * (H * BN)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_hs, b_h, i_h, H, BH, BN)
                 p_hs += (H * BN)
                 us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
@@ -1495,14 +1497,15 @@ if triton is not None:
     def mega_ema_backward_kernel(
         u, past_sum, h_sum, h_sum_2, omega, g_result, hs, d_hT, d_u, d_past_sum, d_h_sum, d_h_sum_2, d_omega, d_h0, cu_seqlens, T, NP, n_tokens,
         s_ub, s_ut, s_g_resultb, s_g_resultt,
-        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_n = tl.arange(0, BN)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_nh = o_n[None, :] * H + o_h[:, None]
@@ -1511,8 +1514,8 @@ if triton is not None:
         m_hn = m_h[:, None] & m_n[None, :]
         o_hn = o_h[:, None] * N + o_n[None, :]
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
         p_g_result = g_result + i_b * s_g_resultb + (bos + i_t) * s_g_resultt
         p_d_u = d_u + (i_b * T + bos + i_t) * H
@@ -1529,8 +1532,8 @@ if triton is not None:
             b_d_h = tl.load(d_hT + (i_s * NP + i_p) * (H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BH, BN], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_h = tl_kept(p_hs, i_h, H, BH, BN)
             for j in range(k):
                 b_u = tl.load(p_u + j * s_ut + o_h, mask=m_h, other=0.0).to(tl.float32)
@@ -1546,25 +1549,35 @@ if triton is not None:
             b_d_h_sum_2 += b_d_h_sum_2_j
             b_d_omega += b_d_omega_j
             tl.store(p_d_u + k * H + o_h, b_d_u, mask=m_h)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_u -= BT * s_ut
-            p_g_result -= BT * s_g_resultt
-            p_d_u -= BT * H
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_hs -= (H * BN)
-            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
-            g_results = tl_rows_1(tl.load(p_g_result + o_t[:, None] * s_g_resultt + o_h[None, :], mask=m_h[None, :], other=0.0))
-            b_hs = (tl_kept(p_hs, i_h, H, BH, BN),)
-            for j in tl.static_range(BT):
-                b_h_j = mega_ema_update(b_hs[j], us[j].to(tl.float32), b_h_sum, b_h_sum_2)
-                b_hs += (b_h_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_h, b_d_u, b_d_past_sum_j, b_d_h_sum_j, b_d_h_sum_2_j, b_d_omega_j = mega_ema_vjp(g_results[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], us[j].to(tl.float32), b_past_sum, b_h_sum, b_h_sum_2, b_omega, N)
-                b_d_h = b_back_h
-                b_d_past_sum += b_d_past_sum_j
-                b_d_h_sum += b_d_h_sum_j
-                b_d_h_sum_2 += b_d_h_sum_2_j
-                b_d_omega += b_d_omega_j
-                tl.store(p_d_u + j * H + o_h, b_d_u, mask=m_h)
+            for i_half in tl.static_range(HALVES):
+                p_u -= BT * s_ut
+                p_g_result -= BT * s_g_resultt
+                p_d_u -= BT * H
+                if i_half < HALVES - 1:  # this is the later half
+                    b_h = tl_kept(p_hs, i_h, H, BH, BN)
+                    p_u -= BT * s_ut
+                    us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+                    p_u += BT * s_ut
+                    for j in tl.static_range(BT):
+                        b_h = mega_ema_update(b_h, us[j].to(tl.float32), b_h_sum, b_h_sum_2)
+                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+                g_results = tl_rows_1(tl.load(p_g_result + o_t[:, None] * s_g_resultt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h = tl_kept(p_hs, i_h, H, BH, BN)
+                b_hs = (b_h,)
+                for j in tl.static_range(BT):
+                    b_h_j = mega_ema_update(b_hs[j], us[j].to(tl.float32), b_h_sum, b_h_sum_2)
+                    b_hs += (b_h_j,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_h, b_d_u, b_d_past_sum_j, b_d_h_sum_j, b_d_h_sum_2_j, b_d_omega_j = mega_ema_vjp(g_results[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], us[j].to(tl.float32), b_past_sum, b_h_sum, b_h_sum_2, b_omega, N)
+                    b_d_h = b_back_h
+                    b_d_past_sum += b_d_past_sum_j
+                    b_d_h_sum += b_d_h_sum_j
+                    b_d_h_sum_2 += b_d_h_sum_2_j
+                    b_d_omega += b_d_omega_j
+                    tl.store(p_d_u + j * H + o_h, b_d_u, mask=m_h)
         tl.store(d_past_sum + (i_s * NP + i_p) * (H * N) + o_hn, b_d_past_sum, mask=m_hn)
         tl.store(d_h_sum + (i_s * NP + i_p) * (H * N) + o_hn, b_d_h_sum, mask=m_hn)
         tl.store(d_h_sum_2 + (i_s * NP + i_p) * (H * N) + o_hn, b_d_h_sum_2, mask=m_hn)
@@ -1608,7 +1621,7 @@ if triton is not None:
     def mega_ema_piece_kernel(
         u, past_sum, h_sum, h_sum_2, omega, h_decay, h_piece, cu_seqlens, T, NP,
         s_ub, s_ut,
-        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Each piece of time as one step `h = a * h + b`."""
         i = tl.program_id(0).to(tl.int64)
@@ -1630,14 +1643,14 @@ if triton is not None:
         b_omega = tl.load(omega + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_h_product = tl.full([BH, BN], 1.0, tl.float32)
         b_h = tl.zeros([BH, BN], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
             p_u += BT * s_ut
             for j in tl.static_range(BT):
                 b_h = mega_ema_update(b_h, us[j].to(tl.float32), b_h_sum, b_h_sum_2)
                 b_h_sum = b_h_sum
                 b_h_product = b_h_sum * b_h_product
-        for _ in range(n_t % BT):
+        for _ in range(n_t % BT):  # of the first piece
             b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
             b_h = mega_ema_update(b_h, b_u, b_h_sum, b_h_sum_2)
             b_h_sum = b_h_sum
@@ -1922,6 +1935,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -2009,13 +2024,17 @@ def choose_mega_ema(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = 1
     tokens = 8
     while tokens > 1 and 32 + 7 * held + tokens * (2 + 1 * held) > 236:
@@ -2055,13 +2074,13 @@ def _mega_ema_triton(u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens):
             products, ends, starts = _rooms(rows * config.pieces * H * N, u)
             mega_ema_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
                 u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, products, ends, cu_seqlens, T, config.pieces, *u.stride()[:2],
-                BT=config.tokens, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, h, starts, rows, config.pieces, H * N, False)
             h = starts
         mega_ema_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
             u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, h, _reals(y_result), _reals(last_h), cu_seqlens, T, config.pieces, *u.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_result, last_h
 
@@ -2119,9 +2138,12 @@ def _mega_ema_triton_backward(g_result, g_last_h, u, past_sum, h_sum, h_sum_2, o
     config = choose_mega_ema(rows, T, H, _pow2(N), _sms(u.device))
     config = config._replace(pieces=1, parts=1)
     pieces = config.pieces * config.parts
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
     fixed = dict(H=H, N=N, BH=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_u = _like(inputs[0])
     d_past_sum = _parts(rows * pieces, inputs[1])
     d_h_sum = _parts(rows * pieces, inputs[2])
@@ -2132,11 +2154,11 @@ def _mega_ema_triton_backward(g_result, g_last_h, u, past_sum, h_sum, h_sum_2, o
     with _on(u.device):
         mega_ema_keep_kernel[(n_blocks * config.pieces * rows,)](
             u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *u.stride()[:2],
-            BT=config.tokens, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
         mega_ema_backward_kernel[(n_blocks * pieces * rows,)](
             u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, g_result, kept_h, g_last_h, _reals(d_u), d_past_sum, d_h_sum, d_h_sum_2, d_omega, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, u.shape[0] * T, *u.stride()[:2], *g_result.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_past_sum = _summed(d_past_sum, inputs[1])
         d_h_sum = _summed(d_h_sum, inputs[2])

@@ -584,7 +584,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each."""
+        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
@@ -593,11 +593,13 @@ if triton is not None:
             b_h = tl.load(first + i_s * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * M
-            tl.store(starts + p + o_m, b_h, mask=m_m)
-            b_h = tl.load(a + p + o_m, mask=m_m, other=0.0) * b_h + tl.load(b + p + o_m, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * M + o_m
+            b_a = tl.load(a + p, mask=m_m, other=0.0)
+            b_b = tl.load(b + p, mask=m_m, other=0.0)
+            tl.store(starts + p, b_h, mask=m_m)
+            b_h = b_a * b_h + b_b
 
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
@@ -666,7 +668,7 @@ if triton is not None:
     def min_gru_walk_kernel(
         hidden, gate, h0, y_y, hT, cu_seqlens, T, NP,
         s_hiddenb, s_hiddent, s_gateb, s_gatet,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -683,7 +685,7 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BE], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
             gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
             for j in tl.static_range(BT):
@@ -709,7 +711,7 @@ if triton is not None:
     def min_gru_keep_kernel(
         hidden, gate, h0, hs, g_y, h_decay, h_piece, cu_seqlens, T, NP, NQ,
         s_hiddenb, s_hiddent, s_gateb, s_gatet, s_g_yb, s_g_yt,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -732,7 +734,7 @@ if triton is not None:
                 p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
                 b_h_product = tl.full([BE], 1.0, tl.float32)
                 b_h_wanted = tl.zeros([BE], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_hs, b_h, i_e, E, BE, 1)
                 p_hs += E
                 hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
@@ -765,19 +767,20 @@ if triton is not None:
     def min_gru_backward_kernel(
         hidden, gate, g_y, hs, d_hT, d_hidden, d_gate, d_h0, cu_seqlens, T, NP, n_tokens,
         s_hiddenb, s_hiddent, s_gateb, s_gatet, s_g_yb, s_g_yt,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         m_e = tl_inside(o_e, E, BE)
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_hidden = hidden + i_b * s_hiddenb + (bos + i_t) * s_hiddent
         p_gate = gate + i_b * s_gateb + (bos + i_t) * s_gatet
         p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
@@ -788,8 +791,8 @@ if triton is not None:
             b_d_h = tl.load(d_hT + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BE], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
             for j in range(k):
                 b_hidden = tl.load(p_hidden + j * s_hiddent + o_e, mask=m_e, other=0.0).to(tl.float32)
@@ -804,25 +807,38 @@ if triton is not None:
             b_d_h = b_back_h
             tl.store(p_d_hidden + k * E + o_e, b_d_hidden, mask=m_e)
             tl.store(p_d_gate + k * E + o_e, b_d_gate, mask=m_e)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_hidden -= BT * s_hiddent
-            p_gate -= BT * s_gatet
-            p_g_y -= BT * s_g_yt
-            p_d_hidden -= BT * E
-            p_d_gate -= BT * E
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_hs -= E
-            hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
-            gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
-            g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_e[None, :], mask=m_e[None, :], other=0.0))
-            b_hs = (tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE]),)
-            for j in tl.static_range(BT):
-                b_h_j = min_gru_update(b_hs[j], hiddens[j].to(tl.float32), gates[j].to(tl.float32))
-                b_hs += (b_h_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_h, b_d_hidden, b_d_gate = min_gru_vjp(g_ys[j].to(tl.float32), b_d_h, b_hs[j], hiddens[j].to(tl.float32), gates[j].to(tl.float32))
-                b_d_h = b_back_h
-                tl.store(p_d_hidden + j * E + o_e, b_d_hidden, mask=m_e)
-                tl.store(p_d_gate + j * E + o_e, b_d_gate, mask=m_e)
+            for i_half in tl.static_range(HALVES):
+                p_hidden -= BT * s_hiddent
+                p_gate -= BT * s_gatet
+                p_g_y -= BT * s_g_yt
+                p_d_hidden -= BT * E
+                p_d_gate -= BT * E
+                if i_half < HALVES - 1:  # this is the later half
+                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
+                    p_hidden -= BT * s_hiddent
+                    p_gate -= BT * s_gatet
+                    hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
+                    gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
+                    p_hidden += BT * s_hiddent
+                    p_gate += BT * s_gatet
+                    for j in tl.static_range(BT):
+                        b_h = min_gru_update(b_h, hiddens[j].to(tl.float32), gates[j].to(tl.float32))
+                hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
+                gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
+                g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
+                b_hs = (b_h,)
+                for j in tl.static_range(BT):
+                    b_h_j = min_gru_update(b_hs[j], hiddens[j].to(tl.float32), gates[j].to(tl.float32))
+                    b_hs += (b_h_j,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_h, b_d_hidden, b_d_gate = min_gru_vjp(g_ys[j].to(tl.float32), b_d_h, b_hs[j], hiddens[j].to(tl.float32), gates[j].to(tl.float32))
+                    b_d_h = b_back_h
+                    tl.store(p_d_hidden + j * E + o_e, b_d_hidden, mask=m_e)
+                    tl.store(p_d_gate + j * E + o_e, b_d_gate, mask=m_e)
         if d_h0 is not None:
             if i_p == 0:
                 tl.store(d_h0 + i_s * E + o_e, b_d_h, mask=m_e)
@@ -854,11 +870,12 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def min_gru_piece_kernel(
-        hidden, gate, h_decay, h_piece, cu_seqlens, T, NP,
-        s_hiddenb, s_hiddent, s_gateb, s_gatet,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
+        hidden, gate, g_y, h_decay, h_piece, h_wanted, cu_seqlens, T, NP,
+        s_hiddenb, s_hiddent, s_gateb, s_gatet, s_g_yb, s_g_yt,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
@@ -870,16 +887,25 @@ if triton is not None:
         p_gate = gate + i_b * s_gateb + (bos + i_t) * s_gatet
         b_h_product = tl.full([BE], 1.0, tl.float32)
         b_h = tl.zeros([BE], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        if h_wanted is not None:
+            p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
+            b_h_wanted = tl.zeros([BE], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
             gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
             p_hidden += BT * s_hiddent
             p_gate += BT * s_gatet
+            if h_wanted is not None:
+                g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                p_g_y += BT * s_g_yt
             for j in tl.static_range(BT):
                 b_h = min_gru_update(b_h, hiddens[j].to(tl.float32), gates[j].to(tl.float32))
                 b_a_h = min_gru_decay(gates[j].to(tl.float32))
                 b_h_product = b_a_h * b_h_product
-        for _ in range(n_t % BT):
+                if h_wanted is not None:
+                    b_d_h_read = min_gru_wants(g_ys[j].to(tl.float32))
+                    b_h_wanted += b_h_product * b_d_h_read
+        for _ in range(n_t % BT):  # of the first piece
             b_hidden = tl.load(p_hidden + o_e, mask=m_e, other=0.0).to(tl.float32)
             b_gate = tl.load(p_gate + o_e, mask=m_e, other=0.0).to(tl.float32)
             b_h = min_gru_update(b_h, b_hidden, b_gate)
@@ -889,6 +915,8 @@ if triton is not None:
             p_gate += s_gatet
         tl.store(h_decay + (i_s * NP + i_p) * E + o_e, b_h_product, mask=m_e)
         tl.store(h_piece + (i_s * NP + i_p) * E + o_e, b_h, mask=m_e)
+        if h_wanted is not None:
+            tl.store(h_wanted + (i_s * NP + i_p) * E + o_e, b_h_wanted, mask=m_e)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -906,6 +934,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -917,6 +947,12 @@ def _pieces(warps, most, room):
     least of it idle in the end."""
     most = max(most, 1)
     return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _stages(warps, sms, size):
+    """How many blocks of so many bytes are on their way where warps wait for memory alone: 96 KB on each SM, 64 KB for
+    each warp at most."""
+    return max(3, min(20, 65536 // size, 1 + 98304 * sms // (warps * size)))
 
 
 def _within(registers):
@@ -993,17 +1029,25 @@ def choose_min_gru(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        if warps >= sms:  # few operations: memory is what they wait for
+            return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     tokens = 8
     while tokens > 1 and 30 + 1 * held + tokens * (0 + 6 * held) > 236:
         tokens //= 2
+    if warps >= sms:
+        return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 3 * 128 * tokens))
     return _Config(block, tokens, num_warps, pieces, parts)
 
 
@@ -1030,14 +1074,14 @@ def _min_gru_triton(hidden, gate, h, cu_seqlens):
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * E, hidden)
             min_gru_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-                hidden, gate, products, ends, cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2],
-                BT=config.tokens, **fixed,
+                hidden, gate, None, products, ends, None, cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, h, starts, rows, config.pieces, E, False)
             h = starts
         min_gru_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
             hidden, gate, h, _reals(y_y), _reals(last_h), cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_y, last_h
 
@@ -1081,35 +1125,39 @@ def _min_gru_triton_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens):
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_min_gru(rows, T, E, 1, _sms(hidden.device))
     pieces = config.pieces * config.parts
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
     fixed = dict(E=E, BE=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(E, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_hidden = _like(inputs[0])
     d_gate = _like(inputs[1])
     first_d_h = None if h is None else _like(inputs[2])
     kept_h = torch.empty(slots, E, dtype=torch.float32, device=hidden.device)
     with _on(hidden.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * E, hidden)
-            min_gru_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-                hidden, gate, products, ends, cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * E, hidden)
+            min_gru_piece_kernel[(n_blocks * pieces * rows,)](
+                hidden, gate, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2], *g_y.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, h, starts, rows, config.pieces, E, False)
-            h = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, h, ends, rows, pieces, E, False)
+            _pass(products, wanted, g_last_h, wanted, rows, pieces, E, True)
+            h, g_last_h, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * E, hidden)
         min_gru_keep_kernel[(n_blocks * config.pieces * rows,)](
             hidden, gate, h, kept_h, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *hidden.stride()[:2], *gate.stride()[:2], *g_y.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_h, starts, rows, pieces, E, True)
             g_last_h = starts
         min_gru_backward_kernel[(n_blocks * pieces * rows,)](
             hidden, gate, g_y, kept_h, g_last_h, _reals(d_hidden), _reals(d_gate), None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, hidden.shape[0] * T, *hidden.stride()[:2], *gate.stride()[:2], *g_y.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return (
         d_hidden,

@@ -1199,6 +1199,16 @@ if triton is not None:
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
     @triton.jit
+    def tl_runs_1(b_v, R: tl.constexpr):
+        """The sums of runs of R lanes."""
+        return tl.sum(tl.reshape(b_v, [b_v.shape[0] // R, R]), 1)
+
+    @triton.jit
+    def tl_runs_2(b_v, R: tl.constexpr):
+        """The sums of runs of R lanes."""
+        return tl.sum(tl.reshape(b_v, [b_v.shape[0] // R, R, b_v.shape[1]]), 1)
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
         of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
@@ -1220,7 +1230,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each."""
+        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
@@ -1229,11 +1239,13 @@ if triton is not None:
             b_h = tl.load(first + i_s * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * M
-            tl.store(starts + p + o_m, b_h, mask=m_m)
-            b_h = tl.load(a + p + o_m, mask=m_m, other=0.0) * b_h + tl.load(b + p + o_m, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * M + o_m
+            b_a = tl.load(a + p, mask=m_m, other=0.0)
+            b_b = tl.load(b + p, mask=m_m, other=0.0)
+            tl.store(starts + p, b_h, mask=m_m)
+            b_h = b_a * b_h + b_b
 
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
@@ -1272,7 +1284,7 @@ if triton is not None:
     def mlstm_m_walk_kernel(
         i_, log_f, m0, y_m, mT, cu_seqlens, T, NP,
         s_i_b, s_i_t, s_log_fb, s_log_ft,
-        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -1289,7 +1301,7 @@ if triton is not None:
             b_m = tl.load(m0 + (i_s * NP + i_p) * H + o_h, mask=m_h, other=0.0).to(tl.float32)
         else:
             b_m = tl.zeros([BH], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
             log_fs = tl_rows_1(tl.load(p_log_f + o_t[:, None] * s_log_ft + o_h[None, :], mask=m_h[None, :], other=0.0))
             for j in tl.static_range(BT):
@@ -1315,7 +1327,7 @@ if triton is not None:
     def mlstm_m_keep_kernel(
         i_, log_f, m0, ms, cu_seqlens, T, NP, NQ,
         s_i_b, s_i_t, s_log_fb, s_log_ft,
-        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back."""
         i = tl.program_id(0).to(tl.int64)
@@ -1333,7 +1345,7 @@ if triton is not None:
             p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
             p_log_f = log_f + i_b * s_log_fb + (bos + i_t) * s_log_ft
             p_ms = ms + i_k * H
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_ms, b_m, i_h, H, BH, 1)
                 p_ms += H
                 i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
@@ -1355,19 +1367,20 @@ if triton is not None:
     def mlstm_m_backward_kernel(
         i_, log_f, g_m, ms, d_mT, d_i, d_log_f, d_m0, cu_seqlens, T, NP, n_tokens,
         s_i_b, s_i_t, s_log_fb, s_log_ft, s_g_mb, s_g_mt,
-        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
         p_log_f = log_f + i_b * s_log_fb + (bos + i_t) * s_log_ft
         p_g_m = g_m + i_b * s_g_mb + (bos + i_t) * s_g_mt
@@ -1378,8 +1391,8 @@ if triton is not None:
             b_d_m = tl.load(d_mT + (i_s * NP + i_p) * H + o_h, mask=m_h, other=0.0).to(tl.float32)
         else:
             b_d_m = tl.zeros([BH], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_m = tl.reshape(tl_kept(p_ms, i_h, H, BH, 1), [BH])
             for j in range(k):
                 b_i_ = tl.load(p_i_ + j * s_i_t + o_h, mask=m_h, other=0.0).to(tl.float32)
@@ -1394,25 +1407,38 @@ if triton is not None:
             b_d_m = b_back_m
             tl.store(p_d_i + k * H + o_h, b_d_i, mask=m_h)
             tl.store(p_d_log_f + k * H + o_h, b_d_log_f, mask=m_h)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_i_ -= BT * s_i_t
-            p_log_f -= BT * s_log_ft
-            p_g_m -= BT * s_g_mt
-            p_d_i -= BT * H
-            p_d_log_f -= BT * H
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_ms -= H
-            i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
-            log_fs = tl_rows_1(tl.load(p_log_f + o_t[:, None] * s_log_ft + o_h[None, :], mask=m_h[None, :], other=0.0))
-            g_ms = tl_rows_1(tl.load(p_g_m + o_t[:, None] * s_g_mt + o_h[None, :], mask=m_h[None, :], other=0.0))
-            b_ms = (tl.reshape(tl_kept(p_ms, i_h, H, BH, 1), [BH]),)
-            for j in tl.static_range(BT):
-                b_m_j = mlstm_m_update(b_ms[j], i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
-                b_ms += (b_m_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_m, b_d_i, b_d_log_f = mlstm_m_vjp(g_ms[j].to(tl.float32), b_d_m, b_ms[j], i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
-                b_d_m = b_back_m
-                tl.store(p_d_i + j * H + o_h, b_d_i, mask=m_h)
-                tl.store(p_d_log_f + j * H + o_h, b_d_log_f, mask=m_h)
+            for i_half in tl.static_range(HALVES):
+                p_i_ -= BT * s_i_t
+                p_log_f -= BT * s_log_ft
+                p_g_m -= BT * s_g_mt
+                p_d_i -= BT * H
+                p_d_log_f -= BT * H
+                if i_half < HALVES - 1:  # this is the later half
+                    b_m = tl.reshape(tl_kept(p_ms, i_h, H, BH, 1), [BH])
+                    p_i_ -= BT * s_i_t
+                    p_log_f -= BT * s_log_ft
+                    i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
+                    log_fs = tl_rows_1(tl.load(p_log_f + o_t[:, None] * s_log_ft + o_h[None, :], mask=m_h[None, :], other=0.0))
+                    p_i_ += BT * s_i_t
+                    p_log_f += BT * s_log_ft
+                    for j in tl.static_range(BT):
+                        b_m = mlstm_m_update(b_m, i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
+                i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
+                log_fs = tl_rows_1(tl.load(p_log_f + o_t[:, None] * s_log_ft + o_h[None, :], mask=m_h[None, :], other=0.0))
+                g_ms = tl_rows_1(tl.load(p_g_m + o_t[:, None] * s_g_mt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_m = tl.reshape(tl_kept(p_ms, i_h, H, BH, 1), [BH])
+                b_ms = (b_m,)
+                for j in tl.static_range(BT):
+                    b_m_j = mlstm_m_update(b_ms[j], i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
+                    b_ms += (b_m_j,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_m, b_d_i, b_d_log_f = mlstm_m_vjp(g_ms[j].to(tl.float32), b_d_m, b_ms[j], i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
+                    b_d_m = b_back_m
+                    tl.store(p_d_i + j * H + o_h, b_d_i, mask=m_h)
+                    tl.store(p_d_log_f + j * H + o_h, b_d_log_f, mask=m_h)
         if d_m0 is not None:
             if i_p == 0:
                 tl.store(d_m0 + i_s * H + o_h, b_d_m, mask=m_h)
@@ -1488,7 +1514,7 @@ if triton is not None:
     def mlstm_n_walk_kernel(
         q, k_, log_keep, add, n_0, y_weight, n_T, cu_seqlens, T, NP,
         s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -1512,7 +1538,7 @@ if triton is not None:
             b_n_ = tl.load(n_0 + (i_s * NP + i_p) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_n_ = tl.zeros([BH, BK], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
             k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
             log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
@@ -1548,7 +1574,7 @@ if triton is not None:
     def mlstm_n_keep_kernel(
         q, k_, log_keep, add, n_0, n_s, g_weight, n__decay, n__piece, cu_seqlens, T, NP, NQ,
         s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt, s_g_weightb, s_g_weightt,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -1578,7 +1604,7 @@ if triton is not None:
                 p_g_weight = g_weight + i_b * s_g_weightb + (bos + i_t) * s_g_weightt
                 b_n__product = tl.full([BH, BK], 1.0, tl.float32)
                 b_n__wanted = tl.zeros([BH, BK], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_n_s, b_n_, i_h, H, BH, BK)
                 p_n_s += (H * BK)
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
@@ -1619,14 +1645,15 @@ if triton is not None:
     def mlstm_n_backward_kernel(
         q, k_, log_keep, add, g_weight, n_s, d_n_T, d_q, d_k, d_log_keep, d_add, d_n_0, cu_seqlens, T, NP, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt, s_g_weightb, s_g_weightt,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
@@ -1635,8 +1662,8 @@ if triton is not None:
         m_k_ = tl_inside(o_k_, K, BK)
         m_hk_ = m_h[:, None] & m_k_[None, :]
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_q = q + i_b * s_qb + (bos + i_t) * s_qt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
@@ -1651,8 +1678,8 @@ if triton is not None:
             b_d_n = tl.load(d_n_T + (i_s * NP + i_p) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_d_n = tl.zeros([BH, BK], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_n_ = tl_kept(p_n_s, i_h, H, BH, BK)
             for j in range(k):
                 b_k_ = tl.load(p_k_ + j * s_k_t + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
@@ -1674,36 +1701,53 @@ if triton is not None:
             tl.store(p_d_k + k * (H * K) + o_hk_, b_d_k, mask=m_hk_)
             tl.store(p_d_log_keep + k * H + o_h, b_d_log_keep, mask=m_h)
             tl.store(p_d_add + k * H + o_h, b_d_add, mask=m_h)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_q -= BT * s_qt
-            p_k_ -= BT * s_k_t
-            p_log_keep -= BT * s_log_keept
-            p_add -= BT * s_addt
-            p_g_weight -= BT * s_g_weightt
-            p_d_q -= BT * (H * K)
-            p_d_k -= BT * (H * K)
-            p_d_log_keep -= BT * H
-            p_d_add -= BT * H
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_n_s -= (H * BK)
-            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
-            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
-            g_weights = tl_rows_1(tl.load(p_g_weight + o_t[:, None] * s_g_weightt + o_h[None, :], mask=m_h[None, :], other=0.0))
-            b_n_s = (tl_kept(p_n_s, i_h, H, BH, BK),)
-            b_a_ns = ()
-            for j in tl.static_range(BT):
-                b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
-                b_n__j = mlstm_n_update(b_n_s[j], k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
-                b_n_s += (b_n__j,)
-                b_a_ns += (b_a_n,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_n, b_d_q, b_d_k, b_d_log_keep, b_d_add = mlstm_n_vjp(g_weights[j].to(tl.float32), b_d_n, b_n_s[j + 1], b_n_s[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_ns[j], K, c_1)
-                b_d_n = b_back_n
-                tl.store(p_d_q + j * (H * K) + o_hk_, b_d_q, mask=m_hk_)
-                tl.store(p_d_k + j * (H * K) + o_hk_, b_d_k, mask=m_hk_)
-                tl.store(p_d_log_keep + j * H + o_h, b_d_log_keep, mask=m_h)
-                tl.store(p_d_add + j * H + o_h, b_d_add, mask=m_h)
+            for i_half in tl.static_range(HALVES):
+                p_q -= BT * s_qt
+                p_k_ -= BT * s_k_t
+                p_log_keep -= BT * s_log_keept
+                p_add -= BT * s_addt
+                p_g_weight -= BT * s_g_weightt
+                p_d_q -= BT * (H * K)
+                p_d_k -= BT * (H * K)
+                p_d_log_keep -= BT * H
+                p_d_add -= BT * H
+                if i_half < HALVES - 1:  # this is the later half
+                    b_n_ = tl_kept(p_n_s, i_h, H, BH, BK)
+                    p_k_ -= BT * s_k_t
+                    p_log_keep -= BT * s_log_keept
+                    p_add -= BT * s_addt
+                    k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+                    log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
+                    adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                    p_k_ += BT * s_k_t
+                    p_log_keep += BT * s_log_keept
+                    p_add += BT * s_addt
+                    for j in tl.static_range(BT):
+                        b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
+                        b_n_ = mlstm_n_update(b_n_, k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
+                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+                log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
+                adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                g_weights = tl_rows_1(tl.load(p_g_weight + o_t[:, None] * s_g_weightt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_n_ = tl_kept(p_n_s, i_h, H, BH, BK)
+                b_n_s = (b_n_,)
+                b_a_ns = ()
+                for j in tl.static_range(BT):
+                    b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
+                    b_n__j = mlstm_n_update(b_n_s[j], k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
+                    b_n_s += (b_n__j,)
+                    b_a_ns += (b_a_n,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_n, b_d_q, b_d_k, b_d_log_keep, b_d_add = mlstm_n_vjp(g_weights[j].to(tl.float32), b_d_n, b_n_s[j + 1], b_n_s[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_ns[j], K, c_1)
+                    b_d_n = b_back_n
+                    tl.store(p_d_q + j * (H * K) + o_hk_, b_d_q, mask=m_hk_)
+                    tl.store(p_d_k + j * (H * K) + o_hk_, b_d_k, mask=m_hk_)
+                    tl.store(p_d_log_keep + j * H + o_h, b_d_log_keep, mask=m_h)
+                    tl.store(p_d_add + j * H + o_h, b_d_add, mask=m_h)
         if d_n_0 is not None:
             if i_p == 0:
                 tl.store(d_n_0 + i_s * (H * K) + o_hk_, b_d_n, mask=m_hk_)
@@ -1742,13 +1786,14 @@ if triton is not None:
         tl.store(p_y_weight + o_h, b_weight, mask=m_h)
         tl.store(n_T + i_b * (H * K) + o_hk_, b_n_, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n__decay", "n__piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "n__decay", "n__piece", "n__wanted"])
     def mlstm_n_piece_kernel(
-        k_, log_keep, add, n__decay, n__piece, cu_seqlens, T, NP,
-        s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        q, k_, log_keep, add, g_weight, n__decay, n__piece, n__wanted, cu_seqlens, T, NP,
+        s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt, s_g_weightb, s_g_weightt,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1766,19 +1811,31 @@ if triton is not None:
         p_add = add + i_b * s_addb + (bos + i_t) * s_addt
         b_n__product = tl.full([BH, BK], 1.0, tl.float32)
         b_n_ = tl.zeros([BH, BK], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        if n__wanted is not None:
+            p_q = q + i_b * s_qb + (bos + i_t) * s_qt
+            p_g_weight = g_weight + i_b * s_g_weightb + (bos + i_t) * s_g_weightt
+            b_n__wanted = tl.zeros([BH, BK], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
             log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
             adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
             p_k_ += BT * s_k_t
             p_log_keep += BT * s_log_keept
             p_add += BT * s_addt
+            if n__wanted is not None:
+                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+                g_weights = tl_rows_1(tl.load(p_g_weight + o_t[:, None] * s_g_weightt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                p_q += BT * s_qt
+                p_g_weight += BT * s_g_weightt
             for j in tl.static_range(BT):
                 b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
                 b_n_ = mlstm_n_update(b_n_, k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
                 b_a_n = b_a_n
                 b_n__product = b_a_n[:, None] * b_n__product
-        for _ in range(n_t % BT):
+                if n__wanted is not None:
+                    b_d_n_read = mlstm_n_wants(g_weights[j].to(tl.float32), qs[j].to(tl.float32), c_1)
+                    b_n__wanted += b_n__product * b_d_n_read
+        for _ in range(n_t % BT):  # of the first piece
             b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
             b_log_keep = tl.load(p_log_keep + o_h, mask=m_h, other=0.0).to(tl.float32)
             b_add = tl.load(p_add + o_h, mask=m_h, other=0.0).to(tl.float32)
@@ -1791,6 +1848,8 @@ if triton is not None:
             p_add += s_addt
         tl.store(n__decay + (i_s * NP + i_p) * (H * K) + o_k_h, b_n__product, mask=m_hk_)
         tl.store(n__piece + (i_s * NP + i_p) * (H * K) + o_k_h, b_n_, mask=m_hk_)
+        if n__wanted is not None:
+            tl.store(n__wanted + (i_s * NP + i_p) * (H * K) + o_k_h, b_n__wanted, mask=m_hk_)
 
     @triton.jit
     def mlstm_S_prepare(b_log_keep):
@@ -1873,7 +1932,7 @@ if triton is not None:
     def mlstm_S_walk_kernel(
         q, k_, v, log_keep, add, weight, m, S0, y_h, ST, cu_seqlens, T, NP,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -1903,7 +1962,7 @@ if triton is not None:
             b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
             k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
             vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
@@ -1951,7 +2010,7 @@ if triton is not None:
     def mlstm_S_keep_kernel(
         q, k_, v, log_keep, add, weight, m, S0, Ss, g_h, S_decay, S_piece, cu_seqlens, T, NP, NQ,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -1987,7 +2046,7 @@ if triton is not None:
                 p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
                 b_S_product = tl.full([BC, BK], 1.0, tl.float32)
                 b_S_wanted = tl.zeros([BC, BK], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_Ss, b_S, i_c, C, BC, BK)
                 p_Ss += (C * BK)
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
@@ -2036,14 +2095,15 @@ if triton is not None:
     def mlstm_S_backward_kernel(
         q, k_, v, log_keep, add, weight, m, g_h, Ss, d_ST, d_q, d_k, d_v, d_log_keep, d_add, d_weight, d_m, d_S0, cu_seqlens, T, NP, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
@@ -2053,12 +2113,18 @@ if triton is not None:
         m_c = tl_inside(o_c, C, BC)
         m_k_ = tl_inside(o_k_, K, BK)
         m_ck_ = m_c[:, None] & m_k_[None, :]
-        o_v_part = o_v.to(tl.int64) * (n_tokens * (H * K))
+        o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
+        o_v_run = o_c_run % V
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * K))
+        o_h_run = o_c_run // V
+        o_h_runk__run = o_h_run[:, None] * K + o_k_[None, :]
+        m_c_run = tl_inside(o_c_run, C, BC)
+        m_ck__run = m_c_run[:, None] & m_k_[None, :]
+        o_v_part_run_ = (o_v_run // RUN).to(tl.int64) * (n_tokens * H)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        o_v_part_ = o_v.to(tl.int64) * (n_tokens * H)
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_q = q + i_b * s_qb + (bos + i_t) * s_qt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
@@ -2079,8 +2145,8 @@ if triton is not None:
             b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_S = tl_kept(p_Ss, i_c, C, BC, BK)
             for j in range(k):
                 b_k_ = tl.load(p_k_ + j * s_k_t + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
@@ -2102,55 +2168,75 @@ if triton is not None:
             b_S = mlstm_S_update(b_S, b_k_, b_v, b_add, b_a_S)
             b_back_S, b_d_q, b_d_k, b_d_v, b_d_log_keep, b_d_add, b_d_weight, b_d_m = mlstm_S_vjp(b_g_h, b_d_S, b_S, b_S_prev, b_q, b_k_, b_v, b_add, b_weight, b_m, b_a_S, K, c_1, eps)
             b_d_S = b_back_S
-            tl.store(p_d_q + k * (H * K) + o_v_part[:, None] + o_hk_, b_d_q, mask=m_ck_)
-            tl.store(p_d_k + k * (H * K) + o_v_part[:, None] + o_hk_, b_d_k, mask=m_ck_)
+            tl.store(p_d_q + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+            tl.store(p_d_k + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
-            tl.store(p_d_log_keep + k * H + o_v_part_ + o_h, b_d_log_keep, mask=m_c)
-            tl.store(p_d_add + k * H + o_v_part_ + o_h, b_d_add, mask=m_c)
-            tl.store(p_d_weight + k * H + o_v_part_ + o_h, b_d_weight, mask=m_c)
-            tl.store(p_d_m + k * H + o_v_part_ + o_h, b_d_m, mask=m_c)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_q -= BT * s_qt
-            p_k_ -= BT * s_k_t
-            p_v -= BT * s_vt
-            p_log_keep -= BT * s_log_keept
-            p_add -= BT * s_addt
-            p_weight -= BT * s_weightt
-            p_m -= BT * s_mt
-            p_g_h -= BT * s_g_ht
-            p_d_q -= BT * (H * K)
-            p_d_k -= BT * (H * K)
-            p_d_v -= BT * C
-            p_d_log_keep -= BT * H
-            p_d_add -= BT * H
-            p_d_weight -= BT * H
-            p_d_m -= BT * H
+            tl.store(p_d_log_keep + k * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_log_keep, RUN), mask=m_c_run)
+            tl.store(p_d_add + k * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_add, RUN), mask=m_c_run)
+            tl.store(p_d_weight + k * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_weight, RUN), mask=m_c_run)
+            tl.store(p_d_m + k * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_m, RUN), mask=m_c_run)
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BK)
-            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_c[None, :], other=0.0))
-            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_c[None, :], other=0.0))
-            weights = tl_rows_1(tl.load(p_weight + o_t[:, None] * s_weightt + o_h[None, :], mask=m_c[None, :], other=0.0))
-            ms = tl_rows_1(tl.load(p_m + o_t[:, None] * s_mt + o_h[None, :], mask=m_c[None, :], other=0.0))
-            g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
-            b_Ss = (tl_kept(p_Ss, i_c, C, BC, BK),)
-            b_a_Ss = ()
-            for j in tl.static_range(BT):
-                b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
-                b_S_j = mlstm_S_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
-                b_Ss += (b_S_j,)
-                b_a_Ss += (b_a_S,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_S, b_d_q, b_d_k, b_d_v, b_d_log_keep, b_d_add, b_d_weight, b_d_m = mlstm_S_vjp(g_hs[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), weights[j].to(tl.float32), ms[j].to(tl.float32), b_a_Ss[j], K, c_1, eps)
-                b_d_S = b_back_S
-                tl.store(p_d_q + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_q, mask=m_ck_)
-                tl.store(p_d_k + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_k, mask=m_ck_)
-                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
-                tl.store(p_d_log_keep + j * H + o_v_part_ + o_h, b_d_log_keep, mask=m_c)
-                tl.store(p_d_add + j * H + o_v_part_ + o_h, b_d_add, mask=m_c)
-                tl.store(p_d_weight + j * H + o_v_part_ + o_h, b_d_weight, mask=m_c)
-                tl.store(p_d_m + j * H + o_v_part_ + o_h, b_d_m, mask=m_c)
+            for i_half in tl.static_range(HALVES):
+                p_q -= BT * s_qt
+                p_k_ -= BT * s_k_t
+                p_v -= BT * s_vt
+                p_log_keep -= BT * s_log_keept
+                p_add -= BT * s_addt
+                p_weight -= BT * s_weightt
+                p_m -= BT * s_mt
+                p_g_h -= BT * s_g_ht
+                p_d_q -= BT * (H * K)
+                p_d_k -= BT * (H * K)
+                p_d_v -= BT * C
+                p_d_log_keep -= BT * H
+                p_d_add -= BT * H
+                p_d_weight -= BT * H
+                p_d_m -= BT * H
+                if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+                    p_k_ -= BT * s_k_t
+                    p_v -= BT * s_vt
+                    p_log_keep -= BT * s_log_keept
+                    p_add -= BT * s_addt
+                    k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                    vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_c[None, :], other=0.0))
+                    adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_c[None, :], other=0.0))
+                    p_k_ += BT * s_k_t
+                    p_v += BT * s_vt
+                    p_log_keep += BT * s_log_keept
+                    p_add += BT * s_addt
+                    for j in tl.static_range(BT):
+                        b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
+                        b_S = mlstm_S_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
+                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_c[None, :], other=0.0))
+                adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_c[None, :], other=0.0))
+                weights = tl_rows_1(tl.load(p_weight + o_t[:, None] * s_weightt + o_h[None, :], mask=m_c[None, :], other=0.0))
+                ms = tl_rows_1(tl.load(p_m + o_t[:, None] * s_mt + o_h[None, :], mask=m_c[None, :], other=0.0))
+                g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+                b_Ss = (b_S,)
+                b_a_Ss = ()
+                for j in tl.static_range(BT):
+                    b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
+                    b_S_j = mlstm_S_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
+                    b_Ss += (b_S_j,)
+                    b_a_Ss += (b_a_S,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_S, b_d_q, b_d_k, b_d_v, b_d_log_keep, b_d_add, b_d_weight, b_d_m = mlstm_S_vjp(g_hs[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), weights[j].to(tl.float32), ms[j].to(tl.float32), b_a_Ss[j], K, c_1, eps)
+                    b_d_S = b_back_S
+                    tl.store(p_d_q + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+                    tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
+                    tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
+                    tl.store(p_d_log_keep + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_log_keep, RUN), mask=m_c_run)
+                    tl.store(p_d_add + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_add, RUN), mask=m_c_run)
+                    tl.store(p_d_weight + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_weight, RUN), mask=m_c_run)
+                    tl.store(p_d_m + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_m, RUN), mask=m_c_run)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
@@ -2159,7 +2245,7 @@ if triton is not None:
     def mlstm_S_step_kernel(
         q, k_, v, log_keep, add, weight, m, S0, y_h, ST,
         s_qb, s_k_b, s_vb, s_log_keepb, s_addb, s_weightb, s_mb,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr,
     ):  # fmt: skip
         """One token of every row; a last state may be the first one's memory."""
         i = tl.program_id(0).to(tl.int64)
@@ -2198,13 +2284,14 @@ if triton is not None:
         tl.store(p_y_h + o_c, b_h, mask=m_c)
         tl.store(ST + i_b * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece", "S_wanted"])
     def mlstm_S_piece_kernel(
-        k_, v, log_keep, add, S_decay, S_piece, cu_seqlens, T, NP,
-        s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        q, k_, v, log_keep, add, weight, m, g_h, S_decay, S_piece, S_wanted, cu_seqlens, T, NP,
+        s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -2226,7 +2313,13 @@ if triton is not None:
         p_add = add + i_b * s_addb + (bos + i_t) * s_addt
         b_S_product = tl.full([BC, BK], 1.0, tl.float32)
         b_S = tl.zeros([BC, BK], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        if S_wanted is not None:
+            p_q = q + i_b * s_qb + (bos + i_t) * s_qt
+            p_weight = weight + i_b * s_weightb + (bos + i_t) * s_weightt
+            p_m = m + i_b * s_mb + (bos + i_t) * s_mt
+            p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
+            b_S_wanted = tl.zeros([BC, BK], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
             vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
             log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_c[None, :], other=0.0))
@@ -2235,12 +2328,24 @@ if triton is not None:
             p_v += BT * s_vt
             p_log_keep += BT * s_log_keept
             p_add += BT * s_addt
+            if S_wanted is not None:
+                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                weights = tl_rows_1(tl.load(p_weight + o_t[:, None] * s_weightt + o_h[None, :], mask=m_c[None, :], other=0.0))
+                ms = tl_rows_1(tl.load(p_m + o_t[:, None] * s_mt + o_h[None, :], mask=m_c[None, :], other=0.0))
+                g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_q += BT * s_qt
+                p_weight += BT * s_weightt
+                p_m += BT * s_mt
+                p_g_h += BT * s_g_ht
             for j in tl.static_range(BT):
                 b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
                 b_S = mlstm_S_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
                 b_a_S = b_a_S
                 b_S_product = b_a_S[:, None] * b_S_product
-        for _ in range(n_t % BT):
+                if S_wanted is not None:
+                    b_d_S_read = mlstm_S_wants(g_hs[j].to(tl.float32), qs[j].to(tl.float32), weights[j].to(tl.float32), ms[j].to(tl.float32), c_1, eps)
+                    b_S_wanted += b_S_product * b_d_S_read
+        for _ in range(n_t % BT):  # of the first piece
             b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
             b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
             b_log_keep = tl.load(p_log_keep + o_h, mask=m_c, other=0.0).to(tl.float32)
@@ -2255,6 +2360,8 @@ if triton is not None:
             p_add += s_addt
         tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
         tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
+        if S_wanted is not None:
+            tl.store(S_wanted + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
     @triton.jit
     def tl_dot(a, b, DOT: tl.constexpr):
@@ -2786,6 +2893,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -2797,6 +2906,12 @@ def _pieces(warps, most, room):
     least of it idle in the end."""
     most = max(most, 1)
     return min(range(most, max(most - 16, 0), -1), key=lambda n: -(-n * warps // room) / n)
+
+
+def _stages(warps, sms, size):
+    """How many blocks of so many bytes are on their way where warps wait for memory alone: 96 KB on each SM, 64 KB for
+    each warp at most."""
+    return max(3, min(20, 65536 // size, 1 + 98304 * sms // (warps * size)))
 
 
 def _within(registers):
@@ -2873,17 +2988,25 @@ def choose_mlstm_m(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = 1
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        if warps >= sms:  # few operations: memory is what they wait for
+            return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
+        return _Config(block, tokens, num_warps, pieces)
     parts = 1
     tokens = 8
     while tokens > 1 and 30 + 1 * held + tokens * (0 + 4 * held) > 236:
         tokens //= 2
+    if warps >= sms:
+        return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 3 * 128 * tokens))
     return _Config(block, tokens, num_warps, pieces, parts)
 
 
@@ -2909,7 +3032,7 @@ def _mlstm_m_triton(i_, log_f, m, cu_seqlens):
             return y_m, last_m
         mlstm_m_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
             i_, log_f, m, _reals(y_m), _reals(last_m), cu_seqlens, T, config.pieces, *i_.stride()[:2], *log_f.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_m, last_m
 
@@ -2954,9 +3077,12 @@ def _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens):
     config = choose_mlstm_m(rows, T, H, 1, _sms(i_.device))
     config = config._replace(pieces=1, parts=1)
     pieces = config.pieces * config.parts
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
     fixed = dict(H=H, BH=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(H, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_i = _like(inputs[0])
     d_log_f = _like(inputs[1])
     first_d_m = None if m is None else _like(inputs[2])
@@ -2964,11 +3090,11 @@ def _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens):
     with _on(i_.device):
         mlstm_m_keep_kernel[(n_blocks * config.pieces * rows,)](
             i_, log_f, m, kept_m, cu_seqlens, T, config.pieces, config.parts, *i_.stride()[:2], *log_f.stride()[:2],
-            BT=config.tokens, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
         mlstm_m_backward_kernel[(n_blocks * pieces * rows,)](
             i_, log_f, g_m, kept_m, g_last_m, _reals(d_i), _reals(d_log_f), None if first_d_m is None else _reals(first_d_m), cu_seqlens, T, pieces, i_.shape[0] * T, *i_.stride()[:2], *log_f.stride()[:2], *g_m.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return (
         d_i,
@@ -2981,13 +3107,17 @@ def choose_mlstm_n(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     tokens = 8
     while tokens > 1 and 30 + 1 * held + tokens * (4 + 3 * held) > 236:
@@ -3022,14 +3152,14 @@ def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens):
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * K, q)
             mlstm_n_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-                k, log_keep, add, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-                BT=config.tokens, **fixed,
+                q, k, log_keep, add, None, products, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, n, starts, rows, config.pieces, H * K, False)
             n = starts
         mlstm_n_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
             q, k, log_keep, add, n, _reals(y_weight), _reals(last_n), cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_weight, last_n
 
@@ -3081,9 +3211,12 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
     g_last_n = None if g_last_n is None else g_last_n.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     config = choose_mlstm_n(rows, T, H, _pow2(K), _sms(q.device))
     pieces = config.pieces * config.parts
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
     fixed = dict(H=H, K=K, c_1=K ** (-0.5), BH=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_q = _like(inputs[0])
     d_k = _like(inputs[1])
     d_log_keep = _like(inputs[2])
@@ -3091,27 +3224,28 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
     first_d_n = None if n is None else _like(inputs[4])
     kept_n = torch.empty(slots, H * _pow2(K), dtype=torch.float32, device=q.device)
     with _on(q.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * H * K, q)
-            mlstm_n_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-                k, log_keep, add, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * H * K, q)
+            mlstm_n_piece_kernel[(n_blocks * pieces * rows,)](
+                q, k, log_keep, add, g_weight, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, n, starts, rows, config.pieces, H * K, False)
-            n = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, n, ends, rows, pieces, H * K, False)
+            _pass(products, wanted, g_last_n, wanted, rows, pieces, H * K, True)
+            n, g_last_n, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K, q)
         mlstm_n_keep_kernel[(n_blocks * config.pieces * rows,)](
             q, k, log_keep, add, n, kept_n, g_weight, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_n, starts, rows, pieces, H * K, True)
             g_last_n = starts
         mlstm_n_backward_kernel[(n_blocks * pieces * rows,)](
             q, k, log_keep, add, g_weight, kept_n, g_last_n, _reals(d_q), _reals(d_k), _reals(d_log_keep), _reals(d_add), None if first_d_n is None else _reals(first_d_n), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return (
         d_q,
@@ -3126,13 +3260,17 @@ def choose_mlstm_S(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     tokens = 8
     while tokens > 1 and 30 + 1 * held + tokens * (7 + 3 * held) > 236:
@@ -3160,25 +3298,29 @@ def _mlstm_S_triton(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
     m = _rows_of(m)
     S = None if S is None else _reals(S.contiguous())
     config = choose_mlstm_S(rows, T, H * V, _pow2(K), _sms(q.device), forward=True)
-    fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), eps=eps, BC=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
+    fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), eps=eps, BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     with _on(q.device):
         if cu_seqlens is None and T == 1:
             mlstm_S_step_kernel[(triton.cdiv(H * V, config.lanes) * rows,)](
                 q, k, v, log_keep, add, weight, m, S, _reals(y_h), _reals(last_S), q.stride(0), k.stride(0), v.stride(0), log_keep.stride(0), add.stride(0), weight.stride(0), m.stride(0), **fixed,
             )  # fmt: skip
             return y_h, last_S
+        log_keep = _wide(log_keep)
+        add = _wide(add)
+        weight = _wide(weight)
+        m = _wide(m)
         S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * K * V, q)
             mlstm_S_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-                k, v, log_keep, add, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-                BT=config.tokens, **fixed,
+                q, k, v, log_keep, add, weight, m, None, products, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
             S = starts
         mlstm_S_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
             q, k, v, log_keep, add, weight, m, S, _reals(y_h), _reals(last_S), cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_h, last_S
 
@@ -3203,7 +3345,7 @@ def _mlstm_S_triton_step(q, k, v, log_keep, add, weight, m, S, eps):
     m = _rows_of(m)
     S = None if S is None else _reals(S.contiguous())
     config = choose_mlstm_S(rows, 1, H * V, _pow2(K), _sms(q.device))
-    fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), eps=eps, BC=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
+    fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), eps=eps, BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     with _on(q.device):
         mlstm_S_step_kernel[(triton.cdiv(H * V, config.lanes) * rows,)](
             q, k, v, log_keep, add, weight, m, S, _reals(y_h), _reals(last_S), q.stride(0), k.stride(0), v.stride(0), log_keep.stride(0), add.stride(0), weight.stride(0), m.stride(0), **fixed,
@@ -3231,6 +3373,10 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     add = _rows_of(add)
     weight = _rows_of(weight)
     m = _rows_of(m)
+    wide_log_keep = _wide(log_keep)
+    wide_add = _wide(add)
+    wide_weight = _wide(weight)
+    wide_m = _wide(m)
     g_h = _reals(_rows_of(g_h))
     S = None if S is None else _reals(S.contiguous())
     g_last_S = None if g_last_S is None else _reals(g_last_S.contiguous())
@@ -3238,40 +3384,44 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_mlstm_S(rows, T, H * V, _pow2(K), _sms(q.device))
     pieces = config.pieces * config.parts
-    fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), eps=eps, BC=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
+    fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), eps=eps, BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H * V, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
-    d_q = _parts(V, inputs[0])
-    d_k = _parts(V, inputs[1])
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
+    d_q = _parts(V // fixed["RUN"], inputs[0])
+    d_k = _parts(V // fixed["RUN"], inputs[1])
     d_v = _like(inputs[2])
-    d_log_keep = _parts(V, inputs[3])
-    d_add = _parts(V, inputs[4])
-    d_weight_ = _parts(V, inputs[5])
-    d_m = _parts(V, inputs[6])
+    d_log_keep = _parts(V // fixed["RUN"], inputs[3])
+    d_add = _parts(V // fixed["RUN"], inputs[4])
+    d_weight_ = _parts(V // fixed["RUN"], inputs[5])
+    d_m = _parts(V // fixed["RUN"], inputs[6])
     first_d_S = None if S is None else _like(inputs[7])
     kept_S = torch.empty(slots, H * V * _pow2(K), dtype=torch.float32, device=q.device)
     with _on(q.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * H * K * V, q)
-            mlstm_S_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-                k, v, log_keep, add, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * H * K * V, q)
+            mlstm_S_piece_kernel[(n_blocks * pieces * rows,)](
+                q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
-            S = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
+            _pass(products, wanted, g_last_S, wanted, rows, pieces, H * K * V, True)
+            S, g_last_S, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, q)
         mlstm_S_keep_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, v, log_keep, add, weight, m, S, kept_S, g_h, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, S, kept_S, g_h, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         mlstm_S_backward_kernel[(n_blocks * pieces * rows,)](
-            q, k, v, log_keep, add, weight, m, g_h, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_log_keep, d_add, d_weight_, d_m, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2],
-            BT=config.tokens, **fixed,
+            q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_log_keep, d_add, d_weight_, d_m, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])
         d_k = _summed(d_k, inputs[1])

@@ -933,6 +933,11 @@ if triton is not None:
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
     @triton.jit
+    def tl_runs_2(b_v, R: tl.constexpr):
+        """The sums of runs of R lanes."""
+        return tl.sum(tl.reshape(b_v, [b_v.shape[0] // R, R, b_v.shape[1]]), 1)
+
+    @triton.jit
     def tl_over_lanes_1(b_v, m, PADDED: tl.constexpr):
         """The sum over the lanes of a program, without the padding."""
         if PADDED:
@@ -961,7 +966,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each."""
+        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
@@ -970,11 +975,13 @@ if triton is not None:
             b_h = tl.load(first + i_s * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * M
-            tl.store(starts + p + o_m, b_h, mask=m_m)
-            b_h = tl.load(a + p + o_m, mask=m_m, other=0.0) * b_h + tl.load(b + p + o_m, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * M + o_m
+            b_a = tl.load(a + p, mask=m_m, other=0.0)
+            b_b = tl.load(b + p, mask=m_m, other=0.0)
+            tl.store(starts + p, b_h, mask=m_m)
+            b_h = b_a * b_h + b_b
 
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
@@ -1057,7 +1064,7 @@ if triton is not None:
     def ret_net_walk_kernel(
         t, v, q0, q1, k0, k1, S0, y_o, ST, cu_seqlens, T, NP,
         s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t,
-        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -1091,7 +1098,7 @@ if triton is not None:
             b_S = tl.load(S0 + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, mask=m_cwj_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BW, BJ], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             ts = tl_scalars(p_t, s_tt, BT)
             vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
             q0s = tl_rows_2(tl.load(p_q0 + o_t[:, None, None] * s_q0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
@@ -1135,7 +1142,7 @@ if triton is not None:
     def ret_net_keep_kernel(
         t, v, q0, q1, k0, k1, S0, Ss, g_o, S_decay, S_piece, cu_seqlens, T, NP, NQ,
         s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -1175,7 +1182,7 @@ if triton is not None:
                 p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
                 b_S_product = tl.full([BC, BW, BJ], 1.0, tl.float32)
                 b_S_wanted = tl.zeros([BC, BW, BJ], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_Ss, b_S, i_c, C, BC, BW * BJ)
                 p_Ss += (C * BW * BJ)
                 ts = tl_scalars(p_t, s_tt, BT)
@@ -1222,14 +1229,15 @@ if triton is not None:
     def ret_net_backward_kernel(
         t, v, q0, q1, k0, k1, g_o, Ss, d_ST, d_t, d_v, d_q0, d_q1, d_k0, d_k1, d_S0, cu_seqlens, T, NP, n_tokens,
         s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_j_ = tl.arange(0, BJ)
@@ -1242,12 +1250,18 @@ if triton is not None:
         m_w = tl_inside(o_w, W, BW)
         m_j_ = tl_inside(o_j_, J, BJ)
         m_cwj_ = m_c[:, None, None] & m_w[None, :, None] & m_j_[None, None, :]
-        o_v_part = o_v.to(tl.int64) * (n_tokens * (H * J))
+        o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
+        o_v_run = o_c_run % V
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * J))
+        o_h_run = o_c_run // V
+        o_h_runj__run = o_h_run[:, None] * J + o_j_[None, :]
+        m_c_run = tl_inside(o_c_run, C, BC)
+        m_cj__run = m_c_run[:, None] & m_j_[None, :]
         o_hj_ = o_h[:, None] * J + o_j_[None, :]
         m_cj_ = m_c[:, None] & m_j_[None, :]
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_t = t + i_b * s_tb + (bos + i_t) * s_tt
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         p_q0 = q0 + i_b * s_q0b + (bos + i_t) * s_q0t
@@ -1268,8 +1282,8 @@ if triton is not None:
             b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, mask=m_cwj_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BW, BJ], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_S = tl.reshape(tl_kept(p_Ss, i_c, C, BC, BW * BJ), [BC, BW, BJ])
             for j in range(k):
                 b_t = tl.load(p_t + j * s_tt).to(tl.float32)
@@ -1294,52 +1308,72 @@ if triton is not None:
             b_d_gamma += b_d_gamma_j
             tl.store(p_d_t + k * 1, b_d_t)
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
-            tl.store(p_d_q0 + k * (H * J) + o_v_part[:, None] + o_hj_, b_d_q0, mask=m_cj_)
-            tl.store(p_d_q1 + k * (H * J) + o_v_part[:, None] + o_hj_, b_d_q1, mask=m_cj_)
-            tl.store(p_d_k0 + k * (H * J) + o_v_part[:, None] + o_hj_, b_d_k0, mask=m_cj_)
-            tl.store(p_d_k1 + k * (H * J) + o_v_part[:, None] + o_hj_, b_d_k1, mask=m_cj_)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_t -= BT * s_tt
-            p_v -= BT * s_vt
-            p_q0 -= BT * s_q0t
-            p_q1 -= BT * s_q1t
-            p_k0 -= BT * s_k0t
-            p_k1 -= BT * s_k1t
-            p_g_o -= BT * s_g_ot
-            p_d_t -= BT * 1
-            p_d_v -= BT * C
-            p_d_q0 -= BT * (H * J)
-            p_d_q1 -= BT * (H * J)
-            p_d_k0 -= BT * (H * J)
-            p_d_k1 -= BT * (H * J)
+            tl.store(p_d_q0 + k * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_q0, RUN), mask=m_cj__run)
+            tl.store(p_d_q1 + k * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_q1, RUN), mask=m_cj__run)
+            tl.store(p_d_k0 + k * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_k0, RUN), mask=m_cj__run)
+            tl.store(p_d_k1 + k * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_k1, RUN), mask=m_cj__run)
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BW * BJ)
-            ts = tl_scalars(p_t, s_tt, BT)
-            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            q0s = tl_rows_2(tl.load(p_q0 + o_t[:, None, None] * s_q0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
-            q1s = tl_rows_2(tl.load(p_q1 + o_t[:, None, None] * s_q1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
-            k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
-            k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
-            g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
-            b_Ss = (tl.reshape(tl_kept(p_Ss, i_c, C, BC, BW * BJ), [BC, BW, BJ]),)
-            b_w_1s = ()
-            b_w_2s = ()
-            for j in tl.static_range(BT):
-                b_w_1, b_w_2 = ret_net_prepare(ts[j].to(tl.float32), o_j_, J, rope_theta)
-                b_S_j = ret_net_update(b_Ss[j], vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
-                b_Ss += (b_S_j,)
-                b_w_1s += (b_w_1,)
-                b_w_2s += (b_w_2,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_S, b_d_t, b_d_v, b_d_q0, b_d_q1, b_d_k0, b_d_k1, b_d_gamma_j = ret_net_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], vs[j].to(tl.float32), q0s[j].to(tl.float32), q1s[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1s[j], b_w_2s[j], o_w, o_j_, W, J, rope_theta, c_2)
-                b_d_t = tl_over_lanes_1(b_d_t, m_c, C % BC != 0)
-                b_d_S = b_back_S
-                b_d_gamma += b_d_gamma_j
-                tl.store(p_d_t + j * 1, b_d_t)
-                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
-                tl.store(p_d_q0 + j * (H * J) + o_v_part[:, None] + o_hj_, b_d_q0, mask=m_cj_)
-                tl.store(p_d_q1 + j * (H * J) + o_v_part[:, None] + o_hj_, b_d_q1, mask=m_cj_)
-                tl.store(p_d_k0 + j * (H * J) + o_v_part[:, None] + o_hj_, b_d_k0, mask=m_cj_)
-                tl.store(p_d_k1 + j * (H * J) + o_v_part[:, None] + o_hj_, b_d_k1, mask=m_cj_)
+            for i_half in tl.static_range(HALVES):
+                p_t -= BT * s_tt
+                p_v -= BT * s_vt
+                p_q0 -= BT * s_q0t
+                p_q1 -= BT * s_q1t
+                p_k0 -= BT * s_k0t
+                p_k1 -= BT * s_k1t
+                p_g_o -= BT * s_g_ot
+                p_d_t -= BT * 1
+                p_d_v -= BT * C
+                p_d_q0 -= BT * (H * J)
+                p_d_q1 -= BT * (H * J)
+                p_d_k0 -= BT * (H * J)
+                p_d_k1 -= BT * (H * J)
+                if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl.reshape(tl_kept(p_Ss, i_c, C, BC, BW * BJ), [BC, BW, BJ])
+                    p_t -= BT * s_tt
+                    p_v -= BT * s_vt
+                    p_k0 -= BT * s_k0t
+                    p_k1 -= BT * s_k1t
+                    ts = tl_scalars(p_t, s_tt, BT)
+                    vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                    k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                    p_t += BT * s_tt
+                    p_v += BT * s_vt
+                    p_k0 += BT * s_k0t
+                    p_k1 += BT * s_k1t
+                    for j in tl.static_range(BT):
+                        b_w_1, b_w_2 = ret_net_prepare(ts[j].to(tl.float32), o_j_, J, rope_theta)
+                        b_S = ret_net_update(b_S, vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
+                ts = tl_scalars(p_t, s_tt, BT)
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                q0s = tl_rows_2(tl.load(p_q0 + o_t[:, None, None] * s_q0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                q1s = tl_rows_2(tl.load(p_q1 + o_t[:, None, None] * s_q1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl.reshape(tl_kept(p_Ss, i_c, C, BC, BW * BJ), [BC, BW, BJ])
+                b_Ss = (b_S,)
+                b_w_1s = ()
+                b_w_2s = ()
+                for j in tl.static_range(BT):
+                    b_w_1, b_w_2 = ret_net_prepare(ts[j].to(tl.float32), o_j_, J, rope_theta)
+                    b_S_j = ret_net_update(b_Ss[j], vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
+                    b_Ss += (b_S_j,)
+                    b_w_1s += (b_w_1,)
+                    b_w_2s += (b_w_2,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_S, b_d_t, b_d_v, b_d_q0, b_d_q1, b_d_k0, b_d_k1, b_d_gamma_j = ret_net_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], vs[j].to(tl.float32), q0s[j].to(tl.float32), q1s[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1s[j], b_w_2s[j], o_w, o_j_, W, J, rope_theta, c_2)
+                    b_d_t = tl_over_lanes_1(b_d_t, m_c, C % BC != 0)
+                    b_d_S = b_back_S
+                    b_d_gamma += b_d_gamma_j
+                    tl.store(p_d_t + j * 1, b_d_t)
+                    tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
+                    tl.store(p_d_q0 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_q0, RUN), mask=m_cj__run)
+                    tl.store(p_d_q1 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_q1, RUN), mask=m_cj__run)
+                    tl.store(p_d_k0 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_k0, RUN), mask=m_cj__run)
+                    tl.store(p_d_k1 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_k1, RUN), mask=m_cj__run)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * W * J * V) + o_hwj_v, b_d_S, mask=m_cwj_)
@@ -1348,7 +1382,7 @@ if triton is not None:
     def ret_net_step_kernel(
         t, v, q0, q1, k0, k1, S0, y_o, ST,
         s_tb, s_vb, s_q0b, s_q1b, s_k0b, s_k1b,
-        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, RUN: tl.constexpr,
     ):  # fmt: skip
         """One token of every row; a last state may be the first one's memory."""
         i = tl.program_id(0).to(tl.int64)
@@ -1389,13 +1423,14 @@ if triton is not None:
         tl.store(p_y_o + o_c, b_o, mask=m_c)
         tl.store(ST + i_b * (H * W * J * V) + o_hwj_v, b_S, mask=m_cwj_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "S_decay", "S_piece", "S_wanted"])
     def ret_net_piece_kernel(
-        t, v, k0, k1, S_decay, S_piece, cu_seqlens, T, NP,
-        s_tb, s_tt, s_vb, s_vt, s_k0b, s_k0t, s_k1b, s_k1t,
-        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, BT: tl.constexpr,
+        t, v, q0, q1, k0, k1, g_o, S_decay, S_piece, S_wanted, cu_seqlens, T, NP,
+        s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t, s_g_ob, s_g_ot,
+        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1422,7 +1457,12 @@ if triton is not None:
         b_gamma = ret_net_hoist(o_h).to(tl.float32)
         b_S_product = tl.full([BC, BW, BJ], 1.0, tl.float32)
         b_S = tl.zeros([BC, BW, BJ], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        if S_wanted is not None:
+            p_q0 = q0 + i_b * s_q0b + (bos + i_t) * s_q0t
+            p_q1 = q1 + i_b * s_q1b + (bos + i_t) * s_q1t
+            p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
+            b_S_wanted = tl.zeros([BC, BW, BJ], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             ts = tl_scalars(p_t, s_tt, BT)
             vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
             k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
@@ -1431,12 +1471,22 @@ if triton is not None:
             p_v += BT * s_vt
             p_k0 += BT * s_k0t
             p_k1 += BT * s_k1t
+            if S_wanted is not None:
+                q0s = tl_rows_2(tl.load(p_q0 + o_t[:, None, None] * s_q0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                q1s = tl_rows_2(tl.load(p_q1 + o_t[:, None, None] * s_q1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_q0 += BT * s_q0t
+                p_q1 += BT * s_q1t
+                p_g_o += BT * s_g_ot
             for j in tl.static_range(BT):
                 b_w_1, b_w_2 = ret_net_prepare(ts[j].to(tl.float32), o_j_, J, rope_theta)
                 b_S = ret_net_update(b_S, vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
                 b_gamma = b_gamma
                 b_S_product = b_gamma[:, None, None] * b_S_product
-        for _ in range(n_t % BT):
+                if S_wanted is not None:
+                    b_d_S_read = ret_net_wants(g_os[j].to(tl.float32), q0s[j].to(tl.float32), q1s[j].to(tl.float32), b_w_1, b_w_2, o_w, c_2)
+                    b_S_wanted += b_S_product * b_d_S_read
+        for _ in range(n_t % BT):  # of the first piece
             b_t = tl.load(p_t).to(tl.float32)
             b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
             b_k0 = tl.load(p_k0 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
@@ -1451,6 +1501,8 @@ if triton is not None:
             p_k1 += s_k1t
         tl.store(S_decay + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, b_S_product, mask=m_cwj_)
         tl.store(S_piece + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, b_S, mask=m_cwj_)
+        if S_wanted is not None:
+            tl.store(S_wanted + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, b_S_wanted, mask=m_cwj_)
 
     @triton.jit
     def tl_dot(a, b, DOT: tl.constexpr):
@@ -1958,6 +2010,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -2045,13 +2099,17 @@ def choose_ret_net(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 8 if 4 * held <= 16 else 4 if 4 * held <= 32 else 2, num_warps, pieces)
+        tokens = 8 if 4 * held <= 16 else 4 if 4 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     tokens = 8
     while tokens > 1 and 32 + 1 * held + tokens * (3 + 4 * held) > 236:
@@ -2079,7 +2137,7 @@ def _ret_net_triton(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
     k1 = _rows_of(k1)
     S = None if S is None else _reals(S.contiguous())
     config = choose_ret_net(rows, T, H * V, _pow2(W) * _pow2(J), _sms(t_.device), forward=True)
-    fixed = dict(H=H, V=V, W=W, J=J, C=H * V, rope_theta=rope_theta, c_2=K ** (-0.5), BC=config.lanes, BW=_pow2(W), BJ=_pow2(J), num_warps=config.num_warps)
+    fixed = dict(H=H, V=V, W=W, J=J, C=H * V, rope_theta=rope_theta, c_2=K ** (-0.5), BC=config.lanes, BW=_pow2(W), BJ=_pow2(J), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     with _on(t_.device):
         if cu_seqlens is None and T == 1:
             ret_net_step_kernel[(triton.cdiv(H * V, config.lanes) * rows,)](
@@ -2090,14 +2148,14 @@ def _ret_net_triton(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * W * J * V, t_)
             ret_net_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-                t_, v, k0, k1, products, ends, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-                BT=config.tokens, **fixed,
+                t_, v, q0, q1, k0, k1, None, products, ends, None, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, S, starts, rows, config.pieces, H * W * J * V, False)
             S = starts
         ret_net_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
             t_, v, q0, q1, k0, k1, S, _reals(y_o), _reals(last_S), cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_o, last_S
 
@@ -2122,7 +2180,7 @@ def _ret_net_triton_step(t_, v, q0, q1, k0, k1, S, rope_theta, W):
     k1 = _rows_of(k1)
     S = None if S is None else _reals(S.contiguous())
     config = choose_ret_net(rows, 1, H * V, _pow2(W) * _pow2(J), _sms(t_.device))
-    fixed = dict(H=H, V=V, W=W, J=J, C=H * V, rope_theta=rope_theta, c_2=K ** (-0.5), BC=config.lanes, BW=_pow2(W), BJ=_pow2(J), num_warps=config.num_warps)
+    fixed = dict(H=H, V=V, W=W, J=J, C=H * V, rope_theta=rope_theta, c_2=K ** (-0.5), BC=config.lanes, BW=_pow2(W), BJ=_pow2(J), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     with _on(t_.device):
         ret_net_step_kernel[(triton.cdiv(H * V, config.lanes) * rows,)](
             t_, v, q0, q1, k0, k1, S, _reals(y_o), _reals(last_S), t_.stride(0), v.stride(0), q0.stride(0), q1.stride(0), k0.stride(0), k1.stride(0), **fixed,
@@ -2157,39 +2215,43 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, W, J, V).permute(0, 2, 3, 1, 4).contiguous()
     config = choose_ret_net(rows, T, H * V, _pow2(W) * _pow2(J), _sms(t_.device))
     pieces = config.pieces * config.parts
-    fixed = dict(H=H, V=V, W=W, J=J, C=H * V, rope_theta=rope_theta, c_2=K ** (-0.5), BC=config.lanes, BW=_pow2(W), BJ=_pow2(J), num_warps=config.num_warps)
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
+    fixed = dict(H=H, V=V, W=W, J=J, C=H * V, rope_theta=rope_theta, c_2=K ** (-0.5), BC=config.lanes, BW=_pow2(W), BJ=_pow2(J), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H * V, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_t = _parts(n_blocks, inputs[0])
     d_v = _like(inputs[1])
-    d_q0 = _parts(V, inputs[2])
-    d_q1 = _parts(V, inputs[3])
-    d_k0 = _parts(V, inputs[4])
-    d_k1 = _parts(V, inputs[5])
+    d_q0 = _parts(V // fixed["RUN"], inputs[2])
+    d_q1 = _parts(V // fixed["RUN"], inputs[3])
+    d_k0 = _parts(V // fixed["RUN"], inputs[4])
+    d_k1 = _parts(V // fixed["RUN"], inputs[5])
     first_d_S = None if S is None else _like(inputs[6])
     kept_S = torch.empty(slots, H * V * _pow2(W) * _pow2(J), dtype=torch.float32, device=t_.device)
     with _on(t_.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * H * W * J * V, t_)
-            ret_net_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-                t_, v, k0, k1, products, ends, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * H * W * J * V, t_)
+            ret_net_piece_kernel[(n_blocks * pieces * rows,)](
+                t_, v, q0, q1, k0, k1, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, S, starts, rows, config.pieces, H * W * J * V, False)
-            S = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, S, ends, rows, pieces, H * W * J * V, False)
+            _pass(products, wanted, g_last_S, wanted, rows, pieces, H * W * J * V, True)
+            S, g_last_S, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * W * J * V, t_)
         ret_net_keep_kernel[(n_blocks * config.pieces * rows,)](
             t_, v, q0, q1, k0, k1, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * W * J * V, True)
             g_last_S = starts
         ret_net_backward_kernel[(n_blocks * pieces * rows,)](
             t_, v, q0, q1, k0, k1, g_o, kept_S, g_last_S, d_t, _reals(d_v), d_q0, d_q1, d_k0, d_k1, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, t_.shape[0] * T, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_t = _summed(d_t, inputs[0])
         d_q0 = _summed(d_q0, inputs[2])

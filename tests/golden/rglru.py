@@ -740,7 +740,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each."""
+        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
@@ -749,11 +749,13 @@ if triton is not None:
             b_h = tl.load(first + i_s * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * M
-            tl.store(starts + p + o_m, b_h, mask=m_m)
-            b_h = tl.load(a + p + o_m, mask=m_m, other=0.0) * b_h + tl.load(b + p + o_m, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * M + o_m
+            b_a = tl.load(a + p, mask=m_m, other=0.0)
+            b_b = tl.load(b + p, mask=m_m, other=0.0)
+            tl.store(starts + p, b_h, mask=m_m)
+            b_h = b_a * b_h + b_b
 
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
@@ -859,7 +861,7 @@ if triton is not None:
     def rglru_walk_kernel(
         y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, y_linear_out_in, hT, cu_seqlens, T, NP,
         s_y_inb, s_y_int, s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt,
-        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -883,7 +885,7 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * C + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BC], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             y_ins = tl_rows_1(tl.load(p_y_in + o_t[:, None] * s_y_int + o_c[None, :], mask=m_c[None, :], other=0.0))
             beginss = tl_scalars(p_begins, s_beginst, BT)
             xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
@@ -921,7 +923,7 @@ if triton is not None:
     def rglru_keep_kernel(
         y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, hs, g_linear_out_in, h_decay, h_piece, cu_seqlens, T, NP, NQ,
         s_y_inb, s_y_int, s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt, s_g_linear_out_inb, s_g_linear_out_int,
-        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -951,7 +953,7 @@ if triton is not None:
                 p_g_linear_out_in = g_linear_out_in + i_b * s_g_linear_out_inb + (bos + i_t) * s_g_linear_out_int
                 b_h_product = tl.full([BC], 1.0, tl.float32)
                 b_h_wanted = tl.zeros([BC], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_hs, b_h, i_c, C, BC, 1)
                 p_hs += C
                 beginss = tl_scalars(p_begins, s_beginst, BT)
@@ -994,19 +996,20 @@ if triton is not None:
     def rglru_backward_kernel(
         y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, hs, d_hT, d_y_in, d_x, d_i_sum, d_r_sum, d_input_b, d_a_b, d_a_param, d_h0, cu_seqlens, T, NP, n_tokens,
         s_y_inb, s_y_int, s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt, s_g_linear_out_inb, s_g_linear_out_int,
-        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         m_c = tl_inside(o_c, C, BC)
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_y_in = y_in + i_b * s_y_inb + (bos + i_t) * s_y_int
         p_begins = begins + i_b * s_beginsb + (bos + i_t) * s_beginst
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
@@ -1029,8 +1032,8 @@ if triton is not None:
             b_d_h = tl.load(d_hT + (i_s * NP + i_p) * C + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BC], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_h = tl.reshape(tl_kept(p_hs, i_c, C, BC, 1), [BC])
             for j in range(k):
                 b_begins = tl.load(p_begins + j * s_beginst).to(tl.float32)
@@ -1055,38 +1058,57 @@ if triton is not None:
             tl.store(p_d_x + k * C + o_c, b_d_x, mask=m_c)
             tl.store(p_d_i_sum + k * C + o_c, b_d_i_sum, mask=m_c)
             tl.store(p_d_r_sum + k * C + o_c, b_d_r_sum, mask=m_c)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_y_in -= BT * s_y_int
-            p_begins -= BT * s_beginst
-            p_x -= BT * s_xt
-            p_i_sum -= BT * s_i_sumt
-            p_r_sum -= BT * s_r_sumt
-            p_g_linear_out_in -= BT * s_g_linear_out_int
-            p_d_y_in -= BT * C
-            p_d_x -= BT * C
-            p_d_i_sum -= BT * C
-            p_d_r_sum -= BT * C
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_hs -= C
-            y_ins = tl_rows_1(tl.load(p_y_in + o_t[:, None] * s_y_int + o_c[None, :], mask=m_c[None, :], other=0.0))
-            beginss = tl_scalars(p_begins, s_beginst, BT)
-            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            g_linear_out_ins = tl_rows_1(tl.load(p_g_linear_out_in + o_t[:, None] * s_g_linear_out_int + o_c[None, :], mask=m_c[None, :], other=0.0))
-            b_hs = (tl.reshape(tl_kept(p_hs, i_c, C, BC, 1), [BC]),)
-            for j in tl.static_range(BT):
-                b_h_j = rglru_update(b_hs[j], beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
-                b_hs += (b_h_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_h, b_d_y_in, b_d_x, b_d_i_sum, b_d_r_sum, b_d_c_1_j, b_d_input_b_j, b_d_a_b_j = rglru_vjp(g_linear_out_ins[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], y_ins[j].to(tl.float32), beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
-                b_d_h = b_back_h
-                b_d_c_1 += b_d_c_1_j
-                b_d_input_b += b_d_input_b_j
-                b_d_a_b += b_d_a_b_j
-                tl.store(p_d_y_in + j * C + o_c, b_d_y_in, mask=m_c)
-                tl.store(p_d_x + j * C + o_c, b_d_x, mask=m_c)
-                tl.store(p_d_i_sum + j * C + o_c, b_d_i_sum, mask=m_c)
-                tl.store(p_d_r_sum + j * C + o_c, b_d_r_sum, mask=m_c)
+            for i_half in tl.static_range(HALVES):
+                p_y_in -= BT * s_y_int
+                p_begins -= BT * s_beginst
+                p_x -= BT * s_xt
+                p_i_sum -= BT * s_i_sumt
+                p_r_sum -= BT * s_r_sumt
+                p_g_linear_out_in -= BT * s_g_linear_out_int
+                p_d_y_in -= BT * C
+                p_d_x -= BT * C
+                p_d_i_sum -= BT * C
+                p_d_r_sum -= BT * C
+                if i_half < HALVES - 1:  # this is the later half
+                    b_h = tl.reshape(tl_kept(p_hs, i_c, C, BC, 1), [BC])
+                    p_begins -= BT * s_beginst
+                    p_x -= BT * s_xt
+                    p_i_sum -= BT * s_i_sumt
+                    p_r_sum -= BT * s_r_sumt
+                    beginss = tl_scalars(p_begins, s_beginst, BT)
+                    xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    p_begins += BT * s_beginst
+                    p_x += BT * s_xt
+                    p_i_sum += BT * s_i_sumt
+                    p_r_sum += BT * s_r_sumt
+                    for j in tl.static_range(BT):
+                        b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
+                y_ins = tl_rows_1(tl.load(p_y_in + o_t[:, None] * s_y_int + o_c[None, :], mask=m_c[None, :], other=0.0))
+                beginss = tl_scalars(p_begins, s_beginst, BT)
+                xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                g_linear_out_ins = tl_rows_1(tl.load(p_g_linear_out_in + o_t[:, None] * s_g_linear_out_int + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_h = tl.reshape(tl_kept(p_hs, i_c, C, BC, 1), [BC])
+                b_hs = (b_h,)
+                for j in tl.static_range(BT):
+                    b_h_j = rglru_update(b_hs[j], beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
+                    b_hs += (b_h_j,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_h, b_d_y_in, b_d_x, b_d_i_sum, b_d_r_sum, b_d_c_1_j, b_d_input_b_j, b_d_a_b_j = rglru_vjp(g_linear_out_ins[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], y_ins[j].to(tl.float32), beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
+                    b_d_h = b_back_h
+                    b_d_c_1 += b_d_c_1_j
+                    b_d_input_b += b_d_input_b_j
+                    b_d_a_b += b_d_a_b_j
+                    tl.store(p_d_y_in + j * C + o_c, b_d_y_in, mask=m_c)
+                    tl.store(p_d_x + j * C + o_c, b_d_x, mask=m_c)
+                    tl.store(p_d_i_sum + j * C + o_c, b_d_i_sum, mask=m_c)
+                    tl.store(p_d_r_sum + j * C + o_c, b_d_r_sum, mask=m_c)
         b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_d_input_b, b_d_a_b, b_d_a_param = rglru_hoist_vjp(b_a_param, b_d_a_b, b_d_c_1, b_d_input_b)
         tl.store(d_input_b + (i_s * NP + i_p) * C + o_c, b_d_input_b, mask=m_c)
@@ -1133,11 +1155,12 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def rglru_piece_kernel(
-        begins, x, i_sum, r_sum, input_b, a_b, a_param, h_decay, h_piece, cu_seqlens, T, NP,
-        s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt,
-        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr,
+        y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, h_decay, h_piece, h_wanted, cu_seqlens, T, NP,
+        s_y_inb, s_y_int, s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt, s_g_linear_out_inb, s_g_linear_out_int,
+        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1155,7 +1178,11 @@ if triton is not None:
         b_c_1 = rglru_hoist(b_a_param.to(tl.float64)).to(tl.float32)
         b_h_product = tl.full([BC], 1.0, tl.float32)
         b_h = tl.zeros([BC], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        if h_wanted is not None:
+            p_y_in = y_in + i_b * s_y_inb + (bos + i_t) * s_y_int
+            p_g_linear_out_in = g_linear_out_in + i_b * s_g_linear_out_inb + (bos + i_t) * s_g_linear_out_int
+            b_h_wanted = tl.zeros([BC], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             beginss = tl_scalars(p_begins, s_beginst, BT)
             xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
             i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
@@ -1164,11 +1191,19 @@ if triton is not None:
             p_x += BT * s_xt
             p_i_sum += BT * s_i_sumt
             p_r_sum += BT * s_r_sumt
+            if h_wanted is not None:
+                y_ins = tl_rows_1(tl.load(p_y_in + o_t[:, None] * s_y_int + o_c[None, :], mask=m_c[None, :], other=0.0))
+                g_linear_out_ins = tl_rows_1(tl.load(p_g_linear_out_in + o_t[:, None] * s_g_linear_out_int + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_y_in += BT * s_y_int
+                p_g_linear_out_in += BT * s_g_linear_out_int
             for j in tl.static_range(BT):
                 b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
                 b_a = rglru_decay(beginss[j].to(tl.float32), r_sums[j].to(tl.float32), b_a_b, b_c_1)
                 b_h_product = b_a * b_h_product
-        for _ in range(n_t % BT):
+                if h_wanted is not None:
+                    b_d_h_read = rglru_wants(g_linear_out_ins[j].to(tl.float32), y_ins[j].to(tl.float32))
+                    b_h_wanted += b_h_product * b_d_h_read
+        for _ in range(n_t % BT):  # of the first piece
             b_begins = tl.load(p_begins).to(tl.float32)
             b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
             b_i_sum = tl.load(p_i_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
@@ -1182,6 +1217,8 @@ if triton is not None:
             p_r_sum += s_r_sumt
         tl.store(h_decay + (i_s * NP + i_p) * C + o_c, b_h_product, mask=m_c)
         tl.store(h_piece + (i_s * NP + i_p) * C + o_c, b_h, mask=m_c)
+        if h_wanted is not None:
+            tl.store(h_wanted + (i_s * NP + i_p) * C + o_c, b_h_wanted, mask=m_c)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1199,6 +1236,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -1286,13 +1325,17 @@ def choose_rglru(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     tokens = 8
     while tokens > 1 and 30 + 7 * held + tokens * (1 + 9 * held) > 236:
@@ -1331,14 +1374,14 @@ def _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_se
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * G * J, y_in)
             rglru_piece_kernel[(triton.cdiv(G * J, config.lanes) * config.pieces * rows,)](
-                begins, x, i_sum, r_sum, input_b, a_b, a_param, products, ends, cu_seqlens, T, config.pieces, *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
-                BT=config.tokens, **fixed,
+                y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, None, products, ends, None, cu_seqlens, T, config.pieces, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, h, starts, rows, config.pieces, G * J, False)
             h = starts
         rglru_walk_kernel[(triton.cdiv(G * J, config.lanes) * config.pieces * rows,)](
             y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, _reals(y_linear_out_in), _reals(last_h), cu_seqlens, T, config.pieces, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_linear_out_in, last_h
 
@@ -1398,9 +1441,12 @@ def _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_rglru(rows, T, G * J, 1, _sms(y_in.device))
     pieces = config.pieces * config.parts
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
     fixed = dict(G=G, J=J, C=G * J, BC=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(G * J, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_y_in = _like(inputs[0])
     d_x = _like(inputs[2])
     d_i_sum = _like(inputs[3])
@@ -1411,27 +1457,28 @@ def _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_
     first_d_h = None if h is None else _like(inputs[8])
     kept_h = torch.empty(slots, G * J, dtype=torch.float32, device=y_in.device)
     with _on(y_in.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * G * J, y_in)
-            rglru_piece_kernel[(triton.cdiv(G * J, config.lanes) * config.pieces * rows,)](
-                begins, x, i_sum, r_sum, input_b, a_b, a_param, products, ends, cu_seqlens, T, config.pieces, *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * G * J, y_in)
+            rglru_piece_kernel[(n_blocks * pieces * rows,)](
+                y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, products, ends, wanted, cu_seqlens, T, config.pieces, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, h, starts, rows, config.pieces, G * J, False)
-            h = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, h, ends, rows, pieces, G * J, False)
+            _pass(products, wanted, g_last_h, wanted, rows, pieces, G * J, True)
+            h, g_last_h, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * G * J, y_in)
         rglru_keep_kernel[(n_blocks * config.pieces * rows,)](
             y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, kept_h, g_linear_out_in, products, ends, cu_seqlens, T, config.pieces, config.parts, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_h, starts, rows, pieces, G * J, True)
             g_last_h = starts
         rglru_backward_kernel[(n_blocks * pieces * rows,)](
             y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, kept_h, g_last_h, _reals(d_y_in), _reals(d_x), _reals(d_i_sum), _reals(d_r_sum), d_input_b, d_a_b, d_a_param, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, y_in.shape[0] * T, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_input_b = _summed(d_input_b, inputs[5])
         d_a_b = _summed(d_a_b, inputs[6])

@@ -774,7 +774,7 @@ if triton is not None:
     def rwkv4_walk_kernel(
         k_, v, r, time_decay, time_first, p0, q0, log_scale0, y_output_in, pT, qT, log_scaleT, cu_seqlens, T, NP,
         s_k_b, s_k_t, s_vb, s_vt, s_rb, s_rt,
-        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr,
+        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -803,7 +803,7 @@ if triton is not None:
             b_log_scale = tl.load(log_scale0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_log_scale = tl.zeros([BA], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
             vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
             rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_a[None, :], mask=m_a[None, :], other=0.0))
@@ -841,7 +841,7 @@ if triton is not None:
     def rwkv4_keep_kernel(
         k_, v, time_decay, time_first, p0, q0, log_scale0, ps, qs, log_scales, cu_seqlens, T, NP, NQ,
         s_k_b, s_k_t, s_vb, s_vt,
-        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr,
+        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back."""
         i = tl.program_id(0).to(tl.int64)
@@ -872,7 +872,7 @@ if triton is not None:
             p_ps = ps + i_k * A
             p_qs = qs + i_k * A
             p_log_scales = log_scales + i_k * A
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_ps, b_p, i_a, A, BA, 1)
                 tl_keep(p_qs, b_q, i_a, A, BA, 1)
                 tl_keep(p_log_scales, b_log_scale, i_a, A, BA, 1)
@@ -900,19 +900,20 @@ if triton is not None:
     def rwkv4_backward_kernel(
         k_, v, r, time_decay, time_first, g_output_in, ps, qs, log_scales, d_pT, d_qT, d_log_scaleT, d_k, d_v, d_r, d_time_decay, d_time_first, d_p0, d_q0, d_log_scale0, cu_seqlens, T, NP, n_tokens,
         s_k_b, s_k_t, s_vb, s_vt, s_rb, s_rt, s_g_output_inb, s_g_output_int,
-        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr,
+        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
         i_s = i // tl.cdiv(A, BA) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
         m_a = tl_inside(o_a, A, BA)
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         p_r = r + i_b * s_rb + (bos + i_t) * s_rt
@@ -940,8 +941,8 @@ if triton is not None:
             b_d_log_scale = tl.load(d_log_scaleT + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_d_log_scale = tl.zeros([BA], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_p = tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA])
             b_q = tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA])
             b_log_scale = tl.reshape(tl_kept(p_log_scales, i_a, A, BA, 1), [BA])
@@ -966,39 +967,56 @@ if triton is not None:
             tl.store(p_d_k + k * A + o_a, b_d_k, mask=m_a)
             tl.store(p_d_v + k * A + o_a, b_d_v, mask=m_a)
             tl.store(p_d_r + k * A + o_a, b_d_r, mask=m_a)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_k_ -= BT * s_k_t
-            p_v -= BT * s_vt
-            p_r -= BT * s_rt
-            p_g_output_in -= BT * s_g_output_int
-            p_d_k -= BT * A
-            p_d_v -= BT * A
-            p_d_r -= BT * A
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_ps -= A
             p_qs -= A
             p_log_scales -= A
-            k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
-            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
-            rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_a[None, :], mask=m_a[None, :], other=0.0))
-            g_output_ins = tl_rows_1(tl.load(p_g_output_in + o_t[:, None] * s_g_output_int + o_a[None, :], mask=m_a[None, :], other=0.0))
-            b_ps = (tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA]),)
-            b_qs = (tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA]),)
-            b_log_scales = (tl.reshape(tl_kept(p_log_scales, i_a, A, BA, 1), [BA]),)
-            for j in tl.static_range(BT):
-                b_p_j, b_q_j, b_log_scale_j = rwkv4_update(b_ps[j], b_qs[j], b_log_scales[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
-                b_ps += (b_p_j,)
-                b_qs += (b_q_j,)
-                b_log_scales += (b_log_scale_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_p, b_back_q, b_back_log_scale, b_d_k, b_d_v, b_d_r, b_d_w_j, b_d_time_first_j = rwkv4_vjp(g_output_ins[j].to(tl.float32), b_d_p, b_d_q, b_d_log_scale, b_ps[j], b_qs[j], b_log_scales[j + 1], b_log_scales[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), rs[j].to(tl.float32), b_time_first, b_w)
-                b_d_p = b_back_p
-                b_d_q = b_back_q
-                b_d_log_scale = b_back_log_scale
-                b_d_w += b_d_w_j
-                b_d_time_first += b_d_time_first_j
-                tl.store(p_d_k + j * A + o_a, b_d_k, mask=m_a)
-                tl.store(p_d_v + j * A + o_a, b_d_v, mask=m_a)
-                tl.store(p_d_r + j * A + o_a, b_d_r, mask=m_a)
+            for i_half in tl.static_range(HALVES):
+                p_k_ -= BT * s_k_t
+                p_v -= BT * s_vt
+                p_r -= BT * s_rt
+                p_g_output_in -= BT * s_g_output_int
+                p_d_k -= BT * A
+                p_d_v -= BT * A
+                p_d_r -= BT * A
+                if i_half < HALVES - 1:  # this is the later half
+                    b_p = tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA])
+                    b_q = tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA])
+                    b_log_scale = tl.reshape(tl_kept(p_log_scales, i_a, A, BA, 1), [BA])
+                    p_k_ -= BT * s_k_t
+                    p_v -= BT * s_vt
+                    k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
+                    vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
+                    p_k_ += BT * s_k_t
+                    p_v += BT * s_vt
+                    for j in tl.static_range(BT):
+                        b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
+                k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
+                rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_a[None, :], mask=m_a[None, :], other=0.0))
+                g_output_ins = tl_rows_1(tl.load(p_g_output_in + o_t[:, None] * s_g_output_int + o_a[None, :], mask=m_a[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_p = tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA])
+                    b_q = tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA])
+                    b_log_scale = tl.reshape(tl_kept(p_log_scales, i_a, A, BA, 1), [BA])
+                b_ps = (b_p,)
+                b_qs = (b_q,)
+                b_log_scales = (b_log_scale,)
+                for j in tl.static_range(BT):
+                    b_p_j, b_q_j, b_log_scale_j = rwkv4_update(b_ps[j], b_qs[j], b_log_scales[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
+                    b_ps += (b_p_j,)
+                    b_qs += (b_q_j,)
+                    b_log_scales += (b_log_scale_j,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_p, b_back_q, b_back_log_scale, b_d_k, b_d_v, b_d_r, b_d_w_j, b_d_time_first_j = rwkv4_vjp(g_output_ins[j].to(tl.float32), b_d_p, b_d_q, b_d_log_scale, b_ps[j], b_qs[j], b_log_scales[j + 1], b_log_scales[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), rs[j].to(tl.float32), b_time_first, b_w)
+                    b_d_p = b_back_p
+                    b_d_q = b_back_q
+                    b_d_log_scale = b_back_log_scale
+                    b_d_w += b_d_w_j
+                    b_d_time_first += b_d_time_first_j
+                    tl.store(p_d_k + j * A + o_a, b_d_k, mask=m_a)
+                    tl.store(p_d_v + j * A + o_a, b_d_v, mask=m_a)
+                    tl.store(p_d_r + j * A + o_a, b_d_r, mask=m_a)
         b_time_decay = tl.load(time_decay + o_a, mask=m_a, other=0.0).to(tl.float32)
         b_d_time_decay, b_d_time_first = rwkv4_hoist_vjp(b_time_decay, b_d_time_first, b_d_w)
         tl.store(d_time_decay + (i_s * NP + i_p) * A + o_a, b_d_time_decay, mask=m_a)
@@ -1072,6 +1090,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -1154,13 +1174,17 @@ def choose_rwkv4(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 128 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 128 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 128))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = 1
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = 1
     tokens = 8
     while tokens > 1 and 30 + 13 * held + tokens * (0 + 9 * held) > 236:
@@ -1197,7 +1221,7 @@ def _rwkv4_triton(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens):
             return y_output_in, last_p, last_q, last_log_scale
         rwkv4_walk_kernel[(triton.cdiv(A, config.lanes) * config.pieces * rows,)](
             k, v, r, time_decay, time_first, p, q, log_scale, _reals(y_output_in), _reals(last_p), _reals(last_q), _reals(last_log_scale), cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_output_in, last_p, last_q, last_log_scale
 
@@ -1256,9 +1280,12 @@ def _rwkv4_triton_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k,
     config = choose_rwkv4(rows, T, A, 1, _sms(k.device))
     config = config._replace(pieces=1, parts=1)
     pieces = config.pieces * config.parts
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
     fixed = dict(A=A, BA=config.lanes, num_warps=config.num_warps)
     n_blocks = triton.cdiv(A, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_k = _like(inputs[0])
     d_v = _like(inputs[1])
     d_r = _like(inputs[2])
@@ -1273,11 +1300,11 @@ def _rwkv4_triton_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k,
     with _on(k.device):
         rwkv4_keep_kernel[(n_blocks * config.pieces * rows,)](
             k, v, time_decay, time_first, p, q, log_scale, kept_p, kept_q, kept_log_scale, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2], *v.stride()[:2],
-            BT=config.tokens, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
         rwkv4_backward_kernel[(n_blocks * pieces * rows,)](
             k, v, r, time_decay, time_first, g_output_in, kept_p, kept_q, kept_log_scale, g_last_p, g_last_q, g_last_log_scale, _reals(d_k), _reals(d_v), _reals(d_r), d_time_decay, d_time_first, None if first_d_p is None else _reals(first_d_p), None if first_d_q is None else _reals(first_d_q), None if first_d_log_scale is None else _reals(first_d_log_scale), cu_seqlens, T, pieces, k.shape[0] * T, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2], *g_output_in.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_time_decay = _summed(d_time_decay, inputs[3])
         d_time_first = _summed(d_time_first, inputs[4])

@@ -956,6 +956,11 @@ if triton is not None:
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
     @triton.jit
+    def tl_runs_2(b_v, R: tl.constexpr):
+        """The sums of runs of R lanes."""
+        return tl.sum(tl.reshape(b_v, [b_v.shape[0] // R, R, b_v.shape[1]]), 1)
+
+    @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
         """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
         of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
@@ -977,7 +982,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
-        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each."""
+        """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
         i = tl.program_id(0).to(tl.int64)
         i_m, i_s = i % tl.cdiv(M, BM), i // tl.cdiv(M, BM)
         o_m = i_m.to(tl.int32) * BM + tl.arange(0, BM)
@@ -986,11 +991,13 @@ if triton is not None:
             b_h = tl.load(first + i_s * M + o_m, mask=m_m, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BM], tl.float32)
-        for i_j in range(NP):
+        for i_j in tl.range(0, NP, num_stages=6):
             i_p = NP - 1 - i_j if REVERSE else i_j
-            p = (i_s * NP + i_p) * M
-            tl.store(starts + p + o_m, b_h, mask=m_m)
-            b_h = tl.load(a + p + o_m, mask=m_m, other=0.0) * b_h + tl.load(b + p + o_m, mask=m_m, other=0.0)
+            p = (i_s * NP + i_p) * M + o_m
+            b_a = tl.load(a + p, mask=m_m, other=0.0)
+            b_b = tl.load(b + p, mask=m_m, other=0.0)
+            tl.store(starts + p, b_h, mask=m_m)
+            b_h = b_a * b_h + b_b
 
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
@@ -1062,7 +1069,7 @@ if triton is not None:
     def rwkv6_walk_kernel(
         r, k_, v, d_sum_2, d_sum, time_faaaa, S0, y_y, ST, cu_seqlens, T, NP,
         s_rb, s_rt, s_k_b, s_k_t, s_vb, s_vt, s_d_sum_2b, s_d_sum_2t,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
@@ -1091,7 +1098,7 @@ if triton is not None:
             b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):  # the blocks after this one are on their way
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             rs = tl_rows_2(tl.load(p_r + o_t[:, None, None] * s_rt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
             k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
             vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
@@ -1127,7 +1134,7 @@ if triton is not None:
     def rwkv6_keep_kernel(
         r, k_, v, d_sum_2, d_sum, time_faaaa, S0, Ss, g_y, S_decay, S_piece, cu_seqlens, T, NP, NQ,
         s_rb, s_rt, s_k_b, s_k_t, s_vb, s_vt, s_d_sum_2b, s_d_sum_2t, s_g_yb, s_g_yt,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, CUT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
     ):  # fmt: skip
         """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
         as one step of the cotangent, but for the first, before which there is nothing."""
@@ -1162,7 +1169,7 @@ if triton is not None:
                 p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
                 b_S_product = tl.full([BC, BK], 1.0, tl.float32)
                 b_S_wanted = tl.zeros([BC, BK], tl.float32)
-            for _ in tl.range(0, n_t // BT, num_stages=3):
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_Ss, b_S, i_c, C, BC, BK)
                 p_Ss += (C * BK)
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
@@ -1202,14 +1209,15 @@ if triton is not None:
     def rwkv6_backward_kernel(
         r, k_, v, d_sum_2, d_sum, time_faaaa, g_y, Ss, d_ST, d_r, d_k, d_v, d_d_sum_2, d_d_sum, d_time_faaaa, d_S0, cu_seqlens, T, NP, n_tokens,
         s_rb, s_rt, s_k_b, s_k_t, s_vb, s_vt, s_d_sum_2b, s_d_sum_2t, s_g_yb, s_g_yt,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse."""
+        reverse. With two HALVES only the state before every second block is kept."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        KT: tl.constexpr = BT * HALVES
+        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_k_ = tl.arange(0, BK)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_k_c = o_k_[None, :] * C + o_c[:, None]
@@ -1219,11 +1227,17 @@ if triton is not None:
         o_h = o_c // V
         o_v = o_c % V
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
-        o_v_part = o_v.to(tl.int64) * (n_tokens * (H * K))
+        o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
+        o_v_run = o_c_run % V
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * K))
+        o_h_run = o_c_run // V
+        o_h_runk__run = o_h_run[:, None] * K + o_k_[None, :]
+        m_c_run = tl_inside(o_c_run, C, BC)
+        m_ck__run = m_c_run[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
-        i_k += n_t // BT  # start after the last whole block
-        i_t += n_t // BT * BT
+        i_k += n_t // KT  # start after the last whole block
+        i_t += n_t // KT * KT
         p_r = r + i_b * s_rb + (bos + i_t) * s_rt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
@@ -1242,8 +1256,8 @@ if triton is not None:
             b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
-        for i_j in range(n_t % BT):
-            k = n_t % BT - 1 - i_j
+        for i_j in range(n_t % KT):
+            k = n_t % KT - 1 - i_j
             b_S = tl_kept(p_Ss, i_c, C, BC, BK)
             for j in range(k):
                 b_k_ = tl.load(p_k_ + j * s_k_t + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
@@ -1261,39 +1275,55 @@ if triton is not None:
             b_d_S = b_back_S
             b_d_d_sum += b_d_d_sum_j
             b_d_time_faaaa += b_d_time_faaaa_j
-            tl.store(p_d_r + k * (H * K) + o_v_part[:, None] + o_hk_, b_d_r, mask=m_ck_)
-            tl.store(p_d_k + k * (H * K) + o_v_part[:, None] + o_hk_, b_d_k, mask=m_ck_)
+            tl.store(p_d_r + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_r, RUN), mask=m_ck__run)
+            tl.store(p_d_k + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
-            tl.store(p_d_d_sum_2 + k * (H * K) + o_v_part[:, None] + o_hk_, b_d_d_sum_2, mask=m_ck_)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
-            p_r -= BT * s_rt
-            p_k_ -= BT * s_k_t
-            p_v -= BT * s_vt
-            p_d_sum_2 -= BT * s_d_sum_2t
-            p_g_y -= BT * s_g_yt
-            p_d_r -= BT * (H * K)
-            p_d_k -= BT * (H * K)
-            p_d_v -= BT * C
-            p_d_d_sum_2 -= BT * (H * K)
+            tl.store(p_d_d_sum_2 + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_d_sum_2, RUN), mask=m_ck__run)
+        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
             p_Ss -= (C * BK)
-            rs = tl_rows_2(tl.load(p_r + o_t[:, None, None] * s_rt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            d_sum_2s = tl_rows_2(tl.load(p_d_sum_2 + o_t[:, None, None] * s_d_sum_2t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-            g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            b_Ss = (tl_kept(p_Ss, i_c, C, BC, BK),)
-            for j in tl.static_range(BT):
-                b_S_j = rwkv6_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), d_sum_2s[j].to(tl.float32), b_d_sum)
-                b_Ss += (b_S_j,)
-            for j in tl.static_range(BT - 1, -1, -1):
-                b_back_S, b_d_r, b_d_k, b_d_v, b_d_d_sum_2, b_d_d_sum_j, b_d_time_faaaa_j = rwkv6_vjp(g_ys[j].to(tl.float32), b_d_S, b_Ss[j], rs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), d_sum_2s[j].to(tl.float32), b_d_sum, b_time_faaaa, K)
-                b_d_S = b_back_S
-                b_d_d_sum += b_d_d_sum_j
-                b_d_time_faaaa += b_d_time_faaaa_j
-                tl.store(p_d_r + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_r, mask=m_ck_)
-                tl.store(p_d_k + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_k, mask=m_ck_)
-                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
-                tl.store(p_d_d_sum_2 + j * (H * K) + o_v_part[:, None] + o_hk_, b_d_d_sum_2, mask=m_ck_)
+            for i_half in tl.static_range(HALVES):
+                p_r -= BT * s_rt
+                p_k_ -= BT * s_k_t
+                p_v -= BT * s_vt
+                p_d_sum_2 -= BT * s_d_sum_2t
+                p_g_y -= BT * s_g_yt
+                p_d_r -= BT * (H * K)
+                p_d_k -= BT * (H * K)
+                p_d_v -= BT * C
+                p_d_d_sum_2 -= BT * (H * K)
+                if i_half < HALVES - 1:  # this is the later half
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+                    p_k_ -= BT * s_k_t
+                    p_v -= BT * s_vt
+                    p_d_sum_2 -= BT * s_d_sum_2t
+                    k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                    vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                    d_sum_2s = tl_rows_2(tl.load(p_d_sum_2 + o_t[:, None, None] * s_d_sum_2t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                    p_k_ += BT * s_k_t
+                    p_v += BT * s_vt
+                    p_d_sum_2 += BT * s_d_sum_2t
+                    for j in tl.static_range(BT):
+                        b_S = rwkv6_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), d_sum_2s[j].to(tl.float32), b_d_sum)
+                rs = tl_rows_2(tl.load(p_r + o_t[:, None, None] * s_rt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                d_sum_2s = tl_rows_2(tl.load(p_d_sum_2 + o_t[:, None, None] * s_d_sum_2t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                if i_half == HALVES - 1:
+                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+                b_Ss = (b_S,)
+                for j in tl.static_range(BT):
+                    b_S_j = rwkv6_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), d_sum_2s[j].to(tl.float32), b_d_sum)
+                    b_Ss += (b_S_j,)
+                for j in tl.static_range(BT - 1, -1, -1):
+                    b_back_S, b_d_r, b_d_k, b_d_v, b_d_d_sum_2, b_d_d_sum_j, b_d_time_faaaa_j = rwkv6_vjp(g_ys[j].to(tl.float32), b_d_S, b_Ss[j], rs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), d_sum_2s[j].to(tl.float32), b_d_sum, b_time_faaaa, K)
+                    b_d_S = b_back_S
+                    b_d_d_sum += b_d_d_sum_j
+                    b_d_time_faaaa += b_d_time_faaaa_j
+                    tl.store(p_d_r + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_r, RUN), mask=m_ck__run)
+                    tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
+                    tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
+                    tl.store(p_d_d_sum_2 + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_d_sum_2, RUN), mask=m_ck__run)
         tl.store(d_d_sum + (i_s * NP + i_p) * V * (H * K) + (o_v * (H * K))[:, None] + o_hk_, b_d_d_sum, mask=m_ck_)
         tl.store(d_time_faaaa + (i_s * NP + i_p) * V * (H * K) + (o_v * (H * K))[:, None] + o_hk_, b_d_time_faaaa, mask=m_ck_)
         if d_S0 is not None:
@@ -1304,7 +1334,7 @@ if triton is not None:
     def rwkv6_step_kernel(
         r, k_, v, d_sum_2, d_sum, time_faaaa, S0, y_y, ST,
         s_rb, s_k_b, s_vb, s_d_sum_2b,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr,
     ):  # fmt: skip
         """One token of every row; a last state may be the first one's memory."""
         i = tl.program_id(0).to(tl.int64)
@@ -1339,13 +1369,14 @@ if triton is not None:
         tl.store(p_y_y + o_c, b_y, mask=m_c)
         tl.store(ST + i_b * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "d_sum", "time_faaaa", "S_decay", "S_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "d_sum", "time_faaaa", "S_decay", "S_piece", "S_wanted"])
     def rwkv6_piece_kernel(
-        k_, v, d_sum_2, d_sum, time_faaaa, S_decay, S_piece, cu_seqlens, T, NP,
-        s_k_b, s_k_t, s_vb, s_vt, s_d_sum_2b, s_d_sum_2t,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr,
+        r, k_, v, d_sum_2, d_sum, time_faaaa, g_y, S_decay, S_piece, S_wanted, cu_seqlens, T, NP,
+        s_rb, s_rt, s_k_b, s_k_t, s_vb, s_vt, s_d_sum_2b, s_d_sum_2t, s_g_yb, s_g_yt,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`."""
+        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
+        first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1368,18 +1399,31 @@ if triton is not None:
         b_time_faaaa = tl.load(time_faaaa + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         b_S_product = tl.full([BC, BK], 1.0, tl.float32)
         b_S = tl.zeros([BC, BK], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=3):
+        if S_wanted is not None:
+            p_r = r + i_b * s_rb + (bos + i_t) * s_rt
+            p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
+            b_S_wanted = tl.zeros([BC, BK], tl.float32)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
             vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
             d_sum_2s = tl_rows_2(tl.load(p_d_sum_2 + o_t[:, None, None] * s_d_sum_2t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
             p_k_ += BT * s_k_t
             p_v += BT * s_vt
             p_d_sum_2 += BT * s_d_sum_2t
+            if S_wanted is not None:
+                rs = tl_rows_2(tl.load(p_r + o_t[:, None, None] * s_rt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_r += BT * s_rt
+                p_g_y += BT * s_g_yt
             for j in tl.static_range(BT):
+                b_S_product_before = b_S_product
                 b_S = rwkv6_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), d_sum_2s[j].to(tl.float32), b_d_sum)
                 b_a_S = rwkv6_decay(d_sum_2s[j].to(tl.float32), b_d_sum)
                 b_S_product = b_a_S * b_S_product
-        for _ in range(n_t % BT):
+                if S_wanted is not None:
+                    b_d_S_before = rwkv6_wants(g_ys[j].to(tl.float32), rs[j].to(tl.float32))
+                    b_S_wanted += b_S_product_before * b_d_S_before
+        for _ in range(n_t % BT):  # of the first piece
             b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
             b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
             b_d_sum_2 = tl.load(p_d_sum_2 + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
@@ -1391,6 +1435,8 @@ if triton is not None:
             p_d_sum_2 += s_d_sum_2t
         tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
         tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
+        if S_wanted is not None:
+            tl.store(S_wanted + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
     @triton.jit
     def tl_dot(a, b, DOT: tl.constexpr):
@@ -1898,6 +1944,8 @@ class _Config(NamedTuple):
     parts: int = 1  # what each of them is cut into on the way back
     again: bool = False  # whether the way back works out exponentials twice
     registers: int = 255  # that a thread of the walk that keeps states may have
+    halves: int = 1  # blocks on the way back for each state that is kept: one or two
+    stages: int = 3  # blocks of tokens on their way, with the one that is worked on
 
 
 def _pow2(n):
@@ -1985,13 +2033,17 @@ def choose_rwkv6(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
+    if T == 1:  # nothing is walked: many small programs
+        while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
+            block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
-        return _Config(block, 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2, num_warps, pieces)
+        tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
+        return _Config(block, tokens, num_warps, pieces)
     parts = enough if pieces == 1 and warps <= 16 * sms else 1
     tokens = 8
     while tokens > 1 and 30 + 5 * held + tokens * (2 + 6 * held) > 236:
@@ -2018,7 +2070,7 @@ def _rwkv6_triton(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
     time_faaaa = time_faaaa.contiguous()
     S = None if S is None else _reals(S.contiguous())
     config = choose_rwkv6(rows, T, H * V, _pow2(K), _sms(r.device), forward=True)
-    fixed = dict(H=H, V=V, K=K, C=H * V, BC=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
+    fixed = dict(H=H, V=V, K=K, C=H * V, BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     with _on(r.device):
         if cu_seqlens is None and T == 1:
             rwkv6_step_kernel[(triton.cdiv(H * V, config.lanes) * rows,)](
@@ -2031,14 +2083,14 @@ def _rwkv6_triton(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * K * V, r)
             rwkv6_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-                k, v, d_sum_2, turned_d_sum, turned_time_faaaa, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2],
-                BT=config.tokens, **fixed,
+                r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, None, products, ends, None, cu_seqlens, T, config.pieces, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], 0, 0,
+                BT=config.tokens, STAGES=config.stages, **fixed,
             )  # fmt: skip
             _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
             S = starts
         rwkv6_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
             r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, S, _reals(y_y), _reals(last_S), cu_seqlens, T, config.pieces, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed,
         )  # fmt: skip
     return y_y, last_S
 
@@ -2062,7 +2114,7 @@ def _rwkv6_triton_step(r, k, v, d_sum_2, d_sum, time_faaaa, S):
     time_faaaa = time_faaaa.contiguous()
     S = None if S is None else _reals(S.contiguous())
     config = choose_rwkv6(rows, 1, H * V, _pow2(K), _sms(r.device))
-    fixed = dict(H=H, V=V, K=K, C=H * V, BC=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
+    fixed = dict(H=H, V=V, K=K, C=H * V, BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     with _on(r.device):
         rwkv6_step_kernel[(triton.cdiv(H * V, config.lanes) * rows,)](
             r, k, v, d_sum_2, d_sum, time_faaaa, S, _reals(y_y), _reals(last_S), r.stride(0), k.stride(0), v.stride(0), d_sum_2.stride(0), **fixed,
@@ -2098,39 +2150,43 @@ def _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_rwkv6(rows, T, H * V, _pow2(K), _sms(r.device))
     pieces = config.pieces * config.parts
-    fixed = dict(H=H, V=V, K=K, C=H * V, BC=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
+    if config.pieces > 1:
+        config = config._replace(pieces=pieces, parts=1)
+    fixed = dict(H=H, V=V, K=K, C=H * V, BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     n_blocks = triton.cdiv(H * V, config.lanes)
-    slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
-    d_r = _parts(V, inputs[0])
-    d_k = _parts(V, inputs[1])
+    kept = config.tokens * config.halves
+    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
+    d_r = _parts(V // fixed["RUN"], inputs[0])
+    d_k = _parts(V // fixed["RUN"], inputs[1])
     d_v = _like(inputs[2])
-    d_d_sum_2 = _parts(V, inputs[3])
+    d_d_sum_2 = _parts(V // fixed["RUN"], inputs[3])
     d_d_sum = _parts(rows * pieces * V, inputs[4])
     d_time_faaaa = _parts(rows * pieces * V, inputs[5])
     first_d_S = None if S is None else _like(inputs[6])
     kept_S = torch.empty(slots, H * V * _pow2(K), dtype=torch.float32, device=r.device)
     with _on(r.device):
-        if config.pieces > 1:  # the state before each piece
-            products, ends, starts = _rooms(rows * config.pieces * H * K * V, r)
-            rwkv6_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
-                k, v, d_sum_2, turned_d_sum, turned_time_faaaa, products, ends, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2],
-                BT=config.tokens, **fixed,
+        products = ends = None
+        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
+            products, ends, wanted = _rooms(rows * pieces * H * K * V, r)
+            rwkv6_piece_kernel[(n_blocks * pieces * rows,)](
+                r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
+                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
-            S = starts
-        products = ends = starts = None
-        if pieces > 1:
+            _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
+            _pass(products, wanted, g_last_S, wanted, rows, pieces, H * K * V, True)
+            S, g_last_S, products, ends = ends, wanted, None, None
+        elif pieces > 1:
             products, ends, starts = _rooms(rows * pieces * H * K * V, r)
         rwkv6_keep_kernel[(n_blocks * config.pieces * rows,)](
             r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
-            BT=config.tokens, CUT=pieces > 1, **fixed, **_within(config.registers),
+            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
         )  # fmt: skip
-        if pieces > 1:
+        if config.parts > 1:
             _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
             g_last_S = starts
         rwkv6_backward_kernel[(n_blocks * pieces * rows,)](
             r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, g_y, kept_S, g_last_S, d_r, d_k, _reals(d_v), d_d_sum_2, d_d_sum, d_time_faaaa, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, r.shape[0] * T, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
-            BT=config.tokens, **fixed,
+            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
         )  # fmt: skip
         d_r = _summed(d_r, inputs[0])
         d_k = _summed(d_k, inputs[1])

@@ -19,8 +19,8 @@ from ssmc.measuring.tune import neighbours, search
 
 ROOT = Path(__file__).parents[2]
 LEAKY = str(ROOT / "specs" / "leaky.ssm")
-NAMES = ("lanes", "tokens", "num_warps", "pieces", "parts", "again", "registers")
-START = (32, 8, 1, 1, 1, False, 255)
+NAMES = ("lanes", "tokens", "num_warps", "pieces", "parts", "again", "registers", "halves", "stages")
+START = (32, 8, 1, 1, 1, False, 255, 1, 3)
 
 
 def test_a_search_finds_the_best_of_what_can_be_used() -> None:
@@ -31,12 +31,12 @@ def test_a_search_finds_the_best_of_what_can_be_used() -> None:
 
     def time(config):
         tried.append(config)
-        lanes, tokens, _, _, _, again, _ = config
+        lanes, tokens, _, _, _, again, *_ = config
         if lanes == 128:  # does not fit
             return None
         return 1 + abs(lanes - 16) / 16 + abs(tokens - 2) + 0.01 * again
 
-    assert search(START, near, time) == (16, 2, 1, 1, 1, False, 255)
+    assert search(START, near, time) == (16, 2, 1, 1, 1, False, 255, 1, 3)
     assert len(tried) < 40
     assert search(START, near, lambda c: 1.0 if c == START else 0.99) == START  # within two percent
     assert search(START, near, lambda c: None) == START
@@ -116,5 +116,5 @@ def test_the_command_writes_what_was_found(monkeypatch, tmp_path: Path, capsys: 
         (2, 9, {"d_model": 5}, torch.bfloat16, "a GPU"), (1, 7, {}, torch.bfloat16, "a GPU"),
     ]  # fmt: skip
     text = out.read_text()
-    assert "('a GPU', 'leaky', 'forward', 2, 9, 5, 1): _Config(32, 8, 1, 1, 1, False, 255)," in text
+    assert "('a GPU', 'leaky', 'forward', 2, 9, 5, 1): _Config(32, 8, 1, 1, 1, False, 255, 1, 3)," in text
     assert "TUNED" not in plain.read_text() and "_tuned" not in plain.read_text()

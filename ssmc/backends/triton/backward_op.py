@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from ssmc.backends.triton.contexts import Backward, Sum
+from ssmc.backends.triton.contexts import Backward, Store, Stream, Sum
 from ssmc.backends.triton.equations import Key
 from ssmc.backends.triton.kernel_op import WIDE, Kernels
+from ssmc.backends.triton.memory import paired
 from ssmc.backends.triton.tiles import Dims, Locals
 from ssmc.ir.program import Leaf
 
@@ -40,7 +42,7 @@ def backward(k: Kernels) -> Backward:
     )
     kernel = k.kernel(loc, leaves, tensors, wanted, stores, seeds=seeds, turned=k.state_tensors("d_last"))
     return Backward(
-        kernel=kernel,
+        kernel=replace(kernel, stores=_stores(k, given, stores)),
         advance=k.advance(loc, ", ".join(f.again for f in fields), before),
         prepared=tuple((many[n], e.name((n, 0))) for n in q.prepared),
         again=again,
@@ -52,6 +54,15 @@ def backward(k: Kernels) -> Backward:
         after=after,
         finals=finals,
     )
+
+
+def _stores(k: Kernels, given: list[Leaf], stores: list[tuple[Stream, Store]]) -> tuple[Store, ...]:
+    """The stores of the leaves' cotangents, both parts of a complex number as one."""
+    out: list[tuple[Stream, Store]] = []
+    for name in dict.fromkeys(x.operand.name for x in given):
+        parts = [(x, s) for x, s in zip(given, stores, strict=True) if x.operand.name == name]
+        out += paired([s for _, s in parts], k.tile.dims(parts[0][0].operand.atoms))
+    return tuple(s for _, s in out)
 
 
 def lane_sums(k: Kernels, values: Sequence[tuple[str, Dims]], loc: Locals) -> tuple[str, ...]:

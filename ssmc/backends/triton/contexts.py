@@ -18,8 +18,8 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A value of every token: `many` holds a block's, made by `rows`; `one` holds one token's, and `at` and `mask` end
-    its `tl.load`."""
+    """A value of every token: `many` holds a block's, made by `rows` (of a `part` of a complex number, by `both` with
+    the other); `one` holds one token's, and `at` and `mask` end its `tl.load`."""
 
     many: str
     one: str
@@ -27,6 +27,16 @@ class Load:
     stride: str
     at: str
     mask: str
+    rows: str
+    part: str
+    both: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a block of tokens is loaded into, and how."""
+
+    many: str
     rows: str
 
 
@@ -61,6 +71,7 @@ class Kernel:
     locals: tuple[str, ...]
     streams: tuple[Stream, ...]
     loads: tuple[Load, ...]
+    rows: tuple[Rows, ...]
     stores: tuple[Store, ...]
     outputs: tuple[Stream, ...]
 
@@ -119,15 +130,24 @@ class Coefficient:
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """Time in pieces, each as one step of the recurrence: what a token does to the running products of coefficients,
-    and, where reads allow it, to the `sums` of what its reads want of the state before the piece."""
+    and, where reads allow it, to the `sums` of what its reads want of the state before the piece (here or in the walk
+    that keeps states), for which more is loaded."""
 
     kernel: Kernel
+    loads: tuple[Load, ...]
+    rows: tuple[Rows, ...]
+    cut_rows: tuple[Rows, ...]
+    streams: tuple[Stream, ...]
+    cut_streams: tuple[Stream, ...]
     a: str
     b: str
+    wanted: str
     coefficients: tuple[Coefficient, ...]
     token: Token
     stored: tuple[tuple[FieldText, Coefficient], ...]
     sums: tuple[tuple[str, str], ...]
+    before: tuple[str, ...]
+    multiplied: tuple[str, ...]
     back: tuple[str, ...]
     stored_back: tuple[tuple[FieldText, Coefficient, str], ...]
 
@@ -138,15 +158,15 @@ class Keep:
 
     kernel: Kernel
     loads: tuple[Load, ...]
-    cut_loads: tuple[Load, ...]
+    rows: tuple[Rows, ...]
+    cut_rows: tuple[Rows, ...]
     streams: tuple[Stream, ...]
     cut_streams: tuple[Stream, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Backward:
-    """The way back: how a block's states are made again, values worked out anew (name, of token j of a block), the
-    function of a token, sums over lanes, sums over time, and the lines after the walk."""
+    """The way back: a block's states again, values worked out anew (name, of token j), sums, lines after the walk."""
 
     kernel: Kernel
     advance: Token
@@ -166,7 +186,7 @@ class Registers:
     """An estimate of what the way back holds: numbers, and tiles of the state, once and for each token of a block; of
     the latter `shared` are exponentials that can be worked out again. `program` is how many numbers of a field a warp
     owns, `tokens` a block forward, fewer if each has `inner` values of a tile's inner size, `keep` the tiles of the
-    walk that keeps states."""
+    walk that keeps states, `loads` what a lane loads a token."""
 
     program: str
     tokens: str
@@ -178,6 +198,8 @@ class Registers:
     shared: str
     limit: str
     keep: str
+    loads: str
+    loads_back: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +237,7 @@ class Launch:
     backward: str
     step: str
     piece: str
+    piece_back: str
     state: str
     d_last: str
 
@@ -245,14 +268,14 @@ class TritonOp:
     backward: Backward
     pieces: Pieces | None
     cut_back: bool
+    light: bool
     registers: Registers
     launch: Launch
 
 
 @dataclass(frozen=True, slots=True)
 class LaneSum:
-    """A helper that sums over lanes: its index of a mask, the shape it gives, whether that is a tile, and whether some
-    caller has two values at once."""
+    """A helper that sums over lanes: its index of a mask, the shape it gives, if a tile, and if ever of two at once."""
 
     name: str
     index: str
@@ -269,5 +292,8 @@ class TritonFile:
     sums: tuple[tuple[str, int, int, str], ...]
     lane_sums: tuple[LaneSum, ...]
     rows: tuple[tuple[str, str], ...]
+    pairs: tuple[tuple[str, str], ...]
+    runs: tuple[tuple[str, str], ...]
     passes: bool
     complex_passes: bool
+    light: bool

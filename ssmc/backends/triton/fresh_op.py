@@ -135,9 +135,9 @@ class FreshKernels(Kernels):
     def _read_load(self, loc: Locals) -> Load:
         m, t = self.memory, self.tile
         mask = f", mask={loc.mask((0,))}, other=0.0"
-        rows = m.rows(m.pointer(READ), t.lanes, loc.lane(), mask, (0,))
+        rows = m.tile_rows(m.pointer(READ), t.lanes, loc.lane(), mask, (0,))
         name = self.name(READ)
-        return Load(m.fresh(f"{name}s"), f"b_{name}", m.pointer(READ), t.lanes, f" + {loc.lane()}", mask, rows)
+        return Load(m.fresh(f"{name}s"), f"b_{name}", m.pointer(READ), t.lanes, f" + {loc.lane()}", mask, rows, "", "")
 
     def adjoint(self) -> AdjointWalk:
         """The walk back."""

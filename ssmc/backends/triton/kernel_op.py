@@ -34,14 +34,9 @@ class Kernels:
     def state_name(self, c: Carried, kind: str) -> str:
         """The tensors of a state: first, last, kept, and their cotangents."""
         form = {
-            "first": "{}0",
-            "last": "{}T",
-            "kept": "{}s",
-            "d_last": "d_{}T",
-            "d_first": "d_{}0",
-            "a": "{}_decay",
-            "b": "{}_piece",
-        }[kind]
+            "first": "{}0", "last": "{}T", "kept": "{}s", "d_last": "d_{}T", "d_first": "d_{}0",
+            "a": "{}_decay", "b": "{}_piece", "wanted": "{}_wanted",
+        }[kind]  # fmt: skip
         return self.memory.fresh(form.format(self.name(c.of)))
 
     def carried(self, f: Field) -> Carried:
@@ -207,6 +202,7 @@ class Kernels:
             loc.text(),
             tuple(streams),
             (*loads, *seeds),
+            m.rows((*loads, *seeds)),
             tuple(s for _, s in done),
             outputs,
         )
@@ -221,11 +217,16 @@ class Kernels:
         t = self.tile
         own = [t.size(a) for a in (*t.channels, *t.inner)]
         lanes = [] if t.lanes in own else [t.lanes]
-        return (*own, *lanes, *self.e.constants.values, t.block, *t.pads)
+        runs = ["RUN"] if any(self.in_runs(o) for o in self.operands) else []
+        return (*own, *lanes, *self.e.constants.values, t.block, *t.pads, *runs)
+
+    def in_runs(self, o: Operand) -> bool:
+        """Whether the cotangent of an operand comes as sums of runs of lanes."""
+        return o.token and self.tile.in_runs(o.atoms) and self.has_gradient(o)
 
     def results(self, loc: Locals) -> list[tuple[Stream, Store]]:
         """The stores of all results."""
-        return [self.memory.result(r, part, loc) for r in self.p.results for part in r.parts]
+        return [x for r in self.p.results for x in self.memory.results(r, loc)]
 
     def state_tensors(self, *kinds: str) -> list[str]:
         """Tensors of all states."""

@@ -42,13 +42,22 @@ class Host:
         return [self.wide(o) if wide else self.operand(o) for o in self.k.streamed(leaves)]
 
     def wide(self, o: Operand) -> str:
-        """An operand as walks forward in time read it: in float32 if all blocks of channels read the same."""
+        """An operand as walks forward in time read it: in float32 if channels share it."""
         return self.names(f"wide:{o.name}") if self.widened(o) else self.operand(o)
 
     def widened(self, o: Operand) -> bool:
         """Whether it is one that `wide` speaks of."""
         t = self.k.tile
-        return o.token and o.dtype == "real" and bool(t.dims(o.atoms)) and t.lacks_all(o.atoms)
+        shared = t.lacks_all(o.atoms) or self.gathered(o)
+        return o.token and o.dtype == "real" and bool(t.dims(o.atoms)) and shared
+
+    def gathered(self, o: Operand) -> bool:
+        """Whether lanes gather an operand, a number each that others have too."""
+        return self.k.tile.in_runs(o.atoms) and len(self.k.tile.dims(o.atoms)) == 1
+
+    def back(self, o: Operand) -> str:
+        """An operand as the way back reads it: in float32 if lanes gather it: two bytes cannot be loaded ahead."""
+        return self.wide(o) if self.gathered(o) else self.operand(o)
 
     def parameters(self, walks: bool = True) -> list[str]:
         """The parameters among the operands that kernels take, as walks or as steps read them."""
@@ -78,13 +87,16 @@ class Host:
         kept = [names(f"kept:{x.of}") for x in c]
         reals = [f"_reals({r})" for r in results]
         real_lasts = [f"_reals({v})" for v in lasts]
-        streams, streams_back = self.streams(leaves), self.streams(leaves_back)
+        streams, streams_back = self.streams(leaves), [self.back(o) for o in k.streamed(leaves_back)]
         gradients = [o for o in self.operands if k.has_gradient(o)]
         d_args = [names(f"d:{o.name}") if self.partial(o) else f"_reals({names(f'd:{o.name}')})" for o in gradients]
-        piece = self.streams(k.used(q.prepare, q.update, q.decay)) if q.decay else []
+        step = k.used(q.prepare, q.update, q.decay) if q.decay else []
+        step += [x for x in k.used(*([q.wants] if q.wants else [])) if x not in step]
+        piece, piece_wide = self.streams(step), self.streams(step, wide=True)
         cut = [f for f in (q.decay, q.wants) if f is not None] if q.wants is not None else []
         keeping = [*k.used(q.prepare, q.update), *(x for x in k.used(*cut) if x not in k.used(q.prepare, q.update))]
         keep, seeds_keep = self.streams(keeping, wide=True), [self.seed(r.name) for r in k.seeded(*cut)]
+        none = ["None"] * len(seeds_keep)
         both = {o.name: o for o in (*k.streamed(leaves_back), *k.streamed(keeping))}
         turned = [self._turned_parameter(o) for o in self.operands if k.memory.is_turned(o)]
         widened = [self.operand(o) for o in self.operands if self.widened(o)]
@@ -122,7 +134,7 @@ class Host:
             turned=(*(f"{n} = _wide({n})" for n in widened), *turned, *self._turned_states(states)),
             prepared_back=(
                 *self._prepared(both.values()),
-                *(f"{self.wide(o)} = _wide({self.operand(o)})" for o in k.streamed(keeping) if self.widened(o)),
+                *(f"{self.wide(o)} = _wide({self.operand(o)})" for o in both.values() if self.widened(o)),
                 *(f"{s} = _reals(_rows_of({s}))" for s in dict.fromkeys([*seeds, *seeds_keep])),
                 *(f"{s} = None if {s} is None else _reals({s}.contiguous())" for s in (*states, *d_lasts)),
                 *turned,
@@ -176,7 +188,17 @@ class Host:
                     *(f"{v}.stride(0)" for v in streams),
                 ]
             ),
-            piece=self.passed([*piece, *self.parameters(), "products", "ends"], ["config.pieces"], piece),
+            piece=self.passed(
+                [*piece, *self.parameters(), *none, "products", "ends", *(["None"] if cut else [])],
+                ["config.pieces"],
+                piece,
+            )
+            + ", 0, 0" * len(none),
+            piece_back=self.passed(
+                [*piece_wide, *self.parameters(), *seeds_keep, "products", "ends", "wanted"],
+                ["config.pieces"],
+                [*piece_wide, *seeds_keep],
+            ),
             state=states[0],
             d_last=d_lasts[0],
         )
@@ -237,6 +259,9 @@ class Host:
         own.update(k.e.constants.values)
         own[t.block] = "config.lanes"
         own.update({pad: f"_pow2({self.o.size(a)})" for pad, a in zip(t.pads, t.inner, strict=True)})
+        if "RUN" in k.sizes():  # lanes that the last channel atom alone tells apart
+            last = self.o.size(t.channels[-1])
+            own["RUN"] = f"min(config.lanes, {last} & -{last})"
         return ", ".join(f"{n}={v}" for n, v in own.items())
 
     def _result(self, name: str, axes: tuple[str, ...], is_complex: bool) -> str:
@@ -258,8 +283,8 @@ class Host:
         whole = o.dtype != "complex" or len(parts) == 2
         if not self.partial(o):
             return f"{name} = _like({like})" if whole else f"{name} = _like({like}).zero_()"
-        n = self._parts(o)
-        made = f"_parts({' * '.join(n)}, {like})"
+        runs = ' // fixed["RUN"]' if self.k.in_runs(o) else ""
+        made = f"_parts({' * '.join(self._parts(o))}{runs}, {like})"
         return f"{name} = {made}" if whole else f"{name} = {made}.zero_()"
 
     def _finished(self, o: Operand) -> str:

@@ -12,6 +12,7 @@ from ssmc.ir.expr import Pointwise, walk
 TESTED = (("3.6", "sm_90"),)  # (triton, architecture) pairs on which `pytest -m gpu` has passed: see bench/results
 LIMIT, FIXED = 236, 30  # of the 255 a thread may have; addresses, masks, temporaries
 PROGRAM = 512  # numbers of state a warp owns: 16 a thread
+LIGHT = 24  # operations a token up to which one warp an SM does them in the time that memory takes
 BLOCK = 8  # tokens of a block forward, 2 where a token has a tile of its own
 
 
@@ -31,8 +32,17 @@ def registers(e: Equations, q: LayerEquations) -> Registers:
     fixed_tiles += 3 * (n_fields - 1)  # of products of complex numbers
     inner = 0 if q.again else sum(d != t.full and any(d) for d in map(e.dims, q.tokens))
     keep = (3 if q.wants else 1) * n_fields + sum(d == t.full for d in held)
+    forward = [x for x in q.tokens if x in {k[0] for f in (q.prepare, q.update, q.read) for k in f.inputs}]
+    back = [n for n in read if n in q.tokens or n.startswith("g:")]
     counts = (FIXED + fixed_numbers, fixed_tiles, numbers, tiles + shared, shared if q.again else 0, LIMIT, keep)
-    return Registers(str(program), str(2 if wide else BLOCK), str(inner), *map(str, counts))
+    own = (program, 2 if wide else BLOCK, inner, *counts, len(forward), len(back))
+    return Registers(*map(str, own))
+
+
+def light(e: Equations) -> bool:
+    """Whether a token costs a lane so few operations that one warp an SM keeps up with memory if it loads far ahead."""
+    nodes = [n for x in e.s.slice([*e.fields, *e.results]) for n in walk(x.node) if isinstance(n, Pointwise)]
+    return len(e.tile.full) == 1 and sum(8 if n.fn in EXPENSIVE else 1 for n in nodes) <= LIGHT
 
 
 def _exponentials(e: Equations) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from ssmc.backends.triton.contexts import Load, Store, Stream
+from ssmc.backends.triton.contexts import Load, Rows, Store, Stream
 from ssmc.backends.triton.equations import Equations
 from ssmc.backends.triton.tiles import Dims, Locals, Tile, place
 from ssmc.ir.program import Leaf, Result
@@ -82,14 +82,40 @@ class Memory:
         at = parts_of(loc.offset(leaf.operand.atoms), leaf.part)
         mask = self.masked(loc, self.tile.dims(leaf.operand.atoms))
         name, dims = self.tile.name(leaf.name), self.tile.dims(leaf.operand.atoms)
-        return self._load(name, leaf.operand.name, at, mask, dims)
+        return self._load(name, leaf.operand.name, at, mask, dims, leaf.part, loc.offset(leaf.operand.atoms))
 
-    def _load(self, name: str, of: str, at: str, mask: str, dims: Dims) -> Load:
+    def _load(self, name: str, of: str, at: str, mask: str, dims: Dims, part: str, offset: str) -> Load:
         pointer, t = self.pointer(of), self.strides(of)[1]
-        rows = self.rows(pointer, t, at, mask, dims)
-        return Load(self.fresh(f"{name}s"), f"b_{name}", pointer, t, plus(at), mask, rows)
+        rows = self.tile_rows(pointer, t, at, mask, dims)
+        both = self._both(pointer, t, offset, mask, dims) if part and dims else ""
+        return Load(self.fresh(f"{name}s"), f"b_{name}", pointer, t, plus(at), mask, rows, part, both)
 
-    def rows(self, pointer: str, stride: str, at: str, mask: str, dims: Dims) -> str:
+    @staticmethod
+    def rows(loads: Iterable[Load]) -> tuple[Rows, ...]:
+        """The loads of a block of tokens: both parts of a complex number at once."""
+        out: list[Rows] = []
+        rest = list(loads)
+        while rest:
+            x = rest.pop(0)
+            if x.both and rest and rest[0].pointer == x.pointer and (x.part, rest[0].part) == ("re", "im"):
+                out.append(Rows(f"{x.many}, {rest.pop(0).many}", x.both))
+            else:
+                out.append(Rows(x.many, x.rows))
+        return tuple(out)
+
+    def _both(self, pointer: str, stride: str, offset: str, mask: str, dims: Dims) -> str:
+        """Both parts of the values of BT tokens, loaded as one tile."""
+        n = len(dims)
+        times, inner = f"o_t[:, {', '.join(['None'] * (n + 1))}]", ", ".join([":"] * n)
+        code = f"{pointer} {self.step} {times} * {stride} + {_pairs(offset, n)}[None, {inner}, :]"
+        if mask:
+            held = mask.removeprefix(", mask=").removesuffix(", other=0.0")
+            code += f", mask={held}[None, {inner}, None], other=0.0"
+        helper = f"tl_pairs_{n}"
+        self.e.helpers |= {helper, f"tl_rows_{n}"}
+        return f"{helper}(tl.load({code}))"
+
+    def tile_rows(self, pointer: str, stride: str, at: str, mask: str, dims: Dims) -> str:
         """The values of BT tokens, loaded as one tile."""
         if not dims:
             self.e.helpers.add("tl_scalars")
@@ -108,8 +134,9 @@ class Memory:
     def seed(self, r: Result, part: str, loc: Locals) -> Load:
         """The cotangent of a part of a result."""
         dims = self.e.dims(f"g:{part}")
-        at = parts_of(loc.offset(r.atoms, dims), part.rpartition(":")[2] if len(r.parts) > 1 else "")
-        return self._load(self.tile.name(f"g:{part}"), f"g:{r.name}", at, self.masked(loc, dims), dims)
+        at = parts_of(loc.offset(r.atoms, dims), part_of(part) if len(r.parts) > 1 else "")
+        name, mask, own = self.tile.name(f"g:{part}"), self.masked(loc, dims), loc.offset(r.atoms, dims)
+        return self._load(name, f"g:{r.name}", at, mask, dims, part_of(part) if len(r.parts) > 1 else "", own)
 
     def is_turned(self, o: Operand) -> bool:
         """Whether walks read a parameter with its channels last (see `Locals.turned`)."""
@@ -146,20 +173,28 @@ class Memory:
         is_complex = len(r.parts) > 1
         width = self.numel(r.atoms, is_complex)
         dims = self.e.dims(f"g:{part}")
-        at = parts_of(loc.offset(r.atoms, dims), part.rpartition(":")[2] if is_complex else "")
+        at = parts_of(loc.offset(r.atoms, dims), part_of(part) if is_complex else "")
         mask = self.masked(loc, dims)
         pointer = self.pointer(f"y:{r.name}")
         stream = Stream(pointer, f"{self.tile.name(f'y:{r.name}')} + {self.row(width)}", scaled(width))
         mask = mask.replace(", other=0.0", "")
         return stream, Store(pointer, scaled(width), plus(at), f"b_{self.tile.name(part)}", mask)
 
+    def results(self, r: Result, loc: Locals) -> list[tuple[Stream, Store]]:
+        """All parts of a result."""
+        return paired([self.result(r, part, loc) for part in r.parts], self.e.dims(f"g:{r.parts[0]}"))
+
     def gradient(self, leaf: Leaf, value: str, dims: Dims, loc: Locals) -> tuple[Stream, Store]:
-        """A token operand's cotangent: its own, or a partial sum (one a block of lanes, or one at every index of the
-        channel atoms that the operand lacks)."""
+        """A token operand's cotangent: its own, or a partial sum: one a block of lanes, or one for every run of
+        lanes or index of the channel atoms that the operand lacks."""
         t, atoms = self.tile, leaf.operand.atoms
         width = self.numel(atoms, leaf.part != "")
         name = t.name(f"d:{leaf.operand.name}")
         pointer = self.pointer(f"d:{leaf.operand.name}")
+        if 0 in dims and t.in_runs(atoms):
+            helper = f"tl_runs_{len(dims)}"
+            self.e.helpers.add(helper)
+            value, loc = f"{helper}({value}, RUN)", loc.runs()
         value, dims, extra, lane = self._partial(value, atoms, dims, width, loc)
         stream = Stream(pointer, f"{name} + {self.row(width, extra)}", scaled(width))
         offset = parts_of(loc.offset(atoms), leaf.part)
@@ -178,8 +213,9 @@ class Memory:
         missing = t.missing(atoms)
         if not missing or 0 not in dims:
             return value, dims, "", ""
-        o = loc.offset(missing)
-        return value, dims, "", loc.define(f"{o}_part", f"{o}.to(tl.int64) * (n_tokens * {scaled(width)})")
+        o, by = loc.offset(missing), " // RUN" if loc.of_runs else ""
+        code = f"({o}{by}).to(tl.int64) * (n_tokens * {scaled(width)})"
+        return value, dims, "", loc.define(f"{o.removesuffix('_run')}_part", code)
 
     def over_lanes(self, values: Sequence[str], dims: Dims, loc: Locals) -> str:
         """Sums over the lanes of the program, of one value or of two with as many dimensions."""
@@ -211,6 +247,32 @@ class Memory:
         base = t.name(f"d:{leaf.operand.name}")
         at = plus(slot and (slot if width == "1" else f"{slot} * {width}")) + at
         return f"tl.store({base}{at}, {place(value, dims, target)}{f', mask={mask}' if mask else ''})"
+
+
+def part_of(name: str) -> str:
+    """The part of a complex number that a name ends with."""
+    return name.rpartition(":")[2]
+
+
+def _pairs(offset: str, n: int) -> str:
+    """The offsets of both parts of complex numbers on n dimensions."""
+    inner = ", ".join([":"] * n)
+    code = f"2 * {offset}" if offset.isidentifier() else f"2 * ({offset})"
+    return f"(({code})[{inner}, None] + tl.arange(0, 2)[{', '.join(['None'] * n)}, :])"
+
+
+def paired(stores: Sequence[tuple[Stream, Store]], dims: Dims) -> list[tuple[Stream, Store]]:
+    """The stores of both parts of complex numbers on the dimensions as one."""
+    plain = all(s.value.isidentifier() and s.at.startswith(" + 2 * ") for _, s in stores)
+    if len(stores) != 2 or not dims or not plain:
+        return list(stores)
+    (stream, re), (_, im) = stores
+    n, inner = len(dims), ", ".join([":"] * len(dims))
+    held = re.mask.removeprefix(", mask=")
+    mask = f", mask={held}[{inner}, None]" if held else ""
+    offset = re.at.removeprefix(" + ").removeprefix("2 * ")
+    value = f"tl.join({re.value}, {im.value})"
+    return [(stream, Store(re.pointer, re.stride, plus(_pairs(offset, n)), value, mask))]
 
 
 def scaled(width: str) -> str:

@@ -20,10 +20,16 @@ def pieces(k: Kernels) -> Pieces | None:
         return None
     c = k.p.recurrence.carried[0]
     loc = Locals(k.tile)
-    k.hoist(loc), k.index(loc, q.prepare, q.update, q.decay)
+    reads = (q.wants,) if q.wants is not None else ()
+    own = k.used(q.prepare, q.update, q.decay)
+    more = [x for x in k.used(*reads) if x not in own]
+    k.hoist(loc), k.index(loc, q.prepare, q.update, q.decay, *reads)
     fields = k.fields(loc)
-    a, b = k.state_name(c, "a"), k.state_name(c, "b")
-    kernel = k.kernel(loc, k.used(q.prepare, q.update, q.decay), [a, b], turned=[a, b])
+    seeds, results = k.seed_loads(loc, *reads), k.seeded(*reads)
+    rooms = [k.state_name(c, kind) for kind in ("a", "b", *(["wanted"] if reads else []))]
+    tensors = [*(k.name(f"g:{r.name}") for r in results), *rooms]
+    kernel = k.kernel(loc, [*own, *more], tensors, results, seeds=seeds, turned=rooms)
+    first = {k.memory.pointer(o.name) for o in k.streamed(own)}
     products = [k.memory.fresh(f"b_{k.name(f.name)}_product") for f in k.p.fields]
     coefficients = tuple(
         Coefficient(product, x.shape, "0.0" if i else "1.0")
@@ -33,21 +39,30 @@ def pieces(k: Kernels) -> Pieces | None:
     multiply = _multiplied(k, q.decay, loc, products)
     sums = [k.memory.fresh(f"b_{k.name(f.name)}_wanted") for f in k.p.fields]
     back: tuple[str, ...] = ()
+    before: list[str] = []
     stored_back = []
     if q.wants is not None:
         summed = _summed(k, q.wants, products, sums)
-        early = [f"{n}_before = {n}" for n in products] if k.p.adjoint.reads_before else []
+        before = [f"{n}_before = {n}" for n in products] if k.p.adjoint.reads_before else []
         wanted = f"{k.names(q.wants)} = {k.call(q.wants, loc, 'j', None, WIDE)}"
-        back = (*early, *multiply.block, wanted, *summed)
+        back = (wanted, *summed)
         stored_back = list(zip(fields, coefficients, sums, strict=True))
     return Pieces(
         kernel=kernel,
-        a=a,
-        b=b,
+        loads=kernel.loads[: len(own)],
+        rows=k.memory.rows(kernel.loads[: len(own)]),
+        cut_rows=k.memory.rows(kernel.loads[len(own) :]),
+        streams=tuple(s for s in kernel.streams if s.pointer in first),
+        cut_streams=tuple(s for s in kernel.streams if s.pointer not in first),
+        a=rooms[0],
+        b=rooms[1],
+        wanted=rooms[-1],
         coefficients=coefficients,
         token=Token((*advance.block, *multiply.block), (*advance.one, *multiply.one)),
         stored=tuple(zip(fields, coefficients, strict=True)),
         sums=tuple((n, x.shape) for n, x in zip(sums, fields, strict=True)),
+        before=tuple(before),
+        multiplied=multiply.block,
         back=back,
         stored_back=tuple(stored_back),
     )
@@ -71,7 +86,8 @@ def keep(k: Kernels) -> Keep:
     return Keep(
         kernel=kernel,
         loads=kernel.loads[: len(own)],
-        cut_loads=kernel.loads[len(own) :],
+        rows=k.memory.rows(kernel.loads[: len(own)]),
+        cut_rows=k.memory.rows(kernel.loads[len(own) :]),
         streams=tuple(s for s in kernel.streams if s.pointer in first),
         cut_streams=tuple(s for s in kernel.streams if s.pointer not in first),
     )

@@ -18,11 +18,16 @@ SKELETON = [
     "NP",
     "NQ",
     "CUT",
+    "STAGES",
+    "HALVES",
+    "KT",
+    "RUN",
     "AGAIN",
     "zero",
     "i",
     "i_p",
     "i_q",
+    "i_half",
     "i_s",
     "i_b",
     "i_k",
@@ -85,6 +90,11 @@ class Tile:
         """Whether a value on these atoms has no lane of its own."""
         return not any(a in self.channels for a in atoms)
 
+    def in_runs(self, atoms: Iterable[str]) -> bool:
+        """Whether a value's cotangents are the sums of runs of lanes: it lacks the last channel atom, but not all."""
+        atoms = set(atoms)
+        return self.channels[-1:] != () and self.channels[-1] not in atoms and not self.lacks_all(atoms)
+
     def missing(self, atoms: Sequence[str]) -> tuple[str, ...]:
         """The channel atoms that the atoms lack."""
         return tuple(a for a in self.channels if a not in atoms)
@@ -113,9 +123,16 @@ class Locals:
 
     tile: Tile
     lines: dict[str, str] = field(default_factory=dict)
+    of_runs: bool = False
+
+    def runs(self) -> Locals:
+        """The same of the first of each RUN lanes, which share the indices of all channel atoms but the last."""
+        return Locals(self.tile, self.lines, True)
 
     def define(self, name: str, code: str) -> str:
         """A line of the kernel, under this name or one near it."""
+        if "_run" in code:  # other kernels read the names of lanes in what they share with this one
+            name += "_run"
         while self.lines.get(name, code) != code:
             name += "_"
         self.lines[name] = code
@@ -124,7 +141,10 @@ class Locals:
     def lane(self) -> str:
         """The lanes of this program."""
         t = self.tile
-        return self.define(f"o_{t.letter}", f"i_{t.letter}.to(tl.int32) * {t.block} + tl.arange(0, {t.block})")
+        first = f"i_{t.letter}.to(tl.int32) * {t.block}"
+        if self.of_runs:
+            return self.define(f"o_{t.letter}_run", f"{first} + tl.arange(0, {t.block} // RUN) * RUN")
+        return self.define(f"o_{t.letter}", f"{first} + tl.arange(0, {t.block})")
 
     def inner(self, dim: int) -> str:
         """The indices of an inner atom."""

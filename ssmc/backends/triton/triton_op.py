@@ -20,7 +20,7 @@ from ssmc.backends.triton.fresh_host import fresh
 from ssmc.backends.triton.functions import closure
 from ssmc.backends.triton.kernel_op import WIDE, Kernels
 from ssmc.backends.triton.launch import Host
-from ssmc.backends.triton.limits import registers
+from ssmc.backends.triton.limits import light, registers
 from ssmc.backends.triton.pieces import keep, pieces
 from ssmc.backends.triton.tiles import tile_of
 from ssmc.codegen.op_text import OpText
@@ -62,8 +62,11 @@ def triton_ops(
             sums=tuple((h, at, rank, _unit(at, rank)) for h, (at, rank) in zip(sums, ranks, strict=True)),
             lane_sums=tuple(_lane_sum(h, helpers) for h in lanes),
             rows=tuple((h, _shape("v", 1, int(h.rpartition("_")[2]))) for h in rows),
+            pairs=tuple((h, h.replace("pairs", "rows")) for h in sorted(helpers) if h.startswith("tl_pairs_")),
+            runs=tuple((h, _shape_of_runs(h)) for h in sorted(helpers) if h.startswith("tl_runs_")),
             passes=any(not op.launch.complex_flag for op in cut) or bool(chunks),
             complex_passes=any(bool(op.launch.complex_flag) for op in cut),
+            light=any(op.light for op in made),
         ),
     )
 
@@ -75,6 +78,11 @@ def _lane_sum(helper: str, helpers: set[str]) -> LaneSum:
 
 def _shape(v: str, first: int, n: int) -> str:
     return "[" + ", ".join(f"{v}.shape[{first + i}]" for i in range(n)) + "]"
+
+
+def _shape_of_runs(helper: str) -> str:
+    rank = int(helper.rpartition("_")[2])
+    return "[" + ", ".join(["b_v.shape[0] // R", "R", *(f"b_v.shape[{i}]" for i in range(1, rank))]) + "]"
 
 
 def _unit(at: int, rank: int) -> str:
@@ -139,6 +147,7 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
         backward=back,
         pieces=cut,
         cut_back=cut is not None and bool(cut.stored_back),
+        light=light(e),
         registers=registers(e, q),
         launch=Host(k).launch(walk, back.kernel),
     )
