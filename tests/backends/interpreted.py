@@ -172,7 +172,8 @@ def _pieces(choose, fixed, *sizes, **more):
 
 
 def _chunks(choose, fields, *sizes):
-    return choose(*sizes)._replace(**fields)
+    whole = {"part", "block", "span"} if sizes[-1] else set()  # blocks of keys that have to stay together
+    return choose(*sizes)._replace(**{k: v for k, v in fields.items() if k not in whole})
 
 
 def cut(module, fixed):

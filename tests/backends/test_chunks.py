@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+import ssmc
 from tests.backends.interpreter import ROOT, Found, interpret, judge
+from tests.backends.matrix_specs import matrix_spec
 
 KEYS = {"part": 16, "strip": 16, "block": 16, "span": 16}
 CASES = [
@@ -38,6 +40,25 @@ LAYERS = {
   state S[H, V, K]: S = exp(-softplus(z) * exp(rate)) * prev(S) + sigmoid(s) * k * v
   a[H, V] = sum[K](q * S) * tanh(s)
   return mean[H, V](a) + u
+""",
+    # a step that both decay and values have: a part of its cotangent is of all values, another is not
+    "stepped": """layer Stepped(d_model)
+  axis H = 2, K = 3, V = 32
+  input u[d_model]
+  linear qkvg(u -> q[H, K], k[H, K], v[H, V], g[H])
+  param rate[H] = 1
+  dt = softplus(g + rate)
+  state S[H, K, V]: S = exp(-dt * exp(rate)) * prev(S) + k * (dt * v)
+  return mean[H, V](sum[K](q * S)) + u
+""",
+    # a result that is not linear in its read, of which keys that the token brings are a part
+    "bonus": """layer Bonus(d_model)
+  axis H = 2, K = 20, V = 17
+  input u[d_model]
+  linear qkvz(u -> q[H, K], k[H, K], v[H, V], z[H, K])
+  param bonus[H, K] = 0.3
+  state S[H, K, V]: S = exp(-softplus(z)) * prev(S) + k * v
+  return mean[H, V](tanh(sum[K](q * (prev(S) + bonus * k * v)))) + u
 """,
     # a result that is not linear in its read, so that the way back needs the read itself; no decay at all
     "gated": """layer Gated(d_model)
@@ -87,7 +108,7 @@ LAYERS = {
 """,
 }
 BACKWARD = [{**case, "states": False} for case in CASES]
-OF = {"wide": CASES, "shared": CASES[1:4], "backward": [BACKWARD[0], BACKWARD[3]]}
+OF = {"wide": CASES, "shared": CASES[1:4], "stepped": CASES[1:2], "bonus": CASES[1:3], "backward": [BACKWARD[0], BACKWARD[3]]}
 JOBS = {n: {"text": s, "cases": OF.get(n, [CASES[0]])} for n, s in LAYERS.items()}
 SHIPPED = {
     "mamba2": {"d_state": 5, "headdim": 4, "ngroups": 2},
@@ -117,3 +138,16 @@ def test_kernels(name: str, found: Found) -> None:
 def test_a_read_of_unwritten_memory_is_seen(found: Found) -> None:
     """Results that no kernel has written."""
     assert float("inf") in [e for k, e in found["idle"].items() if k.startswith("poisoned")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 64, 16))
+def test_random_layers(first: int) -> None:
+    """However they are composed; one whose equations do not fit a chunk's tiles is walked instead."""
+    cases = [{"T": 37, "rows": 1, "states": True, "chunks": CASES[2]["chunks"]}, CASES[3]]
+    texts = {str(i): matrix_spec(i) for i in range(first, first + 16)}
+    chunked = {n: x for n, x in texts.items() if "_d_keys_kernel" in ssmc.compile_source(x)}
+    assert len(chunked) > 8
+    for name, found in interpret({n: {"text": x, "cases": cases} for n, x in chunked.items()}).items():
+        assert all(isinstance(e, float) for e in found.values()), (chunked[name], found)
+        judge(found)

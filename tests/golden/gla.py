@@ -1563,10 +1563,10 @@ if triton is not None:
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             b_v = b_v.to(tl.float32)
-            b_value = b_v
-            b_value = b_value.to(DOT)
             b_k = b_k.to(tl.float32)
             b_gk = b_gk.to(tl.float32)
+            b_value = b_v
+            b_value = b_value.to(DOT)
             b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
             b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_key = b_k
@@ -1624,10 +1624,10 @@ if triton is not None:
             if wanted is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             b_g_o = b_g_o.to(tl.float32)
-            b_d_read_0 = gla_chunk_d_reads(b_g_o, c_2)
-            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
             b_q = b_q.to(tl.float32)
             b_gk = b_gk.to(tl.float32)
+            b_d_read_0 = gla_chunk_d_reads(b_g_o, c_2)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
             b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
             b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_query_0 = b_q
@@ -1709,11 +1709,11 @@ if triton is not None:
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_v = b_v.to(tl.float32)
-        b_value = b_v
-        b_value = b_value.to(DOT)
         b_q = b_q.to(tl.float32)
         b_k = b_k.to(tl.float32)
         b_gk = b_gk.to(tl.float32)
+        b_value = b_v
+        b_value = b_value.to(DOT)
         b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
         b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_key = b_k
@@ -1822,10 +1822,10 @@ if triton is not None:
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h * K + (o_i * s_gkt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_g_o = b_g_o.to(tl.float32)
-        b_d_read_0 = gla_chunk_d_reads(b_g_o, c_2)
-        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_k = b_k.to(tl.float32)
         b_gk = b_gk.to(tl.float32)
+        b_d_read_0 = gla_chunk_d_reads(b_g_o, c_2)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_decay = gla_chunk_decay(b_gk, gate_logit_normalizer)
         b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_key = b_k

@@ -1240,8 +1240,9 @@ if triton is not None:
         H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1_: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr, AGAIN: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With AGAIN the exponentials of the first pass are not held in registers: the second works them out from
-        arguments to which it adds a zero, known at run time only, or the compiler would hold them all the same."""
+        reverse. With two HALVES only the state before every second block is kept. With AGAIN the exponentials of the
+        first pass are not held in registers: the second works them out from arguments to which it adds a zero, known at
+        run time only, or the compiler would hold them all the same."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1676,9 +1677,9 @@ if triton is not None:
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             b_i_ = b_i_.to(tl.float32)
+            b_f_raw = b_f_raw.to(tl.float32)
             b_value = b_i_
             b_value = b_value.to(DOT)
-            b_f_raw = b_f_raw.to(tl.float32)
             b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
             b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
@@ -1737,10 +1738,10 @@ if triton is not None:
             if wanted is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             b_g_o = b_g_o.to(tl.float32)
-            b_d_read_0 = hgrn2_chunk_d_reads(b_g_o, c_1_)
-            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
             b_q = b_q.to(tl.float32)
             b_f_raw = b_f_raw.to(tl.float32)
+            b_d_read_0 = hgrn2_chunk_d_reads(b_g_o, c_1_)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
             b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
             b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_query_0 = hgrn2_chunk_queries(b_q)
@@ -1823,10 +1824,10 @@ if triton is not None:
         b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_i_ = b_i_.to(tl.float32)
-        b_value = b_i_
-        b_value = b_value.to(DOT)
         b_q = b_q.to(tl.float32)
         b_f_raw = b_f_raw.to(tl.float32)
+        b_value = b_i_
+        b_value = b_value.to(DOT)
         b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
         b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
@@ -1939,9 +1940,9 @@ if triton is not None:
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
         b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_g_o = b_g_o.to(tl.float32)
+        b_f_raw = b_f_raw.to(tl.float32)
         b_d_read_0 = hgrn2_chunk_d_reads(b_g_o, c_1_)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        b_f_raw = b_f_raw.to(tl.float32)
         b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
         b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_key = hgrn2_chunk_key(b_f_raw, b_c_1)

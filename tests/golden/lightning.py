@@ -1400,11 +1400,11 @@ if triton is not None:
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             b_v = b_v.to(tl.float32)
+            b_k = b_k.to(tl.float32)
             b_decay = lightning_attention_chunk_decay(b_slope)
             b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_value = b_v
             b_value = b_value.to(DOT)
-            b_k = b_k.to(tl.float32)
             b_key = b_k
             b_key = b_key.to(DOT)
             j += 1  # what the next chunk needs is on its way while this one is worked on
@@ -1458,11 +1458,11 @@ if triton is not None:
             if wanted is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             b_g_o = b_g_o.to(tl.float32)
+            b_q = b_q.to(tl.float32)
             b_decay = lightning_attention_chunk_decay(b_slope)
             b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_d_read_0 = lightning_attention_chunk_d_reads(b_g_o)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-            b_q = b_q.to(tl.float32)
             b_query_0 = b_q
             b_query_0 = b_query_0.to(DOT)
             j -= 1
@@ -1505,12 +1505,12 @@ if triton is not None:
         b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * D + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_v = b_v.to(tl.float32)
+        b_q = b_q.to(tl.float32)
+        b_k = b_k.to(tl.float32)
         b_decay = lightning_attention_chunk_decay(b_slope)
         b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_value = b_v
         b_value = b_value.to(DOT)
-        b_q = b_q.to(tl.float32)
-        b_k = b_k.to(tl.float32)
         b_key = b_k
         b_key = b_key.to(DOT)
         b_query_0 = b_q
@@ -1625,11 +1625,11 @@ if triton is not None:
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * D + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_g_o = b_g_o.to(tl.float32)
+        b_k = b_k.to(tl.float32)
         b_decay = lightning_attention_chunk_decay(b_slope)
         b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_d_read_0 = lightning_attention_chunk_d_reads(b_g_o)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        b_k = b_k.to(tl.float32)
         b_key = b_k
         b_key = b_key.to(DOT)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)

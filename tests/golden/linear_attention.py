@@ -1889,11 +1889,11 @@ if triton is not None:
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             b_v = b_v.to(tl.float32)
+            b_k = b_k.to(tl.float32)
             b_decay = linear_attention_S_chunk_decay()
             b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_value = b_v
             b_value = b_value.to(DOT)
-            b_k = b_k.to(tl.float32)
             b_key = b_k
             b_key = b_key.to(DOT)
             j += 1  # what the next chunk needs is on its way while this one is worked on
@@ -1948,11 +1948,11 @@ if triton is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             b_o_sum = b_o_sum.to(tl.float32)
             b_g_o = b_g_o.to(tl.float32)
+            b_q = b_q.to(tl.float32)
             b_decay = linear_attention_S_chunk_decay()
             b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_d_read_0 = linear_attention_S_chunk_d_reads(b_g_o, b_o_sum, c_1)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-            b_q = b_q.to(tl.float32)
             b_query_0 = b_q
             b_query_0 = b_query_0.to(DOT)
             j -= 1
@@ -1997,12 +1997,12 @@ if triton is not None:
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_v = b_v.to(tl.float32)
         b_o_sum = b_o_sum.to(tl.float32)
+        b_q = b_q.to(tl.float32)
+        b_k = b_k.to(tl.float32)
         b_decay = linear_attention_S_chunk_decay()
         b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_value = b_v
         b_value = b_value.to(DOT)
-        b_q = b_q.to(tl.float32)
-        b_k = b_k.to(tl.float32)
         b_key = b_k
         b_key = b_key.to(DOT)
         b_query_0 = b_q
@@ -2037,12 +2037,12 @@ if triton is not None:
         b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_v = b_v.to(tl.float32)
+        b_q = b_q.to(tl.float32)
+        b_k = b_k.to(tl.float32)
         b_decay = linear_attention_S_chunk_decay()
         b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_value = b_v
         b_value = b_value.to(DOT)
-        b_q = b_q.to(tl.float32)
-        b_k = b_k.to(tl.float32)
         b_key = b_k
         b_key = b_key.to(DOT)
         b_query_0 = b_q
@@ -2156,11 +2156,11 @@ if triton is not None:
         b_o_sum = b_o_sum.to(tl.float32)
         b_g_o = b_g_o.to(tl.float32)
         b_read_0 = b_read_0.to(tl.float32)
+        b_k = b_k.to(tl.float32)
         b_decay = linear_attention_S_chunk_decay()
         b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_d_read_0 = linear_attention_S_chunk_d_reads(b_g_o, b_o_sum, c_1)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        b_k = b_k.to(tl.float32)
         b_key = b_k
         b_key = b_key.to(DOT)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)

@@ -1030,8 +1030,9 @@ if triton is not None:
         E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr, AGAIN: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With AGAIN the exponentials of the first pass are not held in registers: the second works them out from
-        arguments to which it adds a zero, known at run time only, or the compiler would hold them all the same."""
+        reverse. With two HALVES only the state before every second block is kept. With AGAIN the exponentials of the
+        first pass are not held in registers: the second works them out from arguments to which it adds a zero, known at
+        run time only, or the compiler would hold them all the same."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP

@@ -1713,11 +1713,11 @@ if triton is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             b_dt_raw = b_dt_raw.to(tl.float32)
             b_x = b_x.to(tl.float32)
+            b_B = b_B.to(tl.float32)
             b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
             b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
             b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
-            b_B = b_B.to(tl.float32)
             b_key = b_B
             b_key = b_key.to(DOT)
             j += 1  # what the next chunk needs is on its way while this one is worked on
@@ -1777,11 +1777,11 @@ if triton is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             b_dt_raw = b_dt_raw.to(tl.float32)
             b_g_y = b_g_y.to(tl.float32)
+            b_C = b_C.to(tl.float32)
             b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
             b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-            b_C = b_C.to(tl.float32)
             b_query_0 = b_C
             b_query_0 = b_query_0.to(DOT)
             j -= 1
@@ -1831,12 +1831,12 @@ if triton is not None:
         b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_dt_raw = b_dt_raw.to(tl.float32)
         b_x = b_x.to(tl.float32)
+        b_B = b_B.to(tl.float32)
+        b_C = b_C.to(tl.float32)
         b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
         b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
         b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
-        b_B = b_B.to(tl.float32)
-        b_C = b_C.to(tl.float32)
         b_key = b_B
         b_key = b_key.to(DOT)
         b_query_0 = b_C
@@ -1968,11 +1968,12 @@ if triton is not None:
         b_x = b_x.to(tl.float32)
         b_g_y = b_g_y.to(tl.float32)
         b_d_decay = b_d_decay.to(tl.float32)
+        b_d_decay = tl.where(i_v == 0, b_d_decay, 0.0)
+        b_B = b_B.to(tl.float32)
         b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
         b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        b_B = b_B.to(tl.float32)
         b_key = b_B
         b_key = b_key.to(DOT)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)

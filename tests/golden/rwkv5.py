@@ -1598,9 +1598,9 @@ if triton is not None:
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             b_v = b_v.to(tl.float32)
+            b_k = b_k.to(tl.float32)
             b_value = b_v
             b_value = b_value.to(DOT)
-            b_k = b_k.to(tl.float32)
             b_decay = rwkv5_chunk_decay(b_c_1)
             b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay[None, :], -6e4), 0.0)
             b_key = b_k
@@ -1658,9 +1658,9 @@ if triton is not None:
             if wanted is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             b_g_y = b_g_y.to(tl.float32)
+            b_r = b_r.to(tl.float32)
             b_d_read_0 = rwkv5_chunk_d_reads(b_g_y)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-            b_r = b_r.to(tl.float32)
             b_decay = rwkv5_chunk_decay(b_c_1)
             b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay[None, :], -6e4), 0.0)
             b_query_0 = b_r
@@ -1743,10 +1743,10 @@ if triton is not None:
         b_r = tl.load(r + i_b * s_rb + i_t * s_rt + i_h * K + (o_i * s_rt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_v = b_v.to(tl.float32)
-        b_value = b_v
-        b_value = b_value.to(DOT)
         b_r = b_r.to(tl.float32)
         b_k = b_k.to(tl.float32)
+        b_value = b_v
+        b_value = b_value.to(DOT)
         b_decay = rwkv5_chunk_decay(b_c_1)
         b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay[None, :], -6e4), 0.0)
         b_key = b_k
@@ -1859,10 +1859,10 @@ if triton is not None:
         b_r = tl.load(r + i_b * s_rb + i_t * s_rt + i_h * K + (o_i * s_rt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_g_y = b_g_y.to(tl.float32)
-        b_d_read_0 = rwkv5_chunk_d_reads(b_g_y)
-        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_r = b_r.to(tl.float32)
         b_k = b_k.to(tl.float32)
+        b_d_read_0 = rwkv5_chunk_d_reads(b_g_y)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_decay = rwkv5_chunk_decay(b_c_1)
         b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay[None, :], -6e4), 0.0)
         b_key = b_k

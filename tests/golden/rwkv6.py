@@ -1642,10 +1642,10 @@ if triton is not None:
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             b_v = b_v.to(tl.float32)
-            b_value = b_v
-            b_value = b_value.to(DOT)
             b_k = b_k.to(tl.float32)
             b_d_sum_2 = b_d_sum_2.to(tl.float32)
+            b_value = b_v
+            b_value = b_value.to(DOT)
             b_decay = rwkv6_chunk_decay(b_d_sum_2, b_d_sum)
             b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_key = b_k
@@ -1704,10 +1704,10 @@ if triton is not None:
             if wanted is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
             b_g_y = b_g_y.to(tl.float32)
-            b_d_read_0 = rwkv6_chunk_d_reads(b_g_y)
-            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
             b_r = b_r.to(tl.float32)
             b_d_sum_2 = b_d_sum_2.to(tl.float32)
+            b_d_read_0 = rwkv6_chunk_d_reads(b_g_y)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
             b_decay = rwkv6_chunk_decay(b_d_sum_2, b_d_sum)
             b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_query_0 = b_r
@@ -1792,11 +1792,11 @@ if triton is not None:
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_d_sum_2 = tl.load(d_sum_2 + i_b * s_d_sum_2b + i_t * s_d_sum_2t + i_h * K + (o_i * s_d_sum_2t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_v = b_v.to(tl.float32)
-        b_value = b_v
-        b_value = b_value.to(DOT)
         b_r = b_r.to(tl.float32)
         b_k = b_k.to(tl.float32)
         b_d_sum_2 = b_d_sum_2.to(tl.float32)
+        b_value = b_v
+        b_value = b_value.to(DOT)
         b_decay = rwkv6_chunk_decay(b_d_sum_2, b_d_sum)
         b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_key = b_k
@@ -1911,11 +1911,11 @@ if triton is not None:
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_d_sum_2 = tl.load(d_sum_2 + i_b * s_d_sum_2b + i_t * s_d_sum_2t + i_h * K + (o_i * s_d_sum_2t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_g_y = b_g_y.to(tl.float32)
-        b_d_read_0 = rwkv6_chunk_d_reads(b_g_y)
-        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_r = b_r.to(tl.float32)
         b_k = b_k.to(tl.float32)
         b_d_sum_2 = b_d_sum_2.to(tl.float32)
+        b_d_read_0 = rwkv6_chunk_d_reads(b_g_y)
+        b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_decay = rwkv6_chunk_decay(b_d_sum_2, b_d_sum)
         b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_key = b_k

@@ -90,6 +90,7 @@ class ChunkGradients(ChunkKernels):
             keys=t.sizes(t.keys),
             values=t.sizes(t.values),
             by_key=f.by_key,
+            mixed=self.mixed,
             sign="-" if reverse else "",
             first_walking=first.format("j"),
             first_inside=first.format("i_c"),

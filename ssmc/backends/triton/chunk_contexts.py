@@ -23,12 +23,13 @@ class ChunkRead:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What a kernel loads and computes of a chunk: offsets, values known before time, loads, and calls after what is
-    loaded has become float32."""
+    """What a kernel loads and computes of a chunk: offsets, values known before time, loads, what makes these float32,
+    calls."""
 
     places: tuple[str, ...]
     early: tuple[str, ...]
     loads: tuple[str, ...]
+    lifts: tuple[str, ...]
     calls: tuple[str, ...]
 
 
@@ -60,6 +61,7 @@ class ChunkOp:
     keys: str
     values: str
     by_key: bool
+    mixed: bool
     sign: str
     first_walking: str
     first_inside: str

@@ -19,7 +19,7 @@ class ChunkFunctions:
     """Makes the functions of an op; Unfit, if its equations do not fit a chunk's tiles. `core` is what the core is
     given by a function: names in kernels, with their dimensions; `site`, what other values are called there.
     `blocks`: the keys may be taken block by block; `strips`: what needs none of the values' cotangents needs no values
-    either, so that these may be taken strip by strip."""
+    either, so that these may be taken strip by strip. `mixed`: what results want of the reads is made of keys too."""
 
     def __init__(self, op: OpText, f: OuterProgram) -> None:
         program = replace(
@@ -97,7 +97,8 @@ class ChunkFunctions:
         self.passed = [n for n in (f.given[0], f.given[1], *(q.wanted for q in f.queries)) if n in wanted]
         after = (self.vjp_keys, self.vjp_heads, self.hoist_vjp, self.hoist_vjp_keys)
         self.strips = not any(VALUES in e.dims(k[0]) for v in after for k in v.inputs if k[1] == 0)
-        keyless = s.slice(known), s.slice(soon), s.hoisted_back
+        self.mixed = any(KEYS in e.dims(k[0]) for k in self.d_reads.inputs if k[1] == 0)
+        keyless = s.slice(known), s.slice(wants), s.slice(soon), s.hoisted_back
         reduced = [n for lets in keyless for x in lets for n in walk(x.node) if isinstance(n, Reduce)]
         self.blocks = not any(set(n.over) & set(f.keys) for n in reduced)
 

@@ -98,8 +98,11 @@ class ChunkKernels(ChunkFunctions):
             calls = [x for x in core if x.outputs and (KEYS in self.core[x.name][0][1]) == keyed]
             lines = [line for x in calls for line in self.bound(x, places)]
             loads = [m.load(name, self.tensor(n), atoms, places) for n, atoms, name in loaded if mine(atoms)]
-            lifts = [f"{name} = {name}.to(tl.float32)" for _, atoms, name in loaded if mine(atoms)]
-            return Group((), tuple(early), tuple(loads), (*lifts, *lines))
+            own = [(of, name) for of, atoms, name in loaded if mine(atoms)]
+            lifts = [f"{name} = {name}.to(tl.float32)" for _, name in own]
+            # a sum over blocks of the values has them once
+            lifts += [f"{name} = tl.where(i_v == 0, {name}, 0.0)" for of, name in own if of.startswith("core:")]
+            return Group((), tuple(early), tuple(loads), tuple(lifts), tuple(lines))
 
         groups = [group(False), group(True)]
         lines = places.text()
