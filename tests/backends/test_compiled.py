@@ -95,7 +95,9 @@ def compiled(name: str, arch: int, calls: tuple[tuple[int, int, bool], ...]) -> 
     return seen
 
 
-ALIKE = {"linear_attention", "lightning", "mlstm", "rwkv5", "simple_gla"}  # kernels like those of gla, mamba2, rwkv6
+ALIKE = {  # kernels like those of gla, mamba2, rwkv6; of s4d, lti
+    "linear_attention", "lightning", "mlstm", "rwkv5", "simple_gla", "dss", "mega_ema",
+}  # fmt: skip
 ALL = [
     pytest.param(n, marks=pytest.mark.slow if n in ALIKE else ())
     for n in sorted({*SHIPPED, *SPECS} - {"stabilised", "quotient"})
