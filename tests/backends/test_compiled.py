@@ -96,7 +96,7 @@ def compiled(name: str, arch: int, calls: tuple[tuple[int, int, bool], ...]) -> 
 
 
 ALIKE = {  # kernels like those of gla, mamba2, rwkv6; of s4d, lti
-    "linear_attention", "lightning", "mlstm", "rwkv5", "simple_gla", "dss", "mega_ema",
+    "linear_attention", "lightning", "mlstm", "retnet", "rwkv5", "simple_gla", "dss", "gss", "mega_ema",
 }  # fmt: skip
 ALL = [
     pytest.param(n, marks=pytest.mark.slow if n in ALIKE else ())
