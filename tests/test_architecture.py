@@ -211,6 +211,7 @@ ALLOWED = (
             "For",
             "If",
             "Include",
+            "FromImport",
             "Macro",
             "With",
             "Const",
@@ -232,7 +233,9 @@ def parsed(path: Path) -> nodes.Template:
 @pytest.mark.parametrize("path", TEMPLATES, ids=[str(p.relative_to(ROOT)) for p in TEMPLATES])
 def test_a_template_holds_layout_only(path: Path) -> None:
     found = parsed(path)
-    macros = {m.name for m in found.find_all(nodes.Macro)}
+    macros = {m.name for m in found.find_all(nodes.Macro)} | {
+        n for i in found.find_all(nodes.FromImport) for n in i.names
+    }
     for n in found.find_all(nodes.Node):
         kind = type(n).__name__
         assert kind in ALLOWED, f"{path.name}: line {n.lineno} has a {kind}"
@@ -273,7 +276,11 @@ def contexts() -> dict[tuple[str, str], type]:
         ("triton/fresh_", "form"): FreshOp,
         ("triton/fresh_launches", "w"): FreshLaunch,
         ("triton/chunk_kernels", "form"): ChunkOp,
+        ("triton/chunk_macros", "form"): ChunkOp,
+        ("triton/head_kernels", "form"): ChunkOp,
         ("triton/chunk_launches", "form"): ChunkLaunch,
+        ("triton/head_launches", "form"): ChunkLaunch,
+        ("triton/launch_macros", "form"): ChunkLaunch,
         ("torch/operators", "conv"): ConvOp,
         ("triton/", "op"): TritonOp,
         ("triton/conv", "conv"): TritonConv,
@@ -311,7 +318,8 @@ def test_holes_are_the_fields_of_their_context() -> None:
 
 def test_names_of_chunk_kernels_are_reserved() -> None:
     """An operand that is called like a value of their skeleton would be overwritten by it."""
-    text = (ROOT / "templates/triton/chunk_kernels.py.jinja").read_text(encoding="utf-8")
+    names = ("chunk_kernels.py", "head_kernels.py", "chunk_macros")
+    text = "".join((ROOT / f"templates/triton/{name}.jinja").read_text(encoding="utf-8") for name in names)
     text = re.sub(r"{#.*?#}|{%.*?%}", "", text).replace("{{ r.index }}", "0")
     found = set(re.findall(r"(?<![\w.])([biomn]_\w+)\b", text))
     assert {"b_state", "b_scores_0", "o_kv", "m_tk"} <= found

@@ -56,8 +56,10 @@ def one(harness, torch, module, spec, case):
     fixed = {k: case[k] for k in ("pieces", "parts", "halves") if k in case}
     before = cut(module, fixed) if fixed else {}
     if case.get("chunks"):
-        before["choose_chunks"] = module.choose_chunks
-        module.choose_chunks = partial(_chunks, module.choose_chunks, case["chunks"])
+        for name in ("choose_chunks", "choose_head_chunks"):
+            if hasattr(module, name):
+                before[name] = getattr(module, name)
+                setattr(module, name, partial(_chunks, before[name], case["chunks"]))
     errors = {}
     more = {k: torch.randn(rows, T, *v) for k, v in spec.get("inputs", {}).items()}
     for call in harness.capture(module, layer, u, **({"cu_seqlens": cu} if packed else {}), **more):
@@ -172,8 +174,9 @@ def _pieces(choose, fixed, *sizes, **more):
 
 
 def _chunks(choose, fields, *sizes):
-    whole = {"part", "block", "span"} if sizes[-1] else set()  # blocks of keys that have to stay together
-    return choose(*sizes)._replace(**{k: v for k, v in fields.items() if k not in whole})
+    config = choose(*sizes)
+    whole = {"part", "block"} if hasattr(config, "block") and sizes[-1] else set()  # keys that have to stay together
+    return config._replace(**{k: v for k, v in fields.items() if k in config._fields and k not in whole})
 
 
 def cut(module, fixed):

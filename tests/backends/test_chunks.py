@@ -8,7 +8,7 @@ import ssmc
 from tests.backends.interpreter import ROOT, Found, interpret, judge
 from tests.backends.matrix_specs import matrix_spec
 
-KEYS = {"part": 16, "strip": 16, "block": 16, "span": 16}
+KEYS = {"part": 16, "strip": 16, "block": 16}
 CASES = [
     {"T": 36, "rows": 1, "states": True, "poisoned": True},
     {"T": 20, "rows": 1, "strides": True, "chunks": {"tokens": 16, "values": 16, **KEYS}, "poisoned": True},
@@ -146,7 +146,7 @@ def test_random_layers(first: int) -> None:
     """However they are composed; one whose equations do not fit a chunk's tiles is walked instead."""
     cases = [{"T": 37, "rows": 1, "states": True, "chunks": CASES[2]["chunks"]}, CASES[3]]
     texts = {str(i): matrix_spec(i) for i in range(first, first + 16)}
-    chunked = {n: x for n, x in texts.items() if "_d_keys_kernel" in ssmc.compile_source(x)}
+    chunked = {n: x for n, x in texts.items() if "_chunks_backward" in ssmc.compile_source(x)}
     assert len(chunked) > 8
     for name, found in interpret({n: {"text": x, "cases": cases} for n, x in chunked.items()}).items():
         assert all(isinstance(e, float) for e in found.values()), (chunked[name], found)

@@ -1529,7 +1529,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def gla_states_kernel(
-        k, v, gk, first, states, ends, products, cu_seqlens, T, NP, s_kb, s_kt, s_vb, s_vt, s_gkb, s_gkt,
+        k, v, gk, first, states, ends, products, cu_seqlens, T, NP, s_kb, s_kt: tl.constexpr, s_vb, s_vt: tl.constexpr, s_gkb, s_gkt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
     ):
         """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
@@ -1590,7 +1590,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def gla_wanted_kernel(
-        q, gk, g_o, first, wanted, ends, products, cu_seqlens, T, NP, s_qb, s_qt, s_gkb, s_gkt, s_g_ob, s_g_ot,
+        q, gk, g_o, first, wanted, ends, products, cu_seqlens, T, NP, s_qb, s_qt: tl.constexpr, s_gkb, s_gkt: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
     ):
         """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
@@ -1651,7 +1651,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
     def gla_scores_kernel(
-        q, k, gk, scores, table, cu_seqlens, T, n_slots, s_qb, s_qt, s_kb, s_kt, s_gkb, s_gkt,
+        q, k, gk, scores, table, cu_seqlens, T, n_slots, s_qb, s_qt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_gkb, s_gkt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
         """What the queries of a chunk's tokens find of its keys, [reads, slots, heads, i, j]."""
@@ -1687,7 +1687,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
     def gla_outputs_kernel(
-        q, k, v, gk, states, scores, y_o, table, cu_seqlens, T, n_slots, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_gkb, s_gkt,
+        q, k, v, gk, states, scores, y_o, table, cu_seqlens, T, n_slots, s_qb, s_qt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_vb, s_vt: tl.constexpr, s_gkb, s_gkt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The outputs of a chunk's tokens, from the state before it and from each other."""
@@ -1730,7 +1730,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def gla_d_keys_kernel(
-        q, k, v, gk, g_o, states, wanted, d_q, d_k, d_gk, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt, s_kb, s_kt, s_vb, s_vt, s_gkb, s_gkt, s_g_ob, s_g_ot,
+        q, k, v, gk, g_o, states, wanted, d_q, d_k, d_gk, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_vb, s_vt: tl.constexpr, s_gkb, s_gkt: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
         """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of."""
@@ -1801,7 +1801,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def gla_d_values_kernel(
-        k, gk, g_o, wanted, scores, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_kb, s_kt, s_gkb, s_gkt, s_g_ob, s_g_ot,
+        k, gk, g_o, wanted, scores, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_kb, s_kt: tl.constexpr, s_gkb, s_gkt: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The cotangents of the values of a chunk's tokens, and of what these are made of."""
@@ -2112,7 +2112,6 @@ class _Chunks(NamedTuple):
     part: int  # of keys, on the way of the state
     strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
-    span: int  # of keys, where a program takes all, block by block
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
@@ -2138,7 +2137,6 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         part=part,
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
-        span=keys if whole else min(keys, 128 if half else 32),
     )
 
 
@@ -2328,8 +2326,6 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
         d_gk,
         _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, K, V), inputs[-1]),
     )
-
-
 def _gla_triton_by_mode(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
     H = q.shape[2]
     K = q.shape[3]

@@ -1642,7 +1642,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def hgrn2_states_kernel(
-        f_raw, i_, lower_bound, first, states, ends, products, cu_seqlens, T, NP, s_f_rawb, s_f_rawt, s_i_b, s_i_t,
+        f_raw, i_, lower_bound, first, states, ends, products, cu_seqlens, T, NP, s_f_rawb, s_f_rawt: tl.constexpr, s_i_b, s_i_t: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
     ):
         """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
@@ -1702,7 +1702,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def hgrn2_wanted_kernel(
-        q, f_raw, g_o, lower_bound, first, wanted, ends, products, cu_seqlens, T, NP, s_qb, s_qt, s_f_rawb, s_f_rawt, s_g_ob, s_g_ot,
+        q, f_raw, g_o, lower_bound, first, wanted, ends, products, cu_seqlens, T, NP, s_qb, s_qt: tl.constexpr, s_f_rawb, s_f_rawt: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
     ):
         """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
@@ -1765,7 +1765,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
     def hgrn2_scores_kernel(
-        q, f_raw, lower_bound, scores, table, cu_seqlens, T, n_slots, s_qb, s_qt, s_f_rawb, s_f_rawt,
+        q, f_raw, lower_bound, scores, table, cu_seqlens, T, n_slots, s_qb, s_qt: tl.constexpr, s_f_rawb, s_f_rawt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
         """What the queries of a chunk's tokens find of its keys, [reads, slots, heads, i, j]."""
@@ -1801,7 +1801,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
     def hgrn2_outputs_kernel(
-        q, f_raw, i_, lower_bound, states, scores, y_o, table, cu_seqlens, T, n_slots, s_qb, s_qt, s_f_rawb, s_f_rawt, s_i_b, s_i_t,
+        q, f_raw, i_, lower_bound, states, scores, y_o, table, cu_seqlens, T, n_slots, s_qb, s_qt: tl.constexpr, s_f_rawb, s_f_rawt: tl.constexpr, s_i_b, s_i_t: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The outputs of a chunk's tokens, from the state before it and from each other."""
@@ -1844,7 +1844,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def hgrn2_d_keys_kernel(
-        q, f_raw, i_, g_o, lower_bound, states, wanted, d_q, d_f_raw, d_lower_bound, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt, s_f_rawb, s_f_rawt, s_i_b, s_i_t, s_g_ob, s_g_ot,
+        q, f_raw, i_, g_o, lower_bound, states, wanted, d_q, d_f_raw, d_lower_bound, table, cu_seqlens, T, n_slots, n_tokens, s_qb, s_qt: tl.constexpr, s_f_rawb, s_f_rawt: tl.constexpr, s_i_b, s_i_t: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
         """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of."""
@@ -1918,7 +1918,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def hgrn2_d_values_kernel(
-        f_raw, g_o, lower_bound, wanted, scores, d_i, table, cu_seqlens, T, n_slots, n_tokens, s_f_rawb, s_f_rawt, s_g_ob, s_g_ot,
+        f_raw, g_o, lower_bound, wanted, scores, d_i, table, cu_seqlens, T, n_slots, n_tokens, s_f_rawb, s_f_rawt: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The cotangents of the values of a chunk's tokens, and of what these are made of."""
@@ -2235,7 +2235,6 @@ class _Chunks(NamedTuple):
     part: int  # of keys, on the way of the state
     strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
-    span: int  # of keys, where a program takes all, block by block
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
@@ -2261,7 +2260,6 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         part=part,
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
-        span=keys if whole else min(keys, 128 if half else 32),
     )
 
 
@@ -2453,8 +2451,6 @@ def _hgrn2_chunks_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
         d_lower_bound,
         _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, K, V), inputs[-1]),
     )
-
-
 def _hgrn2_triton_by_mode(q, f_raw, i_, lower_bound, S, cu_seqlens):
     H = q.shape[2]
     K = q.shape[3]

@@ -1552,49 +1552,29 @@ if triton is not None:
         return k < r if LATE else k <= r
 
     @triton.jit
-    def tl_decayed(z, LATE: tl.constexpr):
-        """The sums of z over the tokens of the chunk up to each, as two numbers of float32 whose differences keep their digits
-        (LATE: without the token itself, which is another pair)."""
-        b_c = tl.cumsum(z.to(tl.float64), 0)
-        if LATE:
-            b_c -= z.to(tl.float64)
-        b_hi = b_c.to(tl.float32)
-        return b_hi, (b_c - b_hi.to(tl.float64)).to(tl.float32)
-
-    @triton.jit
-    def tl_between(z, LATE: tl.constexpr):
-        """2 to the sum of z over the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j]."""
-        BT: tl.constexpr = z.shape[0]
-        i_hi, i_lo = tl_decayed(z, LATE)
-        j_hi, j_lo = tl_decayed(z, False)
+    def tl_between(i_hi, i_lo, j_hi, j_lo, LATE: tl.constexpr):
+        """2 to the decays of the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j]. Each sum is two
+        numbers, whose differences keep their digits."""
+        BT: tl.constexpr = i_hi.shape[0]
         b_x = (i_hi[:, None] - j_hi[None, :]) + (i_lo[:, None] - j_lo[None, :])
         return tl.exp2(tl.where(tl_upto(BT, LATE), b_x, float("-inf")))
 
     @triton.jit
-    def tl_between_turned(z, LATE: tl.constexpr):
+    def tl_between_turned(i_hi, i_lo, j_hi, j_lo, LATE: tl.constexpr):
         """The same, [j, i]."""
-        BT: tl.constexpr = z.shape[0]
-        i_hi, i_lo = tl_decayed(z, LATE)
-        j_hi, j_lo = tl_decayed(z, False)
+        BT: tl.constexpr = i_hi.shape[0]
         b_x = (i_hi[None, :] - j_hi[:, None]) + (i_lo[None, :] - j_lo[:, None])
         return tl.exp2(tl.where(tl_from(BT, LATE), b_x, float("-inf")))
+
+    @triton.jit
+    def tl_enter(b_hi, b_lo):
+        """What is left at each token of the state before the chunk."""
+        return tl.exp2(b_hi + b_lo)
 
     @triton.jit
     def tl_summed(m, v):
         """The sum of v over what a matrix of conditions has in each row: no difference of sums, whose rounding may be all."""
         return tl.sum(tl.where(m, v[None, :], 0.0), 1)
-
-    @triton.jit
-    def tl_enter(z, LATE: tl.constexpr):
-        """What is left at each token of the state before the chunk."""
-        b_hi, _ = tl_decayed(z, LATE)
-        return tl.exp2(b_hi)
-
-    @triton.jit
-    def tl_leave(z):
-        """What is left of each token after the chunk."""
-        b_z = z.to(tl.float64)
-        return tl.exp2((tl.sum(b_z, 0) - tl.cumsum(b_z, 0)).to(tl.float32))
 
     @triton.jit
     def mamba2_chunk_hoist(b_A_log):
@@ -1635,11 +1615,16 @@ if triton is not None:
         return b_y
 
     @triton.jit
-    def mamba2_chunk_vjp_keys(b_d_outer_k_core, b_d_outer_q_0_core):
+    def mamba2_chunk_vjp_queries(b_d_outer_q_0_core):
+        """From the cotangents of results and of queries to those of the operands."""
+        b_d_C_leaf = b_d_outer_q_0_core  # mamba2.ssm:20
+        return b_d_C_leaf
+
+    @triton.jit
+    def mamba2_chunk_vjp_keys(b_d_outer_k_core):
         """From the cotangents of results and of keys and queries to those of the operands."""
         b_d_B_leaf = b_d_outer_k_core  # mamba2.ssm:20
-        b_d_C_leaf = b_d_outer_q_0_core
-        return b_d_B_leaf, b_d_C_leaf
+        return b_d_B_leaf
 
     @triton.jit
     def mamba2_chunk_vjp_heads(b_dt_raw, b_dt_bias, b_d_outer_z_core, dt_min: tl.constexpr, dt_max: tl.constexpr):
@@ -1672,10 +1657,38 @@ if triton is not None:
         b_d_D_leaf = b_d_D  # mamba2.ssm:31
         return b_d_dt_bias_leaf, b_d_A_log_leaf, b_d_D_leaf
 
+    @triton.jit(do_not_specialize=["T"])
+    def mamba2_decays_kernel(
+        dt_raw, dt_bias, A_log, sums, rest, table, cu_seqlens, T, s_dt_rawb, s_dt_rawt: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The log decays of a chunk's tokens added up to each, [slots, heads, tokens]: two numbers of float32 (`sums` and the
+        `rest`), whose differences keep their digits."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (G * J), i // (NV * (G * J))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = G * J * N * P
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, P, BV)
+        b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
+        b_A_log = tl.load(A_log + i_h).to(tl.float32)
+        b_A = mamba2_chunk_hoist(b_A_log)
+        b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
+        b_dt_raw = b_dt_raw.to(tl.float32)
+        b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
+        b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
+        i_z = (i_n * (G * J) + i_h) * BT + tl.arange(0, BT)
+        b_sums = tl.cumsum(b_decay.to(tl.float64), 0)
+        b_hi = b_sums.to(tl.float32)
+        tl.store(sums + i_z, b_hi)
+        tl.store(rest + i_z, (b_sums - b_hi.to(tl.float64)).to(tl.float32))
+
     @triton.jit(do_not_specialize=["T", "NP"])
     def mamba2_states_kernel(
-        dt_raw, x, B, dt_bias, A_log, first, states, ends, products, cu_seqlens, T, NP, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt,
-        G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
+        dt_raw, x, B, dt_bias, first, states, ends, products, sums, rest, cu_seqlens, T, NP, s_dt_rawb, s_dt_rawt: tl.constexpr, s_xb, s_xt: tl.constexpr, s_Bb, s_Bt: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, STAGES: tl.constexpr,
     ):
         """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
         what is left of the state before the piece. Without `states` the piece starts from zero."""
@@ -1689,8 +1702,6 @@ if triton is not None:
         m_v = tl_inside(o_v, P, BV)
         i_h_G = i_h // J
         b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
-        b_A_log = tl.load(A_log + i_h).to(tl.float32)
-        b_A = mamba2_chunk_hoist(b_A_log)
         o_k = tl.program_id(0) % NK * BK + tl.arange(0, BK)
         m_k = tl_inside(o_k, N, BK)
         o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
@@ -1704,33 +1715,95 @@ if triton is not None:
         j = i_c
         i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
         m_t = (o_t >= 0) & (o_t < n)
-        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
         b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
-        b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        for i_j in range(i_c, n_c):
+        for i_j in tl.range(i_c, n_c, num_stages=STAGES):
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_dt_raw = b_dt_raw.to(tl.float32)
             b_x = b_x.to(tl.float32)
             b_B = b_B.to(tl.float32)
-            b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-            b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
             b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
             b_key = b_B
             b_key = b_key.to(DOT)
-            j += 1  # what the next chunk needs is on its way while this one is worked on
+            i_z = ((i_n + j) * (G * J) + i_h) * BT
+            b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+            b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
+            j += 1  # numbers of the next chunk's tokens are on their way meanwhile: no copy ahead takes 16 bits
             i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
             m_t = (o_t >= 0) & (o_t < n)
-            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
             b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
+            b_state = b_state * tl.exp2(b_end_hi) + tl_dot(tl.trans(b_key), b_value * tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))[:, None], DOT)
+            b_total += b_end_hi
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp2(b_total) + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def mamba2_outputs_kernel(
+        dt_raw, x, B, C, dt_bias, D, first, ends, products, y_y, sums, rest, cu_seqlens, T, NP, s_dt_rawb, s_dt_rawt: tl.constexpr, s_xb, s_xt: tl.constexpr, s_Bb, s_Bt: tl.constexpr, s_Cb, s_Ct: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, STAGES: tl.constexpr,
+    ):
+        """The results of a piece's tokens on the walk of a head's state, from the state before their chunk and from each other;
+        `ends` and `products` as above."""
+        i = tl.program_id(0).to(tl.int64) // NK
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (G * J), i // (NV * (G * J)) % NP, i // (NV * (G * J)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, P, BV)
+        i_h_G = i_h // J
+        b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
+        b_D = tl.load(D + i_h).to(tl.float32)
+        o_k = tl.program_id(0) % NK * BK + tl.arange(0, BK)
+        m_k = tl_inside(o_k, N, BK)
+        o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        n_kv = G * J * N * P
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = 0.0
+        j = i_c
+        i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+        m_t = (o_t >= 0) & (o_t < n)
+        b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
+        for i_j in tl.range(i_c, n_c, num_stages=STAGES):
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
             b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
             b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_sums = tl.sum(b_decay, 0)
-            b_turned = tl.trans(b_key * tl_leave(b_decay)[:, None])
-            b_state = b_state * tl.exp2(b_sums) + tl_dot(b_turned, b_value, DOT)
-            b_total += b_sums
+            b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+            b_dt_raw = b_dt_raw.to(tl.float32)
+            b_x = b_x.to(tl.float32)
+            b_B = b_B.to(tl.float32)
+            b_C = b_C.to(tl.float32)
+            b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
+            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_key = b_B
+            b_key = b_key.to(DOT)
+            b_query_0 = b_C
+            b_query_0 = b_query_0.to(DOT)
+            i_z = ((i_n + j) * (G * J) + i_h) * BT
+            b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+            b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
+            b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_hi, b_lo, b_hi, b_lo, False)
+            b_read_0 = tl_dot(b_query_0, b_state, DOT) * tl_enter(b_hi, b_lo)[:, None]
+            b_read_0 += tl_dot(b_scores, b_value, DOT)
+            b_y = mamba2_chunk_results(b_x, b_D, b_read_0)
+            tl.store(y_y + (i_b * T + i_t) * (G * J * P) + i_h * P + (o_i * (G * J * P))[:, None] + (o_v)[None, :], b_y, mask=m_tv)
+            j += 1  # numbers of the next chunk's tokens are on their way meanwhile: no copy ahead takes 16 bits
+            i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+            m_t = (o_t >= 0) & (o_t < n)
+            b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
+            b_state = b_state * tl.exp2(b_end_hi) + tl_dot(tl.trans(b_key), b_value * tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))[:, None], DOT)
+            b_total += b_end_hi
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
             b_left = tl.exp2(b_total) + tl.zeros([BK, BV], tl.float32)
@@ -1738,8 +1811,8 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def mamba2_wanted_kernel(
-        dt_raw, C, g_y, dt_bias, A_log, first, wanted, ends, products, cu_seqlens, T, NP, s_dt_rawb, s_dt_rawt, s_Cb, s_Ct, s_g_yb, s_g_yt,
-        G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
+        C, g_y, first, wanted, ends, products, sums, rest, cu_seqlens, T, NP, s_Cb, s_Ct: tl.constexpr, s_g_yb, s_g_yt: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, STAGES: tl.constexpr,
     ):
         """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
         the first of them; `products` as forward."""
@@ -1752,9 +1825,6 @@ if triton is not None:
         o_v = i_v * BV + tl.arange(0, BV)
         m_v = tl_inside(o_v, P, BV)
         i_h_G = i_h // J
-        b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
-        b_A_log = tl.load(A_log + i_h).to(tl.float32)
-        b_A = mamba2_chunk_hoist(b_A_log)
         o_k = tl.program_id(0) % NK * BK + tl.arange(0, BK)
         m_k = tl_inside(o_k, N, BK)
         o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
@@ -1768,176 +1838,168 @@ if triton is not None:
         j = n_c - 1
         i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
         m_t = (o_t >= 0) & (o_t < n)
-        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
-        b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        for i_j in range(i_c, n_c):
+        for i_j in tl.range(i_c, n_c, num_stages=STAGES):
             if wanted is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
-            b_dt_raw = b_dt_raw.to(tl.float32)
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_g_y = b_g_y.to(tl.float32)
             b_C = b_C.to(tl.float32)
-            b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-            b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
             b_query_0 = b_C
             b_query_0 = b_query_0.to(DOT)
+            i_z = ((i_n + j) * (G * J) + i_h) * BT
+            b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+            b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
             j -= 1
             i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
             m_t = (o_t >= 0) & (o_t < n)
-            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-            b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
-            b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-            b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_sums = tl.sum(b_decay, 0)
-            b_state = b_state * tl.exp2(b_sums)
-            b_turned = tl.trans(b_query_0 * tl_enter(b_decay, False)[:, None])
-            b_state += tl_dot(b_turned, b_d_read_0, DOT)
-            b_total += b_sums
+            b_state *= tl.exp2(b_end_hi)
+            b_enter = tl_enter(b_hi, b_lo)
+            b_state += tl_dot(tl.trans(b_query_0), b_d_read_0 * b_enter[:, None], DOT)
+            b_total += b_end_hi
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
             b_left = tl.exp2(b_total) + tl.zeros([BK, BV], tl.float32)
             tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
 
-    @triton.jit(do_not_specialize=["T", "n_slots"])
-    def mamba2_outputs_kernel(
-        dt_raw, x, B, C, dt_bias, A_log, D, states, y_y, table, cu_seqlens, T, n_slots, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_Cb, s_Ct,
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def mamba2_d_queries_kernel(
+        dt_raw, x, B, C, g_y, dt_bias, states, sums, rest, d_C, d_decay, table, cu_seqlens, T, n_slots, n_tokens, s_dt_rawb, s_dt_rawt: tl.constexpr, s_xb, s_xt: tl.constexpr, s_Bb, s_Bt: tl.constexpr, s_Cb, s_Ct: tl.constexpr, s_g_yb, s_g_yt: tl.constexpr,
         G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
-        """The outputs of a chunk's tokens, from the state before it and from each other."""
-        i = tl.program_id(0).to(tl.int64)
-        i_v, i_h, i_n = i % NV, i // NV % (G * J), i // (NV * (G * J))
-        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
-        o_i = tl.arange(0, BT)
-        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
-        n_kv = G * J * N * P
-        o_v = i_v * BV + tl.arange(0, BV)
-        m_v = tl_inside(o_v, P, BV)
-        i_h_G = i_h // J
-        b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
-        b_A_log = tl.load(A_log + i_h).to(tl.float32)
-        b_D = tl.load(D + i_h).to(tl.float32)
-        b_A = mamba2_chunk_hoist(b_A_log)
-        o_k = tl.arange(0, BK)
-        m_k = tl_inside(o_k, N, BK)
-        o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
-        m_kv = m_k[:, None] & m_v[None, :]
-        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
-        b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        b_dt_raw = b_dt_raw.to(tl.float32)
-        b_x = b_x.to(tl.float32)
-        b_B = b_B.to(tl.float32)
-        b_C = b_C.to(tl.float32)
-        b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-        b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
-        b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
-        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
-        b_key = b_B
-        b_key = b_key.to(DOT)
-        b_query_0 = b_C
-        b_query_0 = b_query_0.to(DOT)
-        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
-        b_read_0 = tl_dot(b_query_0, b_state, DOT) * tl_enter(b_decay, False)[:, None]
-        b_read_0 += tl_dot(b_scores, b_value, DOT)
-        b_y = mamba2_chunk_results(b_x, b_D, b_read_0)
-        tl.store(y_y + (i_b * T + i_t) * (G * J * P) + i_h * P + (o_i * (G * J * P))[:, None] + (o_v)[None, :], b_y, mask=m_tv)
-
-    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
-    def mamba2_d_keys_kernel(
-        dt_raw, x, B, C, g_y, dt_bias, A_log, states, wanted, scores, d_B, d_C, d_A_log, d_decay, table, cu_seqlens, T, n_slots, n_tokens, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_Cb, s_Ct, s_g_yb, s_g_yt,
-        G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
-    ):
-        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
-        what queries find of keys, [reads, slots, heads, i, j]."""
+        """The cotangents of the queries of a chunk's tokens, of what these are made of, and what decays get of them."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_n = i % (G * J), i // (G * J)
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = G * J * N * P
-        b_d_decay, b_total = tl.zeros([BT], tl.float32), 0.0
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, N, BK)
+        m_tk = m_t[:, None] & m_k[None, :]
+        i_z = ((i_n) * (G * J) + i_h) * BT
+        b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+        b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
+        b_d_decay = tl.zeros([BT], tl.float32)
+        b_d_query_0 = tl.zeros([BT, BK], tl.float32)
         b_inside_0 = tl.zeros([BT, BT], tl.float32)
+        for i_v in tl.static_range(NV):
+            o_v = i_v * BV + tl.arange(0, BV)
+            m_v = tl_inside(o_v, P, BV)
+            i_h_J = i_h % J
+            i_h_G = i_h // J
+            b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
+            o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tv = m_t[:, None] & m_v[None, :]
+            b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
+            b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_dt_raw = b_dt_raw.to(tl.float32)
+            b_x = b_x.to(tl.float32)
+            b_g_y = b_g_y.to(tl.float32)
+            if i_v == 0:
+                b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+                b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+                b_B = b_B.to(tl.float32)
+                b_C = b_C.to(tl.float32)
+                b_key = b_B
+                b_key = b_key.to(DOT)
+                b_query_0 = b_C
+                b_query_0 = b_query_0.to(DOT)
+            b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
+            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_query_0 += tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+            b_inside_0 += tl_dot(b_d_read_0, tl.trans(b_value), DOT)
+        b_d_query_0 *= tl_enter(b_hi, b_lo)[:, None]
+        b_inside_0 *= tl_between(b_hi, b_lo, b_hi, b_lo, False)
+        b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
+        b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT) * b_inside_0
+        b_from = tl_dot(tl_from(BT, False), b_pairs, DOT)
+        b_d_decay += tl.sum(tl.where(tl_upto(BT, True), b_from, 0.0), 1)
+        b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
+        b_d_C_leaf = mamba2_chunk_vjp_queries(b_d_query_0)
+        tl.store(d_C + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_C_leaf, mask=m_tk)
+        tl.store(d_decay + (i_b * T + i_t + o_i) * (G * J) + i_h, b_d_decay, mask=m_t)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def mamba2_d_keys_kernel(
+        dt_raw, x, B, C, g_y, dt_bias, A_log, states, wanted, sums, rest, d_B, d_A_log, d_decay, table, cu_seqlens, T, n_slots, n_tokens, s_dt_rawb, s_dt_rawt: tl.constexpr, s_xb, s_xt: tl.constexpr, s_Bb, s_Bt: tl.constexpr, s_Cb, s_Ct: tl.constexpr, s_g_yb, s_g_yt: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangents of the keys and decays of a chunk's tokens, and of what these are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h, i_n = i % (G * J), i // (G * J)
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = G * J * N * P
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, N, BK)
+        m_tk = m_t[:, None] & m_k[None, :]
+        i_z = ((i_n) * (G * J) + i_h) * BT
+        b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+        b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
+        b_leave = tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))
+        b_d_key = tl.zeros([BT, BK], tl.float32)
+        b_total = 0.0
         b_turned_0 = tl.zeros([BT, BT], tl.float32)
-        b_pairs_0 = tl.zeros([BT, BT], tl.float32)
-        for i_k in tl.static_range(NK):
-            b_d_key = tl.zeros([BT, BK], tl.float32)
-            b_d_query_0 = tl.zeros([BT, BK], tl.float32)
-            for i_v in tl.static_range(NV):
-                o_v = i_v * BV + tl.arange(0, BV)
-                m_v = tl_inside(o_v, P, BV)
-                i_h_J = i_h % J
-                i_h_G = i_h // J
-                b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
-                b_A_log = tl.load(A_log + i_h).to(tl.float32)
-                b_A = mamba2_chunk_hoist(b_A_log)
-                o_k = i_k * BK + tl.arange(0, BK)
-                m_k = tl_inside(o_k, N, BK)
-                o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
-                m_kv = m_k[:, None] & m_v[None, :]
-                m_tv = m_t[:, None] & m_v[None, :]
-                b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
-                b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-                b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-                b_dt_raw = b_dt_raw.to(tl.float32)
-                b_x = b_x.to(tl.float32)
-                b_g_y = b_g_y.to(tl.float32)
-                b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-                b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
-                b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
-                b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
-                b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
-                b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-                b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-                b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-                b_d_key += tl_dot(b_value, tl.trans(b_d_state), DOT)
-                b_d_query_0 += tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-                b_total += tl.sum((b_state * b_d_state).to(tl.float32))
-                if i_k == 0:
-                    b_inside_0 += tl_dot(b_d_read_0, tl.trans(b_value), DOT)
-                    b_turned_0 += tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-            m_tk = m_t[:, None] & m_k[None, :]
-            b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_B = b_B.to(tl.float32)
-            b_C = b_C.to(tl.float32)
-            b_key = b_B
-            b_key = b_key.to(DOT)
-            b_query_0 = b_C
-            b_query_0 = b_query_0.to(DOT)
-            b_d_key *= tl_leave(b_decay)[:, None]
-            b_d_decay += tl_summed(tl_upto(BT, True), tl.sum(b_key * b_d_key, 1))
-            b_between = tl_between(b_decay, False)
-            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
-            b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
-            b_pairs_0 += tl_dot(b_query_0, tl.trans(b_key), DOT)
-            if i_k == NK - 1:
-                b_pairs_0 *= b_between
-                tl.store(scores + ((0 * n_slots + i_n) * (G * J) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_pairs_0)
-                b_from = tl_dot(tl_from(BT, False), b_pairs_0 * b_inside_0, DOT)
-                b_d_decay += tl.sum(tl.where(tl_upto(BT, True), b_from, 0.0), 1)
-            # last the products of the most columns: the compiler splits all as it splits these
-            b_d_query_0 += tl_dot(b_inside_0 * b_between, b_key, DOT)
-            b_d_key += tl_dot(b_turned_0 * tl_between_turned(b_decay, False), b_query_0, DOT)
-            if i_k == NK - 1:
-                b_d_decay += b_total * tl.exp2(tl.sum(b_decay, 0))
-            b_d_B_leaf, b_d_C_leaf = mamba2_chunk_vjp_keys(b_d_key, b_d_query_0)
-            tl.store(d_B + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_B_leaf, mask=m_tk)
-            tl.store(d_C + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_C_leaf, mask=m_tk)
+        for i_v in tl.static_range(NV):
+            o_v = i_v * BV + tl.arange(0, BV)
+            m_v = tl_inside(o_v, P, BV)
+            i_h_J = i_h % J
+            i_h_G = i_h // J
+            b_dt_bias = tl.load(dt_bias + i_h).to(tl.float32)
+            b_A_log = tl.load(A_log + i_h).to(tl.float32)
+            o_kv = i_h * (N * P) + o_k[:, None] * (P) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tv = m_t[:, None] & m_v[None, :]
+            b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
+            b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_dt_raw = b_dt_raw.to(tl.float32)
+            b_x = b_x.to(tl.float32)
+            b_g_y = b_g_y.to(tl.float32)
+            if i_v == 0:
+                b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+                b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+                b_B = b_B.to(tl.float32)
+                b_C = b_C.to(tl.float32)
+                b_key = b_B
+                b_key = b_key.to(DOT)
+                b_query_0 = b_C
+                b_query_0 = b_query_0.to(DOT)
+            b_value = mamba2_chunk_value(b_dt_raw, b_x, b_dt_bias, dt_min, dt_max)
+            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_key += tl_dot(b_value, tl.trans(b_d_state), DOT)
+            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_total += tl.sum(b_state.to(tl.float32) * b_d_state)
+            b_turned_0 += tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_d_key *= b_leave[:, None]
+        b_d_decay = tl.load(d_decay + (i_b * T + i_t + o_i) * (G * J) + i_h, mask=m_t, other=0.0)
+        b_d_decay += tl_summed(tl_upto(BT, True), tl.sum(b_key * b_d_key, 1)) + b_total * tl.exp2(b_end_hi)
+        b_turned_0 *= tl_between_turned(b_hi, b_lo, b_hi, b_lo, False)
+        b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
+        b_d_B_leaf = mamba2_chunk_vjp_keys(b_d_key)
+        tl.store(d_B + ((i_h_J) * n_tokens + i_b * T + i_t) * (G * N) + i_h_G * N + (o_i * (G * N))[:, None] + (o_k)[None, :], b_d_B_leaf, mask=m_tk)
         b_d_A = mamba2_chunk_vjp_heads(b_dt_raw, b_dt_bias, b_d_decay, dt_min, dt_max)
         b_d_A = tl.sum(tl.where(m_t, b_d_A, 0.0), 0)
         b_d_dt_bias_leaf, b_d_A_log_leaf, b_d_D_leaf = mamba2_chunk_hoist_vjp(b_A_log, b_d_A, 0.0, 0.0)
         tl.store(d_A_log + (i_n * 1) * (G * J) + i_h, b_d_A_log_leaf)
-        tl.store(d_decay + (i_b * T + i_t) * (G * J) + i_h + o_i * (G * J), b_d_decay, mask=m_t)
+        tl.store(d_decay + (i_b * T + i_t + o_i) * (G * J) + i_h, b_d_decay, mask=m_t)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def mamba2_d_values_kernel(
-        dt_raw, x, B, g_y, d_decay, dt_bias, A_log, D, wanted, scores, d_dt_raw, d_x, d_dt_bias, d_D, table, cu_seqlens, T, n_slots, n_tokens, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_g_yb, s_g_yt, s_d_decayb, s_d_decayt,
+        dt_raw, x, B, C, g_y, d_decay, dt_bias, A_log, D, wanted, sums, rest, d_dt_raw, d_x, d_dt_bias, d_D, table, cu_seqlens, T, n_slots, n_tokens, s_dt_rawb, s_dt_rawt: tl.constexpr, s_xb, s_xt: tl.constexpr, s_Bb, s_Bt: tl.constexpr, s_Cb, s_Ct: tl.constexpr, s_g_yb, s_g_yt: tl.constexpr, s_d_decayb, s_d_decayt: tl.constexpr,
         G: tl.constexpr, J: tl.constexpr, N: tl.constexpr, P: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The cotangents of the values of a chunk's tokens, and of what these are made of."""
@@ -1960,26 +2022,31 @@ if triton is not None:
         m_kv = m_k[:, None] & m_v[None, :]
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
         b_dt_raw = tl.load(dt_raw + i_b * s_dt_rawb + i_t * s_dt_rawt + i_h + o_i * s_dt_rawt, mask=m_t, other=0.0)
+        b_d_decay = tl.load(d_decay + i_b * s_d_decayb + i_t * s_d_decayt + i_h + o_i * s_d_decayt, mask=m_t, other=0.0)
         b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
         b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_d_decay = tl.load(d_decay + i_b * s_d_decayb + i_t * s_d_decayt + i_h + o_i * s_d_decayt, mask=m_t, other=0.0)
         b_B = tl.load(B + i_b * s_Bb + i_t * s_Bt + i_h_G * N + (o_i * s_Bt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+        b_C = tl.load(C + i_b * s_Cb + i_t * s_Ct + i_h_G * N + (o_i * s_Ct)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_dt_raw = b_dt_raw.to(tl.float32)
         b_x = b_x.to(tl.float32)
         b_g_y = b_g_y.to(tl.float32)
         b_d_decay = b_d_decay.to(tl.float32)
         b_d_decay = tl.where(i_v == 0, b_d_decay, 0.0)
         b_B = b_B.to(tl.float32)
-        b_decay = mamba2_chunk_decay(b_dt_raw, b_dt_bias, b_A, dt_min, dt_max)
-        b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
+        b_C = b_C.to(tl.float32)
         b_d_read_0 = mamba2_chunk_d_reads(b_g_y)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_key = b_B
         b_key = b_key.to(DOT)
+        b_query_0 = b_C
+        b_query_0 = b_query_0.to(DOT)
+        i_z = ((i_n) * (G * J) + i_h) * BT
+        b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+        b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_d_value = tl_dot(b_key, b_d_state, DOT) * tl_leave(b_decay)[:, None]
-        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (G * J) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
-        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
+        b_d_value = tl_dot(b_key, b_d_state, DOT) * tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))[:, None]
+        b_between = tl_between_turned(b_hi, b_lo, b_hi, b_lo, False)
+        b_d_value += tl_dot(tl_dot(b_key, tl.trans(b_query_0), DOT) * b_between, b_d_read_0, DOT)
         b_d_dt_raw_leaf, b_d_x_leaf, b_d_dt_bias, b_d_D = mamba2_chunk_vjp_values(b_g_y, b_dt_raw, b_x, b_dt_bias, b_D, b_A, b_d_value, b_d_decay, P, dt_min, dt_max)
         tl.store(d_dt_raw + (i_v * n_tokens + i_b * T + i_t) * (G * J) + i_h + o_i * (G * J), b_d_dt_raw_leaf, mask=m_t)
         tl.store(d_x + (i_b * T + i_t) * (G * J * P) + i_h * P + (o_i * (G * J * P))[:, None] + (o_v)[None, :], b_d_x_leaf, mask=m_tv)
@@ -2400,47 +2467,37 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     )
 
 
-class _Chunks(NamedTuple):
-    """How the kernels of chunks are launched."""
+class _HeadChunks(NamedTuple):
+    """How the kernels of chunks with a decay a head are launched."""
 
     tokens: int  # a chunk
     keys: int  # padded
-    values: int  # a program
     wide: int  # all values, padded
-    inside: int  # warps, where the chunk's tokens are
-    across: int  # the same, where a program has all values
-    pairs: int  # the same, where it has pairs of tokens alone
-    pieces: int  # of time, on the way of the state
+    strip: int  # of values, a program or one after another
     part: int  # of keys, on the way of the state
-    strip: int  # of values, on the way of the state
-    block: int  # of keys, where a program takes some of them
-    span: int  # of keys, where a program takes all, block by block
+    pieces: int  # of time, on the way of the state
+    stages: int  # chunks on their way, with the one that is worked on
 
 
-def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
-    """The launch configuration, by size alone: blocks of keys (unless they are to stay `whole`) and of values, and time in
-    pieces where these, rows and heads do not fill the GPU. Tiles that a warp group may multiply have rows of 128 bytes: what
-    ptxas 12.8 makes of narrower ones reads registers that nothing wrote. `shared`: bytes that a program may have."""
-    least, tokens = 64 if half else 16, 32
-    keys, wide, most = max(16 if whole else least, _pow2(keys)), max(least, _pow2(values)), 64
-    if half and keys <= 128 and shared > 160_000:
-        most = 128
-    block = wide if wide <= most else next((b for b in (most, 64, 32, 16) if b >= least and values % b == 0), most)
-    part, strip = keys if whole else min(keys, 64), min(wide, 64)
-    programs = max(1, rows * heads * (keys // part) * (wide // strip))
-    return _Chunks(
+def choose_head_chunks(rows, T, heads, keys, values, tiles, sms, shared, half, whole):
+    """The launch configuration, by size alone; keys are to stay `whole` or may be taken part by part. The state is walked in pieces of time where rows, heads and strips of values
+    fill too little of the GPU, and chunks are loaded as far ahead as `shared` bytes allow, of so many `tiles` of keys and of
+    values. Tiles that a warp group may multiply have rows of 128 bytes: what ptxas 12.8 makes of narrower ones reads
+    registers that nothing wrote."""
+    least = 64 if half else 16
+    keys, wide = max(16 if whole else least, _pow2(keys)), max(least, _pow2(values))
+    tokens, strip = 64 if half and 64 <= keys <= 128 else 32, min(wide, 64 if half else 32)
+    programs = max(1, rows * heads * (wide // strip))
+    pieces = max(1, min(2 * sms // programs, T // (8 * tokens))) if 3 * programs <= 2 * sms else 1
+    ahead = (shared - 65_536) // (tokens * (2 if half else 4) * (tiles[0] * keys + tiles[1] * strip))
+    return _HeadChunks(
         tokens=tokens,
         keys=keys,
-        values=block,
         wide=wide,
-        inside=2 if half and block <= 64 and keys <= 128 else 4,
-        across=8 if wide > 128 else 4,
-        pairs=2 if half else 4,
-        pieces=max(1, min(2 * sms // programs, T // (8 * tokens))),
-        part=part,
         strip=strip,
-        block=keys if whole else min(keys, 64 if half else 32),
-        span=keys if whole else min(keys, 128 if half else 32),
+        part=keys if whole else min(keys, 128 if half and programs * pieces >= sms else 64),
+        pieces=pieces,
+        stages=max(1, min(3 if programs * pieces <= sms else 2, 1 + ahead)) if half else 1,
     )
 
 
@@ -2481,7 +2538,7 @@ def _room_for(n, like):
 
 
 def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J):
-    """The results and the last state: the states between chunks, then what happens inside them."""
+    """The results and the last state, on one walk of the state."""
     T = dt_raw.shape[1]
     rows = dt_raw.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = dt_raw.shape[2]
@@ -2498,42 +2555,36 @@ def _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
     D = D.contiguous()
     dtype = _dot_dtype(x, B, C)
     device = dt_raw.device
-    config = choose_chunks(
-        rows, T, G * J, N, P, _sms(device), _shared(device), dtype == torch.bfloat16, False
+    config = choose_head_chunks(
+        rows, T, G * J, N, P, (2, 1), _sms(device), _shared(device), dtype == torch.bfloat16,
+        False,
     )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
-    grid = (triton.cdiv(P, config.values), G * J, N * P)
-    fixed = dict(
-        G=G, J=J, N=N, P=P, dt_min=dt_min, dt_max=dt_max, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-    )  # fmt: skip
-    walked = dict(  # a block of keys and of values a program
-        NV=triton.cdiv(P, config.strip), BV=config.strip,
-        NK=triton.cdiv(N, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
-    )  # fmt: skip
-    across = dict(  # all values a program, strip by strip, and a block of keys at a time
-        NV=triton.cdiv(P, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(N, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
-    )  # fmt: skip
+    heads, n_kv = G * J, N * P
+    fixed = dict(G=G, J=J, N=N, P=P, dt_min=dt_min, dt_max=dt_max, BT=config.tokens, DOT=_tl(dtype))
+    walked = dict(NV=triton.cdiv(P, config.strip), BV=config.strip, STAGES=config.stages, num_warps=4)
+    parted = walked | dict(NK=triton.cdiv(N, config.part), BK=config.part)  # keys part by part
+    inside = dict(NV=walked["NV"], BK=config.keys, BV=config.strip, num_warps=4)
+    across = dict(NV=triton.cdiv(P, config.strip), BK=config.keys, BV=config.strip, num_warps=4)
     first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
+    n = walked["NV"] * heads * config.pieces * rows
     with _on(device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        sums = torch.empty((2, slots * heads * config.tokens), dtype=torch.float32, device=device)
         table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
-        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], dt_raw)
-        n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
-        if config.pieces > 1:  # the state before each piece
-            mamba2_states_kernel[(n,)](
-                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
-                **fixed | walked,
-            )  # fmt: skip
-            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
-            first = starts
-        mamba2_states_kernel[(n,)](
-            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
-            **fixed | walked,
+        mamba2_decays_kernel[(slots * heads,)](
+            dt_raw, dt_bias, A_log, *sums, table, cu_seqlens, T, *dt_raw.stride()[:2], **fixed | inside | dict(NV=1, num_warps=1),
         )  # fmt: skip
-        mamba2_outputs_kernel[(slots * grid[0] * grid[1],)](
-            dt_raw, x, B, C, dt_bias, A_log, D, hs, y_y, table, cu_seqlens, T, slots,
-            *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], **fixed, num_warps=config.inside,
+        ends, products, starts = _rooms(rows * config.pieces * heads * n_kv, dt_raw)
+        if config.pieces > 1:  # the state before each piece
+            mamba2_states_kernel[(n * parted["NK"],)](
+                dt_raw, x, B, dt_bias, None, None, ends, products, *sums, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+                **fixed | parted,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, heads * n_kv, False)
+            first = starts
+        mamba2_outputs_kernel[(n,)](
+            dt_raw, x, B, C, dt_bias, D, first, ends, None, y_y, *sums, cu_seqlens, T, config.pieces,
+            *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], **fixed | walked, NK=1, BK=config.keys,
         )  # fmt: skip
     last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, G, J, N, P).permute(0, 1, 2, 4, 3).flatten(-4, -3).contiguous()
     return y_y, last_S
@@ -2558,72 +2609,74 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     g_y = _rows_of(g_y)
     dtype = _dot_dtype(x, B, C)
     device = dt_raw.device
-    config = choose_chunks(
-        rows, T, G * J, N, P, _sms(device), _shared(device), dtype == torch.bfloat16, False
+    config = choose_head_chunks(
+        rows, T, G * J, N, P, (2, 1), _sms(device), _shared(device), dtype == torch.bfloat16,
+        False,
     )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
-    grid = (triton.cdiv(P, config.values), G * J, N * P)
-    fixed = dict(
-        G=G, J=J, N=N, P=P, dt_min=dt_min, dt_max=dt_max, NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-    )  # fmt: skip
-    walked = dict(  # a block of keys and of values a program
-        NV=triton.cdiv(P, config.strip), BV=config.strip,
-        NK=triton.cdiv(N, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
-    )  # fmt: skip
-    across = dict(  # all values a program, strip by strip, and a block of keys at a time
-        NV=triton.cdiv(P, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(N, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
-    )  # fmt: skip
+    heads, n_kv = G * J, N * P
+    fixed = dict(G=G, J=J, N=N, P=P, dt_min=dt_min, dt_max=dt_max, BT=config.tokens, DOT=_tl(dtype))
+    walked = dict(NV=triton.cdiv(P, config.strip), BV=config.strip, STAGES=config.stages, num_warps=4)
+    parted = walked | dict(NK=triton.cdiv(N, config.part), BK=config.part)  # keys part by part
+    inside = dict(NV=walked["NV"], BK=config.keys, BV=config.strip, num_warps=4)
+    across = dict(NV=triton.cdiv(P, config.strip), BK=config.keys, BV=config.strip, num_warps=4)
     first = None if S is None else S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
+    n = walked["NV"] * heads * config.pieces * rows
     last = None if g_last_S is None else g_last_S.unflatten(-3, (G, J)).permute(0, 1, 2, 4, 3).to(torch.float32).contiguous()
-    d_B = _room_for(J, inputs[2])
     d_C = _room_for(J, inputs[3])
+    d_B = _room_for(J, inputs[2])
     d_A_log = _parts(slots, inputs[5])
-    d_dt_raw = _room_for(grid[0], inputs[0])
+    d_dt_raw = _room_for(inside["NV"], inputs[0])
     d_x = _room_for(1, inputs[1])
-    d_dt_bias = _parts(grid[0] * slots, inputs[4])
-    d_D = _parts(grid[0] * slots, inputs[6])
+    d_dt_bias = _parts(inside["NV"] * slots, inputs[4])
+    d_D = _parts(inside["NV"] * slots, inputs[6])
     with _on(device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        sums = torch.empty((2, slots * heads * config.tokens), dtype=torch.float32, device=device)
         table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
-        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], dt_raw)
-        n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
+        mamba2_decays_kernel[(slots * heads,)](
+            dt_raw, dt_bias, A_log, *sums, table, cu_seqlens, T, *dt_raw.stride()[:2], **fixed | inside | dict(NV=1, num_warps=1),
+        )  # fmt: skip
+        ends, products, starts = _rooms(rows * config.pieces * heads * n_kv, dt_raw)
         if config.pieces > 1:  # the state before each piece
-            mamba2_states_kernel[(n,)](
-                dt_raw, x, B, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
-                **fixed | walked,
+            mamba2_states_kernel[(n * parted["NK"],)](
+                dt_raw, x, B, dt_bias, None, None, ends, products, *sums, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+                **fixed | parted,
             )  # fmt: skip
-            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            _pass(products, ends, first, starts, rows, config.pieces, heads * n_kv, False)
             first = starts
-        mamba2_states_kernel[(n,)](
-            dt_raw, x, B, dt_bias, A_log, first, hs, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
-            **fixed | walked,
+        hs = torch.empty(slots * heads * n_kv, dtype=dtype, device=device)
+        mamba2_states_kernel[(n * parted["NK"],)](
+            dt_raw, x, B, dt_bias, first, hs, ends, None, *sums, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+            **fixed | parted,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
-            mamba2_wanted_kernel[(n,)](
-                dt_raw, C, g_y, dt_bias, A_log, None, None, ends, products, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
-                **fixed | walked,
+            mamba2_wanted_kernel[(n * parted["NK"],)](
+                C, g_y, None, None, ends, products, *sums, cu_seqlens, T, config.pieces, *C.stride()[:2], *g_y.stride()[:2],
+                **fixed | parted,
             )  # fmt: skip
-            _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
+            _pass(products, ends, last, starts, rows, config.pieces, heads * n_kv, True)
             last = starts
-        mamba2_wanted_kernel[(n,)](
-            dt_raw, C, g_y, dt_bias, A_log, last, wanted, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
-            **fixed | walked,
+        mamba2_wanted_kernel[(n * parted["NK"],)](
+            C, g_y, last, wanted, ends, None, *sums, cu_seqlens, T, config.pieces, *C.stride()[:2], *g_y.stride()[:2],
+            **fixed | parted,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
         wanted_d_decay = torch.empty((*dt_raw.shape[:2], G, J, ), dtype=torch.float32, device=device)
         n_tokens = dt_raw.shape[0] * T
-        mamba2_d_keys_kernel[(slots * grid[1],)](
-            dt_raw, x, B, C, g_y, dt_bias, A_log, hs, wanted, scores, d_B, d_C, d_A_log, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
+        mamba2_d_queries_kernel[(slots * heads,)](
+            dt_raw, x, B, C, g_y, dt_bias, hs, *sums, d_C, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
             *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed | across,
         )  # fmt: skip
-        mamba2_d_values_kernel[(slots * grid[0] * grid[1],)](
-            dt_raw, x, B, g_y, wanted_d_decay, dt_bias, A_log, D, wanted, scores, d_dt_raw, d_x, d_dt_bias, d_D, table, cu_seqlens, T, slots, n_tokens,
-            *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *g_y.stride()[:2], *wanted_d_decay.stride()[:2], **fixed, num_warps=config.inside,
+        mamba2_d_keys_kernel[(slots * heads,)](
+            dt_raw, x, B, C, g_y, dt_bias, A_log, hs, wanted, *sums, d_B, d_A_log, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
+            *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed | across,
         )  # fmt: skip
-        d_B = _summed(d_B, inputs[2])
+        mamba2_d_values_kernel[(slots * inside["NV"] * heads,)](
+            dt_raw, x, B, C, g_y, wanted_d_decay, dt_bias, A_log, D, wanted, *sums, d_dt_raw, d_x, d_dt_bias, d_D, table, cu_seqlens, T, slots, n_tokens,
+            *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], *wanted_d_decay.stride()[:2], **fixed | inside,
+        )  # fmt: skip
         d_C = _summed(d_C, inputs[3])
+        d_B = _summed(d_B, inputs[2])
         d_A_log = _summed(d_A_log, inputs[5])
         d_dt_raw = _summed(d_dt_raw, inputs[0])
         d_x = _summed(d_x, inputs[1])
@@ -2639,8 +2692,6 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
         d_D,
         _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, G, J, N, P).permute(0, 1, 2, 4, 3).flatten(-4, -3), inputs[-1]),
     )
-
-
 def _mamba2_triton_by_mode(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J):
     H = dt_raw.shape[2]
     N = B.shape[3]

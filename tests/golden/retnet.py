@@ -1555,49 +1555,29 @@ if triton is not None:
         return k < r if LATE else k <= r
 
     @triton.jit
-    def tl_decayed(z, LATE: tl.constexpr):
-        """The sums of z over the tokens of the chunk up to each, as two numbers of float32 whose differences keep their digits
-        (LATE: without the token itself, which is another pair)."""
-        b_c = tl.cumsum(z.to(tl.float64), 0)
-        if LATE:
-            b_c -= z.to(tl.float64)
-        b_hi = b_c.to(tl.float32)
-        return b_hi, (b_c - b_hi.to(tl.float64)).to(tl.float32)
-
-    @triton.jit
-    def tl_between(z, LATE: tl.constexpr):
-        """2 to the sum of z over the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j]."""
-        BT: tl.constexpr = z.shape[0]
-        i_hi, i_lo = tl_decayed(z, LATE)
-        j_hi, j_lo = tl_decayed(z, False)
+    def tl_between(i_hi, i_lo, j_hi, j_lo, LATE: tl.constexpr):
+        """2 to the decays of the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j]. Each sum is two
+        numbers, whose differences keep their digits."""
+        BT: tl.constexpr = i_hi.shape[0]
         b_x = (i_hi[:, None] - j_hi[None, :]) + (i_lo[:, None] - j_lo[None, :])
         return tl.exp2(tl.where(tl_upto(BT, LATE), b_x, float("-inf")))
 
     @triton.jit
-    def tl_between_turned(z, LATE: tl.constexpr):
+    def tl_between_turned(i_hi, i_lo, j_hi, j_lo, LATE: tl.constexpr):
         """The same, [j, i]."""
-        BT: tl.constexpr = z.shape[0]
-        i_hi, i_lo = tl_decayed(z, LATE)
-        j_hi, j_lo = tl_decayed(z, False)
+        BT: tl.constexpr = i_hi.shape[0]
         b_x = (i_hi[None, :] - j_hi[:, None]) + (i_lo[None, :] - j_lo[:, None])
         return tl.exp2(tl.where(tl_from(BT, LATE), b_x, float("-inf")))
+
+    @triton.jit
+    def tl_enter(b_hi, b_lo):
+        """What is left at each token of the state before the chunk."""
+        return tl.exp2(b_hi + b_lo)
 
     @triton.jit
     def tl_summed(m, v):
         """The sum of v over what a matrix of conditions has in each row: no difference of sums, whose rounding may be all."""
         return tl.sum(tl.where(m, v[None, :], 0.0), 1)
-
-    @triton.jit
-    def tl_enter(z, LATE: tl.constexpr):
-        """What is left at each token of the state before the chunk."""
-        b_hi, _ = tl_decayed(z, LATE)
-        return tl.exp2(b_hi)
-
-    @triton.jit
-    def tl_leave(z):
-        """What is left of each token after the chunk."""
-        b_z = z.to(tl.float64)
-        return tl.exp2((tl.sum(b_z, 0) - tl.cumsum(b_z, 0)).to(tl.float32))
 
     @triton.jit
     def ret_net_chunk_hoist(o_H):
@@ -1644,20 +1624,28 @@ if triton is not None:
         return b_o
 
     @triton.jit
-    def ret_net_chunk_vjp_keys(b_t, b_d_outer_k_core, b_d_outer_q_0_core, o_J, o_W, W: tl.constexpr, J: tl.constexpr, rope_theta: tl.constexpr):
+    def ret_net_chunk_vjp_queries(b_t, b_d_outer_q_0_core, o_J, o_W, W: tl.constexpr, J: tl.constexpr, rope_theta: tl.constexpr):
+        """From the cotangents of results and of queries to those of the operands."""
+        b_angle = b_t[:, None] * tl_pow(rope_theta, -o_J.to(tl.float32) / J)[None, :]  # retnet.ssm:21
+        b_w_2 = tl_cos(b_angle)  # retnet.ssm:25
+        b_w_3 = tl_sin(b_angle)
+        b_w_6 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], 0.0, b_d_outer_q_0_core), W, J)
+        b_w_7 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_d_outer_q_0_core, 0.0), W, J)
+        b_d_q0_leaf = b_w_6 * b_w_3 + b_w_7 * b_w_2  # retnet.ssm:23
+        b_d_q1_leaf = b_w_6 * b_w_2 + -(b_w_7 * b_w_3)
+        return b_d_q0_leaf, b_d_q1_leaf
+
+    @triton.jit
+    def ret_net_chunk_vjp_keys(b_t, b_d_outer_k_core, o_J, o_W, W: tl.constexpr, J: tl.constexpr, rope_theta: tl.constexpr):
         """From the cotangents of results and of keys and queries to those of the operands."""
         b_angle = b_t[:, None] * tl_pow(rope_theta, -o_J.to(tl.float32) / J)[None, :]  # retnet.ssm:21
         b_w_2 = tl_cos(b_angle)  # retnet.ssm:25
         b_w_3 = tl_sin(b_angle)
         b_w_4 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], 0.0, b_d_outer_k_core), W, J)
         b_w_5 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_d_outer_k_core, 0.0), W, J)
-        b_w_6 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], 0.0, b_d_outer_q_0_core), W, J)
-        b_w_7 = tl_over_slow(tl.where((o_W.to(tl.float32) == 0.0)[None, :], b_d_outer_q_0_core, 0.0), W, J)
-        b_d_q0_leaf = b_w_6 * b_w_3 + b_w_7 * b_w_2  # retnet.ssm:23
-        b_d_q1_leaf = b_w_6 * b_w_2 + -(b_w_7 * b_w_3)
         b_d_k0_leaf = b_w_4 * b_w_3 + b_w_5 * b_w_2  # retnet.ssm:24
         b_d_k1_leaf = b_w_4 * b_w_2 + -(b_w_5 * b_w_3)
-        return b_d_q0_leaf, b_d_q1_leaf, b_d_k0_leaf, b_d_k1_leaf
+        return b_d_k0_leaf, b_d_k1_leaf
 
     @triton.jit
     def ret_net_chunk_vjp_heads(b_t, b_q0, b_q1, b_k0, b_k1, b_d_outer_k_core, b_d_outer_q_0_core, b_d_outer_z_core, o_J, o_W, W: tl.constexpr, J: tl.constexpr, rope_theta: tl.constexpr):
@@ -1680,10 +1668,34 @@ if triton is not None:
         b_d_v_leaf = b_d_outer_v_core  # retnet.ssm:18
         return b_d_v_leaf
 
+    @triton.jit(do_not_specialize=["T"])
+    def ret_net_decays_kernel(
+        sums, rest, table, cu_seqlens, T,
+        H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The log decays of a chunk's tokens added up to each, [slots, heads, tokens]: two numbers of float32 (`sums` and the
+        `rest`), whose differences keep their digits."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * W * J * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        b_c_1 = ret_net_chunk_hoist(i_h)
+        b_decay = ret_net_chunk_decay(b_c_1)
+        b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
+        i_z = (i_n * (H) + i_h) * BT + tl.arange(0, BT)
+        b_sums = tl.cumsum(b_decay.to(tl.float64), 0)
+        b_hi = b_sums.to(tl.float32)
+        tl.store(sums + i_z, b_hi)
+        tl.store(rest + i_z, (b_sums - b_hi.to(tl.float64)).to(tl.float32))
+
     @triton.jit(do_not_specialize=["T", "NP"])
     def ret_net_states_kernel(
-        t, v, k0, k1, first, states, ends, products, cu_seqlens, T, NP, s_tb, s_tt, s_vb, s_vt, s_k0b, s_k0t, s_k1b, s_k1t,
-        H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
+        t, v, k0, k1, first, states, ends, products, sums, rest, cu_seqlens, T, NP, s_tb, s_tt: tl.constexpr, s_vb, s_vt: tl.constexpr, s_k0b, s_k0t: tl.constexpr, s_k1b, s_k1t: tl.constexpr,
+        H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, STAGES: tl.constexpr,
     ):
         """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
         what is left of the state before the piece. Without `states` the piece starts from zero."""
@@ -1695,7 +1707,6 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         o_v = i_v * BV + tl.arange(0, BV)
         m_v = tl_inside(o_v, V, BV)
-        b_c_1 = ret_net_chunk_hoist(i_h)
         o_k = tl.program_id(0) % NK * BK + tl.arange(0, BK)
         m_k = tl_inside(o_k, W * J, BK)
         o_kv = i_h * (W * J * V) + o_k[:, None] * (V) + o_v[None, :]
@@ -1711,36 +1722,100 @@ if triton is not None:
         j = i_c
         i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
         m_t = (o_t >= 0) & (o_t < n)
-        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
         b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0)
-        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-        b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-        for i_j in range(i_c, n_c):
+        for i_j in tl.range(i_c, n_c, num_stages=STAGES):
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
+            b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
             b_t = b_t.to(tl.float32)
             b_v = b_v.to(tl.float32)
             b_k0 = b_k0.to(tl.float32)
             b_k1 = b_k1.to(tl.float32)
-            b_decay = ret_net_chunk_decay(b_c_1)
-            b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_value = b_v
             b_value = b_value.to(DOT)
             b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-            j += 1  # what the next chunk needs is on its way while this one is worked on
+            i_z = ((i_n + j) * (H) + i_h) * BT
+            b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+            b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
+            j += 1  # numbers of the next chunk's tokens are on their way meanwhile: no copy ahead takes 16 bits
             i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
             m_t = (o_t >= 0) & (o_t < n)
-            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
             b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0)
+            b_state = b_state * tl.exp2(b_end_hi) + tl_dot(tl.trans(b_key), b_value * tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))[:, None], DOT)
+            b_total += b_end_hi
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp2(b_total) + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def ret_net_outputs_kernel(
+        t, v, q0, q1, k0, k1, first, ends, products, y_o, sums, rest, cu_seqlens, T, NP, s_tb, s_tt: tl.constexpr, s_vb, s_vt: tl.constexpr, s_q0b, s_q0t: tl.constexpr, s_q1b, s_q1t: tl.constexpr, s_k0b, s_k0t: tl.constexpr, s_k1b, s_k1t: tl.constexpr,
+        H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, STAGES: tl.constexpr,
+    ):
+        """The results of a piece's tokens on the walk of a head's state, from the state before their chunk and from each other;
+        `ends` and `products` as above."""
+        i = tl.program_id(0).to(tl.int64) // NK
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.program_id(0) % NK * BK + tl.arange(0, BK)
+        m_k = tl_inside(o_k, W * J, BK)
+        o_kv = i_h * (W * J * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        o_k_J = o_k % J
+        o_k_W = o_k // J
+        n_kv = H * W * J * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = 0.0
+        j = i_c
+        i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+        m_t = (o_t >= 0) & (o_t < n)
+        b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0)
+        for i_j in tl.range(i_c, n_c, num_stages=STAGES):
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
             b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
+            b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
             b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
             b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-            b_sums = tl.sum(b_decay, 0)
-            b_turned = tl.trans(b_key * tl_leave(b_decay)[:, None])
-            b_state = b_state * tl.exp2(b_sums) + tl_dot(b_turned, b_value, DOT)
-            b_total += b_sums
+            b_t = b_t.to(tl.float32)
+            b_v = b_v.to(tl.float32)
+            b_q0 = b_q0.to(tl.float32)
+            b_q1 = b_q1.to(tl.float32)
+            b_k0 = b_k0.to(tl.float32)
+            b_k1 = b_k1.to(tl.float32)
+            b_value = b_v
+            b_value = b_value.to(DOT)
+            b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            i_z = ((i_n + j) * (H) + i_h) * BT
+            b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+            b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
+            b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_hi, b_lo, b_hi, b_lo, False)
+            b_read_0 = tl_dot(b_query_0, b_state, DOT) * tl_enter(b_hi, b_lo)[:, None]
+            b_read_0 += tl_dot(b_scores, b_value, DOT)
+            b_o = ret_net_chunk_results(b_read_0, c_2)
+            tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
+            j += 1  # numbers of the next chunk's tokens are on their way meanwhile: no copy ahead takes 16 bits
+            i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+            m_t = (o_t >= 0) & (o_t < n)
+            b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0)
+            b_state = b_state * tl.exp2(b_end_hi) + tl_dot(tl.trans(b_key), b_value * tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))[:, None], DOT)
+            b_total += b_end_hi
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
             b_left = tl.exp2(b_total) + tl.zeros([BK, BV], tl.float32)
@@ -1748,8 +1823,8 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def ret_net_wanted_kernel(
-        t, q0, q1, g_o, first, wanted, ends, products, cu_seqlens, T, NP, s_tb, s_tt, s_q0b, s_q0t, s_q1b, s_q1t, s_g_ob, s_g_ot,
-        H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
+        t, q0, q1, g_o, first, wanted, ends, products, sums, rest, cu_seqlens, T, NP, s_tb, s_tt: tl.constexpr, s_q0b, s_q0t: tl.constexpr, s_q1b, s_q1t: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
+        H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, STAGES: tl.constexpr,
     ):
         """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
         the first of them; `products` as forward."""
@@ -1761,7 +1836,6 @@ if triton is not None:
         o_i = tl.arange(0, BT)
         o_v = i_v * BV + tl.arange(0, BV)
         m_v = tl_inside(o_v, V, BV)
-        b_c_1 = ret_net_chunk_hoist(i_h)
         o_k = tl.program_id(0) % NK * BK + tl.arange(0, BK)
         m_k = tl_inside(o_k, W * J, BK)
         o_kv = i_h * (W * J * V) + o_k[:, None] * (V) + o_v[None, :]
@@ -1777,183 +1851,183 @@ if triton is not None:
         j = n_c - 1
         i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
         m_t = (o_t >= 0) & (o_t < n)
-        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
         b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0)
-        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-        b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-        for i_j in range(i_c, n_c):
+        for i_j in tl.range(i_c, n_c, num_stages=STAGES):
             if wanted is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
+            b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
             b_t = b_t.to(tl.float32)
             b_g_o = b_g_o.to(tl.float32)
             b_q0 = b_q0.to(tl.float32)
             b_q1 = b_q1.to(tl.float32)
-            b_decay = ret_net_chunk_decay(b_c_1)
-            b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_d_read_0 = ret_net_chunk_d_reads(b_g_o, c_2)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
             b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta)
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            i_z = ((i_n + j) * (H) + i_h) * BT
+            b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+            b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
             j -= 1
             i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
             m_t = (o_t >= 0) & (o_t < n)
-            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
             b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0)
-            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-            b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-            b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-            b_sums = tl.sum(b_decay, 0)
-            b_state = b_state * tl.exp2(b_sums)
-            b_turned = tl.trans(b_query_0 * tl_enter(b_decay, False)[:, None])
-            b_state += tl_dot(b_turned, b_d_read_0, DOT)
-            b_total += b_sums
+            b_state *= tl.exp2(b_end_hi)
+            b_enter = tl_enter(b_hi, b_lo)
+            b_state += tl_dot(tl.trans(b_query_0), b_d_read_0 * b_enter[:, None], DOT)
+            b_total += b_end_hi
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
             b_left = tl.exp2(b_total) + tl.zeros([BK, BV], tl.float32)
             tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
 
-    @triton.jit(do_not_specialize=["T", "n_slots"])
-    def ret_net_outputs_kernel(
-        t, v, q0, q1, k0, k1, states, y_o, table, cu_seqlens, T, n_slots, s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t,
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def ret_net_d_queries_kernel(
+        t, v, q0, q1, k0, k1, g_o, states, sums, rest, d_q0, d_q1, d_query_0, d_decay, table, cu_seqlens, T, n_slots, n_tokens, s_tb, s_tt: tl.constexpr, s_vb, s_vt: tl.constexpr, s_q0b, s_q0t: tl.constexpr, s_q1b, s_q1t: tl.constexpr, s_k0b, s_k0t: tl.constexpr, s_k1b, s_k1t: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
         H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
-        """The outputs of a chunk's tokens, from the state before it and from each other."""
-        i = tl.program_id(0).to(tl.int64)
-        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
-        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
-        o_i = tl.arange(0, BT)
-        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
-        n_kv = H * W * J * V
-        o_v = i_v * BV + tl.arange(0, BV)
-        m_v = tl_inside(o_v, V, BV)
-        b_c_1 = ret_net_chunk_hoist(i_h)
-        o_k = tl.arange(0, BK)
-        m_k = tl_inside(o_k, W * J, BK)
-        o_kv = i_h * (W * J * V) + o_k[:, None] * (V) + o_v[None, :]
-        m_kv = m_k[:, None] & m_v[None, :]
-        o_k_J = o_k % J
-        o_k_W = o_k // J
-        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0)
-        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-        b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-        b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-        b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-        b_t = b_t.to(tl.float32)
-        b_v = b_v.to(tl.float32)
-        b_q0 = b_q0.to(tl.float32)
-        b_q1 = b_q1.to(tl.float32)
-        b_k0 = b_k0.to(tl.float32)
-        b_k1 = b_k1.to(tl.float32)
-        b_decay = ret_net_chunk_decay(b_c_1)
-        b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
-        b_value = b_v
-        b_value = b_value.to(DOT)
-        b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
-        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-        b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta)
-        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
-        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
-        b_read_0 = tl_dot(b_query_0, b_state, DOT) * tl_enter(b_decay, False)[:, None]
-        b_read_0 += tl_dot(b_scores, b_value, DOT)
-        b_o = ret_net_chunk_results(b_read_0, c_2)
-        tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
-
-    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
-    def ret_net_d_keys_kernel(
-        t, v, q0, q1, k0, k1, g_o, states, wanted, scores, d_t, d_q0, d_q1, d_k0, d_k1, table, cu_seqlens, T, n_slots, n_tokens, s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t, s_g_ob, s_g_ot,
-        H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
-    ):
-        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
-        what queries find of keys, [reads, slots, heads, i, j]."""
+        """The cotangents of the queries of a chunk's tokens, of what these are made of, and what decays get of them."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_n = i % (H), i // (H)
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = H * W * J * V
-        b_d_decay, b_total = tl.zeros([BT], tl.float32), 0.0
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, W * J, BK)
+        m_tk = m_t[:, None] & m_k[None, :]
+        o_k_J = o_k % J
+        o_k_W = o_k // J
+        i_z = ((i_n) * (H) + i_h) * BT
+        b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+        b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
+        b_d_decay = tl.zeros([BT], tl.float32)
+        b_d_query_0 = tl.zeros([BT, BK], tl.float32)
         b_inside_0 = tl.zeros([BT, BT], tl.float32)
+        for i_v in tl.static_range(NV):
+            o_v = i_v * BV + tl.arange(0, BV)
+            m_v = tl_inside(o_v, V, BV)
+            o_kv = i_h * (W * J * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tv = m_t[:, None] & m_v[None, :]
+            b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0)
+            b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_t = b_t.to(tl.float32)
+            b_v = b_v.to(tl.float32)
+            b_g_o = b_g_o.to(tl.float32)
+            if i_v == 0:
+                b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
+                b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
+                b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
+                b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
+                b_q0 = b_q0.to(tl.float32)
+                b_q1 = b_q1.to(tl.float32)
+                b_k0 = b_k0.to(tl.float32)
+                b_k1 = b_k1.to(tl.float32)
+                b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
+                b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+                b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta)
+                b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_value = b_v
+            b_value = b_value.to(DOT)
+            b_d_read_0 = ret_net_chunk_d_reads(b_g_o, c_2)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_query_0 += tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+            b_inside_0 += tl_dot(b_d_read_0, tl.trans(b_value), DOT)
+        b_d_query_0 *= tl_enter(b_hi, b_lo)[:, None]
+        b_inside_0 *= tl_between(b_hi, b_lo, b_hi, b_lo, False)
+        b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
+        b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT) * b_inside_0
+        b_from = tl_dot(tl_from(BT, False), b_pairs, DOT)
+        b_d_decay += tl.sum(tl.where(tl_upto(BT, True), b_from, 0.0), 1)
+        b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
+        b_d_q0_leaf, b_d_q1_leaf = ret_net_chunk_vjp_queries(b_t, b_d_query_0, o_k_J, o_k_W, W, J, rope_theta)
+        tl.store(d_q0 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_q0_leaf, mask=m_tk)
+        tl.store(d_q1 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_q1_leaf, mask=m_tk)
+        tl.store(d_query_0 + (i_b * T + i_t) * (H * W * J) + i_h * (W * J) + (o_i * (H * W * J))[:, None] + (o_k)[None, :], b_d_query_0, mask=m_tk)
+        tl.store(d_decay + (i_b * T + i_t + o_i) * (H) + i_h, b_d_decay, mask=m_t)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def ret_net_d_keys_kernel(
+        t, v, q0, q1, k0, k1, g_o, d_query_0, states, wanted, sums, rest, d_t, d_k0, d_k1, d_decay, table, cu_seqlens, T, n_slots, n_tokens, s_tb, s_tt: tl.constexpr, s_vb, s_vt: tl.constexpr, s_q0b, s_q0t: tl.constexpr, s_q1b, s_q1t: tl.constexpr, s_k0b, s_k0t: tl.constexpr, s_k1b, s_k1t: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr, s_d_query_0b, s_d_query_0t: tl.constexpr,
+        H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangents of the keys and decays of a chunk's tokens, and of what these are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h, i_n = i % (H), i // (H)
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * W * J * V
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, W * J, BK)
+        m_tk = m_t[:, None] & m_k[None, :]
+        o_k_J = o_k % J
+        o_k_W = o_k // J
+        i_z = ((i_n) * (H) + i_h) * BT
+        b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+        b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
+        b_leave = tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))
+        b_d_key = tl.zeros([BT, BK], tl.float32)
+        b_total = 0.0
         b_turned_0 = tl.zeros([BT, BT], tl.float32)
-        b_pairs_0 = tl.zeros([BT, BT], tl.float32)
-        for i_k in tl.static_range(NK):
-            b_d_key = tl.zeros([BT, BK], tl.float32)
-            b_d_query_0 = tl.zeros([BT, BK], tl.float32)
-            for i_v in tl.static_range(NV):
-                o_v = i_v * BV + tl.arange(0, BV)
-                m_v = tl_inside(o_v, V, BV)
-                b_c_1 = ret_net_chunk_hoist(i_h)
-                o_k = i_k * BK + tl.arange(0, BK)
-                m_k = tl_inside(o_k, W * J, BK)
-                o_kv = i_h * (W * J * V) + o_k[:, None] * (V) + o_v[None, :]
-                m_kv = m_k[:, None] & m_v[None, :]
-                o_k_J = o_k % J
-                o_k_W = o_k // J
-                m_tv = m_t[:, None] & m_v[None, :]
-                b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0)
-                b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-                b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-                b_t = b_t.to(tl.float32)
-                b_v = b_v.to(tl.float32)
-                b_g_o = b_g_o.to(tl.float32)
-                b_decay = ret_net_chunk_decay(b_c_1)
-                b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
-                b_value = b_v
-                b_value = b_value.to(DOT)
-                b_d_read_0 = ret_net_chunk_d_reads(b_g_o, c_2)
-                b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-                b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-                b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-                b_d_key += tl_dot(b_value, tl.trans(b_d_state), DOT)
-                b_d_query_0 += tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-                b_total += tl.sum((b_state * b_d_state).to(tl.float32))
-                if i_k == 0:
-                    b_inside_0 += tl_dot(b_d_read_0, tl.trans(b_value), DOT)
-                    b_turned_0 += tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-            m_tk = m_t[:, None] & m_k[None, :]
-            b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-            b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-            b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-            b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
-            b_q0 = b_q0.to(tl.float32)
-            b_q1 = b_q1.to(tl.float32)
-            b_k0 = b_k0.to(tl.float32)
-            b_k1 = b_k1.to(tl.float32)
-            b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
-            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-            b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta)
-            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
-            b_d_key *= tl_leave(b_decay)[:, None]
-            b_d_decay += tl_summed(tl_upto(BT, True), tl.sum(b_key * b_d_key, 1))
-            b_between = tl_between(b_decay, False)
-            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
-            b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
-            b_pairs_0 += tl_dot(b_query_0, tl.trans(b_key), DOT)
-            if i_k == NK - 1:
-                b_pairs_0 *= b_between
-                tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_pairs_0)
-                b_from = tl_dot(tl_from(BT, False), b_pairs_0 * b_inside_0, DOT)
-                b_d_decay += tl.sum(tl.where(tl_upto(BT, True), b_from, 0.0), 1)
-            # last the products of the most columns: the compiler splits all as it splits these
-            b_d_query_0 += tl_dot(b_inside_0 * b_between, b_key, DOT)
-            b_d_key += tl_dot(b_turned_0 * tl_between_turned(b_decay, False), b_query_0, DOT)
-            if i_k == NK - 1:
-                b_d_decay += b_total * tl.exp2(tl.sum(b_decay, 0))
-            b_d_q0_leaf, b_d_q1_leaf, b_d_k0_leaf, b_d_k1_leaf = ret_net_chunk_vjp_keys(b_t, b_d_key, b_d_query_0, o_k_J, o_k_W, W, J, rope_theta)
-            tl.store(d_q0 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_q0_leaf, mask=m_tk)
-            tl.store(d_q1 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_q1_leaf, mask=m_tk)
-            tl.store(d_k0 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_k0_leaf, mask=m_tk)
-            tl.store(d_k1 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_k1_leaf, mask=m_tk)
+        for i_v in tl.static_range(NV):
+            o_v = i_v * BV + tl.arange(0, BV)
+            m_v = tl_inside(o_v, V, BV)
+            o_kv = i_h * (W * J * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tv = m_t[:, None] & m_v[None, :]
+            b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0)
+            b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_t = b_t.to(tl.float32)
+            b_v = b_v.to(tl.float32)
+            b_g_o = b_g_o.to(tl.float32)
+            if i_v == 0:
+                b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
+                b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
+                b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
+                b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
+                b_d_query_0 = tl.load(d_query_0 + i_b * s_d_query_0b + i_t * s_d_query_0t + i_h * (W * J) + (o_i * s_d_query_0t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+                b_q0 = b_q0.to(tl.float32)
+                b_q1 = b_q1.to(tl.float32)
+                b_k0 = b_k0.to(tl.float32)
+                b_k1 = b_k1.to(tl.float32)
+                b_d_query_0 = b_d_query_0.to(tl.float32)
+                b_d_query_0 = tl.where(i_v == 0, b_d_query_0, 0.0)
+                b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
+                b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+                b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta)
+                b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_value = b_v
+            b_value = b_value.to(DOT)
+            b_d_read_0 = ret_net_chunk_d_reads(b_g_o, c_2)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_key += tl_dot(b_value, tl.trans(b_d_state), DOT)
+            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_total += tl.sum(b_state.to(tl.float32) * b_d_state)
+            b_turned_0 += tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_d_key *= b_leave[:, None]
+        b_d_decay = tl.load(d_decay + (i_b * T + i_t + o_i) * (H) + i_h, mask=m_t, other=0.0)
+        b_d_decay += tl_summed(tl_upto(BT, True), tl.sum(b_key * b_d_key, 1)) + b_total * tl.exp2(b_end_hi)
+        b_turned_0 *= tl_between_turned(b_hi, b_lo, b_hi, b_lo, False)
+        b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
+        b_d_k0_leaf, b_d_k1_leaf = ret_net_chunk_vjp_keys(b_t, b_d_key, o_k_J, o_k_W, W, J, rope_theta)
+        tl.store(d_k0 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_k0_leaf, mask=m_tk)
+        tl.store(d_k1 + (i_b * T + i_t) * (H * J) + i_h * J + (o_i * (H * J))[:, None] + (o_k_J)[None, :], b_d_k1_leaf, mask=m_tk)
         b_d_t_leaf, b_d_c_1 = ret_net_chunk_vjp_heads(b_t, b_q0, b_q1, b_k0, b_k1, b_d_key, b_d_query_0, b_d_decay, o_k_J, o_k_W, W, J, rope_theta)
         tl.store(d_t + ((i_h) * n_tokens + i_b * T + i_t) + o_i, b_d_t_leaf, mask=m_t)
         b_d_c_1 = tl.sum(tl.where(m_t, b_d_c_1, 0.0), 0)
+        tl.store(d_decay + (i_b * T + i_t + o_i) * (H) + i_h, b_d_decay, mask=m_t)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def ret_net_d_values_kernel(
-        t, k0, k1, g_o, wanted, scores, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_tb, s_tt, s_k0b, s_k0t, s_k1b, s_k1t, s_g_ob, s_g_ot,
+        t, q0, q1, k0, k1, g_o, wanted, sums, rest, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_tb, s_tt: tl.constexpr, s_q0b, s_q0t: tl.constexpr, s_q1b, s_q1t: tl.constexpr, s_k0b, s_k0t: tl.constexpr, s_k1b, s_k1t: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
         H: tl.constexpr, W: tl.constexpr, J: tl.constexpr, V: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The cotangents of the values of a chunk's tokens, and of what these are made of."""
@@ -1965,7 +2039,6 @@ if triton is not None:
         n_kv = H * W * J * V
         o_v = i_v * BV + tl.arange(0, BV)
         m_v = tl_inside(o_v, V, BV)
-        b_c_1 = ret_net_chunk_hoist(i_h)
         o_k = tl.arange(0, BK)
         m_k = tl_inside(o_k, W * J, BK)
         o_kv = i_h * (W * J * V) + o_k[:, None] * (V) + o_v[None, :]
@@ -1975,22 +2048,29 @@ if triton is not None:
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
         b_t = tl.load(t + i_b * s_tb + i_t * s_tt + o_i * s_tt, mask=m_t, other=0.0)
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_q0 = tl.load(q0 + i_b * s_q0b + i_t * s_q0t + i_h * J + (o_i * s_q0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
+        b_q1 = tl.load(q1 + i_b * s_q1b + i_t * s_q1t + i_h * J + (o_i * s_q1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
         b_k0 = tl.load(k0 + i_b * s_k0b + i_t * s_k0t + i_h * J + (o_i * s_k0t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
         b_k1 = tl.load(k1 + i_b * s_k1b + i_t * s_k1t + i_h * J + (o_i * s_k1t)[:, None] + (o_k_J)[None, :], mask=m_tk, other=0.0)
         b_t = b_t.to(tl.float32)
         b_g_o = b_g_o.to(tl.float32)
+        b_q0 = b_q0.to(tl.float32)
+        b_q1 = b_q1.to(tl.float32)
         b_k0 = b_k0.to(tl.float32)
         b_k1 = b_k1.to(tl.float32)
-        b_decay = ret_net_chunk_decay(b_c_1)
-        b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_d_read_0 = ret_net_chunk_d_reads(b_g_o, c_2)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_key = ret_net_chunk_key(b_t, b_k0, b_k1, o_k_J, o_k_W, J, rope_theta)
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_query_0 = ret_net_chunk_queries(b_t, b_q0, b_q1, o_k_J, o_k_W, J, rope_theta)
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        i_z = ((i_n) * (H) + i_h) * BT
+        b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+        b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_d_value = tl_dot(b_key, b_d_state, DOT) * tl_leave(b_decay)[:, None]
-        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
-        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
+        b_d_value = tl_dot(b_key, b_d_state, DOT) * tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))[:, None]
+        b_between = tl_between_turned(b_hi, b_lo, b_hi, b_lo, False)
+        b_d_value += tl_dot(tl_dot(b_key, tl.trans(b_query_0), DOT) * b_between, b_d_read_0, DOT)
         b_d_v_leaf = ret_net_chunk_vjp_values(b_d_value)
         tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
 
@@ -2269,47 +2349,37 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
     )
 
 
-class _Chunks(NamedTuple):
-    """How the kernels of chunks are launched."""
+class _HeadChunks(NamedTuple):
+    """How the kernels of chunks with a decay a head are launched."""
 
     tokens: int  # a chunk
     keys: int  # padded
-    values: int  # a program
     wide: int  # all values, padded
-    inside: int  # warps, where the chunk's tokens are
-    across: int  # the same, where a program has all values
-    pairs: int  # the same, where it has pairs of tokens alone
-    pieces: int  # of time, on the way of the state
+    strip: int  # of values, a program or one after another
     part: int  # of keys, on the way of the state
-    strip: int  # of values, on the way of the state
-    block: int  # of keys, where a program takes some of them
-    span: int  # of keys, where a program takes all, block by block
+    pieces: int  # of time, on the way of the state
+    stages: int  # chunks on their way, with the one that is worked on
 
 
-def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
-    """The launch configuration, by size alone: blocks of keys (unless they are to stay `whole`) and of values, and time in
-    pieces where these, rows and heads do not fill the GPU. Tiles that a warp group may multiply have rows of 128 bytes: what
-    ptxas 12.8 makes of narrower ones reads registers that nothing wrote. `shared`: bytes that a program may have."""
-    least, tokens = 64 if half else 16, 32
-    keys, wide, most = max(16 if whole else least, _pow2(keys)), max(least, _pow2(values)), 64
-    if half and keys <= 128 and shared > 160_000:
-        most = 128
-    block = wide if wide <= most else next((b for b in (most, 64, 32, 16) if b >= least and values % b == 0), most)
-    part, strip = keys if whole else min(keys, 64), min(wide, 64)
-    programs = max(1, rows * heads * (keys // part) * (wide // strip))
-    return _Chunks(
+def choose_head_chunks(rows, T, heads, keys, values, tiles, sms, shared, half, whole):
+    """The launch configuration, by size alone; keys are to stay `whole` or may be taken part by part. The state is walked in pieces of time where rows, heads and strips of values
+    fill too little of the GPU, and chunks are loaded as far ahead as `shared` bytes allow, of so many `tiles` of keys and of
+    values. Tiles that a warp group may multiply have rows of 128 bytes: what ptxas 12.8 makes of narrower ones reads
+    registers that nothing wrote."""
+    least = 64 if half else 16
+    keys, wide = max(16 if whole else least, _pow2(keys)), max(least, _pow2(values))
+    tokens, strip = 64 if half and 64 <= keys <= 128 else 32, min(wide, 64 if half else 32)
+    programs = max(1, rows * heads * (wide // strip))
+    pieces = max(1, min(2 * sms // programs, T // (8 * tokens))) if 3 * programs <= 2 * sms else 1
+    ahead = (shared - 65_536) // (tokens * (2 if half else 4) * (tiles[0] * keys + tiles[1] * strip))
+    return _HeadChunks(
         tokens=tokens,
         keys=keys,
-        values=block,
         wide=wide,
-        inside=2 if half and block <= 64 and keys <= 128 else 4,
-        across=8 if wide > 128 else 4,
-        pairs=2 if half else 4,
-        pieces=max(1, min(2 * sms // programs, T // (8 * tokens))),
-        part=part,
         strip=strip,
-        block=keys if whole else min(keys, 64 if half else 32),
-        span=keys if whole else min(keys, 128 if half else 32),
+        part=keys if whole else min(keys, 128 if half and programs * pieces >= sms else 64),
+        pieces=pieces,
+        stages=max(1, min(3 if programs * pieces <= sms else 2, 1 + ahead)) if half else 1,
     )
 
 
@@ -2350,7 +2420,7 @@ def _room_for(n, like):
 
 
 def _ret_net_chunks(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
-    """The results and the last state: the states between chunks, then what happens inside them."""
+    """The results and the last state, on one walk of the state."""
     T = t_.shape[1]
     rows = t_.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = v.shape[2]
@@ -2366,42 +2436,36 @@ def _ret_net_chunks(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
     k1 = _rows_of(k1)
     dtype = _dot_dtype(v, q0, q1, k0, k1)
     device = t_.device
-    config = choose_chunks(
-        rows, T, H, W * J, V, _sms(device), _shared(device), dtype == torch.bfloat16, True
+    config = choose_head_chunks(
+        rows, T, H, W * J, V, (4, 1), _sms(device), _shared(device), dtype == torch.bfloat16,
+        True,
     )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
-    grid = (triton.cdiv(V, config.values), H, W * J * V)
-    fixed = dict(
-        H=H, W=W, J=J, V=V, rope_theta=rope_theta, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-    )  # fmt: skip
-    walked = dict(  # a block of keys and of values a program
-        NV=triton.cdiv(V, config.strip), BV=config.strip,
-        NK=triton.cdiv(W * J, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
-    )  # fmt: skip
-    across = dict(  # all values a program, strip by strip, and a block of keys at a time
-        NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(W * J, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
-    )  # fmt: skip
+    heads, n_kv = H, W * J * V
+    fixed = dict(H=H, W=W, J=J, V=V, rope_theta=rope_theta, c_2=K ** (-0.5), BT=config.tokens, DOT=_tl(dtype))
+    walked = dict(NV=triton.cdiv(V, config.strip), BV=config.strip, STAGES=config.stages, num_warps=4)
+    parted = walked | dict(NK=triton.cdiv(W * J, config.part), BK=config.part)  # keys part by part
+    inside = dict(NV=walked["NV"], BK=config.keys, BV=config.strip, num_warps=4)
+    across = dict(NV=triton.cdiv(V, config.strip), BK=config.keys, BV=config.strip, num_warps=4)
     first = None if S is None else S.unflatten(-2, (W, J)).to(torch.float32).contiguous()
+    n = walked["NV"] * heads * config.pieces * rows
     with _on(device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        sums = torch.empty((2, slots * heads * config.tokens), dtype=torch.float32, device=device)
         table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
-        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], t_)
-        n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
-        if config.pieces > 1:  # the state before each piece
-            ret_net_states_kernel[(n,)](
-                t_, v, k0, k1, None, None, ends, products, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-                **fixed | walked,
-            )  # fmt: skip
-            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
-            first = starts
-        ret_net_states_kernel[(n,)](
-            t_, v, k0, k1, first, hs, ends, None, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-            **fixed | walked,
+        ret_net_decays_kernel[(slots * heads,)](
+            *sums, table, cu_seqlens, T, **fixed | inside | dict(NV=1, num_warps=1),
         )  # fmt: skip
-        ret_net_outputs_kernel[(slots * grid[0] * grid[1],)](
-            t_, v, q0, q1, k0, k1, hs, y_o, table, cu_seqlens, T, slots,
-            *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], **fixed, num_warps=config.inside,
+        ends, products, starts = _rooms(rows * config.pieces * heads * n_kv, t_)
+        if config.pieces > 1:  # the state before each piece
+            ret_net_states_kernel[(n * parted["NK"],)](
+                t_, v, k0, k1, None, None, ends, products, *sums, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
+                **fixed | parted,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, heads * n_kv, False)
+            first = starts
+        ret_net_outputs_kernel[(n,)](
+            t_, v, q0, q1, k0, k1, first, ends, None, y_o, *sums, cu_seqlens, T, config.pieces,
+            *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], **fixed | walked, NK=1, BK=config.keys,
         )  # fmt: skip
     last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, W, J, V).flatten(-3, -2).contiguous()
     return y_o, last_S
@@ -2425,71 +2489,75 @@ def _ret_net_chunks_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
     g_o = _rows_of(g_o)
     dtype = _dot_dtype(v, q0, q1, k0, k1)
     device = t_.device
-    config = choose_chunks(
-        rows, T, H, W * J, V, _sms(device), _shared(device), dtype == torch.bfloat16, True
+    config = choose_head_chunks(
+        rows, T, H, W * J, V, (4, 1), _sms(device), _shared(device), dtype == torch.bfloat16,
+        True,
     )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
-    grid = (triton.cdiv(V, config.values), H, W * J * V)
-    fixed = dict(
-        H=H, W=W, J=J, V=V, rope_theta=rope_theta, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-    )  # fmt: skip
-    walked = dict(  # a block of keys and of values a program
-        NV=triton.cdiv(V, config.strip), BV=config.strip,
-        NK=triton.cdiv(W * J, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
-    )  # fmt: skip
-    across = dict(  # all values a program, strip by strip, and a block of keys at a time
-        NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(W * J, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
-    )  # fmt: skip
+    heads, n_kv = H, W * J * V
+    fixed = dict(H=H, W=W, J=J, V=V, rope_theta=rope_theta, c_2=K ** (-0.5), BT=config.tokens, DOT=_tl(dtype))
+    walked = dict(NV=triton.cdiv(V, config.strip), BV=config.strip, STAGES=config.stages, num_warps=4)
+    parted = walked | dict(NK=triton.cdiv(W * J, config.part), BK=config.part)  # keys part by part
+    inside = dict(NV=walked["NV"], BK=config.keys, BV=config.strip, num_warps=4)
+    across = dict(NV=triton.cdiv(V, config.strip), BK=config.keys, BV=config.strip, num_warps=4)
     first = None if S is None else S.unflatten(-2, (W, J)).to(torch.float32).contiguous()
+    n = walked["NV"] * heads * config.pieces * rows
     last = None if g_last_S is None else g_last_S.unflatten(-2, (W, J)).to(torch.float32).contiguous()
-    d_t = _room_for(H, inputs[0])
     d_q0 = _room_for(1, inputs[2])
     d_q1 = _room_for(1, inputs[3])
+    d_t = _room_for(H, inputs[0])
     d_k0 = _room_for(1, inputs[4])
     d_k1 = _room_for(1, inputs[5])
     d_v = _room_for(1, inputs[1])
     with _on(device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        sums = torch.empty((2, slots * heads * config.tokens), dtype=torch.float32, device=device)
         table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
-        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], t_)
-        n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
+        ret_net_decays_kernel[(slots * heads,)](
+            *sums, table, cu_seqlens, T, **fixed | inside | dict(NV=1, num_warps=1),
+        )  # fmt: skip
+        ends, products, starts = _rooms(rows * config.pieces * heads * n_kv, t_)
         if config.pieces > 1:  # the state before each piece
-            ret_net_states_kernel[(n,)](
-                t_, v, k0, k1, None, None, ends, products, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-                **fixed | walked,
+            ret_net_states_kernel[(n * parted["NK"],)](
+                t_, v, k0, k1, None, None, ends, products, *sums, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
+                **fixed | parted,
             )  # fmt: skip
-            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            _pass(products, ends, first, starts, rows, config.pieces, heads * n_kv, False)
             first = starts
-        ret_net_states_kernel[(n,)](
-            t_, v, k0, k1, first, hs, ends, None, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-            **fixed | walked,
+        hs = torch.empty(slots * heads * n_kv, dtype=dtype, device=device)
+        ret_net_states_kernel[(n * parted["NK"],)](
+            t_, v, k0, k1, first, hs, ends, None, *sums, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
+            **fixed | parted,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
-            ret_net_wanted_kernel[(n,)](
-                t_, q0, q1, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *t_.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *g_o.stride()[:2],
-                **fixed | walked,
+            ret_net_wanted_kernel[(n * parted["NK"],)](
+                t_, q0, q1, g_o, None, None, ends, products, *sums, cu_seqlens, T, config.pieces, *t_.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *g_o.stride()[:2],
+                **fixed | parted,
             )  # fmt: skip
-            _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
+            _pass(products, ends, last, starts, rows, config.pieces, heads * n_kv, True)
             last = starts
-        ret_net_wanted_kernel[(n,)](
-            t_, q0, q1, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *t_.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *g_o.stride()[:2],
-            **fixed | walked,
+        ret_net_wanted_kernel[(n * parted["NK"],)](
+            t_, q0, q1, g_o, last, wanted, ends, None, *sums, cu_seqlens, T, config.pieces, *t_.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *g_o.stride()[:2],
+            **fixed | parted,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
+        wanted_d_decay = torch.empty((*t_.shape[:2], H, ), dtype=torch.float32, device=device)
+        wanted_d_query_0 = torch.empty((*t_.shape[:2], H, W, J, ), dtype=torch.float32, device=device)
         n_tokens = t_.shape[0] * T
-        ret_net_d_keys_kernel[(slots * grid[1],)](
-            t_, v, q0, q1, k0, k1, g_o, hs, wanted, scores, d_t, d_q0, d_q1, d_k0, d_k1, table, cu_seqlens, T, slots, n_tokens,
+        ret_net_d_queries_kernel[(slots * heads,)](
+            t_, v, q0, q1, k0, k1, g_o, hs, *sums, d_q0, d_q1, wanted_d_query_0, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
             *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2], **fixed | across,
         )  # fmt: skip
-        ret_net_d_values_kernel[(slots * grid[0] * grid[1],)](
-            t_, k0, k1, g_o, wanted, scores, d_v, table, cu_seqlens, T, slots, n_tokens,
-            *t_.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.inside,
+        ret_net_d_keys_kernel[(slots * heads,)](
+            t_, v, q0, q1, k0, k1, g_o, wanted_d_query_0, hs, wanted, *sums, d_t, d_k0, d_k1, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
+            *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2], *wanted_d_query_0.stride()[:2], **fixed | across,
         )  # fmt: skip
-        d_t = _summed(d_t, inputs[0])
+        ret_net_d_values_kernel[(slots * inside["NV"] * heads,)](
+            t_, q0, q1, k0, k1, g_o, wanted, *sums, d_v, table, cu_seqlens, T, slots, n_tokens,
+            *t_.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2], **fixed | inside,
+        )  # fmt: skip
         d_q0 = _summed(d_q0, inputs[2])
         d_q1 = _summed(d_q1, inputs[3])
+        d_t = _summed(d_t, inputs[0])
         d_k0 = _summed(d_k0, inputs[4])
         d_k1 = _summed(d_k1, inputs[5])
         d_v = _summed(d_v, inputs[1])
@@ -2502,8 +2570,6 @@ def _ret_net_chunks_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
         d_k1,
         _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, W, J, V).flatten(-3, -2), inputs[-1]),
     )
-
-
 def _ret_net_triton_by_mode(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
     H = v.shape[2]
     V = v.shape[3]

@@ -1563,7 +1563,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def rwkv5_states_kernel(
-        k, v, time_decay, first, states, ends, products, cu_seqlens, T, NP, s_kb, s_kt, s_vb, s_vt,
+        k, v, time_decay, first, states, ends, products, cu_seqlens, T, NP, s_kb, s_kt: tl.constexpr, s_vb, s_vt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
     ):
         """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
@@ -1623,7 +1623,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def rwkv5_wanted_kernel(
-        r, g_y, time_decay, first, wanted, ends, products, cu_seqlens, T, NP, s_rb, s_rt, s_g_yb, s_g_yt,
+        r, g_y, time_decay, first, wanted, ends, products, cu_seqlens, T, NP, s_rb, s_rt: tl.constexpr, s_g_yb, s_g_yt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
     ):
         """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
@@ -1683,7 +1683,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
     def rwkv5_scores_kernel(
-        r, k, time_decay, scores, table, cu_seqlens, T, n_slots, s_rb, s_rt, s_kb, s_kt,
+        r, k, time_decay, scores, table, cu_seqlens, T, n_slots, s_rb, s_rt: tl.constexpr, s_kb, s_kt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
         """What the queries of a chunk's tokens find of its keys, [reads, slots, heads, i, j]."""
@@ -1719,7 +1719,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
     def rwkv5_outputs_kernel(
-        r, k, v, time_decay, time_faaaa, states, scores, y_y, table, cu_seqlens, T, n_slots, s_rb, s_rt, s_kb, s_kt, s_vb, s_vt,
+        r, k, v, time_decay, time_faaaa, states, scores, y_y, table, cu_seqlens, T, n_slots, s_rb, s_rt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_vb, s_vt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The outputs of a chunk's tokens, from the state before it and from each other."""
@@ -1763,7 +1763,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def rwkv5_d_keys_kernel(
-        r, k, v, g_y, time_decay, time_faaaa, states, wanted, d_r, d_k, d_time_decay, d_time_faaaa, table, cu_seqlens, T, n_slots, n_tokens, s_rb, s_rt, s_kb, s_kt, s_vb, s_vt, s_g_yb, s_g_yt,
+        r, k, v, g_y, time_decay, time_faaaa, states, wanted, d_r, d_k, d_time_decay, d_time_faaaa, table, cu_seqlens, T, n_slots, n_tokens, s_rb, s_rt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_vb, s_vt: tl.constexpr, s_g_yb, s_g_yt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
         """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of."""
@@ -1835,7 +1835,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def rwkv5_d_values_kernel(
-        r, k, g_y, time_decay, time_faaaa, wanted, scores, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_rb, s_rt, s_kb, s_kt, s_g_yb, s_g_yt,
+        r, k, g_y, time_decay, time_faaaa, wanted, scores, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_rb, s_rt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_g_yb, s_g_yt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The cotangents of the values of a chunk's tokens, and of what these are made of."""
@@ -2159,7 +2159,6 @@ class _Chunks(NamedTuple):
     part: int  # of keys, on the way of the state
     strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
-    span: int  # of keys, where a program takes all, block by block
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
@@ -2185,7 +2184,6 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         part=part,
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
-        span=keys if whole else min(keys, 128 if half else 32),
     )
 
 
@@ -2380,8 +2378,6 @@ def _rwkv5_chunks_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
         d_time_faaaa,
         _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, K, V), inputs[-1]),
     )
-
-
 def _rwkv5_triton_by_mode(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
     H = r.shape[2]
     K = r.shape[3]

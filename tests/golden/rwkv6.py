@@ -1607,7 +1607,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def rwkv6_states_kernel(
-        k, v, d_sum_2, d_sum, first, states, ends, products, cu_seqlens, T, NP, s_kb, s_kt, s_vb, s_vt, s_d_sum_2b, s_d_sum_2t,
+        k, v, d_sum_2, d_sum, first, states, ends, products, cu_seqlens, T, NP, s_kb, s_kt: tl.constexpr, s_vb, s_vt: tl.constexpr, s_d_sum_2b, s_d_sum_2t: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
     ):
         """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
@@ -1669,7 +1669,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def rwkv6_wanted_kernel(
-        r, d_sum_2, g_y, d_sum, first, wanted, ends, products, cu_seqlens, T, NP, s_rb, s_rt, s_d_sum_2b, s_d_sum_2t, s_g_yb, s_g_yt,
+        r, d_sum_2, g_y, d_sum, first, wanted, ends, products, cu_seqlens, T, NP, s_rb, s_rt: tl.constexpr, s_d_sum_2b, s_d_sum_2t: tl.constexpr, s_g_yb, s_g_yt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
     ):
         """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
@@ -1731,7 +1731,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
     def rwkv6_scores_kernel(
-        r, k, d_sum_2, d_sum, scores, table, cu_seqlens, T, n_slots, s_rb, s_rt, s_kb, s_kt, s_d_sum_2b, s_d_sum_2t,
+        r, k, d_sum_2, d_sum, scores, table, cu_seqlens, T, n_slots, s_rb, s_rt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_d_sum_2b, s_d_sum_2t: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
         """What the queries of a chunk's tokens find of its keys, [reads, slots, heads, i, j]."""
@@ -1768,7 +1768,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
     def rwkv6_outputs_kernel(
-        r, k, v, d_sum_2, d_sum, time_faaaa, states, scores, y_y, table, cu_seqlens, T, n_slots, s_rb, s_rt, s_kb, s_kt, s_vb, s_vt, s_d_sum_2b, s_d_sum_2t,
+        r, k, v, d_sum_2, d_sum, time_faaaa, states, scores, y_y, table, cu_seqlens, T, n_slots, s_rb, s_rt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_vb, s_vt: tl.constexpr, s_d_sum_2b, s_d_sum_2t: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The outputs of a chunk's tokens, from the state before it and from each other."""
@@ -1813,7 +1813,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def rwkv6_d_keys_kernel(
-        r, k, v, d_sum_2, g_y, d_sum, time_faaaa, states, wanted, d_r, d_k, d_d_sum_2, d_d_sum, d_time_faaaa, table, cu_seqlens, T, n_slots, n_tokens, s_rb, s_rt, s_kb, s_kt, s_vb, s_vt, s_d_sum_2b, s_d_sum_2t, s_g_yb, s_g_yt,
+        r, k, v, d_sum_2, g_y, d_sum, time_faaaa, states, wanted, d_r, d_k, d_d_sum_2, d_d_sum, d_time_faaaa, table, cu_seqlens, T, n_slots, n_tokens, s_rb, s_rt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_vb, s_vt: tl.constexpr, s_d_sum_2b, s_d_sum_2t: tl.constexpr, s_g_yb, s_g_yt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
         """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of."""
@@ -1887,7 +1887,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def rwkv6_d_values_kernel(
-        r, k, d_sum_2, g_y, d_sum, time_faaaa, wanted, scores, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_rb, s_rt, s_kb, s_kt, s_d_sum_2b, s_d_sum_2t, s_g_yb, s_g_yt,
+        r, k, d_sum_2, g_y, d_sum, time_faaaa, wanted, scores, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_rb, s_rt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_d_sum_2b, s_d_sum_2t: tl.constexpr, s_g_yb, s_g_yt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The cotangents of the values of a chunk's tokens, and of what these are made of."""
@@ -2218,7 +2218,6 @@ class _Chunks(NamedTuple):
     part: int  # of keys, on the way of the state
     strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
-    span: int  # of keys, where a program takes all, block by block
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
@@ -2244,7 +2243,6 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         part=part,
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
-        span=keys if whole else min(keys, 128 if half else 32),
     )
 
 
@@ -2444,8 +2442,6 @@ def _rwkv6_chunks_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
         d_time_faaaa,
         _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, K, V), inputs[-1]),
     )
-
-
 def _rwkv6_triton_by_mode(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
     H = r.shape[2]
     K = r.shape[3]

@@ -1521,49 +1521,29 @@ if triton is not None:
         return k < r if LATE else k <= r
 
     @triton.jit
-    def tl_decayed(z, LATE: tl.constexpr):
-        """The sums of z over the tokens of the chunk up to each, as two numbers of float32 whose differences keep their digits
-        (LATE: without the token itself, which is another pair)."""
-        b_c = tl.cumsum(z.to(tl.float64), 0)
-        if LATE:
-            b_c -= z.to(tl.float64)
-        b_hi = b_c.to(tl.float32)
-        return b_hi, (b_c - b_hi.to(tl.float64)).to(tl.float32)
-
-    @triton.jit
-    def tl_between(z, LATE: tl.constexpr):
-        """2 to the sum of z over the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j]."""
-        BT: tl.constexpr = z.shape[0]
-        i_hi, i_lo = tl_decayed(z, LATE)
-        j_hi, j_lo = tl_decayed(z, False)
+    def tl_between(i_hi, i_lo, j_hi, j_lo, LATE: tl.constexpr):
+        """2 to the decays of the tokens j < l <= i (LATE: l < i), 0 where there is no such pair: [i, j]. Each sum is two
+        numbers, whose differences keep their digits."""
+        BT: tl.constexpr = i_hi.shape[0]
         b_x = (i_hi[:, None] - j_hi[None, :]) + (i_lo[:, None] - j_lo[None, :])
         return tl.exp2(tl.where(tl_upto(BT, LATE), b_x, float("-inf")))
 
     @triton.jit
-    def tl_between_turned(z, LATE: tl.constexpr):
+    def tl_between_turned(i_hi, i_lo, j_hi, j_lo, LATE: tl.constexpr):
         """The same, [j, i]."""
-        BT: tl.constexpr = z.shape[0]
-        i_hi, i_lo = tl_decayed(z, LATE)
-        j_hi, j_lo = tl_decayed(z, False)
+        BT: tl.constexpr = i_hi.shape[0]
         b_x = (i_hi[None, :] - j_hi[:, None]) + (i_lo[None, :] - j_lo[:, None])
         return tl.exp2(tl.where(tl_from(BT, LATE), b_x, float("-inf")))
+
+    @triton.jit
+    def tl_enter(b_hi, b_lo):
+        """What is left at each token of the state before the chunk."""
+        return tl.exp2(b_hi + b_lo)
 
     @triton.jit
     def tl_summed(m, v):
         """The sum of v over what a matrix of conditions has in each row: no difference of sums, whose rounding may be all."""
         return tl.sum(tl.where(m, v[None, :], 0.0), 1)
-
-    @triton.jit
-    def tl_enter(z, LATE: tl.constexpr):
-        """What is left at each token of the state before the chunk."""
-        b_hi, _ = tl_decayed(z, LATE)
-        return tl.exp2(b_hi)
-
-    @triton.jit
-    def tl_leave(z):
-        """What is left of each token after the chunk."""
-        b_z = z.to(tl.float64)
-        return tl.exp2((tl.sum(b_z, 0) - tl.cumsum(b_z, 0)).to(tl.float32))
 
     @triton.jit
     def simple_gla_chunk_decay(b_gk, gate_logit_normalizer: tl.constexpr):
@@ -1602,15 +1582,20 @@ if triton is not None:
         return b_o
 
     @triton.jit
-    def simple_gla_chunk_vjp_keys(b_q_conv1d, b_k_conv1d, b_d_outer_k_core, b_d_outer_q_0_core):
-        """From the cotangents of results and of keys and queries to those of the operands."""
+    def simple_gla_chunk_vjp_queries(b_q_conv1d, b_d_outer_q_0_core):
+        """From the cotangents of results and of queries to those of the operands."""
         b_q = tl_silu(b_q_conv1d)  # simple_gla.ssm:21
-        b_k = tl_silu(b_k_conv1d)  # simple_gla.ssm:22
         b_w_1 = tl_sigmoid(b_q_conv1d)  # simple_gla.ssm:18
         b_d_q_conv1d_leaf = b_d_outer_q_0_core * (b_w_1 + b_q * (1.0 - b_w_1))
+        return b_d_q_conv1d_leaf
+
+    @triton.jit
+    def simple_gla_chunk_vjp_keys(b_k_conv1d, b_d_outer_k_core):
+        """From the cotangents of results and of keys and queries to those of the operands."""
+        b_k = tl_silu(b_k_conv1d)  # simple_gla.ssm:22
         b_w_2 = tl_sigmoid(b_k_conv1d)  # simple_gla.ssm:19
         b_d_k_conv1d_leaf = b_d_outer_k_core * (b_w_2 + b_k * (1.0 - b_w_2))
-        return b_d_q_conv1d_leaf, b_d_k_conv1d_leaf
+        return b_d_k_conv1d_leaf
 
     @triton.jit
     def simple_gla_chunk_vjp_heads(b_gk, b_d_outer_z_core, gate_logit_normalizer: tl.constexpr):
@@ -1626,10 +1611,35 @@ if triton is not None:
         b_d_v_conv1d_leaf = b_d_outer_v_core * (b_w_3 + b_v * (1.0 - b_w_3))
         return b_d_v_conv1d_leaf
 
+    @triton.jit(do_not_specialize=["T"])
+    def simple_gla_decays_kernel(
+        gk, sums, rest, table, cu_seqlens, T, s_gkb, s_gkt: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The log decays of a chunk's tokens added up to each, [slots, heads, tokens]: two numbers of float32 (`sums` and the
+        `rest`), whose differences keep their digits."""
+        i = tl.program_id(0).to(tl.int64)
+        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h + o_i * s_gkt, mask=m_t, other=0.0)
+        b_gk = b_gk.to(tl.float32)
+        b_decay = simple_gla_chunk_decay(b_gk, gate_logit_normalizer)
+        b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
+        i_z = (i_n * (H) + i_h) * BT + tl.arange(0, BT)
+        b_sums = tl.cumsum(b_decay.to(tl.float64), 0)
+        b_hi = b_sums.to(tl.float32)
+        tl.store(sums + i_z, b_hi)
+        tl.store(rest + i_z, (b_sums - b_hi.to(tl.float64)).to(tl.float32))
+
     @triton.jit(do_not_specialize=["T", "NP"])
     def simple_gla_states_kernel(
-        gk, k_conv1d, v_conv1d, first, states, ends, products, cu_seqlens, T, NP, s_gkb, s_gkt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
+        k_conv1d, v_conv1d, first, states, ends, products, sums, rest, cu_seqlens, T, NP, s_k_conv1db, s_k_conv1dt: tl.constexpr, s_v_conv1db, s_v_conv1dt: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, STAGES: tl.constexpr,
     ):
         """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
         what is left of the state before the piece. Without `states` the piece starts from zero."""
@@ -1654,33 +1664,86 @@ if triton is not None:
         j = i_c
         i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
         m_t = (o_t >= 0) & (o_t < n)
-        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h + o_i * s_gkt, mask=m_t, other=0.0)
-        b_v_conv1d = tl.load(v_conv1d + i_b * s_v_conv1db + i_t * s_v_conv1dt + i_h * V + (o_i * s_v_conv1dt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + i_t * s_k_conv1dt + i_h * K + (o_i * s_k_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        for i_j in range(i_c, n_c):
+        for i_j in tl.range(i_c, n_c, num_stages=STAGES):
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
-            b_gk = b_gk.to(tl.float32)
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_v_conv1d = tl.load(v_conv1d + i_b * s_v_conv1db + i_t * s_v_conv1dt + i_h * V + (o_i * s_v_conv1dt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + i_t * s_k_conv1dt + i_h * K + (o_i * s_k_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_v_conv1d = b_v_conv1d.to(tl.float32)
             b_k_conv1d = b_k_conv1d.to(tl.float32)
-            b_decay = simple_gla_chunk_decay(b_gk, gate_logit_normalizer)
-            b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_value = simple_gla_chunk_value(b_v_conv1d)
             b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
             b_key = simple_gla_chunk_key(b_k_conv1d)
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-            j += 1  # what the next chunk needs is on its way while this one is worked on
+            i_z = ((i_n + j) * (H) + i_h) * BT
+            b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+            b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
+            j += 1  # numbers of the next chunk's tokens are on their way meanwhile: no copy ahead takes 16 bits
             i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
             m_t = (o_t >= 0) & (o_t < n)
+            b_state = b_state * tl.exp2(b_end_hi) + tl_dot(tl.trans(b_key), b_value * tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))[:, None], DOT)
+            b_total += b_end_hi
+        tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
+        if products is not None:
+            b_left = tl.exp2(b_total) + tl.zeros([BK, BV], tl.float32)
+            tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
+
+    @triton.jit(do_not_specialize=["T", "NP"])
+    def simple_gla_outputs_kernel(
+        q_conv1d, k_conv1d, v_conv1d, first, ends, products, y_o, sums, rest, cu_seqlens, T, NP, s_q_conv1db, s_q_conv1dt: tl.constexpr, s_k_conv1db, s_k_conv1dt: tl.constexpr, s_v_conv1db, s_v_conv1dt: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, STAGES: tl.constexpr,
+    ):
+        """The results of a piece's tokens on the walk of a head's state, from the state before their chunk and from each other;
+        `ends` and `products` as above."""
+        i = tl.program_id(0).to(tl.int64) // NK
+        i_v, i_h, i_p, i_s = i % NV, i // NV % (H), i // (NV * (H)) % NP, i // (NV * (H)) // NP
+        i_b, bos, n, i_n = tl_slots(cu_seqlens, i_s, T, BT)
+        n_c = tl.cdiv(n, BT)
+        i_c, n_c = n_c * i_p // NP, n_c * (i_p + 1) // NP
+        o_i = tl.arange(0, BT)
+        o_v = i_v * BV + tl.arange(0, BV)
+        m_v = tl_inside(o_v, V, BV)
+        o_k = tl.program_id(0) % NK * BK + tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+        m_kv = m_k[:, None] & m_v[None, :]
+        n_kv = H * K * V
+        if first is not None:
+            b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
+        else:
+            b_state = tl.zeros([BK, BV], tl.float32)
+        b_total = 0.0
+        j = i_c
+        i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+        m_t = (o_t >= 0) & (o_t < n)
+        for i_j in tl.range(i_c, n_c, num_stages=STAGES):
             m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-            b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h + o_i * s_gkt, mask=m_t, other=0.0)
             b_v_conv1d = tl.load(v_conv1d + i_b * s_v_conv1db + i_t * s_v_conv1dt + i_h * V + (o_i * s_v_conv1dt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + i_t * s_q_conv1dt + i_h * K + (o_i * s_q_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + i_t * s_k_conv1dt + i_h * K + (o_i * s_k_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_sums = tl.sum(b_decay, 0)
-            b_turned = tl.trans(b_key * tl_leave(b_decay)[:, None])
-            b_state = b_state * tl.exp2(b_sums) + tl_dot(b_turned, b_value, DOT)
-            b_total += b_sums
+            b_v_conv1d = b_v_conv1d.to(tl.float32)
+            b_q_conv1d = b_q_conv1d.to(tl.float32)
+            b_k_conv1d = b_k_conv1d.to(tl.float32)
+            b_value = simple_gla_chunk_value(b_v_conv1d)
+            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_key = simple_gla_chunk_key(b_k_conv1d)
+            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+            b_query_0 = simple_gla_chunk_queries(b_q_conv1d)
+            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            i_z = ((i_n + j) * (H) + i_h) * BT
+            b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+            b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
+            b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_hi, b_lo, b_hi, b_lo, False)
+            b_read_0 = tl_dot(b_query_0, b_state, DOT) * tl_enter(b_hi, b_lo)[:, None]
+            b_read_0 += tl_dot(b_scores, b_value, DOT)
+            b_o = simple_gla_chunk_results(b_read_0, c_2)
+            tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
+            j += 1  # numbers of the next chunk's tokens are on their way meanwhile: no copy ahead takes 16 bits
+            i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+            m_t = (o_t >= 0) & (o_t < n)
+            b_state = b_state * tl.exp2(b_end_hi) + tl_dot(tl.trans(b_key), b_value * tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))[:, None], DOT)
+            b_total += b_end_hi
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
             b_left = tl.exp2(b_total) + tl.zeros([BK, BV], tl.float32)
@@ -1688,8 +1751,8 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def simple_gla_wanted_kernel(
-        gk, q_conv1d, g_o, first, wanted, ends, products, cu_seqlens, T, NP, s_gkb, s_gkt, s_q_conv1db, s_q_conv1dt, s_g_ob, s_g_ot,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
+        q_conv1d, g_o, first, wanted, ends, products, sums, rest, cu_seqlens, T, NP, s_q_conv1db, s_q_conv1dt: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, STAGES: tl.constexpr,
     ):
         """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
         the first of them; `products` as forward."""
@@ -1714,163 +1777,157 @@ if triton is not None:
         j = n_c - 1
         i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
         m_t = (o_t >= 0) & (o_t < n)
-        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h + o_i * s_gkt, mask=m_t, other=0.0)
-        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + i_t * s_q_conv1dt + i_h * K + (o_i * s_q_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        for i_j in range(i_c, n_c):
+        for i_j in tl.range(i_c, n_c, num_stages=STAGES):
             if wanted is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
-            b_gk = b_gk.to(tl.float32)
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + i_t * s_q_conv1dt + i_h * K + (o_i * s_q_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
             b_g_o = b_g_o.to(tl.float32)
             b_q_conv1d = b_q_conv1d.to(tl.float32)
-            b_decay = simple_gla_chunk_decay(b_gk, gate_logit_normalizer)
-            b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
             b_d_read_0 = simple_gla_chunk_d_reads(b_g_o, c_2)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
             b_query_0 = simple_gla_chunk_queries(b_q_conv1d)
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            i_z = ((i_n + j) * (H) + i_h) * BT
+            b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+            b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
             j -= 1
             i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
             m_t = (o_t >= 0) & (o_t < n)
-            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-            b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h + o_i * s_gkt, mask=m_t, other=0.0)
-            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-            b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + i_t * s_q_conv1dt + i_h * K + (o_i * s_q_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_sums = tl.sum(b_decay, 0)
-            b_state = b_state * tl.exp2(b_sums)
-            b_turned = tl.trans(b_query_0 * tl_enter(b_decay, False)[:, None])
-            b_state += tl_dot(b_turned, b_d_read_0, DOT)
-            b_total += b_sums
+            b_state *= tl.exp2(b_end_hi)
+            b_enter = tl_enter(b_hi, b_lo)
+            b_state += tl_dot(tl.trans(b_query_0), b_d_read_0 * b_enter[:, None], DOT)
+            b_total += b_end_hi
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
             b_left = tl.exp2(b_total) + tl.zeros([BK, BV], tl.float32)
             tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
 
-    @triton.jit(do_not_specialize=["T", "n_slots"])
-    def simple_gla_outputs_kernel(
-        gk, q_conv1d, k_conv1d, v_conv1d, states, y_o, table, cu_seqlens, T, n_slots, s_gkb, s_gkt, s_q_conv1db, s_q_conv1dt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt,
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def simple_gla_d_queries_kernel(
+        q_conv1d, k_conv1d, v_conv1d, g_o, states, sums, rest, d_q_conv1d, d_decay, table, cu_seqlens, T, n_slots, n_tokens, s_q_conv1db, s_q_conv1dt: tl.constexpr, s_k_conv1db, s_k_conv1dt: tl.constexpr, s_v_conv1db, s_v_conv1dt: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
-        """The outputs of a chunk's tokens, from the state before it and from each other."""
-        i = tl.program_id(0).to(tl.int64)
-        i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
-        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
-        o_i = tl.arange(0, BT)
-        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
-        n_kv = H * K * V
-        o_v = i_v * BV + tl.arange(0, BV)
-        m_v = tl_inside(o_v, V, BV)
-        o_k = tl.arange(0, BK)
-        m_k = tl_inside(o_k, K, BK)
-        o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
-        m_kv = m_k[:, None] & m_v[None, :]
-        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h + o_i * s_gkt, mask=m_t, other=0.0)
-        b_v_conv1d = tl.load(v_conv1d + i_b * s_v_conv1db + i_t * s_v_conv1dt + i_h * V + (o_i * s_v_conv1dt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + i_t * s_q_conv1dt + i_h * K + (o_i * s_q_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + i_t * s_k_conv1dt + i_h * K + (o_i * s_k_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        b_gk = b_gk.to(tl.float32)
-        b_v_conv1d = b_v_conv1d.to(tl.float32)
-        b_q_conv1d = b_q_conv1d.to(tl.float32)
-        b_k_conv1d = b_k_conv1d.to(tl.float32)
-        b_decay = simple_gla_chunk_decay(b_gk, gate_logit_normalizer)
-        b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
-        b_value = simple_gla_chunk_value(b_v_conv1d)
-        b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
-        b_key = simple_gla_chunk_key(b_k_conv1d)
-        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-        b_query_0 = simple_gla_chunk_queries(b_q_conv1d)
-        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
-        b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_scores = tl_dot(b_query_0, tl.trans(b_key), DOT) * tl_between(b_decay, False)
-        b_read_0 = tl_dot(b_query_0, b_state, DOT) * tl_enter(b_decay, False)[:, None]
-        b_read_0 += tl_dot(b_scores, b_value, DOT)
-        b_o = simple_gla_chunk_results(b_read_0, c_2)
-        tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
-
-    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
-    def simple_gla_d_keys_kernel(
-        gk, q_conv1d, k_conv1d, v_conv1d, g_o, states, wanted, scores, d_gk, d_q_conv1d, d_k_conv1d, table, cu_seqlens, T, n_slots, n_tokens, s_gkb, s_gkt, s_q_conv1db, s_q_conv1dt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt, s_g_ob, s_g_ot,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
-    ):
-        """The cotangents of keys, queries and decays of a chunk's tokens, and of what these are made of; and
-        what queries find of keys, [reads, slots, heads, i, j]."""
+        """The cotangents of the queries of a chunk's tokens, of what these are made of, and what decays get of them."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_n = i % (H), i // (H)
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
         o_i = tl.arange(0, BT)
         i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
         n_kv = H * K * V
-        b_d_decay, b_total = tl.zeros([BT], tl.float32), 0.0
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        m_tk = m_t[:, None] & m_k[None, :]
+        i_z = ((i_n) * (H) + i_h) * BT
+        b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+        b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
+        b_d_decay = tl.zeros([BT], tl.float32)
+        b_d_query_0 = tl.zeros([BT, BK], tl.float32)
         b_inside_0 = tl.zeros([BT, BT], tl.float32)
+        for i_v in tl.static_range(NV):
+            o_v = i_v * BV + tl.arange(0, BV)
+            m_v = tl_inside(o_v, V, BV)
+            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tv = m_t[:, None] & m_v[None, :]
+            b_v_conv1d = tl.load(v_conv1d + i_b * s_v_conv1db + i_t * s_v_conv1dt + i_h * V + (o_i * s_v_conv1dt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_v_conv1d = b_v_conv1d.to(tl.float32)
+            b_g_o = b_g_o.to(tl.float32)
+            if i_v == 0:
+                b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + i_t * s_q_conv1dt + i_h * K + (o_i * s_q_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+                b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + i_t * s_k_conv1dt + i_h * K + (o_i * s_k_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+                b_q_conv1d = b_q_conv1d.to(tl.float32)
+                b_k_conv1d = b_k_conv1d.to(tl.float32)
+                b_key = simple_gla_chunk_key(b_k_conv1d)
+                b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+                b_query_0 = simple_gla_chunk_queries(b_q_conv1d)
+                b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_value = simple_gla_chunk_value(b_v_conv1d)
+            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_d_read_0 = simple_gla_chunk_d_reads(b_g_o, c_2)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_query_0 += tl_dot(b_d_read_0, tl.trans(b_state), DOT)
+            b_inside_0 += tl_dot(b_d_read_0, tl.trans(b_value), DOT)
+        b_d_query_0 *= tl_enter(b_hi, b_lo)[:, None]
+        b_inside_0 *= tl_between(b_hi, b_lo, b_hi, b_lo, False)
+        b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
+        b_pairs = tl_dot(b_query_0, tl.trans(b_key), DOT) * b_inside_0
+        b_from = tl_dot(tl_from(BT, False), b_pairs, DOT)
+        b_d_decay += tl.sum(tl.where(tl_upto(BT, True), b_from, 0.0), 1)
+        b_d_query_0 += tl_dot(b_inside_0, b_key, DOT)
+        b_d_q_conv1d_leaf = simple_gla_chunk_vjp_queries(b_q_conv1d, b_d_query_0)
+        tl.store(d_q_conv1d + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_conv1d_leaf, mask=m_tk)
+        tl.store(d_decay + (i_b * T + i_t + o_i) * (H) + i_h, b_d_decay, mask=m_t)
+
+    @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
+    def simple_gla_d_keys_kernel(
+        gk, q_conv1d, k_conv1d, v_conv1d, g_o, states, wanted, sums, rest, d_gk, d_k_conv1d, d_decay, table, cu_seqlens, T, n_slots, n_tokens, s_gkb, s_gkt: tl.constexpr, s_q_conv1db, s_q_conv1dt: tl.constexpr, s_k_conv1db, s_k_conv1dt: tl.constexpr, s_v_conv1db, s_v_conv1dt: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
+    ):
+        """The cotangents of the keys and decays of a chunk's tokens, and of what these are made of."""
+        i = tl.program_id(0).to(tl.int64)
+        i_h, i_n = i % (H), i // (H)
+        i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
+        o_i = tl.arange(0, BT)
+        i_t, m_t = bos + i_c * BT, i_c * BT + tl.arange(0, BT) < n
+        n_kv = H * K * V
+        o_k = tl.arange(0, BK)
+        m_k = tl_inside(o_k, K, BK)
+        m_tk = m_t[:, None] & m_k[None, :]
+        i_z = ((i_n) * (H) + i_h) * BT
+        b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+        b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
+        b_leave = tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))
+        b_d_key = tl.zeros([BT, BK], tl.float32)
+        b_total = 0.0
         b_turned_0 = tl.zeros([BT, BT], tl.float32)
-        b_pairs_0 = tl.zeros([BT, BT], tl.float32)
-        for i_k in tl.static_range(NK):
-            b_d_key = tl.zeros([BT, BK], tl.float32)
-            b_d_query_0 = tl.zeros([BT, BK], tl.float32)
-            for i_v in tl.static_range(NV):
-                o_v = i_v * BV + tl.arange(0, BV)
-                m_v = tl_inside(o_v, V, BV)
-                o_k = i_k * BK + tl.arange(0, BK)
-                m_k = tl_inside(o_k, K, BK)
-                o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
-                m_kv = m_k[:, None] & m_v[None, :]
-                m_tv = m_t[:, None] & m_v[None, :]
-                b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h + o_i * s_gkt, mask=m_t, other=0.0)
-                b_v_conv1d = tl.load(v_conv1d + i_b * s_v_conv1db + i_t * s_v_conv1dt + i_h * V + (o_i * s_v_conv1dt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-                b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-                b_gk = b_gk.to(tl.float32)
-                b_v_conv1d = b_v_conv1d.to(tl.float32)
-                b_g_o = b_g_o.to(tl.float32)
-                b_decay = simple_gla_chunk_decay(b_gk, gate_logit_normalizer)
-                b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
-                b_value = simple_gla_chunk_value(b_v_conv1d)
-                b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
-                b_d_read_0 = simple_gla_chunk_d_reads(b_g_o, c_2)
-                b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-                b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-                b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-                b_d_key += tl_dot(b_value, tl.trans(b_d_state), DOT)
-                b_d_query_0 += tl_dot(b_d_read_0, tl.trans(b_state), DOT)
-                b_total += tl.sum((b_state * b_d_state).to(tl.float32))
-                if i_k == 0:
-                    b_inside_0 += tl_dot(b_d_read_0, tl.trans(b_value), DOT)
-                    b_turned_0 += tl_dot(b_value, tl.trans(b_d_read_0), DOT)
-            m_tk = m_t[:, None] & m_k[None, :]
-            b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + i_t * s_q_conv1dt + i_h * K + (o_i * s_q_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + i_t * s_k_conv1dt + i_h * K + (o_i * s_k_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_q_conv1d = b_q_conv1d.to(tl.float32)
-            b_k_conv1d = b_k_conv1d.to(tl.float32)
-            b_key = simple_gla_chunk_key(b_k_conv1d)
-            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-            b_query_0 = simple_gla_chunk_queries(b_q_conv1d)
-            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
-            b_d_key *= tl_leave(b_decay)[:, None]
-            b_d_decay += tl_summed(tl_upto(BT, True), tl.sum(b_key * b_d_key, 1))
-            b_between = tl_between(b_decay, False)
-            b_d_query_0 *= tl_enter(b_decay, False)[:, None]
-            b_d_decay += tl_summed(tl_from(BT, False), tl.sum(b_query_0 * b_d_query_0, 1))
-            b_pairs_0 += tl_dot(b_query_0, tl.trans(b_key), DOT)
-            if i_k == NK - 1:
-                b_pairs_0 *= b_between
-                tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_pairs_0)
-                b_from = tl_dot(tl_from(BT, False), b_pairs_0 * b_inside_0, DOT)
-                b_d_decay += tl.sum(tl.where(tl_upto(BT, True), b_from, 0.0), 1)
-            # last the products of the most columns: the compiler splits all as it splits these
-            b_d_query_0 += tl_dot(b_inside_0 * b_between, b_key, DOT)
-            b_d_key += tl_dot(b_turned_0 * tl_between_turned(b_decay, False), b_query_0, DOT)
-            if i_k == NK - 1:
-                b_d_decay += b_total * tl.exp2(tl.sum(b_decay, 0))
-            b_d_q_conv1d_leaf, b_d_k_conv1d_leaf = simple_gla_chunk_vjp_keys(b_q_conv1d, b_k_conv1d, b_d_key, b_d_query_0)
-            tl.store(d_q_conv1d + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_q_conv1d_leaf, mask=m_tk)
-            tl.store(d_k_conv1d + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_conv1d_leaf, mask=m_tk)
+        for i_v in tl.static_range(NV):
+            o_v = i_v * BV + tl.arange(0, BV)
+            m_v = tl_inside(o_v, V, BV)
+            o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
+            m_kv = m_k[:, None] & m_v[None, :]
+            m_tv = m_t[:, None] & m_v[None, :]
+            b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h + o_i * s_gkt, mask=m_t, other=0.0)
+            b_v_conv1d = tl.load(v_conv1d + i_b * s_v_conv1db + i_t * s_v_conv1dt + i_h * V + (o_i * s_v_conv1dt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+            b_gk = b_gk.to(tl.float32)
+            b_v_conv1d = b_v_conv1d.to(tl.float32)
+            b_g_o = b_g_o.to(tl.float32)
+            if i_v == 0:
+                b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + i_t * s_q_conv1dt + i_h * K + (o_i * s_q_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+                b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + i_t * s_k_conv1dt + i_h * K + (o_i * s_k_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
+                b_q_conv1d = b_q_conv1d.to(tl.float32)
+                b_k_conv1d = b_k_conv1d.to(tl.float32)
+                b_key = simple_gla_chunk_key(b_k_conv1d)
+                b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+                b_query_0 = simple_gla_chunk_queries(b_q_conv1d)
+                b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_value = simple_gla_chunk_value(b_v_conv1d)
+            b_value = tl.where(m_tv, b_value, 0.0).to(DOT)
+            b_d_read_0 = simple_gla_chunk_d_reads(b_g_o, c_2)
+            b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
+            b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_d_key += tl_dot(b_value, tl.trans(b_d_state), DOT)
+            b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
+            b_total += tl.sum(b_state.to(tl.float32) * b_d_state)
+            b_turned_0 += tl_dot(b_value, tl.trans(b_d_read_0), DOT)
+        b_d_key *= b_leave[:, None]
+        b_d_decay = tl.load(d_decay + (i_b * T + i_t + o_i) * (H) + i_h, mask=m_t, other=0.0)
+        b_d_decay += tl_summed(tl_upto(BT, True), tl.sum(b_key * b_d_key, 1)) + b_total * tl.exp2(b_end_hi)
+        b_turned_0 *= tl_between_turned(b_hi, b_lo, b_hi, b_lo, False)
+        b_d_key += tl_dot(b_turned_0, b_query_0, DOT)
+        b_d_k_conv1d_leaf = simple_gla_chunk_vjp_keys(b_k_conv1d, b_d_key)
+        tl.store(d_k_conv1d + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_conv1d_leaf, mask=m_tk)
         b_d_gk_leaf = simple_gla_chunk_vjp_heads(b_gk, b_d_decay, gate_logit_normalizer)
         tl.store(d_gk + (i_b * T + i_t) * H + i_h + o_i * H, b_d_gk_leaf, mask=m_t)
+        tl.store(d_decay + (i_b * T + i_t + o_i) * (H) + i_h, b_d_decay, mask=m_t)
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def simple_gla_d_values_kernel(
-        gk, k_conv1d, v_conv1d, g_o, wanted, scores, d_v_conv1d, table, cu_seqlens, T, n_slots, n_tokens, s_gkb, s_gkt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt, s_g_ob, s_g_ot,
+        q_conv1d, k_conv1d, v_conv1d, g_o, wanted, sums, rest, d_v_conv1d, table, cu_seqlens, T, n_slots, n_tokens, s_q_conv1db, s_q_conv1dt: tl.constexpr, s_k_conv1db, s_k_conv1dt: tl.constexpr, s_v_conv1db, s_v_conv1dt: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The cotangents of the values of a chunk's tokens, and of what these are made of."""
@@ -1887,24 +1944,27 @@ if triton is not None:
         o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_gk = tl.load(gk + i_b * s_gkb + i_t * s_gkt + i_h + o_i * s_gkt, mask=m_t, other=0.0)
         b_v_conv1d = tl.load(v_conv1d + i_b * s_v_conv1db + i_t * s_v_conv1dt + i_h * V + (o_i * s_v_conv1dt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_q_conv1d = tl.load(q_conv1d + i_b * s_q_conv1db + i_t * s_q_conv1dt + i_h * K + (o_i * s_q_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_k_conv1d = tl.load(k_conv1d + i_b * s_k_conv1db + i_t * s_k_conv1dt + i_h * K + (o_i * s_k_conv1dt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        b_gk = b_gk.to(tl.float32)
         b_v_conv1d = b_v_conv1d.to(tl.float32)
         b_g_o = b_g_o.to(tl.float32)
+        b_q_conv1d = b_q_conv1d.to(tl.float32)
         b_k_conv1d = b_k_conv1d.to(tl.float32)
-        b_decay = simple_gla_chunk_decay(b_gk, gate_logit_normalizer)
-        b_decay = tl.where(m_t, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
         b_d_read_0 = simple_gla_chunk_d_reads(b_g_o, c_2)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
         b_key = simple_gla_chunk_key(b_k_conv1d)
         b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
+        b_query_0 = simple_gla_chunk_queries(b_q_conv1d)
+        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+        i_z = ((i_n) * (H) + i_h) * BT
+        b_hi, b_lo = tl.load(sums + i_z + tl.arange(0, BT)), tl.load(rest + i_z + tl.arange(0, BT))
+        b_end_hi, b_end_lo = tl.load(sums + i_z + BT - 1), tl.load(rest + i_z + BT - 1)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_d_value = tl_dot(b_key, b_d_state, DOT) * tl_leave(b_decay)[:, None]
-        b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
-        b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
+        b_d_value = tl_dot(b_key, b_d_state, DOT) * tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))[:, None]
+        b_between = tl_between_turned(b_hi, b_lo, b_hi, b_lo, False)
+        b_d_value += tl_dot(tl_dot(b_key, tl.trans(b_query_0), DOT) * b_between, b_d_read_0, DOT)
         b_d_v_conv1d_leaf = simple_gla_chunk_vjp_values(b_v_conv1d, b_d_value)
         tl.store(d_v_conv1d + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_conv1d_leaf, mask=m_tv)
 
@@ -2542,47 +2602,37 @@ def _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
     )
 
 
-class _Chunks(NamedTuple):
-    """How the kernels of chunks are launched."""
+class _HeadChunks(NamedTuple):
+    """How the kernels of chunks with a decay a head are launched."""
 
     tokens: int  # a chunk
     keys: int  # padded
-    values: int  # a program
     wide: int  # all values, padded
-    inside: int  # warps, where the chunk's tokens are
-    across: int  # the same, where a program has all values
-    pairs: int  # the same, where it has pairs of tokens alone
-    pieces: int  # of time, on the way of the state
+    strip: int  # of values, a program or one after another
     part: int  # of keys, on the way of the state
-    strip: int  # of values, on the way of the state
-    block: int  # of keys, where a program takes some of them
-    span: int  # of keys, where a program takes all, block by block
+    pieces: int  # of time, on the way of the state
+    stages: int  # chunks on their way, with the one that is worked on
 
 
-def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
-    """The launch configuration, by size alone: blocks of keys (unless they are to stay `whole`) and of values, and time in
-    pieces where these, rows and heads do not fill the GPU. Tiles that a warp group may multiply have rows of 128 bytes: what
-    ptxas 12.8 makes of narrower ones reads registers that nothing wrote. `shared`: bytes that a program may have."""
-    least, tokens = 64 if half else 16, 32
-    keys, wide, most = max(16 if whole else least, _pow2(keys)), max(least, _pow2(values)), 64
-    if half and keys <= 128 and shared > 160_000:
-        most = 128
-    block = wide if wide <= most else next((b for b in (most, 64, 32, 16) if b >= least and values % b == 0), most)
-    part, strip = keys if whole else min(keys, 64), min(wide, 64)
-    programs = max(1, rows * heads * (keys // part) * (wide // strip))
-    return _Chunks(
+def choose_head_chunks(rows, T, heads, keys, values, tiles, sms, shared, half, whole):
+    """The launch configuration, by size alone; keys are to stay `whole` or may be taken part by part. The state is walked in pieces of time where rows, heads and strips of values
+    fill too little of the GPU, and chunks are loaded as far ahead as `shared` bytes allow, of so many `tiles` of keys and of
+    values. Tiles that a warp group may multiply have rows of 128 bytes: what ptxas 12.8 makes of narrower ones reads
+    registers that nothing wrote."""
+    least = 64 if half else 16
+    keys, wide = max(16 if whole else least, _pow2(keys)), max(least, _pow2(values))
+    tokens, strip = 64 if half and 64 <= keys <= 128 else 32, min(wide, 64 if half else 32)
+    programs = max(1, rows * heads * (wide // strip))
+    pieces = max(1, min(2 * sms // programs, T // (8 * tokens))) if 3 * programs <= 2 * sms else 1
+    ahead = (shared - 65_536) // (tokens * (2 if half else 4) * (tiles[0] * keys + tiles[1] * strip))
+    return _HeadChunks(
         tokens=tokens,
         keys=keys,
-        values=block,
         wide=wide,
-        inside=2 if half and block <= 64 and keys <= 128 else 4,
-        across=8 if wide > 128 else 4,
-        pairs=2 if half else 4,
-        pieces=max(1, min(2 * sms // programs, T // (8 * tokens))),
-        part=part,
         strip=strip,
-        block=keys if whole else min(keys, 64 if half else 32),
-        span=keys if whole else min(keys, 128 if half else 32),
+        part=keys if whole else min(keys, 128 if half and programs * pieces >= sms else 64),
+        pieces=pieces,
+        stages=max(1, min(3 if programs * pieces <= sms else 2, 1 + ahead)) if half else 1,
     )
 
 
@@ -2623,7 +2673,7 @@ def _room_for(n, like):
 
 
 def _simple_gla_chunks(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer):
-    """The results and the last state: the states between chunks, then what happens inside them."""
+    """The results and the last state, on one walk of the state."""
     T = gk.shape[1]
     rows = gk.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = gk.shape[2]
@@ -2636,42 +2686,36 @@ def _simple_gla_chunks(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_log
     v_conv1d = _rows_of(v_conv1d)
     dtype = _dot_dtype(q_conv1d, k_conv1d, v_conv1d)
     device = gk.device
-    config = choose_chunks(
-        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16, False
+    config = choose_head_chunks(
+        rows, T, H, K, V, (2, 1), _sms(device), _shared(device), dtype == torch.bfloat16,
+        False,
     )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
-    grid = (triton.cdiv(V, config.values), H, K * V)
-    fixed = dict(
-        H=H, K=K, V=V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-    )  # fmt: skip
-    walked = dict(  # a block of keys and of values a program
-        NV=triton.cdiv(V, config.strip), BV=config.strip,
-        NK=triton.cdiv(K, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
-    )  # fmt: skip
-    across = dict(  # all values a program, strip by strip, and a block of keys at a time
-        NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
-    )  # fmt: skip
+    heads, n_kv = H, K * V
+    fixed = dict(H=H, K=K, V=V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), BT=config.tokens, DOT=_tl(dtype))
+    walked = dict(NV=triton.cdiv(V, config.strip), BV=config.strip, STAGES=config.stages, num_warps=4)
+    parted = walked | dict(NK=triton.cdiv(K, config.part), BK=config.part)  # keys part by part
+    inside = dict(NV=walked["NV"], BK=config.keys, BV=config.strip, num_warps=4)
+    across = dict(NV=triton.cdiv(V, config.strip), BK=config.keys, BV=config.strip, num_warps=4)
     first = None if S is None else S.to(torch.float32).contiguous()
+    n = walked["NV"] * heads * config.pieces * rows
     with _on(device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        sums = torch.empty((2, slots * heads * config.tokens), dtype=torch.float32, device=device)
         table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
-        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], gk)
-        n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
-        if config.pieces > 1:  # the state before each piece
-            simple_gla_states_kernel[(n,)](
-                gk, k_conv1d, v_conv1d, None, None, ends, products, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
-                **fixed | walked,
-            )  # fmt: skip
-            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
-            first = starts
-        simple_gla_states_kernel[(n,)](
-            gk, k_conv1d, v_conv1d, first, hs, ends, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
-            **fixed | walked,
+        simple_gla_decays_kernel[(slots * heads,)](
+            gk, *sums, table, cu_seqlens, T, *gk.stride()[:2], **fixed | inside | dict(NV=1, num_warps=1),
         )  # fmt: skip
-        simple_gla_outputs_kernel[(slots * grid[0] * grid[1],)](
-            gk, q_conv1d, k_conv1d, v_conv1d, hs, y_o, table, cu_seqlens, T, slots,
-            *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed, num_warps=config.inside,
+        ends, products, starts = _rooms(rows * config.pieces * heads * n_kv, gk)
+        if config.pieces > 1:  # the state before each piece
+            simple_gla_states_kernel[(n * parted["NK"],)](
+                k_conv1d, v_conv1d, None, None, ends, products, *sums, cu_seqlens, T, config.pieces, *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
+                **fixed | parted,
+            )  # fmt: skip
+            _pass(products, ends, first, starts, rows, config.pieces, heads * n_kv, False)
+            first = starts
+        simple_gla_outputs_kernel[(n,)](
+            q_conv1d, k_conv1d, v_conv1d, first, ends, None, y_o, *sums, cu_seqlens, T, config.pieces,
+            *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], **fixed | walked, NK=1, BK=config.keys,
         )  # fmt: skip
     last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
     return y_o, last_S
@@ -2692,68 +2736,71 @@ def _simple_gla_chunks_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
     g_o = _rows_of(g_o)
     dtype = _dot_dtype(q_conv1d, k_conv1d, v_conv1d)
     device = gk.device
-    config = choose_chunks(
-        rows, T, H, K, V, _sms(device), _shared(device), dtype == torch.bfloat16, False
+    config = choose_head_chunks(
+        rows, T, H, K, V, (2, 1), _sms(device), _shared(device), dtype == torch.bfloat16,
+        False,
     )  # fmt: skip
     slots = rows * triton.cdiv(T, config.tokens) if cu_seqlens is None else T // config.tokens + rows + 1
-    grid = (triton.cdiv(V, config.values), H, K * V)
-    fixed = dict(
-        H=H, K=K, V=V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), NV=grid[0], BT=config.tokens, BK=config.keys, BV=config.values, DOT=_tl(dtype),
-    )  # fmt: skip
-    walked = dict(  # a block of keys and of values a program
-        NV=triton.cdiv(V, config.strip), BV=config.strip,
-        NK=triton.cdiv(K, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
-    )  # fmt: skip
-    across = dict(  # all values a program, strip by strip, and a block of keys at a time
-        NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.span,
-        NK=triton.cdiv(K, config.span), LEVELS=config.tokens.bit_length() - 1, num_warps=config.across,
-    )  # fmt: skip
+    heads, n_kv = H, K * V
+    fixed = dict(H=H, K=K, V=V, gate_logit_normalizer=gate_logit_normalizer, c_2=K ** (-0.5), BT=config.tokens, DOT=_tl(dtype))
+    walked = dict(NV=triton.cdiv(V, config.strip), BV=config.strip, STAGES=config.stages, num_warps=4)
+    parted = walked | dict(NK=triton.cdiv(K, config.part), BK=config.part)  # keys part by part
+    inside = dict(NV=walked["NV"], BK=config.keys, BV=config.strip, num_warps=4)
+    across = dict(NV=triton.cdiv(V, config.strip), BK=config.keys, BV=config.strip, num_warps=4)
     first = None if S is None else S.to(torch.float32).contiguous()
+    n = walked["NV"] * heads * config.pieces * rows
     last = None if g_last_S is None else g_last_S.to(torch.float32).contiguous()
-    d_gk = _room_for(1, inputs[0])
     d_q_conv1d = _room_for(1, inputs[1])
+    d_gk = _room_for(1, inputs[0])
     d_k_conv1d = _room_for(1, inputs[2])
     d_v_conv1d = _room_for(1, inputs[3])
     with _on(device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
+        sums = torch.empty((2, slots * heads * config.tokens), dtype=torch.float32, device=device)
         table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
-        ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], gk)
-        n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
+        simple_gla_decays_kernel[(slots * heads,)](
+            gk, *sums, table, cu_seqlens, T, *gk.stride()[:2], **fixed | inside | dict(NV=1, num_warps=1),
+        )  # fmt: skip
+        ends, products, starts = _rooms(rows * config.pieces * heads * n_kv, gk)
         if config.pieces > 1:  # the state before each piece
-            simple_gla_states_kernel[(n,)](
-                gk, k_conv1d, v_conv1d, None, None, ends, products, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
-                **fixed | walked,
+            simple_gla_states_kernel[(n * parted["NK"],)](
+                k_conv1d, v_conv1d, None, None, ends, products, *sums, cu_seqlens, T, config.pieces, *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
+                **fixed | parted,
             )  # fmt: skip
-            _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
+            _pass(products, ends, first, starts, rows, config.pieces, heads * n_kv, False)
             first = starts
-        simple_gla_states_kernel[(n,)](
-            gk, k_conv1d, v_conv1d, first, hs, ends, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
-            **fixed | walked,
+        hs = torch.empty(slots * heads * n_kv, dtype=dtype, device=device)
+        simple_gla_states_kernel[(n * parted["NK"],)](
+            k_conv1d, v_conv1d, first, hs, ends, None, *sums, cu_seqlens, T, config.pieces, *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
+            **fixed | parted,
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
-            simple_gla_wanted_kernel[(n,)](
-                gk, q_conv1d, g_o, None, None, ends, products, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *g_o.stride()[:2],
-                **fixed | walked,
+            simple_gla_wanted_kernel[(n * parted["NK"],)](
+                q_conv1d, g_o, None, None, ends, products, *sums, cu_seqlens, T, config.pieces, *q_conv1d.stride()[:2], *g_o.stride()[:2],
+                **fixed | parted,
             )  # fmt: skip
-            _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
+            _pass(products, ends, last, starts, rows, config.pieces, heads * n_kv, True)
             last = starts
-        simple_gla_wanted_kernel[(n,)](
-            gk, q_conv1d, g_o, last, wanted, ends, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *g_o.stride()[:2],
-            **fixed | walked,
+        simple_gla_wanted_kernel[(n * parted["NK"],)](
+            q_conv1d, g_o, last, wanted, ends, None, *sums, cu_seqlens, T, config.pieces, *q_conv1d.stride()[:2], *g_o.stride()[:2],
+            **fixed | parted,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
+        wanted_d_decay = torch.empty((*gk.shape[:2], H, ), dtype=torch.float32, device=device)
         n_tokens = gk.shape[0] * T
-        simple_gla_d_keys_kernel[(slots * grid[1],)](
-            gk, q_conv1d, k_conv1d, v_conv1d, g_o, hs, wanted, scores, d_gk, d_q_conv1d, d_k_conv1d, table, cu_seqlens, T, slots, n_tokens,
+        simple_gla_d_queries_kernel[(slots * heads,)](
+            q_conv1d, k_conv1d, v_conv1d, g_o, hs, *sums, d_q_conv1d, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
+            *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2], **fixed | across,
+        )  # fmt: skip
+        simple_gla_d_keys_kernel[(slots * heads,)](
+            gk, q_conv1d, k_conv1d, v_conv1d, g_o, hs, wanted, *sums, d_gk, d_k_conv1d, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
             *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2], **fixed | across,
         )  # fmt: skip
-        simple_gla_d_values_kernel[(slots * grid[0] * grid[1],)](
-            gk, k_conv1d, v_conv1d, g_o, wanted, scores, d_v_conv1d, table, cu_seqlens, T, slots, n_tokens,
-            *gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.inside,
+        simple_gla_d_values_kernel[(slots * inside["NV"] * heads,)](
+            q_conv1d, k_conv1d, v_conv1d, g_o, wanted, *sums, d_v_conv1d, table, cu_seqlens, T, slots, n_tokens,
+            *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2], **fixed | inside,
         )  # fmt: skip
-        d_gk = _summed(d_gk, inputs[0])
         d_q_conv1d = _summed(d_q_conv1d, inputs[1])
+        d_gk = _summed(d_gk, inputs[0])
         d_k_conv1d = _summed(d_k_conv1d, inputs[2])
         d_v_conv1d = _summed(d_v_conv1d, inputs[3])
     return (
@@ -2763,8 +2810,6 @@ def _simple_gla_chunks_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
         d_v_conv1d,
         _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, K, V), inputs[-1]),
     )
-
-
 def _simple_gla_triton_by_mode(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer):
     H = gk.shape[2]
     K = q_conv1d.shape[3]

@@ -19,7 +19,8 @@ class ChunkGradients(ChunkKernels):
         """The lines that store what `vjp` gives, and the parameters' cotangents that `hoist` gives of its sums; the
         sums that the kernel has are those of `had`."""
         e, a, m, lines = self.e, self.a, self.memory, []
-        blocks, late = vjp is self.vjp_values, self.moving(self.vjp_keys, self.vjp_heads)[1]
+        blocks, at = vjp is self.vjp_values, next(i for i, v in enumerate(self.vjps) if vjp in v)
+        before = [self.moving(*v)[1] for v in self.vjps[:at]]
         if vjp.lines:
             lines.append(f"{', '.join(e.name((n, 0)) for n in vjp.outputs)} = {self.call(vjp, places)}")
         dims = dict(zip(vjp.outputs, vjp.dims, strict=True))
@@ -39,44 +40,80 @@ class ChunkGradients(ChunkKernels):
         for x in parameters:
             n, o = a.gradients[x.name], x.operand
             d = self.tile.name(f"d:{o.name}")
-            lines.append(m.total(d, e.name((n, 0)), given[n], o, blocks, blocks and x in late, places))
+            behind = sum(x in sums for sums in before)
+            lines.append(m.total(d, e.name((n, 0)), given[n], o, blocks, behind, places))
         return lines
 
+    def d_queries(self) -> ChunkKernel:
+        """The kernel that writes the cotangents which need nothing but those of the queries."""
+        places, had = Places(self.tile), (self.vjp_queries,)
+        stores = self._all_stores(self.vjp_queries, places)
+        passed = [n for n in self.passed if n not in self.f.given]
+        stores += [self._passing(n, places) for n in passed]
+        results = [*self._written(*had), *(self.tensor(f"core:{n}") for n in passed)]
+        after = [*had, *([self.hoist_vjp, self.hoist_vjp_keys] if self.moving(*had)[1] else [])]
+        return self.kernel([self.key, self.value, self.queries, self.d_reads], after, stores, results, places)
+
     def d_keys(self) -> ChunkKernel:
-        """The kernel that writes the cotangents which need none of the values."""
-        places, had = Places(self.tile), (self.vjp_keys, self.vjp_heads)
+        """The kernel that writes the cotangents which need none of the values, but those of `d_queries`."""
+        places, had, f = Places(self.tile), (self.vjp_keys, self.vjp_heads), self.f
         keyed = self._stores(self.vjp_keys, self.hoist_vjp_keys, had, places)
         stores = self._stores(self.vjp_heads, self.hoist_vjp, had, places)
-        for n in self.passed:
-            own = KEYS in self.e.dims(n)
-            atoms = (*self.f.heads, *(self.f.keys if own else ()))
-            line = self.memory.store(self.tensor(f"core:{n}"), self.value_of(n), self.e.dims(n), atoms, places)
-            (keyed if own else stores).append(line)
-        results = [self.tile.name(f"d:{x.operand.name}") for leaves in self.moving(*had) for x in leaves]
-        results += [self.tensor(f"core:{n}") for n in self.passed]
+        # with a decay a head, `d_queries` has begun the decay's cotangent and written those of queries
+        own = [n for n in self.passed if f.by_key or n == f.given[1]]
+        for n in own:
+            (keyed if KEYS in self.e.dims(n) else stores).append(self._passing(n, places))
+        results = [*self._written(*had), *(self.tensor(f"core:{n}") for n in own)]
         after = [*had, self.hoist_vjp, self.hoist_vjp_keys]
-        kernel = self.kernel([*self.inputs, self.d_reads], after, stores, results, places)
+        passed = [] if f.by_key else [n for n in self._read([n for v in had for n in v.outputs]) if n in self.passed]
+        passed = [n for n in passed if n not in f.given]
+        kernel = self.kernel([*self.inputs, self.d_reads], after, stores, results, places, passed)
         return replace(kernel, keyed_stores=tuple(keyed))
 
     def d_values(self) -> ChunkKernel:
         """The kernel that writes the others."""
-        places, had, stores = Places(self.tile), (self.vjp_values,), []
-        for hoist in (self.hoist_vjp, self.hoist_vjp_keys):
-            stores += [x for x in self._stores(self.vjp_values, hoist, had, places) if x not in stores]
-        results = [self.tile.name(f"d:{x.operand.name}") for leaves in self.moving(*had) for x in leaves]
+        places, had = Places(self.tile), (self.vjp_values,)
+        stores = self._all_stores(self.vjp_values, places)
         after = [self.vjp_values, *([self.hoist_vjp, self.hoist_vjp_keys] if self.moving(*had)[1] else [])]
-        return self.kernel([self.decay, self.key, self.d_reads], after, stores, results, places, self.passed)
+        core = [self.decay, self.key, self.d_reads] if self.f.by_key else [self.key, self.queries, self.d_reads]
+        passed = [n for n in self.passed if n in self._read(self.vjp_values.outputs)]
+        return self.kernel(core, after, stores, self._written(*had), places, passed)
+
+    def _all_stores(self, vjp: Equation, places: Places) -> list[str]:
+        """The lines that store what `vjp` gives and all that parameters get of it."""
+        stores: list[str] = []
+        for hoist in (self.hoist_vjp, self.hoist_vjp_keys):
+            stores += [x for x in self._stores(vjp, hoist, (vjp,), places) if x not in stores]
+        return stores
+
+    def _passing(self, name: str, places: Places) -> str:
+        """The line that stores a cotangent for another kernel."""
+        atoms = (*self.f.heads, *(self.f.keys if KEYS in self.e.dims(name) else ()))
+        return self.memory.store(self.tensor(f"core:{name}"), self.value_of(name), self.e.dims(name), atoms, places)
+
+    def _written(self, *vjps: Equation) -> list[str]:
+        """The buffers that functions' cotangents are written to."""
+        return [self.tile.name(f"d:{x.operand.name}") for leaves in self.moving(*vjps) for x in leaves]
 
     def build(self) -> ChunkOp:
         """The context."""
         f, t = self.f, self.tile
-        wanted = self.kernel([self.decay, self.queries, self.d_reads])
+        decay = [self.decay] if f.by_key else []
+        wanted = self.kernel([*decay, self.queries, self.d_reads])
+        d_queries = self.d_queries()
         d_keys, d_values = self.d_keys(), self.d_values()
-        again = any(n.startswith("read:") for k in (wanted, d_keys, d_values) for n in k.streamed)
+        again = any(n.startswith("read:") for k in (wanted, d_queries, d_keys, d_values) for n in k.streamed)
         atoms = [t.size(x) for x in (*t.channels, *t.inner)]
         reads = tuple(
             ChunkRead(
-                i, f"b_query_{i}", f"b_read_{i}", f"b_d_query_{i}", f"b_d_read_{i}", q.late, q.cotangent is not None
+                index=i,
+                query=f"b_query_{i}",
+                read=f"b_read_{i}",
+                d_query=f"b_d_query_{i}",
+                d_read=f"b_d_read_{i}",
+                late=q.late,
+                seeded=q.cotangent is not None,
+                sums="b_late_hi, b_late_lo" if q.late else "b_hi, b_lo",
             )
             for i, q in enumerate(f.queries)
         )
@@ -91,15 +128,20 @@ class ChunkGradients(ChunkKernels):
             values=t.sizes(t.values),
             by_key=f.by_key,
             mixed=self.mixed,
+            decayed=self.decayed,
+            late=any(q.late for q in f.queries),
             sign="-" if reverse else "",
             first_walking=first.format("j"),
             first_inside=first.format("i_c"),
             reads=reads,
             seeded=tuple(r for r in reads if r.seeded),
-            states=self.kernel([self.decay, self.key, self.value]),
+            decays=self.kernel([self.decay]),
+            states=self.kernel([*decay, self.key, self.value]),
             scores=self.kernel([self.decay, self.key, self.queries]),
-            forward=((self.outputs(), "outputs"), *([(self.reads(), "reads")] if again else [])),
+            outputs=self.outputs(),
+            again=(self.reads(),) if again else (),
             wanted=wanted,
+            d_queries=d_queries,
             d_keys=d_keys,
             d_values=d_values,
         )

@@ -10,7 +10,7 @@ from ssmc.backends.triton.equations import Equation
 @dataclass(frozen=True, slots=True)
 class ChunkRead:
     """A read of the state: its query, what it gives and the cotangents of both, as names of values; `late` ones see the
-    state before the token, those that are not `seeded` matter to no result."""
+    state before the token, those that are not `seeded` matter to no result. `sums`: of decays, up to the read."""
 
     index: int
     query: str
@@ -19,15 +19,17 @@ class ChunkRead:
     d_read: str
     late: bool
     seeded: bool
+    sums: str
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What a kernel loads and computes of a chunk: offsets, values known before time, loads, what makes these float32,
-    calls."""
+    """What a kernel loads and computes of a chunk: offsets, values known before time, loads (of numbers a token, and of
+    tiles), what makes these float32, calls."""
 
     places: tuple[str, ...]
     early: tuple[str, ...]
+    small: tuple[str, ...]
     loads: tuple[str, ...]
     lifts: tuple[str, ...]
     calls: tuple[str, ...]
@@ -52,7 +54,7 @@ class ChunkKernel:
 
 @dataclass(frozen=True, slots=True)
 class ChunkOp:
-    """The holes of `templates/triton/chunk_kernels.py.jinja`."""
+    """The holes of `templates/triton/chunk_kernels.py.jinja` and `templates/triton/head_kernels.py.jinja`."""
 
     stem: str
     equations: tuple[Equation, ...]
@@ -62,15 +64,20 @@ class ChunkOp:
     values: str
     by_key: bool
     mixed: bool
+    decayed: bool
+    late: bool
     sign: str
     first_walking: str
     first_inside: str
     reads: tuple[ChunkRead, ...]
     seeded: tuple[ChunkRead, ...]
+    decays: ChunkKernel
     states: ChunkKernel
     scores: ChunkKernel
-    forward: tuple[tuple[ChunkKernel, str], ...]
+    outputs: ChunkKernel
+    again: tuple[ChunkKernel, ...]
     wanted: ChunkKernel
+    d_queries: ChunkKernel
     d_keys: ChunkKernel
     d_values: ChunkKernel
 
@@ -86,7 +93,8 @@ class Arguments:
 
 @dataclass(frozen=True, slots=True)
 class ChunkLaunch:
-    """The holes of `templates/triton/chunk_launches.py.jinja`: code of the host, most of it arguments."""
+    """The holes of `templates/triton/chunk_launches.py.jinja` and `templates/triton/head_launches.py.jinja`: code
+    of the host, most of it arguments."""
 
     stem: str
     mode: str
@@ -111,19 +119,20 @@ class ChunkLaunch:
     returned: str
     n_reads: int
     read_sizes: str
+    d_decay: str
+    decays: Arguments
     states: Arguments
     wanted: Arguments
     outputs: Arguments
     reads: tuple[Arguments, ...]
     gradients: tuple[tuple[str, str], ...]
-    by_key: bool
-    block: str
     strip: str
-    programs: str
+    tiles: str
     whole: str
     parts: str
     scores: Arguments
     passed: tuple[tuple[str, str], ...]
+    d_queries: Arguments
     d_keys: Arguments
     d_values: Arguments
     finished: tuple[str, ...]

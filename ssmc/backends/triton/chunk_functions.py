@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from ssmc.backends.triton.chunk_tile import KEYS, SKELETON, TIME, VALUES, ChunkEquations, ChunkTile, Unfit
 from ssmc.backends.triton.equations import Equation, Key
@@ -78,13 +79,16 @@ class ChunkFunctions:
         cores = {f.given[0], f.given[1], *(q.wanted for q in f.queries)}
         late = [n for n in outputs if self._beside_values(n, axes[n], cores)]
         soon = [n for n in outputs if n not in late]
-        keyed = [n for n in soon if KEYS in self.tile.dims(axes[n])]
-        plain = [n for n in soon if n not in keyed]
+        alone = [] if f.by_key else [n for n in soon if not self._read([n]) & set(f.given)]
+        keyed = [n for n in soon if n not in alone and KEYS in self.tile.dims(axes[n])]
+        plain = [n for n in soon if n not in [*alone, *keyed]]
         doc = "From the cotangents of results and of {} to those of the operands."
+        self.vjp_queries = e.make("chunk_vjp_queries", doc.format("queries"), s.slice(alone), alone)
         self.vjp_keys = e.make("chunk_vjp_keys", doc.format("keys and queries"), s.slice(keyed), keyed)
         self.vjp_heads = e.make("chunk_vjp_heads", doc.format("decays"), s.slice(plain), plain)
         self.vjp_values = e.make("chunk_vjp_values", doc.format("values"), s.slice(late), late)
-        for v in (self.vjp_keys, self.vjp_heads, self.vjp_values):
+        self.vjps = ((self.vjp_queries,), (self.vjp_keys, self.vjp_heads), (self.vjp_values,))
+        for v in chain(*self.vjps):
             summed = [(n, d) for n, d in zip(v.outputs, v.dims, strict=True) if n in a.accumulated]
             e.bind((n, tuple(x for x in d if x != TIME)) for n, d in summed)
         given = {a.gradients[x.name]: x.operand.atoms for x in self.parameters if x.name in a.gradients}
@@ -93,8 +97,10 @@ class ChunkFunctions:
         back = [*s.hoisted, *s.hoisted_back]
         self.hoist_vjp = e.make("chunk_hoist_vjp", doc.format(""), needed(back, of[0]), of[0])
         self.hoist_vjp_keys = e.make("chunk_hoist_vjp_keys", doc.format(" with keys"), needed(back, of[1]), of[1])
-        wanted = self._read(late)
-        self.passed = [n for n in (f.given[0], f.given[1], *(q.wanted for q in f.queries)) if n in wanted]
+        wanted = self._read(late if f.by_key else [*keyed, *plain, *late])
+        self.decayed = f.given[0] in self._read(outputs)
+        begun = [n for n in f.given[:2] if n in self._read(late)]
+        self.passed = [*begun, *(q.wanted for q in f.queries if q.wanted in wanted)]
         after = (self.vjp_keys, self.vjp_heads, self.hoist_vjp, self.hoist_vjp_keys)
         self.strips = not any(VALUES in e.dims(k[0]) for v in after for k in v.inputs if k[1] == 0)
         self.mixed = any(KEYS in e.dims(k[0]) for k in self.d_reads.inputs if k[1] == 0)

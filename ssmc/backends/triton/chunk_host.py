@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ssmc.backends.triton.chunk_back import ChunkGradients
 from ssmc.backends.triton.chunk_contexts import Arguments, ChunkKernel, ChunkLaunch, ChunkOp
-from ssmc.backends.triton.chunk_tile import KEYS
+from ssmc.backends.triton.chunk_tile import KEYS, VALUES
 from ssmc.codegen.core_text import CoreText
 from ssmc.ir.program import Leaf
 from ssmc.ir.regions import Operand
@@ -17,7 +17,6 @@ class ChunkHost:
 
     def __init__(self, k: ChunkGradients) -> None:
         self.k, self.o, self.f, self.names = k, k.o, k.f, k.o.names
-        self.vjps = ((k.vjp_keys, k.vjp_heads), (k.vjp_values,))
         self.operands = [o for o in self.o.operands if any(x.operand.name == o.name for x in k.p.leaves)]
 
     def code(self, name: str) -> str:
@@ -59,10 +58,10 @@ class ChunkHost:
         )
         by_name = {r.name: y for r, y in results}
         constants = {k.tile.size(a): o.size(a) for a in grid} | k.e.constants.values
-        halves = [k.moving(*v) for v in self.vjps]
-        found = {x.operand.name: x for tokens_, sums in halves for x in (*tokens_, *sums)}
+        found = {x.operand.name: x for v in k.vjps for leaves in k.moving(*v) for x in leaves}
         moving = list(found.values())
-        passed = [f"core:{n}" for n in k.passed]
+        begun = [f.given[0]] if k.decayed and not f.by_key else []
+        passed = [f"core:{n}" for n in dict.fromkeys([*begun, *k.passed])]
         last = names(f"last:{carried.of}")
         return ChunkLaunch(
             stem=o.stem,
@@ -91,27 +90,33 @@ class ChunkHost:
             returned=", ".join([*by_name.values(), last]),
             n_reads=len(f.queries),
             read_sizes=", ".join([self.product(f.heads), self.product(f.values)]),
+            d_decay="".join(f"{self.code(f'core:{n}')}, " for n in begun),
+            decays=self.arguments(op.decays),
             states=self.arguments(op.states),
             wanted=self.arguments(op.wanted),
-            outputs=self.arguments(op.forward[0][0], "".join(f"{y}, " for y in by_name.values())),
-            reads=tuple(self.arguments(x, "*reads, ") for x, n in op.forward if n == "reads"),
+            outputs=self.arguments(op.outputs, "".join(f"{y}, " for y in by_name.values())),
+            reads=tuple(self.arguments(x, "*reads, ") for x in op.again),
             gradients=tuple((names(f"d:{x.operand.name}"), self._made(x)) for x in moving),
-            by_key=f.by_key,
-            block="config.block" if f.by_key else "config.span",
             strip="config.strip" if k.strips else "config.wide",
-            programs=' * across["NK"]' if f.by_key else "",
+            tiles=self._tiles(op.outputs),
             parts="".join(f", {o.size(a)}" for a in f.keys) if {"tl_over_slow", "tl_over_fast"} & k.e.helpers else "",
             whole=str(not k.blocks),
             scores=self.arguments(op.scores),
             passed=tuple((self.code(n), self._core_sizes(n)) for n in passed),
-            d_keys=self.arguments(op.d_keys, self._gradients(halves[0], passed)),
-            d_values=self.arguments(op.d_values, self._gradients(halves[1], [])),
+            d_queries=self.arguments(op.d_queries, self._written(op.d_queries)),
+            d_keys=self.arguments(op.d_keys, self._written(op.d_keys)),
+            d_values=self.arguments(op.d_values, self._written(op.d_values)),
             finished=tuple(self._finished(x) for x in moving),
             returned_back=tuple(
                 names(f"d:{p.name}") if any(x.operand.name == p.name for x in moving) else f"{first}.new_empty(0)"
                 for p in o.operands
             ),
         )
+
+    def _tiles(self, kernel: ChunkKernel) -> str:
+        """How many tiles of keys and of values a kernel loads."""
+        dims = [self.k.tile.dims(o.atoms) for o in self.operands if o.name in kernel.streamed]
+        return f"({sum(KEYS in d for d in dims)}, {sum(VALUES in d for d in dims)})"
 
     def _index(self, o: Operand) -> int:
         return [x.name for x in self.o.operands].index(o.name)
@@ -121,17 +126,20 @@ class ChunkHost:
         keyed = KEYS in self.k.e.dims(name.removeprefix("core:"))
         return "".join(f"{self.o.size(a)}, " for a in (*self.f.heads, *(self.f.keys if keyed else ())))
 
-    def _gradients(self, half: tuple[list[Leaf], list[Leaf]], passed: list[str]) -> str:
-        """The buffers that a kernel writes cotangents to."""
-        names = [self.names(f"d:{x.operand.name}") for leaves in half for x in leaves]
-        return "".join(f"{n}, " for n in (*names, *map(self.code, passed)))
+    def _written(self, kernel: ChunkKernel) -> str:
+        """The buffers that a kernel writes, as the host calls them."""
+        k = self.k
+        own = {k.tile.name(f"d:{o.name}"): self.names(f"d:{o.name}") for o in self.operands}
+        own |= {k.tensor(f"core:{n}"): self.code(f"core:{n}") for n in k.passed}
+        return "".join(f"{own[n]}, " for n in kernel.results.removesuffix(", ").split(", ") if n)
 
     def _made(self, x: Leaf) -> str:
         parts = []
-        for v in self.vjps:
+        for v in self.k.vjps:
             if any(x in leaves for leaves in self.k.moving(*v)):
                 heads, blocks = self.k.memory.missing(x.operand, self.k.vjp_values in v)
-                n = [*(["grid[0]"] if blocks else []), *map(self.o.size, heads)]
+                cut = "grid[0]" if self.f.by_key else 'inside["NV"]'
+                n = [*([cut] if blocks else []), *map(self.o.size, heads)]
                 parts.append(" * ".join([*n, *([] if x.operand.token else ["slots"])]) or "1")
         room = "_room_for" if x.operand.token else "_parts"
         return f"{room}({' + '.join(parts)}, inputs[{self._index(x.operand)}])"

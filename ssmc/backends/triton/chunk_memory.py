@@ -69,14 +69,14 @@ class ChunkMemory:
         row = f"{part} * n_tokens + i_b * T + i_t" if part else "i_b * T + i_t"
         return self.store(tensor, value, dims, o.atoms, places, row)
 
-    def total(self, tensor: str, value: str, dims: Dims, o: Operand, blocks: bool, late: bool, places: Places) -> str:
-        """The line that stores a parameter's cotangent, a part for each chunk; `late`: behind another kernel's."""
+    def total(self, tensor: str, value: str, dims: Dims, o: Operand, blocks: bool, behind: int, places: Places) -> str:
+        """The line that stores a parameter's cotangent, a part for each chunk, `behind` so many functions' parts."""
         heads, cut = self.missing(o, blocks)
         n = scaled(" * ".join([*(["NV"] if cut else []), *map(self.tile.size, heads)]) or "1")
         part = self._part(o, blocks, places)
         row = f"i_n * {n} + {part}" if part else f"i_n * {n}"
-        if late:
-            row += f" + n_slots * {scaled(self.tile.sizes(heads))}"
+        if behind:
+            row += f" + {'' if behind == 1 else f'{behind} * '}n_slots * {scaled(self.tile.sizes(heads))}"
         own = self.tile.dims(o.atoms)
         mask = f", mask={MASKS[own]}" if MASKS[own] else ""
         head, at = places.offsets(o.atoms)

@@ -97,12 +97,17 @@ class ChunkKernels(ChunkFunctions):
                     early.append(f"{', '.join(e.name((n, 0)) for n in h.outputs)} = {self.call(h, places)}")
             calls = [x for x in core if x.outputs and (KEYS in self.core[x.name][0][1]) == keyed]
             lines = [line for x in calls for line in self.bound(x, places)]
-            loads = [m.load(name, self.tensor(n), atoms, places) for n, atoms, name in loaded if mine(atoms)]
+            loads = [
+                (bool(self.tile.dims(atoms)), m.load(name, self.tensor(n), atoms, places))
+                for n, atoms, name in loaded
+                if mine(atoms)
+            ]
+            small, tiles = (tuple(line for wide, line in loads if wide == of) for of in (False, True))
             own = [(of, name) for of, atoms, name in loaded if mine(atoms)]
             lifts = [f"{name} = {name}.to(tl.float32)" for _, name in own]
             # a sum over blocks of the values has them once
             lifts += [f"{name} = tl.where(i_v == 0, {name}, 0.0)" for of, name in own if of.startswith("core:")]
-            return Group((), tuple(early), tuple(loads), tuple(lifts), tuple(lines))
+            return Group((), tuple(early), small, tiles, tuple(lifts), tuple(lines))
 
         groups = [group(False), group(True)]
         lines = places.text()
@@ -110,7 +115,7 @@ class ChunkKernels(ChunkFunctions):
         whole, keyed = (replace(g, places=own) for g, own in zip(groups, split, strict=True))
         return ChunkKernel(
             tensors="".join(f"{self.tensor(n)}, " for n in (*streamed, *(x.operand.name for x in parameters))),
-            strides="".join(f"s_{self.tensor(n)}b, s_{self.tensor(n)}t, " for n in streamed),
+            strides="".join(f"s_{self.tensor(n)}b, s_{self.tensor(n)}t: tl.constexpr, " for n in streamed),
             whole=whole,
             keyed=keyed,
             stores=tuple(stores),
@@ -135,7 +140,7 @@ class ChunkKernels(ChunkFunctions):
     @property
     def inputs(self) -> list[Equation]:
         """What the core is given."""
-        return [self.decay, self.key, self.value, self.queries]
+        return [*([self.decay] if self.f.by_key else []), self.key, self.value, self.queries]
 
     def outputs(self) -> ChunkKernel:
         """The kernel that writes the results."""
