@@ -175,7 +175,7 @@ def _pieces(choose, fixed, *sizes, **more):
 
 def _chunks(choose, fields, *sizes):
     config = choose(*sizes)
-    whole = {"part", "block"} if hasattr(config, "block") and sizes[-1] else set()  # keys that have to stay together
+    whole = {"part", "block"} if sizes[-1] else set()  # keys that have to stay together
     return config._replace(**{k: v for k, v in fields.items() if k in config._fields and k not in whole})
 
 
