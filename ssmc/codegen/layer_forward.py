@@ -5,7 +5,7 @@ from __future__ import annotations
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.outside import expression, timeless
 from ssmc.diagnostics.span import Span
-from ssmc.ir.layer import Conv, Linear, Output, Split
+from ssmc.ir.layer import Conv, Layer, Linear, Output, Split
 from ssmc.ir.regions import Delay, Region
 
 
@@ -62,8 +62,17 @@ def _init_code(t: LayerText, d: Delay) -> str:
 def _linear(t: LayerText, m: Linear) -> list[str]:
     dims = t.dims_of(m.input)
     value = t.locals(m.input) + (".flatten(2)" if len(dims) > 1 else "")
-    call = f"{t.path(m.key)}({value})"
+    if m.bias is not False and m.input in _slices(t.layer):  # torch adds a bias in the product if rows have one stride
+        call = f"{t.path(m.key)}({value}.flatten(0, 1)).unflatten(0, {t.locals(m.input)}.shape[:2])"
+    else:
+        call = f"{t.path(m.key)}({value})"
     return _parts(t, call, m.outputs, 0, m.span)
+
+
+def _slices(layer: Layer) -> set[str]:
+    """The values that stand beside others in one tensor."""
+    outputs = [m.outputs for m in layer.linears.values()] + [m.outputs for m in layer.splits.values()]
+    return {o.name for many in outputs for o in many if len(many) > 1}
 
 
 def _split(t: LayerText, m: Split) -> list[str]:

@@ -54,7 +54,7 @@ def one(harness, torch, module, spec, case):
     u = torch.randn(rows, T, *spec.get("inner", [spec.get("arguments", [6])[0]]))
     cu = torch.tensor(packed, dtype=torch.int32) if packed else None
     fixed = {k: case[k] for k in ("pieces", "parts", "halves") if k in case}
-    before = cut(module, fixed) if fixed else {}
+    before = cut(module, {"tokens": 2, "parts": 1} | fixed) if fixed else {}
     if case.get("chunks"):
         before["choose_chunks"] = module.choose_chunks
         module.choose_chunks = partial(_chunks, module.choose_chunks, case["chunks"])
@@ -151,6 +151,7 @@ def convolutions(harness, torch, module, cu):
                 f"{stem} {T} {E} {W} packed {cu is not None} {i}": harness.error(a, b, False)
                 for i, (a, b) in enumerate(zip(*found, strict=True))
             }
+            errors |= conv_apart(harness, torch, module, stem, (x, weight, bias, taps), (g, g_last), cu)
             if cu is None and taps is not None:
                 own = taps.clone()
                 y = getattr(module._ops, f"{stem}_step")(x[:, :1], weight, bias, own, "triton")
@@ -167,8 +168,30 @@ def conv_passes(torch, module, stem, operands, cotangents, cu, backend="triton",
     return [*(v.detach() for v in out), *torch.autograd.grad(loss, [v for v in leaves if v is not None])]
 
 
+def conv_apart(harness, torch, module, stem, operands, cotangents, cu):
+    """The same in three pieces of time, its input a part of wider rows, the cotangent given as two numbers to be added,
+    and the input's gradient written between others."""
+    leaves = [None if v is None else v.double().requires_grad_() for v in operands]
+    x, (g, g_last) = operands[0], cotangents
+    part = torch.cat((x, torch.full_like(x, float("nan"))), -1)[..., : x.shape[-1]]
+    more = torch.randn_like(g)
+    rows = torch.full((*x.shape[:2], 3 * x.shape[-1]), 7.0)
+    d_x = rows[..., x.shape[-1] : 2 * x.shape[-1]]
+    before = cut(module, {"pieces": 3}, [stem])
+    y, _ = getattr(module, f"_{stem}_triton")(part, *operands[1:], cu)
+    found = getattr(module, f"_{stem}_triton_backward")(g, g_last, part, *operands[1:], cu, more, d_x)
+    vars(module).update(before)
+    wants = getattr(module, f"_{stem}")(*leaves, cu, "eager")
+    loss = (wants[0] * (g + more)).sum() + (wants[1] * g_last).sum()
+    grads = iter(torch.autograd.grad(loss, [v for v in leaves if v is not None]))
+    pairs = [(y, wants[0].detach()), *((d, next(grads)) for d, v in zip(found, leaves, strict=True) if v is not None)]
+    kept = (rows[..., : x.shape[-1]] == 7).all() and (rows[..., 2 * x.shape[-1] :] == 7).all() and found[0] is d_x
+    errors = {f"{stem} apart {i} {list(x.shape)}": harness.error(a, b, False) for i, (a, b) in enumerate(pairs)}
+    return errors | {f"{stem} apart, written beside": 0.0 if kept else float("inf")}
+
+
 def _pieces(choose, fixed, *sizes, **more):
-    return choose(*sizes, **more)._replace(tokens=2, parts=1)._replace(**fixed)
+    return choose(*sizes, **more)._replace(**fixed)
 
 
 def _chunks(choose, fields, *sizes):
@@ -176,12 +199,13 @@ def _chunks(choose, fields, *sizes):
     return choose(*sizes)._replace(**{k: v for k, v in fields.items() if k not in whole})
 
 
-def cut(module, fixed):
-    """Fix these of the configuration of every op that can cut time; gives back what was there."""
+def cut(module, fixed, stems=None):
+    """Fix these of the configuration of ops, or of every op that can cut time; gives back what was there."""
     found = {
         n: f
         for n, f in vars(module).items()
-        if n.startswith("choose_") and hasattr(module, f"{n.removeprefix('choose_')}_piece_kernel")
+        if n.startswith("choose_")
+        and (n.removeprefix("choose_") in stems if stems else hasattr(module, f"{n[7:]}_piece_kernel"))
     }
     for name, original in found.items():
         setattr(module, name, partial(_pieces, original, fixed))
