@@ -5,6 +5,7 @@ The interpreter must be chosen before triton is imported, so this is a process o
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
@@ -84,7 +85,67 @@ def one(harness, torch, module, spec, case):
             errors |= step(harness, torch, call)
     if case.get("conv"):
         errors |= convolutions(harness, torch, module, cu)
+    if case.get("layer"):
+        errors |= whole(harness, torch, module, layer, u, case["layer"])
+        errors |= strides(harness, torch, module, layer, u)
     vars(module).update(before)
+    return errors
+
+
+def whole(harness, torch, module, layer, u, forbidden):
+    """The layer by its kernels, twice through one graph, against itself in float64; then its second derivatives. On the
+    way back none of the `forbidden` operations makes a tensor of more numbers than u has."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    seen = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            if str(func).split(".")[1] in forbidden and out.numel() > u.numel():
+                seen.append(str(func))
+            return out
+
+    wide, g = copy.deepcopy(layer).double(), torch.randn(*u.shape)
+
+    def run(layer, u, g):
+        y = layer(u := u.detach().requires_grad_())
+        leaves = [u, *layer.parameters()]
+        first = torch.autograd.grad(y, leaves, g, retain_graph=True)
+        kept = [d.clone() for d in first]
+        with Watch():
+            again = torch.autograd.grad(y, leaves, g, retain_graph=True)
+        same = all(torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(first, kept, again, strict=True))
+        grads = torch.autograd.grad(y, leaves, g, create_graph=True)
+        return same, [y.detach(), *first, *torch.autograd.grad(sum((d**2).sum() for d in grads), leaves)]
+
+    _, wants = run(wide, u.double(), g.double())
+    seen.clear()
+    before = {"_why_eager": module._why_eager, "_use_triton": module._use_triton}
+    vars(module).update(_why_eager=lambda device, dtype: None, _use_triton=lambda backend, device, dtype: True)
+    same, found = run(layer, u, g)
+    vars(module).update(before)
+    errors = {f"layer {i}": harness.error(a, b, False) for i, (a, b) in enumerate(zip(found, wants, strict=True))}
+    return errors | {"layer, again": 0.0 if same else float("inf"), f"layer: {seen}": float("inf") if seen else 0.0}
+
+
+def strides(harness, torch, module, layer, u):
+    """The gradients of the layer's ops lie where their shapes without numbers say: `torch.compile` relies on it."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    errors = {}
+    for call in harness.capture(module, layer, u):
+        name = call.op.removesuffix("_op")
+        backward, operands = getattr(module._ops, f"{name}_backward"), call.operands.values()
+        y, last = getattr(module, call.op)(**call.operands, return_state=True)
+        given = [torch.randn_like(y), torch.randn_like(last), *operands, None, None]
+        real = backward(*given, "triton")
+        with FakeTensorMode() as mode:
+            fake = backward(*(None if v is None else mode.from_tensor(v) for v in given), "triton")
+        same = [a.stride() == b.stride() and a.shape == b.shape for a, b in zip(real, fake, strict=True)]
+        wide = sum(v.stride() == d.stride() and not d.is_contiguous() for v, d in zip(operands, real, strict=False))
+        errors |= {f"strides {name} {i}": 0.0 if s else float("inf") for i, s in enumerate(same)}
+        errors[f"strides {name}, in wide rows"] = 0.0 if wide == 1 else float("inf")
     return errors
 
 

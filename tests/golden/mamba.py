@@ -1046,7 +1046,7 @@ if triton is not None:
     @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "zero", "A_log", "d_hT"])
     def mamba_backward_kernel(
         z, B, C, dt_raw, x, A_log, D, g_out_proj_in, hs, d_hT, d_z, d_B, d_C, d_dt_raw, d_x, d_A_log, d_D, d_h0, cu_seqlens, T, NP, n_tokens, zero,
-        s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_g_out_proj_inb, s_g_out_proj_int,
+        s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_g_out_proj_inb, s_g_out_proj_int, s_d_zb, s_d_zt,
         E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr, AGAIN: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
@@ -1074,7 +1074,7 @@ if triton is not None:
         p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         p_g_out_proj_in = g_out_proj_in + i_b * s_g_out_proj_inb + (bos + i_t) * s_g_out_proj_int
-        p_d_z = d_z + (i_b * T + bos + i_t) * E
+        p_d_z = d_z + i_b * s_d_zb + (bos + i_t) * s_d_zt
         p_d_B = d_B + (i_e * n_tokens + i_b * T + bos + i_t) * N
         p_d_C = d_C + (i_e * n_tokens + i_b * T + bos + i_t) * N
         p_d_dt_raw = d_dt_raw + (i_b * T + bos + i_t) * E
@@ -1112,7 +1112,7 @@ if triton is not None:
             b_d_h = b_back_h
             b_d_A += b_d_A_j
             b_d_D += b_d_D_j
-            tl.store(p_d_z + k * E + o_e, b_d_z, mask=m_e)
+            tl.store(p_d_z + k * s_d_zt + o_e, b_d_z, mask=m_e)
             tl.store(p_d_B + k * N + o_n, b_d_B, mask=m_n)
             tl.store(p_d_C + k * N + o_n, b_d_C, mask=m_n)
             tl.store(p_d_dt_raw + k * E + o_e, b_d_dt_raw, mask=m_e)
@@ -1126,7 +1126,7 @@ if triton is not None:
                 p_dt_raw -= BT * s_dt_rawt
                 p_x -= BT * s_xt
                 p_g_out_proj_in -= BT * s_g_out_proj_int
-                p_d_z -= BT * E
+                p_d_z -= BT * s_d_zt
                 p_d_B -= BT * N
                 p_d_C -= BT * N
                 p_d_dt_raw -= BT * E
@@ -1167,7 +1167,7 @@ if triton is not None:
                     b_d_h = b_back_h
                     b_d_A += b_d_A_j
                     b_d_D += b_d_D_j
-                    tl.store(p_d_z + j * E + o_e, b_d_z, mask=m_e)
+                    tl.store(p_d_z + j * s_d_zt + o_e, b_d_z, mask=m_e)
                     tl.store(p_d_B + j * N + o_n, b_d_B, mask=m_n)
                     tl.store(p_d_C + j * N + o_n, b_d_C, mask=m_n)
                     tl.store(p_d_dt_raw + j * E + o_e, b_d_dt_raw, mask=m_e)
@@ -1501,6 +1501,15 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
+def _room(v):
+    """Room for the gradient of v; if v is a part of wider rows, at its place in rows as wide (see `_Meeting`)."""
+    n, width = math.prod(v.shape[2:]), v.stride(1)
+    if width <= n or v.stride(0) != v.shape[1] * width or v.storage_offset() % width + n > width or _rows_of(v) is not v:
+        return _like(v)
+    rows = torch.empty(*v.shape[:2], width, dtype=v.dtype, device=v.device)
+    return rows[..., v.storage_offset() % width :][..., :n].view(v.shape)
+
+
 def _parts(n, like):
     """n partial sums, each of the shape of `like`."""
     return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
@@ -1666,7 +1675,7 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
     n_blocks = triton.cdiv(E, config.lanes)
     kept = config.tokens * config.halves
     slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_z = _like(inputs[0])
+    d_z = _room(inputs[0])
     d_B = _parts(n_blocks, inputs[1])
     d_C = _parts(n_blocks, inputs[2])
     d_dt_raw = _like(inputs[3])
@@ -1696,7 +1705,7 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
             _pass(products, ends, g_last_h, starts, rows, pieces, E * N, True)
             g_last_h = starts
         mamba_backward_kernel[(n_blocks * pieces * rows,)](
-            z, B, C, dt_raw, x, turned_A_log, D, g_out_proj_in, kept_h, g_last_h, _reals(d_z), d_B, d_C, _reals(d_dt_raw), _reals(d_x), d_A_log, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, z.shape[0] * T, 0.0, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2],
+            z, B, C, dt_raw, x, turned_A_log, D, g_out_proj_in, kept_h, g_last_h, _reals(d_z), d_B, d_C, _reals(d_dt_raw), _reals(d_x), d_A_log, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, z.shape[0] * T, 0.0, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2], *d_z.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, AGAIN=config.again, **fixed,
         )  # fmt: skip
         d_B = _summed(d_B, inputs[1])
@@ -1888,7 +1897,10 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
+_EXACT = getattr(torch.Tag, "needs_exact_strides", torch.Tag.needs_fixed_stride_order)  # the former is of torch 2.8
+
+
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, beside=()):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
     their cotangents to one gradient for each operand and state (empty where there is none)."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
@@ -1898,7 +1910,7 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
     gives = ", ".join(["Tensor"] * n_tensors)
     outs = ", ".join(["Tensor"] * (n_results + len(states)))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
-    lib.define(f"{name}_backward({given}, {takes}) -> ({gives})", tags=(torch.Tag.pt2_compliant_tag,))
+    lib.define(f"{name}_backward({given}, {takes}) -> ({gives})", tags=(torch.Tag.pt2_compliant_tag, _EXACT))
     adjoint = _exact(adjoint)
     lib.impl(name, _exact(run), "CompositeExplicitAutograd")
     lib.impl(f"{name}_backward", _exact(run_backward), "CompositeExplicitAutograd")
@@ -1912,6 +1924,12 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
             torch.empty_like(v, memory_format=torch.contiguous_format) if v is not None and d else torch.empty_like(empty)
             for v, d in zip(values, wanted)
         )
+
+    def laid_out(*args):
+        """The same, those of operands `beside` others in rows as wide as theirs, where kernels write them."""
+        grads, values = backward_fake(*args), args[n_given : n_given + n_tensors]
+        served = args[-1] == "triton" or args[-1] == "auto" and _why_eager(values[0].device, _compute_dtype(*values)) is None
+        return tuple(_room(v) if served and n in beside else d for n, v, d in zip((*operands, *states), values, grads))
 
     def save(ctx, inputs, output):
         ctx.others = tuple(v for v in inputs[n_tensors + 1 :])
@@ -1953,7 +1971,7 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
         return (*(next(grads) if n else None for n in needed), *nothing)
 
     torch.library.register_fake(f"{NAMESPACE}::{name}", fake, lib=lib)
-    torch.library.register_fake(f"{NAMESPACE}::{name}_backward", backward_fake, lib=lib)
+    torch.library.register_fake(f"{NAMESPACE}::{name}_backward", laid_out, lib=lib)
     torch.library.register_autograd(f"{NAMESPACE}::{name}", backward, setup_context=save, lib=lib)
     torch.library.register_autograd(f"{NAMESPACE}::{name}_backward", double_backward, setup_context=save_backward, lib=lib)
 
@@ -1974,7 +1992,7 @@ def _register():
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
             lib, "mamba", ("z", "B", "C", "dt_raw", "x", "A_log", "D", ), ("h", ), "", 1, (True, True, True, True, True, True, True, ),
-            _mamba, _mamba_fake, _mamba_backward, _mamba_adjoint,
+            _mamba, _mamba_fake, _mamba_backward, _mamba_adjoint, beside=("z",),
         )
         _define_step(
             lib, "mamba", ("z", "B", "C", "dt_raw", "x", "A_log", "D", ), ("h", ), "", 1,
@@ -2048,6 +2066,92 @@ def _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace):
     whole = torch.cat((before, x), 1)
     y = conv(whole.transpose(1, 2)).transpose(1, 2)[:, W - 1 : W - 1 + T]
     return activation(y), whole[:, T:].clone()
+
+
+def _records(v, *others):
+    """Whether autograd and nobody else looks on what kernels do with these."""
+    plain = torch._C._functorch.maybe_current_level() is None and forward_ad._current_level < 0
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling() or not plain:
+        return False
+    return _why_eager(v.device, _compute_dtype(v, *others)) is None
+
+
+class _Meeting(torch.autograd.Function):
+    """A convolution by its kernels, where gradients meet. Its result is given out twice: what comes back from two readers
+    is added in the kernel. `beside`, the other part of what x is a part of, only passes by, for what comes back of it:
+    if that lies in rows as wide, the gradient of x is written into the rest of them."""
+
+    @staticmethod
+    def forward(op, backward, x, weight, bias, taps, cu_seqlens, beside):
+        y, last = op(x, weight, bias, taps, cu_seqlens, "auto")
+        return y, y.view_as(y), last, None if beside is None else beside.view_as(beside)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        op, ctx.backward_of, *tensors, beside = inputs
+        x = tensors[0]
+        ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
+        ctx.place = x.shape, x.stride(), x.storage_offset(), 0 if beside is None else beside.storage_offset()
+
+    @staticmethod
+    def backward(ctx, g, g_more, d_last, d_beside):
+        saved, (by_op, by_kernel) = ctx.saved_tensors, ctx.backward_of
+        if g is None:
+            g, g_more = g_more, None
+        if g is None and d_last is None:
+            return (None,) * 7 + (d_beside,)
+        if g is None:
+            g = torch.zeros_like(saved[0])
+        if torch.is_grad_enabled():  # what is given back will itself be differentiated
+            grads = by_op(g if g_more is None else g + g_more, d_last, *saved, "auto")
+        else:
+            grads = by_kernel(g, d_last, *saved, g_more, _rest_of(d_beside, *ctx.place))
+        return (None, None, *(None if v is None else d for d, v in zip(grads, saved)), None, d_beside)
+
+
+def _rest_of(d, shape, strides, offset, beside):
+    """Where in the rows that d lies in the gradient of such a neighbour has its place; None if d lies in no such rows.
+    Only an op of this file has made room there: nothing else reads `beside`."""
+    n, width = shape[0] * shape[1], strides[1]
+    if d is None or d.stride()[:2] != strides[:2] or d.untyped_storage().nbytes() != n * width * d.element_size():
+        return None
+    fits = strides == (shape[1] * width, width, 1) and d.storage_offset() == beside % width
+    return d.as_strided(shape, strides, offset % width) if fits and offset % width + shape[2] <= width else None
+
+
+def _conv_meeting(backward, beside, op, step, activation, conv, x, taps, cu_seqlens, inplace):
+    """`_conv`, with its result once more and `beside` (see `_Meeting`)."""
+    if not inplace and _plain(conv) and _records(x, conv.weight, taps):
+        return _Meeting.apply(op, backward, x, conv.weight, conv.bias, taps, cu_seqlens, beside)
+    y, taps = _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace)
+    return y, y, taps, beside
+
+
+class _Split(torch.autograd.Function):
+    """The parts of the last axis, whose gradients are one without a copy if they lie where the parts do."""
+
+    @staticmethod
+    def forward(whole, sizes):
+        return whole.split(sizes, -1)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.shape, ctx.sizes = inputs[0].shape, inputs[1]
+
+    @staticmethod
+    def backward(ctx, *grads):
+        strides = grads[0].new_empty(ctx.shape, device="meta").stride()
+        places = [sum(ctx.sizes[:i]) for i in range(len(grads))]
+        lie = all(d.stride() == strides and d.storage_offset() == i for d, i in zip(grads, places))
+        if lie and len({d.untyped_storage().data_ptr() for d in grads}) == 1 and not torch.is_grad_enabled():
+            return grads[0].as_strided(ctx.shape, strides), None
+        return torch.cat(grads, -1), None
+
+
+def _split(whole, sizes):
+    """The parts of the last axis."""
+    return _Split.apply(whole, sizes) if _records(whole) else whole.split(sizes, -1)
 
 
 def _plain(conv):
@@ -2186,8 +2290,8 @@ class Mamba(nn.Module):
             rows = u.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
             _check_state("Mamba", state, 2, rows)
         h_last, conv1d_taps = (None,) * 2 if state is None else state
-        x_in, z = self.in_proj(u).split([self.E, self.E], -1)  # mamba.ssm:13
-        x, conv1d_taps = _conv(_ops.mamba_conv1d, _ops.mamba_conv1d_step, _mamba_conv1d_activation, self.conv1d, x_in, conv1d_taps, cu_seqlens, inplace)  # mamba.ssm:14
+        x_in, z = _split(self.in_proj(u), [self.E, self.E])  # mamba.ssm:13
+        x, x_again, conv1d_taps, z = _conv_meeting((_ops.mamba_conv1d_backward, _mamba_conv1d_triton_backward), z, _ops.mamba_conv1d, _ops.mamba_conv1d_step, _mamba_conv1d_activation, self.conv1d, x_in, conv1d_taps, cu_seqlens, inplace)  # mamba.ssm:14
         r, B, C = self.x_proj(x).split([self.R, self.N, self.N], -1)  # mamba.ssm:16
         dt_raw = self.dt_proj(r.flatten(0, 1)).unflatten(0, r.shape[:2])  # mamba.ssm:17
         out_proj_in, h_last = mamba_op(
@@ -2195,7 +2299,7 @@ class Mamba(nn.Module):
             B=B,
             C=C,
             dt_raw=dt_raw,
-            x=x,
+            x=x_again,
             A_log=self.A_log,
             D=self.D,
             initial_state=h_last,
