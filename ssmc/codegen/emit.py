@@ -108,6 +108,7 @@ def emit(plan: Plan) -> str:
     context = as_lines(context)
     uses = {
         "uses_conv": bool(layer.convs),
+        "uses_linear": any(" = _linear(" in line for line in context.forward),
         "uses_meeting": any(" = _conv_meeting(" in line for line in context.forward),
         "uses_split": any(" = _split(" in line for line in context.forward),
         "uses_previous": any(d.offset < 0 for d in partition.delays.values()),

@@ -62,10 +62,8 @@ def _init_code(t: LayerText, d: Delay) -> str:
 def _linear(t: LayerText, m: Linear) -> list[str]:
     dims = t.dims_of(m.input)
     value = t.locals(m.input) + (".flatten(2)" if len(dims) > 1 else "")
-    if m.bias is not False and m.input in _slices(t.layer):  # torch adds a bias in the product if rows have one stride
-        call = f"{t.path(m.key)}({value}.flatten(0, 1)).unflatten(0, {t.locals(m.input)}.shape[:2])"
-    else:
-        call = f"{t.path(m.key)}({value})"
+    biased = m.bias is True or (m.bias and m.input in _slices(t.layer))
+    call = f"_linear({t.path(m.key)}, {value})" if biased else f"{t.path(m.key)}({value})"
     joined = any(x.beside in [o.name for o in m.outputs] for x in t.meetings.values() if x.beside)
     return _parts(t, call, m.outputs, 0, m.span, joined)
 

@@ -93,8 +93,9 @@ def one(harness, torch, module, spec, case):
 
 
 def whole(harness, torch, module, layer, u, forbidden):
-    """The layer by its kernels, twice through one graph, against itself in float64; then its second derivatives. On the
-    way back none of the `forbidden` operations makes a tensor of more numbers than u has."""
+    """The layer by its kernels, twice through one graph, against itself in float64; then its second derivatives, and the
+    first ones of what it carries over. On the way back none of the `forbidden` operations reads or makes a tensor of
+    more numbers than u has."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     seen = []
@@ -102,22 +103,25 @@ def whole(harness, torch, module, layer, u, forbidden):
     class Watch(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             out = func(*args, **(kwargs or {}))
-            if str(func).split(".")[1] in forbidden and out.numel() > u.numel():
-                seen.append(str(func))
+            if str(func).split(".")[1] in forbidden:
+                large = [v for v in (out, *args) if isinstance(v, torch.Tensor) and v.numel() > u.numel()]
+                seen.extend([str(func)] * (len(large) > 0))
             return out
 
     wide, g = copy.deepcopy(layer).double(), torch.randn(*u.shape)
 
     def run(layer, u, g):
-        y = layer(u := u.detach().requires_grad_())
+        y, state = layer(u := u.detach().requires_grad_(), return_state=True)
         leaves = [u, *layer.parameters()]
+        alone = [torch.autograd.grad((v * v).sum(), leaves, retain_graph=True, materialize_grads=True) for v in state]
         first = torch.autograd.grad(y, leaves, g, retain_graph=True)
         kept = [d.clone() for d in first]
         with Watch():
             again = torch.autograd.grad(y, leaves, g, retain_graph=True)
         same = all(torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(first, kept, again, strict=True))
         grads = torch.autograd.grad(y, leaves, g, create_graph=True)
-        return same, [y.detach(), *first, *torch.autograd.grad(sum((d**2).sum() for d in grads), leaves)]
+        again = torch.autograd.grad(sum((d**2).sum() for d in grads), leaves)
+        return same, [y.detach(), *first, *again, *(d for many in alone for d in many)]
 
     _, wants = run(wide, u.double(), g.double())
     seen.clear()

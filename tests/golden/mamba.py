@@ -2052,9 +2052,56 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _plain(child, kind):
+    """Whether the file's own code may stand for this child: one of torch's that nobody listens to."""
+    heard = child._forward_hooks or child._forward_pre_hooks or child._backward_hooks or child._backward_pre_hooks
+    return type(child) is kind and not heard and "forward" not in child.__dict__
+
+
+def _records(v, *others):
+    """Whether autograd and nobody else looks on what kernels do with these."""
+    plain = torch._C._functorch.maybe_current_level() is None and forward_ad._current_level < 0
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling() or not plain:
+        return False
+    return _why_eager(v.device, _compute_dtype(v, *others)) is None
+
+
+class _Biased(torch.autograd.Function):
+    """A linear of narrow rows, the gradient of whose bias is worked out with that of its weight, as if it were the
+    weight of inputs that are one: no pass of its own over the wide gradient."""
+
+    @staticmethod
+    def forward(x, weight, bias):
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx, g):
+        x, weight = ctx.saved_tensors
+        d_x = g @ weight if ctx.needs_input_grad[0] else None
+        if torch.is_grad_enabled():  # what is given back will itself be differentiated
+            return d_x, g.t() @ x, g.sum(0)
+        both = g.t() @ F.pad(x, (0, 8), value=1.0)  # eight ones, for rows that products can read at once
+        return d_x, both[:, :-8].contiguous(), both[:, -1].contiguous()
+
+
+def _linear(child, x):
+    """A linear with a bias. Of a slice of wider rows torch adds it in a pass of its own, unless rows have one stride."""
+    if not _plain(child, nn.Linear) or child.bias is None:
+        return child(x)
+    (N, K), weight, bias = child.weight.shape, child.weight, child.bias
+    if 2 * K <= N and weight.requires_grad and bias.requires_grad and x.dtype == weight.dtype and _records(x, weight):
+        if not torch.is_autocast_enabled(x.device.type):
+            return _Biased.apply(x.flatten(0, 1), weight, bias).unflatten(0, x.shape[:2])
+    return child(x) if x.is_contiguous() else F.linear(x.flatten(0, 1), weight, bias).unflatten(0, x.shape[:2])
+
+
 def _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace):
     """A causal depthwise convolution over time with the child's weights, its activation, and the last W - 1 inputs."""
-    if _plain(conv):
+    if _plain(conv, nn.Conv1d):
         if inplace:
             return step(x, conv.weight, conv.bias, taps, "auto"), taps
         return op(x, conv.weight, conv.bias, taps, cu_seqlens, "auto")
@@ -2066,14 +2113,6 @@ def _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace):
     whole = torch.cat((before, x), 1)
     y = conv(whole.transpose(1, 2)).transpose(1, 2)[:, W - 1 : W - 1 + T]
     return activation(y), whole[:, T:].clone()
-
-
-def _records(v, *others):
-    """Whether autograd and nobody else looks on what kernels do with these."""
-    plain = torch._C._functorch.maybe_current_level() is None and forward_ad._current_level < 0
-    if not torch.is_grad_enabled() or torch.compiler.is_compiling() or not plain:
-        return False
-    return _why_eager(v.device, _compute_dtype(v, *others)) is None
 
 
 class _Meeting(torch.autograd.Function):
@@ -2122,7 +2161,7 @@ def _rest_of(d, shape, strides, offset, beside):
 
 def _conv_meeting(backward, beside, op, step, activation, conv, x, taps, cu_seqlens, inplace):
     """`_conv`, with its result once more and `beside` (see `_Meeting`)."""
-    if not inplace and _plain(conv) and _records(x, conv.weight, taps):
+    if not inplace and _plain(conv, nn.Conv1d) and _records(x, conv.weight, taps):
         return _Meeting.apply(op, backward, x, conv.weight, conv.bias, taps, cu_seqlens, beside)
     y, taps = _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace)
     return y, y, taps, beside
@@ -2152,13 +2191,6 @@ class _Split(torch.autograd.Function):
 def _split(whole, sizes):
     """The parts of the last axis."""
     return _Split.apply(whole, sizes) if _records(whole) else whole.split(sizes, -1)
-
-
-def _plain(conv):
-    """Whether the generated convolution may stand for this child: a Conv1d that nobody listens to."""
-    return type(conv) is nn.Conv1d and not (
-        conv._forward_hooks or conv._forward_pre_hooks or conv._backward_hooks or conv._backward_pre_hooks
-    )
 
 
 @lru_cache(maxsize=None)
@@ -2293,7 +2325,7 @@ class Mamba(nn.Module):
         x_in, z = _split(self.in_proj(u), [self.E, self.E])  # mamba.ssm:13
         x, x_again, conv1d_taps, z = _conv_meeting((_ops.mamba_conv1d_backward, _mamba_conv1d_triton_backward), z, _ops.mamba_conv1d, _ops.mamba_conv1d_step, _mamba_conv1d_activation, self.conv1d, x_in, conv1d_taps, cu_seqlens, inplace)  # mamba.ssm:14
         r, B, C = self.x_proj(x).split([self.R, self.N, self.N], -1)  # mamba.ssm:16
-        dt_raw = self.dt_proj(r.flatten(0, 1)).unflatten(0, r.shape[:2])  # mamba.ssm:17
+        dt_raw = _linear(self.dt_proj, r)  # mamba.ssm:17
         out_proj_in, h_last = mamba_op(
             z=z,
             B=B,

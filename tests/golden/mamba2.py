@@ -3025,9 +3025,15 @@ def _rms_norm(x, shape, eps, weight=None):
     return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
 
 
+def _plain(child, kind):
+    """Whether the file's own code may stand for this child: one of torch's that nobody listens to."""
+    heard = child._forward_hooks or child._forward_pre_hooks or child._backward_hooks or child._backward_pre_hooks
+    return type(child) is kind and not heard and "forward" not in child.__dict__
+
+
 def _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace):
     """A causal depthwise convolution over time with the child's weights, its activation, and the last W - 1 inputs."""
-    if _plain(conv):
+    if _plain(conv, nn.Conv1d):
         if inplace:
             return step(x, conv.weight, conv.bias, taps, "auto"), taps
         return op(x, conv.weight, conv.bias, taps, cu_seqlens, "auto")
@@ -3039,13 +3045,6 @@ def _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace):
     whole = torch.cat((before, x), 1)
     y = conv(whole.transpose(1, 2)).transpose(1, 2)[:, W - 1 : W - 1 + T]
     return activation(y), whole[:, T:].clone()
-
-
-def _plain(conv):
-    """Whether the generated convolution may stand for this child: a Conv1d that nobody listens to."""
-    return type(conv) is nn.Conv1d and not (
-        conv._forward_hooks or conv._forward_pre_hooks or conv._backward_hooks or conv._backward_pre_hooks
-    )
 
 
 @lru_cache(maxsize=None)
