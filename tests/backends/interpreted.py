@@ -55,7 +55,7 @@ def one(harness, torch, module, spec, case):
     u = torch.randn(rows, T, *spec.get("inner", [spec.get("arguments", [6])[0]]))
     cu = torch.tensor(packed, dtype=torch.int32) if packed else None
     fixed = {k: case[k] for k in ("pieces", "parts", "halves") if k in case}
-    before = cut(module, {"tokens": 2, "parts": 1} | fixed) if fixed else {}
+    before = cut(module, fixed) if fixed else {}
     if case.get("chunks"):
         before["choose_chunks"] = module.choose_chunks
         module.choose_chunks = partial(_chunks, module.choose_chunks, case["chunks"])
@@ -242,10 +242,11 @@ def conv_apart(harness, torch, module, stem, operands, cotangents, cu):
     more = torch.randn_like(g)
     rows = torch.full((*x.shape[:2], 3 * x.shape[-1]), 7.0)
     d_x = rows[..., x.shape[-1] : 2 * x.shape[-1]]
-    before = cut(module, {"pieces": 3}, [stem])
+    name, choose = f"choose_{stem}", getattr(module, f"choose_{stem}")
+    setattr(module, name, lambda *sizes: choose(*sizes)._replace(pieces=3))
     y, _ = getattr(module, f"_{stem}_triton")(part, *operands[1:], cu)
     found = getattr(module, f"_{stem}_triton_backward")(g, g_last, part, *operands[1:], cu, more, d_x)
-    vars(module).update(before)
+    setattr(module, name, choose)
     wants = getattr(module, f"_{stem}")(*leaves, cu, "eager")
     loss = (wants[0] * (g + more)).sum() + (wants[1] * g_last).sum()
     grads = iter(torch.autograd.grad(loss, [v for v in leaves if v is not None]))
@@ -256,7 +257,7 @@ def conv_apart(harness, torch, module, stem, operands, cotangents, cu):
 
 
 def _pieces(choose, fixed, *sizes, **more):
-    return choose(*sizes, **more)._replace(**fixed)
+    return choose(*sizes, **more)._replace(tokens=2, parts=1)._replace(**fixed)
 
 
 def _chunks(choose, fields, *sizes):
@@ -264,13 +265,12 @@ def _chunks(choose, fields, *sizes):
     return choose(*sizes)._replace(**{k: v for k, v in fields.items() if k not in whole})
 
 
-def cut(module, fixed, stems=None):
-    """Fix these of the configuration of ops, or of every op that can cut time; gives back what was there."""
+def cut(module, fixed):
+    """Fix these of the configuration of every op that can cut time; gives back what was there."""
     found = {
         n: f
         for n, f in vars(module).items()
-        if n.startswith("choose_")
-        and (n.removeprefix("choose_") in stems if stems else hasattr(module, f"{n[7:]}_piece_kernel"))
+        if n.startswith("choose_") and hasattr(module, f"{n.removeprefix('choose_')}_piece_kernel")
     }
     for name, original in found.items():
         setattr(module, name, partial(_pieces, original, fixed))
