@@ -294,6 +294,9 @@ BESIDE = {
     "uses_previous",
     "uses_following",
     "uses_position",
+    "uses_linear",
+    "uses_meeting",
+    "uses_split",
 }  # flags of the file that stand with the layer's
 
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 import shlex
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pprint import pformat
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -20,6 +20,7 @@ from ssmc.codegen.filter_op import filter_op
 from ssmc.codegen.gathered_op import gathered_op
 from ssmc.codegen.layer_context import LayerContext, layer_context
 from ssmc.codegen.layer_text import LayerText
+from ssmc.codegen.meetings import meetings
 from ssmc.codegen.merge import as_lines, merge_variants
 from ssmc.codegen.names import class_name, distinct, snake
 from ssmc.codegen.op_text import OpText, base_name
@@ -28,7 +29,7 @@ from ssmc.codegen.reference_op import reference_op
 from ssmc.ir.build import ZERO
 from ssmc.ir.expr import Draw, walk
 from ssmc.ir.layer import Layer
-from ssmc.ir.plan import Plan
+from ssmc.ir.plan import Plan, Planned
 from ssmc.resources import template_dir
 from ssmc.sema.words import SPECTRAL
 
@@ -76,13 +77,16 @@ def emit(plan: Plan) -> str:
     several = len(plan.programs) > 1
     wishes = [f"{stem}_{p.program.recurrence.name}" if several else stem for p in plan.programs]
     stems = distinct([*wishes, *(f"{stem}_{c.program.module}" for c in plan.convs)], _fixed_names())
+    meets = partial(
+        meetings,
+        convs=frozenset(c.program.module for c in plan.convs if c.kernel),
+        ops=frozenset(p.program.recurrence.name for p in plan.programs if p.kernel and _walked(p)),
+    )
+    beside = {m.beside for p in (partition, *(v.partition for v in plan.variants)) for m in meets(p).values()} - {""}
     ops = []
     for planned, own in zip(plan.programs, stems, strict=False):
-        ops.append(
-            OpText(
-                layer, planned.program, own, f"{own}_op", f"{own}_reference", planned.classified.title, planned.kernel
-            )
-        )
+        given = (layer, planned.program, own, f"{own}_op", f"{own}_reference", planned.classified.title)
+        ops.append(OpText(*given, planned.kernel, frozenset(beside)))
     eager = [eager_op(o) for o in ops]
     filtered = [f for o in ops if (f := filter_op(o, plan.mode)) is not None]
     gathered = [g for o in ops if (g := gathered_op(o, plan.mode)) is not None]
@@ -95,14 +99,18 @@ def emit(plan: Plan) -> str:
     chunked = {c.op.stem for c in chunks}
     operators = [operator_op(o, p.equations, o.stem in chunked) for o, p in zip(ops, plan.programs, strict=True)]
     stem_of = {c.module: c.stem for c in convs}
-    text = LayerText(partition, ops, stem_of)
+    text = LayerText(partition, ops, stem_of, meets(partition))
     context = layer_context(text, plan.flags)
     if plan.flags:
-        others = {v.values: layer_context(LayerText(v.partition, ops, stem_of), plan.flags) for v in plan.variants}
+        texts = {v.values: LayerText(v.partition, ops, stem_of, meets(v.partition)) for v in plan.variants}
+        others = {values: layer_context(t, plan.flags) for values, t in texts.items()}
         context = merge_variants(plan.flags, others, text.arg_names)
     context = as_lines(context)
     uses = {
         "uses_conv": bool(layer.convs),
+        "uses_linear": any(" = _linear(" in line for line in context.forward),
+        "uses_meeting": any(" = _conv_meeting(" in line for line in context.forward),
+        "uses_split": any(" = _split(" in line for line in context.forward),
         "uses_previous": any(d.offset < 0 for d in partition.delays.values()),
         "uses_following": any(d.offset > 0 for d in partition.delays.values()),
         "uses_position": partition.uses_position,
@@ -139,6 +147,11 @@ def emit(plan: Plan) -> str:
         if called == holes["helpers"]:
             return _tidy(body)
         holes["helpers"] = called
+
+
+def _walked(p: Planned) -> bool:
+    """Whether the kernels of any walk serve an op, and no others."""
+    return p.program.filter is None and p.program.outer is None
 
 
 HELPERS = (

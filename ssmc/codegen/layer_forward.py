@@ -5,7 +5,7 @@ from __future__ import annotations
 from ssmc.codegen.layer_text import LayerText
 from ssmc.codegen.outside import expression, timeless
 from ssmc.diagnostics.span import Span
-from ssmc.ir.layer import Conv, Linear, Output, Split
+from ssmc.ir.layer import Conv, Layer, Linear, Output, Split
 from ssmc.ir.regions import Delay, Region
 
 
@@ -62,22 +62,34 @@ def _init_code(t: LayerText, d: Delay) -> str:
 def _linear(t: LayerText, m: Linear) -> list[str]:
     dims = t.dims_of(m.input)
     value = t.locals(m.input) + (".flatten(2)" if len(dims) > 1 else "")
-    call = f"{t.path(m.key)}({value})"
-    return _parts(t, call, m.outputs, 0, m.span)
+    biased = m.bias is True or (m.bias and m.input in _slices(t.layer))
+    call = f"_linear({t.path(m.key)}, {value})" if biased else f"{t.path(m.key)}({value})"
+    joined = any(x.beside in [o.name for o in m.outputs] for x in t.meetings.values() if x.beside)
+    return _parts(t, call, m.outputs, 0, m.span, joined)
+
+
+def _slices(layer: Layer) -> set[str]:
+    """The values that stand beside others in one tensor."""
+    outputs = [m.outputs for m in layer.linears.values()] + [m.outputs for m in layer.splits.values()]
+    return {o.name for many in outputs for o in many if len(many) > 1}
 
 
 def _split(t: LayerText, m: Split) -> list[str]:
     return _parts(t, t.locals(m.input), m.outputs, len(t.dims_of(m.input)) - 1, m.span)
 
 
-def _parts(t: LayerText, code: str, outputs: tuple[Output, ...], lead: int, span: Span) -> list[str]:
-    """The outputs stand one after the other along the last dimension; the first `lead` dimensions are theirs too."""
+def _parts(
+    t: LayerText, code: str, outputs: tuple[Output, ...], lead: int, span: Span, joined: bool = False
+) -> list[str]:
+    """The outputs stand one after the other along the last dimension; the first `lead` dimensions are theirs too. If
+    they are `joined`, their gradients may lie in one tensor."""
     names = [t.locals(o.name) for o in outputs]
     where = f"  # {t.comment(span)}"
     lines = []
     if len(outputs) > 1:
         sizes = ", ".join(" * ".join(t.size_attribute(a) for a in o.axes[lead:]) or "1" for o in outputs)
-        lines.append(f"{', '.join(names)} = {code}.split([{sizes}], -1){where}")
+        split = f"_split({code}, [{sizes}])" if joined else f"{code}.split([{sizes}], -1)"
+        lines.append(f"{', '.join(names)} = {split}{where}")
     else:
         lines.append(f"{names[0]} = {code}{where}")
     for o, n in zip(outputs, names, strict=True):
@@ -91,17 +103,30 @@ def _parts(t: LayerText, code: str, outputs: tuple[Output, ...], lead: int, span
 def _conv(t: LayerText, c: Conv, has_state: bool) -> list[str]:
     dims = t.dims_of(c.input)
     value = t.locals(c.input) + (".flatten(2)" if len(dims) > 1 else "")
-    taps, name = t.locals(f"{c.name}:taps"), t.locals(t.partition.activations.get(c.name, c.output.name))
+    taps, result = t.locals(f"{c.name}:taps"), _result(t, c)
+    name, again = t.locals(result), t.locals(f"{result}:again")
     flat = f"None if {taps} is None else {taps}.flatten(2)" if len(dims) > 1 else taps
     given = flat if has_state else "None"
     op = t.convs[c.name]
     step, place = (f"_ops.{op}_step, ", ", inplace") if has_state else ("", "")
-    child = f"{step}_{op}_activation, {t.path(c.key)}"
-    head = f"{name}, {taps} = _conv(_ops.{op}, {child}, {value}, {given}, cu_seqlens{place})"
+    call = f"_ops.{op}, {step}_{op}_activation, {t.path(c.key)}, {value}, {given}, cu_seqlens{place}"
+    meeting, made = t.meetings.get(c.name), [name, taps]
+    if meeting is None:
+        head = f"{name}, {taps} = _conv({call})"
+    else:
+        beside = t.locals(meeting.beside) if meeting.beside else "None"
+        made += [again] if meeting.reader else []
+        left = f"{name}, {again if meeting.reader else '_'}, {taps}, {beside if meeting.beside else '_'}"
+        head = f"{left} = _conv_meeting((_ops.{op}_backward, _{op}_triton_backward), {beside}, {call})"
     lines = [f"{head}  # {t.comment(c.span)}"]
     if len(dims) > 1:
-        lines += [f"{v} = {v}.unflatten(-1, ({t.shape(dims)}))" for v in (name, taps)]
+        lines += [f"{v} = {v}.unflatten(-1, ({t.shape(dims)}))" for v in made]
     return lines
+
+
+def _result(t: LayerText, c: Conv) -> str:
+    """The value that a convolution gives, with its activation."""
+    return t.partition.activations.get(c.name, c.output.name)
 
 
 def _op(t: LayerText, name: str, has_state: bool, wide: set[str]) -> list[str]:
@@ -109,8 +134,10 @@ def _op(t: LayerText, name: str, has_state: bool, wide: set[str]) -> list[str]:
     layer = t.layer
     args = []
     scales = {*t.partition.scales} & {*o.r.results}
+    again = [_result(t, layer.convs[c]) for c, m in t.meetings.items() if m.reader == name]
     for x in o.r.operands:
-        value = t.parameter(layer.params[x.name]) if x.name in layer.params else t.locals(x.name)
+        given = f"{x.name}:again" if x.name in again else x.name
+        value = t.parameter(layer.params[x.name]) if x.name in layer.params else t.locals(given)
         value = f"_wide({value})" if scales and x.streams and x.name not in wide else value
         args.append(f"{o.names(x.name)}={value}")
     for s in o.scalars:

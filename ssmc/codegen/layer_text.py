@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ssmc.analysis.norms import find_norms
+from ssmc.codegen.meetings import Meeting
 from ssmc.codegen.names import Names
 from ssmc.codegen.op_text import OpText, base_name
 from ssmc.codegen.python_printer import PythonPrinter
@@ -33,7 +34,9 @@ class Owned:
 class LayerText:
     """Knows the names of the layer's class and prints its expressions."""
 
-    def __init__(self, partition: Partition, ops: Sequence[OpText], convs: Mapping[str, str]) -> None:
+    def __init__(
+        self, partition: Partition, ops: Sequence[OpText], convs: Mapping[str, str], meetings: Mapping[str, Meeting]
+    ) -> None:
         self.partition, self.layer, self.ops = partition, partition.layer, {o.r.name: o for o in ops}
         layer = self.layer
         self.spec = base_name(layer.source)
@@ -43,7 +46,7 @@ class LayerText:
         self.arg_names = {a.name: self.attributes(a.name) for a in layer.args}
         for name in layer.inputs:
             self.locals(name)
-        self.convs = convs
+        self.convs, self.meetings = convs, meetings
         self.norms = find_norms(partition)
         self.init_python = PythonPrinter(
             lambda a: self.arg_names[a], lambda x: self.size_attribute(x).removeprefix("self.")

@@ -33,7 +33,15 @@ class OpText:
     """Knows the names and prints the expressions of one op."""
 
     def __init__(
-        self, layer: Layer, program: Program, stem: str, op: str, reference: str, title: str, kernel: bool
+        self,
+        layer: Layer,
+        program: Program,
+        stem: str,
+        op: str,
+        reference: str,
+        title: str,
+        kernel: bool,
+        beside: frozenset[str] = frozenset(),
     ) -> None:
         self.layer, self.program, self.stem, self.op, self.reference_name, self.title = (
             layer,
@@ -44,6 +52,7 @@ class OpText:
             title,
         )
         self.kernel = kernel
+        self.beside = beside  # operands whose gradients are written where those of their neighbours will be
         self.spec = base_name(layer.source)
         self.r = program.recurrence
         self.names = Names(

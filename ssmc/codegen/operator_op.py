@@ -53,6 +53,7 @@ class OperatorOp:
     last: str
     schema_last: str
     d_state: str
+    beside: str
 
 
 def operator_op(o: OpText, equations: tuple[str, ...], chunked: bool) -> OperatorOp:
@@ -133,6 +134,11 @@ def operator_op(o: OpText, equations: tuple[str, ...], chunked: bool) -> Operato
         last=", last" * has_filter,
         schema_last=", bool last" * has_filter,
         d_state=names(f"g_last:{r.carried[0].of}"),
+        beside="".join(
+            f' beside=("{names(x.name)}",),'
+            for x, d in zip(r.operands, differentiable, strict=True)
+            if d and x.name in o.beside
+        ),
     )
 
 

@@ -5,6 +5,7 @@ The interpreter must be chosen before triton is imported, so this is a process o
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
@@ -86,7 +87,71 @@ def one(harness, torch, module, spec, case):
             errors |= step(harness, torch, call)
     if case.get("conv"):
         errors |= convolutions(harness, torch, module, cu)
+    if case.get("layer"):
+        errors |= whole(harness, torch, module, layer, u, case["layer"])
+        errors |= strides(harness, torch, module, layer, u)
     vars(module).update(before)
+    return errors
+
+
+def whole(harness, torch, module, layer, u, forbidden):
+    """The layer by its kernels, twice through one graph, against itself in float64; then its second derivatives, and the
+    first ones of what it carries over. On the way back none of the `forbidden` operations reads or makes a tensor of
+    more numbers than u has."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    seen = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            if str(func).split(".")[1] in forbidden:
+                large = [v for v in (out, *args) if isinstance(v, torch.Tensor) and v.numel() > u.numel()]
+                seen.extend([str(func)] * (len(large) > 0))
+            return out
+
+    wide, g = copy.deepcopy(layer).double(), torch.randn(*u.shape)
+
+    def run(layer, u, g):
+        y, state = layer(u := u.detach().requires_grad_(), return_state=True)
+        leaves = [u, *layer.parameters()]
+        alone = [torch.autograd.grad((v * v).sum(), leaves, retain_graph=True, materialize_grads=True) for v in state]
+        first = torch.autograd.grad(y, leaves, g, retain_graph=True)
+        kept = [d.clone() for d in first]
+        with Watch():
+            again = torch.autograd.grad(y, leaves, g, retain_graph=True)
+        same = all(torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(first, kept, again, strict=True))
+        grads = torch.autograd.grad(y, leaves, g, create_graph=True)
+        again = torch.autograd.grad(sum((d**2).sum() for d in grads), leaves)
+        return same, [y.detach(), *first, *again, *(d for many in alone for d in many)]
+
+    _, wants = run(wide, u.double(), g.double())
+    seen.clear()
+    before = {"_why_eager": module._why_eager, "_use_triton": module._use_triton}
+    vars(module).update(_why_eager=lambda device, dtype: None, _use_triton=lambda backend, device, dtype: True)
+    same, found = run(layer, u, g)
+    vars(module).update(before)
+    errors = {f"layer {i}": harness.error(a, b, False) for i, (a, b) in enumerate(zip(found, wants, strict=True))}
+    return errors | {"layer, again": 0.0 if same else float("inf"), f"layer: {seen}": float("inf") if seen else 0.0}
+
+
+def strides(harness, torch, module, layer, u):
+    """The gradients of the layer's ops lie where their shapes without numbers say: `torch.compile` relies on it."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    errors = {}
+    for call in harness.capture(module, layer, u):
+        name = call.op.removesuffix("_op")
+        backward, operands = getattr(module._ops, f"{name}_backward"), call.operands.values()
+        y, last = getattr(module, call.op)(**call.operands, return_state=True)
+        given = [torch.randn_like(y), torch.randn_like(last), *operands, None, None]
+        real = backward(*given, "triton")
+        with FakeTensorMode() as mode:
+            fake = backward(*(None if v is None else mode.from_tensor(v) for v in given), "triton")
+        same = [a.stride() == b.stride() and a.shape == b.shape for a, b in zip(real, fake, strict=True)]
+        wide = sum(v.stride() == d.stride() and not d.is_contiguous() for v, d in zip(operands, real, strict=False))
+        errors |= {f"strides {name} {i}": 0.0 if s else float("inf") for i, s in enumerate(same)}
+        errors[f"strides {name}, in wide rows"] = 0.0 if wide == 1 else float("inf")
     return errors
 
 
@@ -153,6 +218,7 @@ def convolutions(harness, torch, module, cu):
                 f"{stem} {T} {E} {W} packed {cu is not None} {i}": harness.error(a, b, False)
                 for i, (a, b) in enumerate(zip(*found, strict=True))
             }
+            errors |= conv_apart(harness, torch, module, stem, (x, weight, bias, taps), (g, g_last), cu)
             if cu is None and taps is not None:
                 own = taps.clone()
                 y = getattr(module._ops, f"{stem}_step")(x[:, :1], weight, bias, own, "triton")
@@ -167,6 +233,29 @@ def conv_passes(torch, module, stem, operands, cotangents, cu, backend="triton",
     out = getattr(module._ops, stem)(*leaves, cu, backend)
     loss = sum((v * g.to(v.dtype)).sum() for v, g in zip(out, cotangents, strict=True))
     return [*(v.detach() for v in out), *torch.autograd.grad(loss, [v for v in leaves if v is not None])]
+
+
+def conv_apart(harness, torch, module, stem, operands, cotangents, cu):
+    """The same in three pieces of time, its input a part of wider rows, the cotangent given as two numbers to be added,
+    and the input's gradient written between others."""
+    leaves = [None if v is None else v.double().requires_grad_() for v in operands]
+    x, (g, g_last) = operands[0], cotangents
+    part = torch.cat((x, torch.full_like(x, float("nan"))), -1)[..., : x.shape[-1]]
+    more = torch.randn_like(g)
+    rows = torch.full((*x.shape[:2], 3 * x.shape[-1]), 7.0)
+    d_x = rows[..., x.shape[-1] : 2 * x.shape[-1]]
+    name, choose = f"choose_{stem}", getattr(module, f"choose_{stem}")
+    setattr(module, name, lambda *sizes: choose(*sizes)._replace(pieces=3))
+    y, _ = getattr(module, f"_{stem}_triton")(part, *operands[1:], cu)
+    found = getattr(module, f"_{stem}_triton_backward")(g, g_last, part, *operands[1:], cu, more, d_x)
+    setattr(module, name, choose)
+    wants = getattr(module, f"_{stem}")(*leaves, cu, "eager")
+    loss = (wants[0] * (g + more)).sum() + (wants[1] * g_last).sum()
+    grads = iter(torch.autograd.grad(loss, [v for v in leaves if v is not None]))
+    pairs = [(y, wants[0].detach()), *((d, next(grads)) for d, v in zip(found, leaves, strict=True) if v is not None)]
+    kept = (rows[..., : x.shape[-1]] == 7).all() and (rows[..., 2 * x.shape[-1] :] == 7).all() and found[0] is d_x
+    errors = {f"{stem} apart {i} {list(x.shape)}": harness.error(a, b, False) for i, (a, b) in enumerate(pairs)}
+    return errors | {f"{stem} apart, written beside": 0.0 if kept else float("inf")}
 
 
 def _pieces(choose, fixed, *sizes, **more):

@@ -2565,6 +2565,53 @@ def _rms_norm(x, shape, eps, weight=None):
     return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
 
 
+def _plain(child, kind):
+    """Whether the file's own code may stand for this child: one of torch's that nobody listens to."""
+    heard = child._forward_hooks or child._forward_pre_hooks or child._backward_hooks or child._backward_pre_hooks
+    return type(child) is kind and not heard and "forward" not in child.__dict__
+
+
+def _records(v, *others):
+    """Whether autograd and nobody else looks on what kernels do with these."""
+    plain = torch._C._functorch.maybe_current_level() is None and forward_ad._current_level < 0
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling() or not plain:
+        return False
+    return _why_eager(v.device, _compute_dtype(v, *others)) is None
+
+
+class _Biased(torch.autograd.Function):
+    """A linear of narrow rows, the gradient of whose bias is worked out with that of its weight, as if it were the
+    weight of inputs that are one: no pass of its own over the wide gradient."""
+
+    @staticmethod
+    def forward(x, weight, bias):
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx, g):
+        x, weight = ctx.saved_tensors
+        d_x = g @ weight if ctx.needs_input_grad[0] else None
+        if torch.is_grad_enabled():  # what is given back will itself be differentiated
+            return d_x, g.t() @ x, g.sum(0)
+        both = g.t() @ F.pad(x, (0, 8), value=1.0)  # eight ones, for rows that products can read at once
+        return d_x, both[:, :-8].contiguous(), both[:, -1].contiguous()
+
+
+def _linear(child, x):
+    """A linear with a bias. Of a slice of wider rows torch adds it in a pass of its own, unless rows have one stride."""
+    if not _plain(child, nn.Linear) or child.bias is None:
+        return child(x)
+    (N, K), weight, bias = child.weight.shape, child.weight, child.bias
+    if 2 * K <= N and weight.requires_grad and bias.requires_grad and x.dtype == weight.dtype and _records(x, weight):
+        if not torch.is_autocast_enabled(x.device.type):
+            return _Biased.apply(x.flatten(0, 1), weight, bias).unflatten(0, x.shape[:2])
+    return child(x) if x.is_contiguous() else F.linear(x.flatten(0, 1), weight, bias).unflatten(0, x.shape[:2])
+
+
 class GLAState(NamedTuple):
     """What GLA carries from token to token; rows are sequences."""
 
@@ -2700,7 +2747,7 @@ class GLA(nn.Module):
         v = self.v_proj(u)  # gla.ssm:18
         v = v.unflatten(-1, (self.H, self.V))
         low = self.gk_proj.down(u)  # gla.ssm:20
-        gk = self.gk_proj.up(low)  # gla.ssm:21
+        gk = _linear(self.gk_proj.up, low)  # gla.ssm:21
         gk = gk.unflatten(-1, (self.H, self.K))
         o, S_last = gla_op(
             q=q,

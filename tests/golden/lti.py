@@ -3361,6 +3361,53 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _plain(child, kind):
+    """Whether the file's own code may stand for this child: one of torch's that nobody listens to."""
+    heard = child._forward_hooks or child._forward_pre_hooks or child._backward_hooks or child._backward_pre_hooks
+    return type(child) is kind and not heard and "forward" not in child.__dict__
+
+
+def _records(v, *others):
+    """Whether autograd and nobody else looks on what kernels do with these."""
+    plain = torch._C._functorch.maybe_current_level() is None and forward_ad._current_level < 0
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling() or not plain:
+        return False
+    return _why_eager(v.device, _compute_dtype(v, *others)) is None
+
+
+class _Biased(torch.autograd.Function):
+    """A linear of narrow rows, the gradient of whose bias is worked out with that of its weight, as if it were the
+    weight of inputs that are one: no pass of its own over the wide gradient."""
+
+    @staticmethod
+    def forward(x, weight, bias):
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx, g):
+        x, weight = ctx.saved_tensors
+        d_x = g @ weight if ctx.needs_input_grad[0] else None
+        if torch.is_grad_enabled():  # what is given back will itself be differentiated
+            return d_x, g.t() @ x, g.sum(0)
+        both = g.t() @ F.pad(x, (0, 8), value=1.0)  # eight ones, for rows that products can read at once
+        return d_x, both[:, :-8].contiguous(), both[:, -1].contiguous()
+
+
+def _linear(child, x):
+    """A linear with a bias. Of a slice of wider rows torch adds it in a pass of its own, unless rows have one stride."""
+    if not _plain(child, nn.Linear) or child.bias is None:
+        return child(x)
+    (N, K), weight, bias = child.weight.shape, child.weight, child.bias
+    if 2 * K <= N and weight.requires_grad and bias.requires_grad and x.dtype == weight.dtype and _records(x, weight):
+        if not torch.is_autocast_enabled(x.device.type):
+            return _Biased.apply(x.flatten(0, 1), weight, bias).unflatten(0, x.shape[:2])
+    return child(x) if x.is_contiguous() else F.linear(x.flatten(0, 1), weight, bias).unflatten(0, x.shape[:2])
+
+
 class LTIState(NamedTuple):
     """What LTI carries from token to token; rows are sequences."""
 
@@ -3499,7 +3546,7 @@ class LTI(nn.Module):
             inplace=inplace,
         )  # lti.ssm:27
         out_proj_in, x_last = x_both if return_state else (x_both, x_last)
-        out_proj = self.out_proj(out_proj_in)  # lti.ssm:38
+        out_proj = _linear(self.out_proj, out_proj_in)  # lti.ssm:38
         return out_proj, LTIState(x_last,)
 
     def step(self, u, state, *, inplace=False):

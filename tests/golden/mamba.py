@@ -666,6 +666,26 @@ if triton is not None:
             return o < SIZE
 
     @triton.jit
+    def tl_tokens(p, s, o, m, left, N: tl.constexpr):
+        """N tokens from p on, of which so many are left; zero beyond."""
+        out = ()
+        for j in tl.static_range(N):
+            out += (tl.load(p + j * s + o, mask=m & (j < left), other=0.0),)
+        return out
+
+    @triton.jit
+    def tl_before(p, s, taps, i_s, i_t, o, m, E: tl.constexpr, N: tl.constexpr):
+        """The N tokens before token i_t of sequence i_s, to which p points; before the first one the taps, or zero."""
+        out = ()
+        for j in tl.static_range(N):
+            t = i_t + j - N
+            b_x = tl.load(p + (j - N) * s + o, mask=m & (t >= 0), other=0.0).to(tl.float32)
+            if taps is not None:
+                b_x += tl.load(taps + (i_s * N + t + N) * E + o, mask=m & (t < 0), other=0.0).to(tl.float32)
+            out += (b_x,)
+        return out
+
+    @triton.jit
     def tl_halves(v, n: tl.constexpr):
         """n tiles as twice as many: their even rows, then their odd ones."""
         even = ()
@@ -1026,7 +1046,7 @@ if triton is not None:
     @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "zero", "A_log", "d_hT"])
     def mamba_backward_kernel(
         z, B, C, dt_raw, x, A_log, D, g_out_proj_in, hs, d_hT, d_z, d_B, d_C, d_dt_raw, d_x, d_A_log, d_D, d_h0, cu_seqlens, T, NP, n_tokens, zero,
-        s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_g_out_proj_inb, s_g_out_proj_int,
+        s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_g_out_proj_inb, s_g_out_proj_int, s_d_zb, s_d_zt,
         E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr, AGAIN: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
@@ -1054,7 +1074,7 @@ if triton is not None:
         p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         p_g_out_proj_in = g_out_proj_in + i_b * s_g_out_proj_inb + (bos + i_t) * s_g_out_proj_int
-        p_d_z = d_z + (i_b * T + bos + i_t) * E
+        p_d_z = d_z + i_b * s_d_zb + (bos + i_t) * s_d_zt
         p_d_B = d_B + (i_e * n_tokens + i_b * T + bos + i_t) * N
         p_d_C = d_C + (i_e * n_tokens + i_b * T + bos + i_t) * N
         p_d_dt_raw = d_dt_raw + (i_b * T + bos + i_t) * E
@@ -1092,7 +1112,7 @@ if triton is not None:
             b_d_h = b_back_h
             b_d_A += b_d_A_j
             b_d_D += b_d_D_j
-            tl.store(p_d_z + k * E + o_e, b_d_z, mask=m_e)
+            tl.store(p_d_z + k * s_d_zt + o_e, b_d_z, mask=m_e)
             tl.store(p_d_B + k * N + o_n, b_d_B, mask=m_n)
             tl.store(p_d_C + k * N + o_n, b_d_C, mask=m_n)
             tl.store(p_d_dt_raw + k * E + o_e, b_d_dt_raw, mask=m_e)
@@ -1106,7 +1126,7 @@ if triton is not None:
                 p_dt_raw -= BT * s_dt_rawt
                 p_x -= BT * s_xt
                 p_g_out_proj_in -= BT * s_g_out_proj_int
-                p_d_z -= BT * E
+                p_d_z -= BT * s_d_zt
                 p_d_B -= BT * N
                 p_d_C -= BT * N
                 p_d_dt_raw -= BT * E
@@ -1147,7 +1167,7 @@ if triton is not None:
                     b_d_h = b_back_h
                     b_d_A += b_d_A_j
                     b_d_D += b_d_D_j
-                    tl.store(p_d_z + j * E + o_e, b_d_z, mask=m_e)
+                    tl.store(p_d_z + j * s_d_zt + o_e, b_d_z, mask=m_e)
                     tl.store(p_d_B + j * N + o_n, b_d_B, mask=m_n)
                     tl.store(p_d_C + j * N + o_n, b_d_C, mask=m_n)
                     tl.store(p_d_dt_raw + j * E + o_e, b_d_dt_raw, mask=m_e)
@@ -1293,36 +1313,38 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        m_e = o_e < E
-        p_x = x + i_b * s_xb + bos * s_xt
-        p_y = y + (i_b * T + bos) * E
+        m_e = tl_inside(o_e, E, BE)
+        p_x = x + i_b * s_xb + (bos + i_t) * s_xt
+        p_y = y + (i_b * T + bos + i_t) * E
         b_bias = tl.zeros([BE], tl.float32)
         if bias is not None:
             b_bias = tl.load(bias + o_e, mask=m_e, other=0.0).to(tl.float32)
         ws = ()
         for k in tl.static_range(W):
             ws += (tl.load(weight + o_e * W + k, mask=m_e, other=0.0).to(tl.float32),)
+        before = tl_before(p_x, s_xt, taps, i_s, i_t, o_e, m_e, E, W - 1)
+        ahead = tl_tokens(p_x, s_xt, o_e, m_e, n_t, BT)
         for i_j in range(0, n_t, BT):
-            xs = ()
-            for j in tl.static_range(BT + W - 1):
-                t = i_t + i_j + j - (W - 1)
-                b_x = tl.load(p_x + t * s_xt + o_e, mask=m_e & (t >= 0) & (t < n), other=0.0).to(tl.float32)
-                if taps is not None and j < W - 1:
-                    p_t = taps + (i_s * (W - 1) + t + W - 1) * E
-                    b_x += tl.load(p_t + o_e, mask=m_e & (t < 0), other=0.0).to(tl.float32)
-                xs += (b_x,)
+            xs = before
+            for j in tl.static_range(BT):
+                xs += (ahead[j].to(tl.float32),)
+            p_x += BT * s_xt
+            ahead = tl_tokens(p_x, s_xt, o_e, m_e, n_t - i_j - BT, BT)  # on their way while this block is worked on
             for j in tl.static_range(BT):
                 b_y = b_bias
                 for k in tl.static_range(W):
                     b_y += ws[k] * xs[j + k]
-                t = i_t + i_j + j
-                tl.store(p_y + t * E + o_e, mamba_conv1d_activation(b_y), mask=m_e & (i_j + j < n_t))
+                tl.store(p_y + j * E + o_e, mamba_conv1d_activation(b_y), mask=m_e & (i_j + j < n_t))
+            p_y += BT * E
+            before = ()
+            for j in tl.static_range(W - 1):
+                before += (xs[BT + j],)
         if i_p == 0:
             for j in tl.static_range(W - 1):
                 t = n + j - (W - 1)
-                b_x = tl.load(p_x + t * s_xt + o_e, mask=m_e & (t >= 0), other=0.0)
+                b_x = tl.load(x + i_b * s_xb + (bos + t) * s_xt + o_e, mask=m_e & (t >= 0), other=0.0)
                 if taps is not None:
                     p_t = taps + (i_s * (W - 1) + t + W - 1) * E
                     b_x += tl.load(p_t + o_e, mask=m_e & (t < 0), other=0.0).to(b_x.dtype)
@@ -1330,67 +1352,82 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def mamba_conv1d_backward_kernel(
-        x, weight, bias, taps, g, d_last, d_x, d_weight, d_bias, d_taps, cu_seqlens, T, NP, s_xb, s_xt, s_gb, s_gt,
+        x, weight, bias, taps, g, g_more, d_last, d_x, d_weight, d_bias, d_taps, cu_seqlens, T, NP,
+        s_xb, s_xt, s_gb, s_gt, s_mb, s_mt, s_db, s_dt,
         E: tl.constexpr, W: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """d_x; d_taps, by the first piece; d_weight and d_bias as partial sums, one a sequence and piece."""
+        """From g, or g + g_more: d_x; d_taps, by the first piece; d_weight and d_bias as partial sums, one a sequence and
+        piece. The cotangent of a sum reaches W - 1 tokens back: a piece reads so many tokens more, of the next."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        m_e = o_e < E
-        p_x = x + i_b * s_xb + bos * s_xt
-        p_g = g + i_b * s_gb + bos * s_gt
-        p_d_x = d_x + (i_b * T + bos) * E
+        m_e = tl_inside(o_e, E, BE)
+        p_x = x + i_b * s_xb + (bos + i_t) * s_xt
+        p_g = g + i_b * s_gb + (bos + i_t) * s_gt
+        p_d_x = d_x + i_b * s_db + (bos + i_t - (W - 1)) * s_dt
+        n_r = tl.minimum(n_t + W - 1, n - i_t).to(tl.int32)
         b_bias = tl.zeros([BE], tl.float32)
         if bias is not None:
             b_bias = tl.load(bias + o_e, mask=m_e, other=0.0).to(tl.float32)
         b_d_bias = tl.zeros([BE], tl.float32)
-        ws, d_ws = (), ()
+        ws, d_ws, d_before = (), (), ()
         for k in tl.static_range(W):
             ws += (tl.load(weight + o_e * W + k, mask=m_e, other=0.0).to(tl.float32),)
             d_ws += (tl.zeros([BE], tl.float32),)
-
-        # blocks of BT tokens; the first piece begins W - 1 tokens early: these are the taps
-        n_0 = tl.where(i_p == 0, W - 1, 0)
-        for i_j in range(-n_0, n_t, BT):
-            xs = ()
-            for j in tl.static_range(BT + 2 * (W - 1)):
-                t = i_t + i_j + j - (W - 1)
-                b_x = tl.load(p_x + t * s_xt + o_e, mask=m_e & (t >= 0) & (t < n), other=0.0).to(tl.float32)
-                if taps is not None:
-                    p_t = taps + (i_s * (W - 1) + t + W - 1) * E
-                    b_x += tl.load(p_t + o_e, mask=m_e & (t < 0) & (t > -W), other=0.0).to(tl.float32)
-                xs += (b_x,)
-            d_pres = ()
-            for j in tl.static_range(BT + W - 1):
-                t = i_t + i_j + j
-                b_g = tl.load(p_g + t * s_gt + o_e, mask=m_e & (t >= 0) & (t < n), other=0.0).to(tl.float32)
+        for _ in tl.static_range(W - 1):
+            d_before += (tl.zeros([BE], tl.float32),)
+        before = tl_before(p_x, s_xt, taps, i_s, i_t, o_e, m_e, E, W - 1)
+        ahead = tl_tokens(p_x, s_xt, o_e, m_e, n_r, BT)
+        gs_ahead = tl_tokens(p_g, s_gt, o_e, m_e, n_r, BT)
+        if g_more is not None:
+            p_more = g_more + i_b * s_mb + (bos + i_t) * s_mt
+            more_ahead = tl_tokens(p_more, s_mt, o_e, m_e, n_r, BT)
+        for i_j in range(0, n_t + W - 1, BT):
+            xs, gs = before, ()
+            for j in tl.static_range(BT):
+                xs += (ahead[j].to(tl.float32),)
+                b_g = gs_ahead[j].to(tl.float32)
+                if g_more is not None:
+                    b_g += more_ahead[j].to(tl.float32)
+                gs += (b_g,)
+            p_x += BT * s_xt
+            ahead = tl_tokens(p_x, s_xt, o_e, m_e, n_r - i_j - BT, BT)
+            p_g += BT * s_gt
+            gs_ahead = tl_tokens(p_g, s_gt, o_e, m_e, n_r - i_j - BT, BT)
+            if g_more is not None:
+                p_more += BT * s_mt
+                more_ahead = tl_tokens(p_more, s_mt, o_e, m_e, n_r - i_j - BT, BT)
+            d_pres = d_before
+            for j in tl.static_range(BT):
                 b_pre = b_bias
                 for k in tl.static_range(W):
                     b_pre += ws[k] * xs[j + k]
-                d_pres += (mamba_conv1d_activation_vjp(b_g, b_pre),)
-            for j in tl.static_range(BT):
-                t = i_t + i_j + j
+                b_d_pre = mamba_conv1d_activation_vjp(gs[j], b_pre)
+                d_pres += (b_d_pre,)
+                b_d_pre = tl.where(i_j + j < n_t, b_d_pre, 0.0)  # the sums leave the next piece's tokens to it
+                b_d_bias += b_d_pre
+                sums = ()
+                for k in tl.static_range(W):
+                    sums += (d_ws[k] + b_d_pre * xs[j + k],)
+                d_ws = sums
                 b_d_x = tl.zeros([BE], tl.float32)
                 for k in tl.static_range(W):
                     b_d_x += ws[k] * d_pres[j + W - 1 - k]
+                i_d = i_j + j - (W - 1)  # the piece's token that it is of
+                t = i_t + i_d
                 if d_last is not None:
                     p_t = d_last + (i_s * (W - 1) + t - n + W - 1) * E
                     b_d_x += tl.load(p_t + o_e, mask=m_e & (t > n - W) & (t < n), other=0.0).to(tl.float32)
-                tl.store(p_d_x + t * E + o_e, b_d_x, mask=m_e & (t >= 0) & (i_j + j < n_t))
+                tl.store(p_d_x + j * s_dt + o_e, b_d_x, mask=m_e & (i_d >= 0) & (i_d < n_t))
                 if d_taps is not None:
                     tl.store(d_taps + (i_s * (W - 1) + t + W - 1) * E + o_e, b_d_x, mask=m_e & (t < 0))
-            sums = ()
-            for k in tl.static_range(W):
-                b_d_w = d_ws[k]
-                for j in tl.static_range(BT):
-                    b_d_w += tl.where(i_j + j < n_t, d_pres[j] * xs[j + k], 0.0)
-                sums += (b_d_w,)
-            d_ws = sums
-            for j in tl.static_range(BT):
-                b_d_bias += tl.where(i_j + j < n_t, d_pres[j], 0.0)
+            p_d_x += BT * s_dt
+            before, d_before = (), ()
+            for j in tl.static_range(W - 1):
+                before += (xs[BT + j],)
+                d_before += (d_pres[BT + j],)
 
         p_sum = (i_s * NP + i_p) * E
         for k in tl.static_range(W):
@@ -1462,6 +1499,15 @@ def _reals(v):
 def _like(v):
     """Room for a gradient, contiguous."""
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
+
+
+def _room(v):
+    """Room for the gradient of v; if v is a part of wider rows, at its place in rows as wide (see `_Meeting`)."""
+    n, width = math.prod(v.shape[2:]), v.stride(1)
+    if width <= n or v.stride(0) != v.shape[1] * width or v.storage_offset() % width + n > width or _rows_of(v) is not v:
+        return _like(v)
+    rows = torch.empty(*v.shape[:2], width, dtype=v.dtype, device=v.device)
+    return rows[..., v.storage_offset() % width :][..., :n].view(v.shape)
 
 
 def _parts(n, like):
@@ -1629,7 +1675,7 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
     n_blocks = triton.cdiv(E, config.lanes)
     kept = config.tokens * config.halves
     slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_z = _like(inputs[0])
+    d_z = _room(inputs[0])
     d_B = _parts(n_blocks, inputs[1])
     d_C = _parts(n_blocks, inputs[2])
     d_dt_raw = _like(inputs[3])
@@ -1659,7 +1705,7 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
             _pass(products, ends, g_last_h, starts, rows, pieces, E * N, True)
             g_last_h = starts
         mamba_backward_kernel[(n_blocks * pieces * rows,)](
-            z, B, C, dt_raw, x, turned_A_log, D, g_out_proj_in, kept_h, g_last_h, _reals(d_z), d_B, d_C, _reals(d_dt_raw), _reals(d_x), d_A_log, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, z.shape[0] * T, 0.0, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2],
+            z, B, C, dt_raw, x, turned_A_log, D, g_out_proj_in, kept_h, g_last_h, _reals(d_z), d_B, d_C, _reals(d_dt_raw), _reals(d_x), d_A_log, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, z.shape[0] * T, 0.0, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2], *d_z.stride()[:2],
             BT=config.tokens, HALVES=config.halves, STAGES=config.stages, AGAIN=config.again, **fixed,
         )  # fmt: skip
         d_B = _summed(d_B, inputs[1])
@@ -1678,9 +1724,12 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
     )
 
 
-def choose_mamba_conv1d(rows, T, lanes):
-    """The launch configuration of the convolution: pieces of about 64 tokens."""
-    return _Config(min(64, _pow2(lanes)), 8, 1, max(1, T // (64 * max(rows, 1))))
+def choose_mamba_conv1d(rows, T, lanes, sms):
+    """The launch configuration of the convolution: four channels a thread, and as many pieces of time of 64 tokens or
+    more as the GPU holds warps."""
+    block = min(128, _pow2(lanes))
+    warps = max(rows, 1) * -(-lanes // block)
+    return _Config(block, 4, 1, max(1, min(T // 64, 32 * sms // warps)))
 
 
 def _mamba_conv1d_triton(x, weight, bias, taps, cu_seqlens, taps_out=None):
@@ -1692,7 +1741,7 @@ def _mamba_conv1d_triton(x, weight, bias, taps, cu_seqlens, taps_out=None):
         taps_out = torch.empty(rows, W - 1, E, dtype=x.dtype, device=x.device)
     x, weight = _rows_of(x), weight.contiguous()
     bias, taps = (None if v is None else v.contiguous() for v in (bias, taps))
-    config = choose_mamba_conv1d(rows, T, E)
+    config = choose_mamba_conv1d(rows, T, E, _sms(x.device))
     if rows * E > 0:
         with _on(x.device):
             mamba_conv1d_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
@@ -1711,23 +1760,26 @@ def _mamba_conv1d_triton_step(x, weight, bias, taps):
     return y
 
 
-def _mamba_conv1d_triton_backward(g, d_last, x, weight, bias, taps, cu_seqlens):
-    """The cotangents of the input, the filters, the bias and the taps."""
+def _mamba_conv1d_triton_backward(g, d_last, x, weight, bias, taps, cu_seqlens, g_more=None, d_x=None):
+    """The cotangents of the input, the filters, the bias and the taps. That of the result is g, or g + g_more; d_x, if it
+    is given, is where the input's is written."""
     (n_b, T, E), W = x.shape, weight.shape[-1]
     rows = n_b if cu_seqlens is None else cu_seqlens.shape[0] - 1
     inputs = (x, weight, bias, taps)
     if rows * E == 0:
         return _no_gradients(inputs, (True, True, True, True))
     x, g, weight = _rows_of(x), _rows_of(g), weight.contiguous()
+    g_more = None if g_more is None else _rows_of(g_more)
     bias, taps, d_last = (None if v is None else v.contiguous() for v in (bias, taps, d_last))
-    config = choose_mamba_conv1d(rows, T, E)
-    d_x, d_weight = _like(x), _parts(rows * config.pieces, weight)
+    config = choose_mamba_conv1d(rows, T, E, _sms(x.device))
+    d_x = _like(x) if d_x is None else d_x
+    d_weight = _parts(rows * config.pieces, weight)
     d_bias = None if bias is None else _parts(rows * config.pieces, bias)
     d_taps = None if taps is None else _like(taps)
     with _on(x.device):
         mamba_conv1d_backward_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-            x, weight, bias, taps, g, d_last, d_x, d_weight, d_bias, d_taps, cu_seqlens, T, config.pieces,
-            *x.stride()[:2], *g.stride()[:2],
+            x, weight, bias, taps, g, g_more, d_last, d_x, d_weight, d_bias, d_taps, cu_seqlens, T, config.pieces,
+            *x.stride()[:2], *g.stride()[:2], *(g if g_more is None else g_more).stride()[:2], *d_x.stride()[:2],
             E=E, W=W, BE=config.lanes, BT=config.tokens, num_warps=config.num_warps,
         )  # fmt: skip
         return (
@@ -1845,7 +1897,10 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
+_EXACT = getattr(torch.Tag, "needs_exact_strides", torch.Tag.needs_fixed_stride_order)  # the former is of torch 2.8
+
+
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, beside=()):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
     their cotangents to one gradient for each operand and state (empty where there is none)."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
@@ -1855,7 +1910,7 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
     gives = ", ".join(["Tensor"] * n_tensors)
     outs = ", ".join(["Tensor"] * (n_results + len(states)))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
-    lib.define(f"{name}_backward({given}, {takes}) -> ({gives})", tags=(torch.Tag.pt2_compliant_tag,))
+    lib.define(f"{name}_backward({given}, {takes}) -> ({gives})", tags=(torch.Tag.pt2_compliant_tag, _EXACT))
     adjoint = _exact(adjoint)
     lib.impl(name, _exact(run), "CompositeExplicitAutograd")
     lib.impl(f"{name}_backward", _exact(run_backward), "CompositeExplicitAutograd")
@@ -1869,6 +1924,12 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
             torch.empty_like(v, memory_format=torch.contiguous_format) if v is not None and d else torch.empty_like(empty)
             for v, d in zip(values, wanted)
         )
+
+    def laid_out(*args):
+        """The same, those of operands `beside` others in rows as wide as theirs, where kernels write them."""
+        grads, values = backward_fake(*args), args[n_given : n_given + n_tensors]
+        served = args[-1] == "triton" or args[-1] == "auto" and _why_eager(values[0].device, _compute_dtype(*values)) is None
+        return tuple(_room(v) if served and n in beside else d for n, v, d in zip((*operands, *states), values, grads))
 
     def save(ctx, inputs, output):
         ctx.others = tuple(v for v in inputs[n_tensors + 1 :])
@@ -1910,7 +1971,7 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
         return (*(next(grads) if n else None for n in needed), *nothing)
 
     torch.library.register_fake(f"{NAMESPACE}::{name}", fake, lib=lib)
-    torch.library.register_fake(f"{NAMESPACE}::{name}_backward", backward_fake, lib=lib)
+    torch.library.register_fake(f"{NAMESPACE}::{name}_backward", laid_out, lib=lib)
     torch.library.register_autograd(f"{NAMESPACE}::{name}", backward, setup_context=save, lib=lib)
     torch.library.register_autograd(f"{NAMESPACE}::{name}_backward", double_backward, setup_context=save_backward, lib=lib)
 
@@ -1931,7 +1992,7 @@ def _register():
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
             lib, "mamba", ("z", "B", "C", "dt_raw", "x", "A_log", "D", ), ("h", ), "", 1, (True, True, True, True, True, True, True, ),
-            _mamba, _mamba_fake, _mamba_backward, _mamba_adjoint,
+            _mamba, _mamba_fake, _mamba_backward, _mamba_adjoint, beside=("z",),
         )
         _define_step(
             lib, "mamba", ("z", "B", "C", "dt_raw", "x", "A_log", "D", ), ("h", ), "", 1,
@@ -1991,9 +2052,56 @@ def _wide(v):
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
+def _plain(child, kind):
+    """Whether the file's own code may stand for this child: one of torch's that nobody listens to."""
+    heard = child._forward_hooks or child._forward_pre_hooks or child._backward_hooks or child._backward_pre_hooks
+    return type(child) is kind and not heard and "forward" not in child.__dict__
+
+
+def _records(v, *others):
+    """Whether autograd and nobody else looks on what kernels do with these."""
+    plain = torch._C._functorch.maybe_current_level() is None and forward_ad._current_level < 0
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling() or not plain:
+        return False
+    return _why_eager(v.device, _compute_dtype(v, *others)) is None
+
+
+class _Biased(torch.autograd.Function):
+    """A linear of narrow rows, the gradient of whose bias is worked out with that of its weight, as if it were the
+    weight of inputs that are one: no pass of its own over the wide gradient."""
+
+    @staticmethod
+    def forward(x, weight, bias):
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx, g):
+        x, weight = ctx.saved_tensors
+        d_x = g @ weight if ctx.needs_input_grad[0] else None
+        if torch.is_grad_enabled():  # what is given back will itself be differentiated
+            return d_x, g.t() @ x, g.sum(0)
+        both = g.t() @ F.pad(x, (0, 8), value=1.0)  # eight ones, for rows that products can read at once
+        return d_x, both[:, :-8].contiguous(), both[:, -1].contiguous()
+
+
+def _linear(child, x):
+    """A linear with a bias. Of a slice of wider rows torch adds it in a pass of its own, unless rows have one stride."""
+    if not _plain(child, nn.Linear) or child.bias is None:
+        return child(x)
+    (N, K), weight, bias = child.weight.shape, child.weight, child.bias
+    if 2 * K <= N and weight.requires_grad and bias.requires_grad and x.dtype == weight.dtype and _records(x, weight):
+        if not torch.is_autocast_enabled(x.device.type):
+            return _Biased.apply(x.flatten(0, 1), weight, bias).unflatten(0, x.shape[:2])
+    return child(x) if x.is_contiguous() else F.linear(x.flatten(0, 1), weight, bias).unflatten(0, x.shape[:2])
+
+
 def _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace):
     """A causal depthwise convolution over time with the child's weights, its activation, and the last W - 1 inputs."""
-    if _plain(conv):
+    if _plain(conv, nn.Conv1d):
         if inplace:
             return step(x, conv.weight, conv.bias, taps, "auto"), taps
         return op(x, conv.weight, conv.bias, taps, cu_seqlens, "auto")
@@ -2007,11 +2115,82 @@ def _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace):
     return activation(y), whole[:, T:].clone()
 
 
-def _plain(conv):
-    """Whether the generated convolution may stand for this child: a Conv1d that nobody listens to."""
-    return type(conv) is nn.Conv1d and not (
-        conv._forward_hooks or conv._forward_pre_hooks or conv._backward_hooks or conv._backward_pre_hooks
-    )
+class _Meeting(torch.autograd.Function):
+    """A convolution by its kernels, where gradients meet. Its result is given out twice: what comes back from two readers
+    is added in the kernel. `beside`, the other part of what x is a part of, only passes by, for what comes back of it:
+    if that lies in rows as wide, the gradient of x is written into the rest of them."""
+
+    @staticmethod
+    def forward(op, backward, x, weight, bias, taps, cu_seqlens, beside):
+        y, last = op(x, weight, bias, taps, cu_seqlens, "auto")
+        return y, y.view_as(y), last, None if beside is None else beside.view_as(beside)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        op, ctx.backward_of, *tensors, beside = inputs
+        x = tensors[0]
+        ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
+        ctx.place = x.shape, x.stride(), x.storage_offset(), 0 if beside is None else beside.storage_offset()
+
+    @staticmethod
+    def backward(ctx, g, g_more, d_last, d_beside):
+        saved, (by_op, by_kernel) = ctx.saved_tensors, ctx.backward_of
+        if g is None:
+            g, g_more = g_more, None
+        if g is None and d_last is None:
+            return (None,) * 7 + (d_beside,)
+        if g is None:
+            g = torch.zeros_like(saved[0])
+        if torch.is_grad_enabled():  # what is given back will itself be differentiated
+            grads = by_op(g if g_more is None else g + g_more, d_last, *saved, "auto")
+        else:
+            grads = by_kernel(g, d_last, *saved, g_more, _rest_of(d_beside, *ctx.place))
+        return (None, None, *(None if v is None else d for d, v in zip(grads, saved)), None, d_beside)
+
+
+def _rest_of(d, shape, strides, offset, beside):
+    """Where in the rows that d lies in the gradient of such a neighbour has its place; None if d lies in no such rows.
+    Only an op of this file has made room there: nothing else reads `beside`."""
+    n, width = shape[0] * shape[1], strides[1]
+    if d is None or d.stride()[:2] != strides[:2] or d.untyped_storage().nbytes() != n * width * d.element_size():
+        return None
+    fits = strides == (shape[1] * width, width, 1) and d.storage_offset() == beside % width
+    return d.as_strided(shape, strides, offset % width) if fits and offset % width + shape[2] <= width else None
+
+
+def _conv_meeting(backward, beside, op, step, activation, conv, x, taps, cu_seqlens, inplace):
+    """`_conv`, with its result once more and `beside` (see `_Meeting`)."""
+    if not inplace and _plain(conv, nn.Conv1d) and _records(x, conv.weight, taps):
+        return _Meeting.apply(op, backward, x, conv.weight, conv.bias, taps, cu_seqlens, beside)
+    y, taps = _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace)
+    return y, y, taps, beside
+
+
+class _Split(torch.autograd.Function):
+    """The parts of the last axis, whose gradients are one without a copy if they lie where the parts do."""
+
+    @staticmethod
+    def forward(whole, sizes):
+        return whole.split(sizes, -1)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.shape, ctx.sizes = inputs[0].shape, inputs[1]
+
+    @staticmethod
+    def backward(ctx, *grads):
+        strides = grads[0].new_empty(ctx.shape, device="meta").stride()
+        places = [sum(ctx.sizes[:i]) for i in range(len(grads))]
+        lie = all(d.stride() == strides and d.storage_offset() == i for d, i in zip(grads, places))
+        if lie and len({d.untyped_storage().data_ptr() for d in grads}) == 1 and not torch.is_grad_enabled():
+            return grads[0].as_strided(ctx.shape, strides), None
+        return torch.cat(grads, -1), None
+
+
+def _split(whole, sizes):
+    """The parts of the last axis."""
+    return _Split.apply(whole, sizes) if _records(whole) else whole.split(sizes, -1)
 
 
 @lru_cache(maxsize=None)
@@ -2143,16 +2322,16 @@ class Mamba(nn.Module):
             rows = u.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
             _check_state("Mamba", state, 2, rows)
         h_last, conv1d_taps = (None,) * 2 if state is None else state
-        x_in, z = self.in_proj(u).split([self.E, self.E], -1)  # mamba.ssm:13
-        x, conv1d_taps = _conv(_ops.mamba_conv1d, _ops.mamba_conv1d_step, _mamba_conv1d_activation, self.conv1d, x_in, conv1d_taps, cu_seqlens, inplace)  # mamba.ssm:14
+        x_in, z = _split(self.in_proj(u), [self.E, self.E])  # mamba.ssm:13
+        x, x_again, conv1d_taps, z = _conv_meeting((_ops.mamba_conv1d_backward, _mamba_conv1d_triton_backward), z, _ops.mamba_conv1d, _ops.mamba_conv1d_step, _mamba_conv1d_activation, self.conv1d, x_in, conv1d_taps, cu_seqlens, inplace)  # mamba.ssm:14
         r, B, C = self.x_proj(x).split([self.R, self.N, self.N], -1)  # mamba.ssm:16
-        dt_raw = self.dt_proj(r)  # mamba.ssm:17
+        dt_raw = _linear(self.dt_proj, r)  # mamba.ssm:17
         out_proj_in, h_last = mamba_op(
             z=z,
             B=B,
             C=C,
             dt_raw=dt_raw,
-            x=x,
+            x=x_again,
             A_log=self.A_log,
             D=self.D,
             initial_state=h_last,

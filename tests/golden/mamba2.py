@@ -915,6 +915,26 @@ if triton is not None:
             return o < SIZE
 
     @triton.jit
+    def tl_tokens(p, s, o, m, left, N: tl.constexpr):
+        """N tokens from p on, of which so many are left; zero beyond."""
+        out = ()
+        for j in tl.static_range(N):
+            out += (tl.load(p + j * s + o, mask=m & (j < left), other=0.0),)
+        return out
+
+    @triton.jit
+    def tl_before(p, s, taps, i_s, i_t, o, m, E: tl.constexpr, N: tl.constexpr):
+        """The N tokens before token i_t of sequence i_s, to which p points; before the first one the taps, or zero."""
+        out = ()
+        for j in tl.static_range(N):
+            t = i_t + j - N
+            b_x = tl.load(p + (j - N) * s + o, mask=m & (t >= 0), other=0.0).to(tl.float32)
+            if taps is not None:
+                b_x += tl.load(taps + (i_s * N + t + N) * E + o, mask=m & (t < 0), other=0.0).to(tl.float32)
+            out += (b_x,)
+        return out
+
+    @triton.jit
     def tl_halves(v, n: tl.constexpr):
         """n tiles as twice as many: their even rows, then their odd ones."""
         even = ()
@@ -2079,36 +2099,38 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        m_e = o_e < E
-        p_x = x + i_b * s_xb + bos * s_xt
-        p_y = y + (i_b * T + bos) * E
+        m_e = tl_inside(o_e, E, BE)
+        p_x = x + i_b * s_xb + (bos + i_t) * s_xt
+        p_y = y + (i_b * T + bos + i_t) * E
         b_bias = tl.zeros([BE], tl.float32)
         if bias is not None:
             b_bias = tl.load(bias + o_e, mask=m_e, other=0.0).to(tl.float32)
         ws = ()
         for k in tl.static_range(W):
             ws += (tl.load(weight + o_e * W + k, mask=m_e, other=0.0).to(tl.float32),)
+        before = tl_before(p_x, s_xt, taps, i_s, i_t, o_e, m_e, E, W - 1)
+        ahead = tl_tokens(p_x, s_xt, o_e, m_e, n_t, BT)
         for i_j in range(0, n_t, BT):
-            xs = ()
-            for j in tl.static_range(BT + W - 1):
-                t = i_t + i_j + j - (W - 1)
-                b_x = tl.load(p_x + t * s_xt + o_e, mask=m_e & (t >= 0) & (t < n), other=0.0).to(tl.float32)
-                if taps is not None and j < W - 1:
-                    p_t = taps + (i_s * (W - 1) + t + W - 1) * E
-                    b_x += tl.load(p_t + o_e, mask=m_e & (t < 0), other=0.0).to(tl.float32)
-                xs += (b_x,)
+            xs = before
+            for j in tl.static_range(BT):
+                xs += (ahead[j].to(tl.float32),)
+            p_x += BT * s_xt
+            ahead = tl_tokens(p_x, s_xt, o_e, m_e, n_t - i_j - BT, BT)  # on their way while this block is worked on
             for j in tl.static_range(BT):
                 b_y = b_bias
                 for k in tl.static_range(W):
                     b_y += ws[k] * xs[j + k]
-                t = i_t + i_j + j
-                tl.store(p_y + t * E + o_e, mamba2_conv1d_activation(b_y), mask=m_e & (i_j + j < n_t))
+                tl.store(p_y + j * E + o_e, mamba2_conv1d_activation(b_y), mask=m_e & (i_j + j < n_t))
+            p_y += BT * E
+            before = ()
+            for j in tl.static_range(W - 1):
+                before += (xs[BT + j],)
         if i_p == 0:
             for j in tl.static_range(W - 1):
                 t = n + j - (W - 1)
-                b_x = tl.load(p_x + t * s_xt + o_e, mask=m_e & (t >= 0), other=0.0)
+                b_x = tl.load(x + i_b * s_xb + (bos + t) * s_xt + o_e, mask=m_e & (t >= 0), other=0.0)
                 if taps is not None:
                     p_t = taps + (i_s * (W - 1) + t + W - 1) * E
                     b_x += tl.load(p_t + o_e, mask=m_e & (t < 0), other=0.0).to(b_x.dtype)
@@ -2116,67 +2138,82 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP"])
     def mamba2_conv1d_backward_kernel(
-        x, weight, bias, taps, g, d_last, d_x, d_weight, d_bias, d_taps, cu_seqlens, T, NP, s_xb, s_xt, s_gb, s_gt,
+        x, weight, bias, taps, g, g_more, d_last, d_x, d_weight, d_bias, d_taps, cu_seqlens, T, NP,
+        s_xb, s_xt, s_gb, s_gt, s_mb, s_mt, s_db, s_dt,
         E: tl.constexpr, W: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr,
     ):  # fmt: skip
-        """d_x; d_taps, by the first piece; d_weight and d_bias as partial sums, one a sequence and piece."""
+        """From g, or g + g_more: d_x; d_taps, by the first piece; d_weight and d_bias as partial sums, one a sequence and
+        piece. The cotangent of a sum reaches W - 1 tokens back: a piece reads so many tokens more, of the next."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        m_e = o_e < E
-        p_x = x + i_b * s_xb + bos * s_xt
-        p_g = g + i_b * s_gb + bos * s_gt
-        p_d_x = d_x + (i_b * T + bos) * E
+        m_e = tl_inside(o_e, E, BE)
+        p_x = x + i_b * s_xb + (bos + i_t) * s_xt
+        p_g = g + i_b * s_gb + (bos + i_t) * s_gt
+        p_d_x = d_x + i_b * s_db + (bos + i_t - (W - 1)) * s_dt
+        n_r = tl.minimum(n_t + W - 1, n - i_t).to(tl.int32)
         b_bias = tl.zeros([BE], tl.float32)
         if bias is not None:
             b_bias = tl.load(bias + o_e, mask=m_e, other=0.0).to(tl.float32)
         b_d_bias = tl.zeros([BE], tl.float32)
-        ws, d_ws = (), ()
+        ws, d_ws, d_before = (), (), ()
         for k in tl.static_range(W):
             ws += (tl.load(weight + o_e * W + k, mask=m_e, other=0.0).to(tl.float32),)
             d_ws += (tl.zeros([BE], tl.float32),)
-
-        # blocks of BT tokens; the first piece begins W - 1 tokens early: these are the taps
-        n_0 = tl.where(i_p == 0, W - 1, 0)
-        for i_j in range(-n_0, n_t, BT):
-            xs = ()
-            for j in tl.static_range(BT + 2 * (W - 1)):
-                t = i_t + i_j + j - (W - 1)
-                b_x = tl.load(p_x + t * s_xt + o_e, mask=m_e & (t >= 0) & (t < n), other=0.0).to(tl.float32)
-                if taps is not None:
-                    p_t = taps + (i_s * (W - 1) + t + W - 1) * E
-                    b_x += tl.load(p_t + o_e, mask=m_e & (t < 0) & (t > -W), other=0.0).to(tl.float32)
-                xs += (b_x,)
-            d_pres = ()
-            for j in tl.static_range(BT + W - 1):
-                t = i_t + i_j + j
-                b_g = tl.load(p_g + t * s_gt + o_e, mask=m_e & (t >= 0) & (t < n), other=0.0).to(tl.float32)
+        for _ in tl.static_range(W - 1):
+            d_before += (tl.zeros([BE], tl.float32),)
+        before = tl_before(p_x, s_xt, taps, i_s, i_t, o_e, m_e, E, W - 1)
+        ahead = tl_tokens(p_x, s_xt, o_e, m_e, n_r, BT)
+        gs_ahead = tl_tokens(p_g, s_gt, o_e, m_e, n_r, BT)
+        if g_more is not None:
+            p_more = g_more + i_b * s_mb + (bos + i_t) * s_mt
+            more_ahead = tl_tokens(p_more, s_mt, o_e, m_e, n_r, BT)
+        for i_j in range(0, n_t + W - 1, BT):
+            xs, gs = before, ()
+            for j in tl.static_range(BT):
+                xs += (ahead[j].to(tl.float32),)
+                b_g = gs_ahead[j].to(tl.float32)
+                if g_more is not None:
+                    b_g += more_ahead[j].to(tl.float32)
+                gs += (b_g,)
+            p_x += BT * s_xt
+            ahead = tl_tokens(p_x, s_xt, o_e, m_e, n_r - i_j - BT, BT)
+            p_g += BT * s_gt
+            gs_ahead = tl_tokens(p_g, s_gt, o_e, m_e, n_r - i_j - BT, BT)
+            if g_more is not None:
+                p_more += BT * s_mt
+                more_ahead = tl_tokens(p_more, s_mt, o_e, m_e, n_r - i_j - BT, BT)
+            d_pres = d_before
+            for j in tl.static_range(BT):
                 b_pre = b_bias
                 for k in tl.static_range(W):
                     b_pre += ws[k] * xs[j + k]
-                d_pres += (mamba2_conv1d_activation_vjp(b_g, b_pre),)
-            for j in tl.static_range(BT):
-                t = i_t + i_j + j
+                b_d_pre = mamba2_conv1d_activation_vjp(gs[j], b_pre)
+                d_pres += (b_d_pre,)
+                b_d_pre = tl.where(i_j + j < n_t, b_d_pre, 0.0)  # the sums leave the next piece's tokens to it
+                b_d_bias += b_d_pre
+                sums = ()
+                for k in tl.static_range(W):
+                    sums += (d_ws[k] + b_d_pre * xs[j + k],)
+                d_ws = sums
                 b_d_x = tl.zeros([BE], tl.float32)
                 for k in tl.static_range(W):
                     b_d_x += ws[k] * d_pres[j + W - 1 - k]
+                i_d = i_j + j - (W - 1)  # the piece's token that it is of
+                t = i_t + i_d
                 if d_last is not None:
                     p_t = d_last + (i_s * (W - 1) + t - n + W - 1) * E
                     b_d_x += tl.load(p_t + o_e, mask=m_e & (t > n - W) & (t < n), other=0.0).to(tl.float32)
-                tl.store(p_d_x + t * E + o_e, b_d_x, mask=m_e & (t >= 0) & (i_j + j < n_t))
+                tl.store(p_d_x + j * s_dt + o_e, b_d_x, mask=m_e & (i_d >= 0) & (i_d < n_t))
                 if d_taps is not None:
                     tl.store(d_taps + (i_s * (W - 1) + t + W - 1) * E + o_e, b_d_x, mask=m_e & (t < 0))
-            sums = ()
-            for k in tl.static_range(W):
-                b_d_w = d_ws[k]
-                for j in tl.static_range(BT):
-                    b_d_w += tl.where(i_j + j < n_t, d_pres[j] * xs[j + k], 0.0)
-                sums += (b_d_w,)
-            d_ws = sums
-            for j in tl.static_range(BT):
-                b_d_bias += tl.where(i_j + j < n_t, d_pres[j], 0.0)
+            p_d_x += BT * s_dt
+            before, d_before = (), ()
+            for j in tl.static_range(W - 1):
+                before += (xs[BT + j],)
+                d_before += (d_pres[BT + j],)
 
         p_sum = (i_s * NP + i_p) * E
         for k in tl.static_range(W):
@@ -2712,9 +2749,12 @@ def _mamba2_triton_by_mode_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_l
     return own(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
 
 
-def choose_mamba2_conv1d(rows, T, lanes):
-    """The launch configuration of the convolution: pieces of about 64 tokens."""
-    return _Config(min(64, _pow2(lanes)), 8, 1, max(1, T // (64 * max(rows, 1))))
+def choose_mamba2_conv1d(rows, T, lanes, sms):
+    """The launch configuration of the convolution: four channels a thread, and as many pieces of time of 64 tokens or
+    more as the GPU holds warps."""
+    block = min(128, _pow2(lanes))
+    warps = max(rows, 1) * -(-lanes // block)
+    return _Config(block, 4, 1, max(1, min(T // 64, 32 * sms // warps)))
 
 
 def _mamba2_conv1d_triton(x, weight, bias, taps, cu_seqlens, taps_out=None):
@@ -2726,7 +2766,7 @@ def _mamba2_conv1d_triton(x, weight, bias, taps, cu_seqlens, taps_out=None):
         taps_out = torch.empty(rows, W - 1, E, dtype=x.dtype, device=x.device)
     x, weight = _rows_of(x), weight.contiguous()
     bias, taps = (None if v is None else v.contiguous() for v in (bias, taps))
-    config = choose_mamba2_conv1d(rows, T, E)
+    config = choose_mamba2_conv1d(rows, T, E, _sms(x.device))
     if rows * E > 0:
         with _on(x.device):
             mamba2_conv1d_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
@@ -2745,23 +2785,26 @@ def _mamba2_conv1d_triton_step(x, weight, bias, taps):
     return y
 
 
-def _mamba2_conv1d_triton_backward(g, d_last, x, weight, bias, taps, cu_seqlens):
-    """The cotangents of the input, the filters, the bias and the taps."""
+def _mamba2_conv1d_triton_backward(g, d_last, x, weight, bias, taps, cu_seqlens, g_more=None, d_x=None):
+    """The cotangents of the input, the filters, the bias and the taps. That of the result is g, or g + g_more; d_x, if it
+    is given, is where the input's is written."""
     (n_b, T, E), W = x.shape, weight.shape[-1]
     rows = n_b if cu_seqlens is None else cu_seqlens.shape[0] - 1
     inputs = (x, weight, bias, taps)
     if rows * E == 0:
         return _no_gradients(inputs, (True, True, True, True))
     x, g, weight = _rows_of(x), _rows_of(g), weight.contiguous()
+    g_more = None if g_more is None else _rows_of(g_more)
     bias, taps, d_last = (None if v is None else v.contiguous() for v in (bias, taps, d_last))
-    config = choose_mamba2_conv1d(rows, T, E)
-    d_x, d_weight = _like(x), _parts(rows * config.pieces, weight)
+    config = choose_mamba2_conv1d(rows, T, E, _sms(x.device))
+    d_x = _like(x) if d_x is None else d_x
+    d_weight = _parts(rows * config.pieces, weight)
     d_bias = None if bias is None else _parts(rows * config.pieces, bias)
     d_taps = None if taps is None else _like(taps)
     with _on(x.device):
         mamba2_conv1d_backward_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-            x, weight, bias, taps, g, d_last, d_x, d_weight, d_bias, d_taps, cu_seqlens, T, config.pieces,
-            *x.stride()[:2], *g.stride()[:2],
+            x, weight, bias, taps, g, g_more, d_last, d_x, d_weight, d_bias, d_taps, cu_seqlens, T, config.pieces,
+            *x.stride()[:2], *g.stride()[:2], *(g if g_more is None else g_more).stride()[:2], *d_x.stride()[:2],
             E=E, W=W, BE=config.lanes, BT=config.tokens, num_warps=config.num_warps,
         )  # fmt: skip
         return (
@@ -3033,9 +3076,15 @@ def _rms_norm(x, shape, eps, weight=None):
     return F.rms_norm(x.to(dtype), shape, weight if weight is None else weight.to(dtype), eps)
 
 
+def _plain(child, kind):
+    """Whether the file's own code may stand for this child: one of torch's that nobody listens to."""
+    heard = child._forward_hooks or child._forward_pre_hooks or child._backward_hooks or child._backward_pre_hooks
+    return type(child) is kind and not heard and "forward" not in child.__dict__
+
+
 def _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace):
     """A causal depthwise convolution over time with the child's weights, its activation, and the last W - 1 inputs."""
-    if _plain(conv):
+    if _plain(conv, nn.Conv1d):
         if inplace:
             return step(x, conv.weight, conv.bias, taps, "auto"), taps
         return op(x, conv.weight, conv.bias, taps, cu_seqlens, "auto")
@@ -3047,13 +3096,6 @@ def _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace):
     whole = torch.cat((before, x), 1)
     y = conv(whole.transpose(1, 2)).transpose(1, 2)[:, W - 1 : W - 1 + T]
     return activation(y), whole[:, T:].clone()
-
-
-def _plain(conv):
-    """Whether the generated convolution may stand for this child: a Conv1d that nobody listens to."""
-    return type(conv) is nn.Conv1d and not (
-        conv._forward_hooks or conv._forward_pre_hooks or conv._backward_hooks or conv._backward_pre_hooks
-    )
 
 
 @lru_cache(maxsize=None)

@@ -1764,6 +1764,53 @@ def _positions(seen, u, cu_seqlens):
     return (start[row] + position)[None], start + cu_seqlens[1:] - cu_seqlens[:-1]
 
 
+def _plain(child, kind):
+    """Whether the file's own code may stand for this child: one of torch's that nobody listens to."""
+    heard = child._forward_hooks or child._forward_pre_hooks or child._backward_hooks or child._backward_pre_hooks
+    return type(child) is kind and not heard and "forward" not in child.__dict__
+
+
+def _records(v, *others):
+    """Whether autograd and nobody else looks on what kernels do with these."""
+    plain = torch._C._functorch.maybe_current_level() is None and forward_ad._current_level < 0
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling() or not plain:
+        return False
+    return _why_eager(v.device, _compute_dtype(v, *others)) is None
+
+
+class _Biased(torch.autograd.Function):
+    """A linear of narrow rows, the gradient of whose bias is worked out with that of its weight, as if it were the
+    weight of inputs that are one: no pass of its own over the wide gradient."""
+
+    @staticmethod
+    def forward(x, weight, bias):
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx, g):
+        x, weight = ctx.saved_tensors
+        d_x = g @ weight if ctx.needs_input_grad[0] else None
+        if torch.is_grad_enabled():  # what is given back will itself be differentiated
+            return d_x, g.t() @ x, g.sum(0)
+        both = g.t() @ F.pad(x, (0, 8), value=1.0)  # eight ones, for rows that products can read at once
+        return d_x, both[:, :-8].contiguous(), both[:, -1].contiguous()
+
+
+def _linear(child, x):
+    """A linear with a bias. Of a slice of wider rows torch adds it in a pass of its own, unless rows have one stride."""
+    if not _plain(child, nn.Linear) or child.bias is None:
+        return child(x)
+    (N, K), weight, bias = child.weight.shape, child.weight, child.bias
+    if 2 * K <= N and weight.requires_grad and bias.requires_grad and x.dtype == weight.dtype and _records(x, weight):
+        if not torch.is_autocast_enabled(x.device.type):
+            return _Biased.apply(x.flatten(0, 1), weight, bias).unflatten(0, x.shape[:2])
+    return child(x) if x.is_contiguous() else F.linear(x.flatten(0, 1), weight, bias).unflatten(0, x.shape[:2])
+
+
 class RGLRUState(NamedTuple):
     """What RGLRU carries from token to token; rows are sequences."""
 
@@ -1906,7 +1953,7 @@ class RGLRU(nn.Module):
             _check_state("RGLRU", state, 5, rows)
         h_last, x_in_prev_last, x_1_prev_last, x_2_prev_last, position = (None,) * 5 if state is None else state
         t, position = _positions(position, u, cu_seqlens)
-        x_in = self.linear_x(u)  # rglru.ssm:18
+        x_in = _linear(self.linear_x, u)  # rglru.ssm:18
         x_in_prev, x_in_prev_last = _previous(x_in, x_in_prev_last, 0, cu_seqlens)  # rglru.ssm:25
         begins = (t.to(_compute_dtype(u)) == 0) | (reset > 0)  # rglru.ssm:15
         x_1 = torch.where(begins[..., None, None], 0, x_in_prev.unflatten(-1, (self.G, self.J))).flatten(-2, -1)  # rglru.ssm:25
@@ -1922,7 +1969,7 @@ class RGLRU(nn.Module):
         i_as = x.unflatten(-1, (self.G, self.J))  # rglru.ssm:35
         i_sum = torch.einsum("...gi,gji->...gj", i_as, self.rg_lru.input_gate.w.to(i_as.dtype).movedim((-3, -1, -2), (-3, -2, -1)))  # rglru.ssm:35
         r_sum = torch.einsum("...gi,gji->...gj", i_as, self.rg_lru.a_gate.w.to(i_as.dtype).movedim((-3, -1, -2), (-3, -2, -1)))  # rglru.ssm:36
-        y_in = self.linear_y(u)  # rglru.ssm:17
+        y_in = _linear(self.linear_y, u)  # rglru.ssm:17
         linear_out_in, h_last = rglru_op(
             y_in=y_in,
             begins=begins,
@@ -1937,7 +1984,7 @@ class RGLRU(nn.Module):
             cu_seqlens=cu_seqlens,
             inplace=inplace,
         )  # rglru.ssm:44
-        linear_out = self.linear_out(linear_out_in)  # rglru.ssm:46
+        linear_out = _linear(self.linear_out, linear_out_in)  # rglru.ssm:46
         return linear_out, RGLRUState(h_last, x_in_prev_last, x_1_prev_last, x_2_prev_last, position)
 
     def step(self, u, state, *, reset=None, inplace=False):

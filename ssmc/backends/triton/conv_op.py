@@ -48,5 +48,5 @@ def triton_conv(p: ConvProgram, stem: str, helpers: set[str]) -> TritonConv:
     activation = lines(p.activation)
     # the adjoint may read what the activation has worked out
     adjoint = (*activation, *lines(p.adjoint)) if p.adjoint else ()
-    helpers |= printer.helpers
+    helpers |= {*printer.helpers, "tl_before", "tl_inside", "tl_tokens"}
     return TritonConv(stem, name(p.pre), name(p.result), name(p.seed), name(p.cotangent), activation, adjoint)

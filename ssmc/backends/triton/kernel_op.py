@@ -181,18 +181,19 @@ class Kernels:
         m = self.memory
         operands = self.streamed(leaves)
         streams = [m.stream(o.name) for o in operands] + [m.stream(f"g:{r.name}") for r in wanted]
+        done = list(stores)
+        beside = [n for o in self.beside() if m.stream(n := f"d:{o.name}") in [s for s, _ in done]]
         loads = tuple(m.load(x, loc) for x in leaves)
         if time and (seeds or any(self.tile.dims(x.operand.atoms) for x in leaves)):
             loc.define("o_t", "tl.arange(0, BT)")
         strides = [
             s
-            for n in (*(o.name for o in operands), *(f"g:{r.name}" for r in wanted))
+            for n in (*(o.name for o in operands), *(f"g:{r.name}" for r in wanted), *beside)
             for s in m.strides(n)[: 2 if time else 1]
         ]
         names = [self.name(o.name) for o in (*operands, *(o for o in self.operands if not o.token))]
         scattered = [self.name(o.name) for o in self.operands if m.is_turned(o)] if time else []
         scattered += turned if len(self.tile.full) > 1 else ()
-        done = list(stores)
         outputs = tuple(dict.fromkeys(s for s, _ in done))
         return Kernel(
             ", ".join([*names, *tensors]),
@@ -275,6 +276,10 @@ class Kernels:
     def gradient_tensors(self) -> list[str]:
         """The buffers of the operands' cotangents, in the order of the operands."""
         return [self.name(f"d:{o.name}") for o in self.operands if self.has_gradient(o)]
+
+    def beside(self) -> list[Operand]:
+        """The operands whose gradients are written where those of their neighbours will be."""
+        return [o for o in self.operands if o.name in self.e.o.beside and self.has_gradient(o)]
 
     def has_gradient(self, o: Operand) -> bool:
         """Whether anything depends on an operand in a differentiable way."""

@@ -180,7 +180,7 @@ class Host:
                     *(f"None if {d} is None else _reals({d})" for d in d_firsts),
                 ],
                 ["pieces", f"{self.first}.shape[0] * T", *(["0.0"] if q.again else [])],
-                [*streams_back, *seeds],
+                [*streams_back, *seeds, *(names(f"d:{o.name}") for o in k.beside())],
             ),
             step=", ".join(
                 [
@@ -282,7 +282,8 @@ class Host:
         parts = [x.part for x in self.p.leaves if x.operand.name == o.name and x.name in self.p.adjoint.gradients]
         whole = o.dtype != "complex" or len(parts) == 2
         if not self.partial(o):
-            return f"{name} = _like({like})" if whole else f"{name} = _like({like}).zero_()"
+            room = "_room" if o in self.k.beside() else "_like"
+            return f"{name} = {room}({like})" if whole else f"{name} = _like({like}).zero_()"
         runs = ' // fixed["RUN"]' if self.k.in_runs(o) else ""
         made = f"_parts({' * '.join(self._parts(o))}{runs}, {like})"
         return f"{name} = {made}" if whole else f"{name} = {made}.zero_()"

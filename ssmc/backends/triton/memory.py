@@ -196,12 +196,15 @@ class Memory:
             self.e.helpers.add(helper)
             value, loc = f"{helper}({value}, RUN)", loc.runs()
         value, dims, extra, lane = self._partial(value, atoms, dims, width, loc)
-        stream = Stream(pointer, f"{name} + {self.row(width, extra)}", scaled(width))
+        if leaf.operand.name in self.e.o.beside:  # in rows of a width of their own
+            stream = self.stream(f"d:{leaf.operand.name}")
+        else:
+            stream = Stream(pointer, f"{name} + {self.row(width, extra)}", scaled(width))
         offset = parts_of(loc.offset(atoms), leaf.part)
         target = tuple(sorted({*t.dims(atoms), *dims}))
         at = plus(lane and place(lane, (0,), target)) + plus(offset and placed(offset, t.dims(atoms), target))
         mask = self.masked(loc, target)
-        return stream, Store(pointer, scaled(width), at, place(value, dims, target), mask.replace(", other=0.0", ""))
+        return stream, Store(pointer, stream.stride, at, place(value, dims, target), mask.replace(", other=0.0", ""))
 
     def _partial(
         self, value: str, atoms: Sequence[str], dims: Dims, width: str, loc: Locals
