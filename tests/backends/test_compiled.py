@@ -60,7 +60,8 @@ SPILLS = {
     "gss_piece_kernel": 96, "gss_keep_kernel": 64, "gss_backward_kernel": 64, "liquid_s4_backward_kernel": 64, "lti_backward_kernel": 192,
     "s4d_backward_kernel": 64, "dss_backward_kernel": 64,
     # inside chunks, where the tiles of keys, queries and their cotangents stand side by side
-    "rwkv6_d_keys_kernel": 32, "hgrn2_d_keys_kernel": 16, "simple_gla_d_keys_kernel": 48, "heads_d_values_kernel": 48,
+    "rwkv6_d_keys_kernel": 32, "hgrn2_d_keys_kernel": 16,
+    "heads_outputs_kernel": 24, "mamba2_outputs_kernel": 24, "simple_gla_outputs_kernel": 24, "m_l_s_t_m_outputs_kernel": 24,
     # walks over matrices, which serve few tokens
     "hgrn2_walk_kernel": 112, "ret_net_backward_kernel": 624, "ret_net_walk_kernel": 344, "rwkv5_walk_kernel": 8,
     "rwkv6_walk_kernel": 192, "hgrn2_keep_kernel": 8, "hgrn2_backward_kernel": 384, "gss_step_kernel": 64, "rwkv5_backward_kernel": 160,
