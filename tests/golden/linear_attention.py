@@ -2192,6 +2192,12 @@ if triton is not None:
         b_d_value = tl_dot(b_key, b_d_state, DOT) * tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))[:, None]
         b_between = tl_between_turned(b_hi, b_lo, b_hi, b_lo, False)
         b_d_value += tl_dot(tl_dot(b_key, tl.trans(b_query_0), DOT) * b_between, b_d_read_0, DOT)
+        tl.debug_barrier()  # loads again what would fill registers meanwhile
+        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_read_0 = tl.load(read_0 + i_b * s_read_0b + i_t * s_read_0t + i_h * V + (o_i * s_read_0t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_o_sum = b_o_sum.to(tl.float32)
+        b_g_o = b_g_o.to(tl.float32)
+        b_read_0 = b_read_0.to(tl.float32)
         b_d_v_leaf, b_d_o_sum_leaf = linear_attention_S_chunk_vjp_values(b_g_o, b_o_sum, b_d_value, b_read_0, V, c_1)
         tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
         tl.store(d_o_sum + (i_v * n_tokens + i_b * T + i_t) * H + i_h + o_i * H, b_d_o_sum_leaf, mask=m_t)

@@ -2051,6 +2051,14 @@ if triton is not None:
         b_d_value = tl_dot(b_key, b_d_state, DOT) * tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))[:, None]
         b_between = tl_between_turned(b_hi, b_lo, b_hi, b_lo, False)
         b_d_value += tl_dot(tl_dot(b_key, tl.trans(b_query_0), DOT) * b_between, b_d_read_0, DOT)
+        tl.debug_barrier()  # loads again what would fill registers meanwhile
+        b_x = tl.load(x + i_b * s_xb + i_t * s_xt + i_h * P + (o_i * s_xt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * P + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_dt_raw = b_dt_raw.to(tl.float32)
+        b_x = b_x.to(tl.float32)
+        b_g_y = b_g_y.to(tl.float32)
+        b_d_decay = b_d_decay.to(tl.float32)
+        b_d_decay = tl.where(i_v == 0, b_d_decay, 0.0)
         b_d_dt_raw_leaf, b_d_x_leaf, b_d_dt_bias, b_d_D = mamba2_chunk_vjp_values(b_g_y, b_dt_raw, b_x, b_dt_bias, b_D, b_A, b_d_value, b_d_decay, P, dt_min, dt_max)
         tl.store(d_dt_raw + (i_v * n_tokens + i_b * T + i_t) * (G * J) + i_h + o_i * (G * J), b_d_dt_raw_leaf, mask=m_t)
         tl.store(d_x + (i_b * T + i_t) * (G * J * P) + i_h * P + (o_i * (G * J * P))[:, None] + (o_v)[None, :], b_d_x_leaf, mask=m_tv)

@@ -2902,6 +2902,16 @@ if triton is not None:
         b_d_value = tl_dot(b_key, b_d_state, DOT) * tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))[:, None]
         b_between = tl_between_turned(b_hi, b_lo, b_hi, b_lo, False)
         b_d_value += tl_dot(tl_dot(b_key, tl.trans(b_query_0), DOT) * b_between, b_d_read_0, DOT)
+        tl.debug_barrier()  # loads again what would fill registers meanwhile
+        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_g_h = tl.load(g_h + i_b * s_g_hb + i_t * s_g_ht + i_h * V + (o_i * s_g_ht)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_read_0 = tl.load(read_0 + i_b * s_read_0b + i_t * s_read_0t + i_h * V + (o_i * s_read_0t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_v = b_v.to(tl.float32)
+        b_add = b_add.to(tl.float32)
+        b_weight = b_weight.to(tl.float32)
+        b_m = b_m.to(tl.float32)
+        b_g_h = b_g_h.to(tl.float32)
+        b_read_0 = b_read_0.to(tl.float32)
         b_d_v_leaf, b_d_add_leaf, b_d_weight_leaf, b_d_m_leaf = mlstm_S_chunk_vjp_values(b_g_h, b_v, b_add, b_weight, b_m, b_d_value, b_read_0, V, eps, c_2)
         tl.store(d_v + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_leaf, mask=m_tv)
         tl.store(d_add + (i_v * n_tokens + i_b * T + i_t) * H + i_h + o_i * H, b_d_add_leaf, mask=m_t)

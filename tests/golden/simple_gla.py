@@ -1969,6 +1969,11 @@ if triton is not None:
         b_d_value = tl_dot(b_key, b_d_state, DOT) * tl.exp2((b_end_hi - b_hi) + (b_end_lo - b_lo))[:, None]
         b_between = tl_between_turned(b_hi, b_lo, b_hi, b_lo, False)
         b_d_value += tl_dot(tl_dot(b_key, tl.trans(b_query_0), DOT) * b_between, b_d_read_0, DOT)
+        tl.debug_barrier()  # loads again what would fill registers meanwhile
+        b_v_conv1d = tl.load(v_conv1d + i_b * s_v_conv1db + i_t * s_v_conv1dt + i_h * V + (o_i * s_v_conv1dt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
+        b_v_conv1d = b_v_conv1d.to(tl.float32)
+        b_g_o = b_g_o.to(tl.float32)
         b_d_v_conv1d_leaf = simple_gla_chunk_vjp_values(b_v_conv1d, b_d_value)
         tl.store(d_v_conv1d + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_d_v_conv1d_leaf, mask=m_tv)
 
