@@ -49,7 +49,7 @@ class OpText:
         self.names = Names(
             (
                 *("T", "t", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op),
-                *("config", "fixed", "inputs", "given", "n_blocks", "slots", "products", "ends"),
+                *("config", "fixed", "inputs", "given", "n_blocks", "slots", "products", "ends", "programs", "at_once"),
                 *("system", "reads", "streams", "d_reads", "d_weight", "mode", "filters", "last"),
                 *("wanted", "kept", "pieces", "scores", "table", "grid", "across", "n_tokens"),
             )

@@ -73,8 +73,6 @@ def neighbours(names: tuple[str, ...], config: Config, matter: set[str], length:
 
 
 def _values(name: str, value: int | bool, length: int) -> list[int | bool]:
-    if name == "again":
-        return [not value]
     if name == "registers":
         return [255, 168, 128]
     if name in _CUT:
@@ -136,7 +134,7 @@ def _of(
     names = module._Config._fields
     launch = getattr(module, _LAUNCHES[what].format(stem))
     matter = set(launch.__code__.co_names) & set(names)  # what it reads of a configuration
-    matter -= set() if hasattr(module, f"{stem}_piece_kernel") else set(_CUT)
+    matter -= {"wave"} if hasattr(module, f"{stem}_piece_kernel") else {"wave", "pieces"}
     times: dict[Config, float | None] = {}
 
     def time(config: Config) -> float | None:

@@ -44,6 +44,8 @@ def main() -> None:
 
 def one(harness, torch, module, spec, case):
     """Worst relative errors of one case: rows, tokens, whether packed, with or without states."""
+    from tests.bounds import bounded
+
     torch.manual_seed(0)
     layer = harness.layer_of(module)(*spec.get("arguments", [6]), **spec.get("keywords", {}))
     with torch.no_grad():
@@ -53,7 +55,7 @@ def one(harness, torch, module, spec, case):
     rows, T = (1, packed[-1]) if packed else (case.get("rows", 2), case["T"])
     u = torch.randn(rows, T, *spec.get("inner", [spec.get("arguments", [6])[0]]))
     cu = torch.tensor(packed, dtype=torch.int32) if packed else None
-    fixed = {k: case[k] for k in ("pieces", "parts", "halves") if k in case}
+    fixed = {k: case[k] for k in ("pieces", "parts", "wave", "halves") if k in case}
     before = cut(module, fixed) if fixed else {}
     if case.get("chunks"):
         before["choose_chunks"] = module.choose_chunks
@@ -76,7 +78,8 @@ def one(harness, torch, module, spec, case):
             if case.get("states")
             else None
         )
-        found = harness.compare(call, torch.float32, states, "triton", cu, spec.get("floor", 1e-12))
+        with bounded():
+            found = harness.compare(call, torch.float32, states, "triton", cu, spec.get("floor", 1e-12))
         errors |= {f"{case} {call.op} {k}": v for k, v in found.items()}
         if case.get("poisoned"):
             errors |= poisoned(harness, call, states, cu, case.get("idle"))
@@ -177,14 +180,15 @@ def _chunks(choose, fields, *sizes):
 
 
 def cut(module, fixed):
-    """Fix these of the configuration of every op that can cut time; gives back what was there."""
-    found = {
-        n: f
-        for n, f in vars(module).items()
-        if n.startswith("choose_") and hasattr(module, f"{n.removeprefix('choose_')}_piece_kernel")
-    }
-    for name, original in found.items():
-        setattr(module, name, partial(_pieces, original, fixed))
+    """Fix these of the configuration of every op that is walked, but for pieces where there are none; gives back what
+    was there."""
+    found = {}
+    for name, original in list(vars(module).items()):
+        stem = name.removeprefix("choose_")
+        if name != stem and hasattr(module, f"{stem}_keep_kernel"):
+            whole = {} if hasattr(module, f"{stem}_piece_kernel") else {"pieces": 1}
+            found[name] = original
+            setattr(module, name, partial(_pieces, original, fixed | whole))
     return found
 
 

@@ -15,13 +15,13 @@ PLAIN = [
 PIECES = [
     {"T": 14, "rows": 1, "states": True, "pieces": 2, "halves": 2, "poisoned": True},
     {"cu_seqlens": [0, 0, 9, 11], "pieces": 2},
-    {"T": 11, "rows": 1, "states": True, "pieces": 1, "parts": 2, "halves": 2, "poisoned": True},
+    {"T": 11, "rows": 1, "states": True, "pieces": 1, "parts": 3, "wave": 1, "halves": 2, "poisoned": True},
 ]
 BACK = [
     {"T": 5},
     {"T": 11, "strides": True, "poisoned": True},
     {"T": 14, "rows": 1, "pieces": 2},
-    {"cu_seqlens": [0, 5, 5, 12], "pieces": 1, "parts": 2, "halves": 2},
+    {"cu_seqlens": [0, 5, 5, 12], "pieces": 1, "parts": 2, "wave": 2, "halves": 2},
 ]
 JOBS = {n: {"text": "edition 1\n\n" + s, "cases": BACK if n == "reverse" else PLAIN + PIECES} for n, s in SPECS.items()}
 MAMBA = [

@@ -1797,7 +1797,7 @@ if triton is not None:
         s_ub, s_ut,
         H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1849,17 +1849,19 @@ if triton is not None:
                     b_x_re, b_x_im = dss_update(b_x_re, b_x_im, b_u, b_a_x_im, b_a_x_re, b_c_1, b_c_2)
                     p_u += s_ut
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "W", "d_xT"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "W", "d_xT"])
     def dss_backward_kernel(
-        u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, W, D, g_output_linear_in, xs, d_xT, d_u, d_z_sum, d_z_sum_2, d_Lambda_log_neg_re, d_Lambda_imag, d_W, d_D, d_x0, cu_seqlens, T, NP, n_tokens,
+        u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, W, D, g_output_linear_in, xs, d_xT, d_u, d_z_sum, d_z_sum_2, d_Lambda_log_neg_re, d_Lambda_imag, d_W, d_D, d_x0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_ub, s_ut, s_g_output_linear_inb, s_g_output_linear_int,
-        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
-        i_s = i // tl.cdiv(H, BH) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NS
+        i_p = NP - 1 - i // tl.cdiv(H, BH) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
@@ -1896,11 +1898,11 @@ if triton is not None:
         b_d_W_im = tl.zeros([BH, BN], tl.float32)
         b_d_D = tl.zeros([BH], tl.float32)
         if d_xT is not None:
-            b_d_x_re = tl.load(d_xT + (i_s * NP + i_p) * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+            b_d_x_re = tl.load(d_xT + i_a * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_d_x_re = tl.zeros([BH, BN], tl.float32)
         if d_xT is not None:
-            b_d_x_im = tl.load(d_xT + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
+            b_d_x_im = tl.load(d_xT + i_a * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_d_x_im = tl.zeros([BH, BN], tl.float32)
         for i_j in range(n_t % KT):
@@ -1926,43 +1928,41 @@ if triton is not None:
             b_d_W_im += b_d_W_im_j
             b_d_D += b_d_D_j
             tl.store(p_d_u + k * H + o_h, b_d_u, mask=m_h)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_xs -= (2 * H * BN)
-            for i_half in tl.static_range(HALVES):
-                p_u -= BT * s_ut
-                p_g_output_linear_in -= BT * s_g_output_linear_int
-                p_d_u -= BT * H
-                if i_half < HALVES - 1:  # this is the later half
-                    b_x_re = tl_kept(p_xs, i_h, H, BH, BN)
-                    b_x_im = tl_kept(p_xs + H * BN, i_h, H, BH, BN)
-                    p_u -= BT * s_ut
-                    us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
-                    p_u += BT * s_ut
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_xs -= tl.where(i_j % HALVES == 0, (2 * H * BN), 0)
+            p_u -= BT * s_ut
+            p_g_output_linear_in -= BT * s_g_output_linear_int
+            p_d_u -= BT * H
+            b_x_re = tl_kept(p_xs, i_h, H, BH, BN)
+            b_x_im = tl_kept(p_xs + H * BN, i_h, H, BH, BN)
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_u -= n_k * s_ut
+                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+                p_u += n_k * s_ut
+                if n_k > 0:
                     for j in tl.static_range(BT):
                         b_x_re, b_x_im = dss_update(b_x_re, b_x_im, us[j].to(tl.float32), b_a_x_im, b_a_x_re, b_c_1, b_c_2)
-                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
-                g_output_linear_ins = tl_rows_1(tl.load(p_g_output_linear_in + o_t[:, None] * s_g_output_linear_int + o_h[None, :], mask=m_h[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_x_re = tl_kept(p_xs, i_h, H, BH, BN)
-                    b_x_im = tl_kept(p_xs + H * BN, i_h, H, BH, BN)
-                b_x_res = (b_x_re,)
-                b_x_ims = (b_x_im,)
-                for j in tl.static_range(BT):
-                    b_x_re_j, b_x_im_j = dss_update(b_x_res[j], b_x_ims[j], us[j].to(tl.float32), b_a_x_im, b_a_x_re, b_c_1, b_c_2)
-                    b_x_res += (b_x_re_j,)
-                    b_x_ims += (b_x_im_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_x_re, b_back_x_im, b_d_u, b_d_a_x_re_j, b_d_a_x_im_j, b_d_c_1_j, b_d_c_2_j, b_d_W_re_j, b_d_W_im_j, b_d_D_j = dss_vjp(g_output_linear_ins[j].to(tl.float32), b_d_x_re, b_d_x_im, b_x_res[j + 1], b_x_res[j], b_x_ims[j + 1], b_x_ims[j], us[j].to(tl.float32), b_W_re, b_W_im, b_D, b_a_x_im, b_a_x_re, b_c_1, b_c_2, N)
-                    b_d_x_re = b_back_x_re
-                    b_d_x_im = b_back_x_im
-                    b_d_a_x_re += b_d_a_x_re_j
-                    b_d_a_x_im += b_d_a_x_im_j
-                    b_d_c_1 += b_d_c_1_j
-                    b_d_c_2 += b_d_c_2_j
-                    b_d_W_re += b_d_W_re_j
-                    b_d_W_im += b_d_W_im_j
-                    b_d_D += b_d_D_j
-                    tl.store(p_d_u + j * H + o_h, b_d_u, mask=m_h)
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+            g_output_linear_ins = tl_rows_1(tl.load(p_g_output_linear_in + o_t[:, None] * s_g_output_linear_int + o_h[None, :], mask=m_h[None, :], other=0.0))
+            b_x_res = (b_x_re,)
+            b_x_ims = (b_x_im,)
+            for j in tl.static_range(BT):
+                b_x_re_j, b_x_im_j = dss_update(b_x_res[j], b_x_ims[j], us[j].to(tl.float32), b_a_x_im, b_a_x_re, b_c_1, b_c_2)
+                b_x_res += (b_x_re_j,)
+                b_x_ims += (b_x_im_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_x_re, b_back_x_im, b_d_u, b_d_a_x_re_j, b_d_a_x_im_j, b_d_c_1_j, b_d_c_2_j, b_d_W_re_j, b_d_W_im_j, b_d_D_j = dss_vjp(g_output_linear_ins[j].to(tl.float32), b_d_x_re, b_d_x_im, b_x_res[j + 1], b_x_res[j], b_x_ims[j + 1], b_x_ims[j], us[j].to(tl.float32), b_W_re, b_W_im, b_D, b_a_x_im, b_a_x_re, b_c_1, b_c_2, N)
+                b_d_x_re = b_back_x_re
+                b_d_x_im = b_back_x_im
+                b_d_a_x_re += b_d_a_x_re_j
+                b_d_a_x_im += b_d_a_x_im_j
+                b_d_c_1 += b_d_c_1_j
+                b_d_c_2 += b_d_c_2_j
+                b_d_W_re += b_d_W_re_j
+                b_d_W_im += b_d_W_im_j
+                b_d_D += b_d_D_j
+                tl.store(p_d_u + j * H + o_h, b_d_u, mask=m_h)
         b_z_sum = tl.load(z_sum + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_z_sum_2 = tl.load(z_sum_2 + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_Lambda_log_neg_re = tl.load(Lambda_log_neg_re + o_n, mask=m_n, other=0.0).to(tl.float32)
@@ -1978,9 +1978,13 @@ if triton is not None:
         if d_x0 is not None:
             if i_p == 0:
                 tl.store(d_x0 + i_s * (2 * H * N) + 2 * o_hn, b_d_x_re, mask=m_hn)
+        if CARRY:
+            tl.store(d_xT + i_a * (2 * H * N) + o_nh, b_d_x_re, mask=m_hn)
         if d_x0 is not None:
             if i_p == 0:
                 tl.store(d_x0 + i_s * (2 * H * N) + 2 * o_hn + 1, b_d_x_im, mask=m_hn)
+        if CARRY:
+            tl.store(d_xT + i_a * (2 * H * N) + o_nh + N * H, b_d_x_im, mask=m_hn)
 
     @triton.jit
     def dss_step_kernel(
@@ -2447,11 +2451,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -2510,6 +2514,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -2548,17 +2557,20 @@ def choose_dss(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 256))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = 1
+    pieces = 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 32 + 17 * held + tokens * (2 + 2 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _dss_triton(u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, W, D, x, cu_seqlens):
@@ -2593,13 +2605,13 @@ def _dss_triton(u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, W, D, x, cu_s
             products, ends, starts = _rooms(rows * config.pieces * 2 * H * N, u)
             dss_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
                 u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, turned_W, D, products, ends, cu_seqlens, T, config.pieces, *u.stride()[:2],
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, x, starts, rows, config.pieces, H * N, False, True)
             x = starts
         dss_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
             u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, turned_W, D, x, _reals(y_output_linear_in), _reals(last_x), cu_seqlens, T, config.pieces, *u.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_output_linear_in, last_x
 
@@ -2657,7 +2669,7 @@ def _dss_triton_backward(g_output_linear_in, g_last_x, u, z_sum, z_sum_2, Lambda
     x = None if x is None else x.reshape(rows, H, N, 2).permute(0, 3, 2, 1).contiguous()
     g_last_x = None if g_last_x is None else g_last_x.reshape(rows, H, N, 2).permute(0, 3, 2, 1).contiguous()
     config = choose_dss(rows, T, H, _pow2(N), _sms(u.device))
-    config = config._replace(pieces=1, parts=1)
+    config = config._replace(pieces=1)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -2679,10 +2691,15 @@ def _dss_triton_backward(g_output_linear_in, g_last_x, u, z_sum, z_sum_2, Lambda
             u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, turned_W, D, x, kept_x, cu_seqlens, T, config.pieces, config.parts, *u.stride()[:2],
             BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
-        dss_backward_kernel[(n_blocks * pieces * rows,)](
-            u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, turned_W, D, g_output_linear_in, kept_x, g_last_x, _reals(d_u), d_z_sum, d_z_sum_2, d_Lambda_log_neg_re, d_Lambda_imag, d_W, d_D, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, pieces, u.shape[0] * T, *u.stride()[:2], *g_output_linear_in.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
+        if config.parts > 1:
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_x = _handed_on(g_last_x, rows * 2 * H * N, u)
+        for first in range(0, programs, at_once):
+            dss_backward_kernel[(min(at_once, programs - first),)](
+                u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, turned_W, D, g_output_linear_in, kept_x, g_last_x, _reals(d_u), d_z_sum, d_z_sum_2, d_Lambda_log_neg_re, d_Lambda_imag, d_W, d_D, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, rows, pieces, first, u.shape[0] * T, *u.stride()[:2], *g_output_linear_in.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_z_sum = _summed(d_z_sum, inputs[1])
         d_z_sum_2 = _summed(d_z_sum_2, inputs[2])
         d_Lambda_log_neg_re = _summed(d_Lambda_log_neg_re, inputs[3])

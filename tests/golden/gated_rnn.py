@@ -684,7 +684,7 @@ if triton is not None:
         s_xb, s_xt, s_z_rawb, s_z_rawt, s_r_rawb, s_r_rawt,
         E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
@@ -724,17 +724,19 @@ if triton is not None:
                     p_z_raw += s_z_rawt
                     p_r_raw += s_r_rawt
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
     def gated_rnn_backward_kernel(
-        x, z_raw, r_raw, a, g_h, hs, d_hT, d_x, d_z_raw, d_r_raw, d_a, d_h0, cu_seqlens, T, NP, n_tokens,
+        x, z_raw, r_raw, a, g_h, hs, d_hT, d_x, d_z_raw, d_r_raw, d_a, d_h0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_xb, s_xt, s_z_rawb, s_z_rawt, s_r_rawb, s_r_rawt, s_g_hb, s_g_ht,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
-        i_s = i // tl.cdiv(E, BE) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_e, i_s = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NS
+        i_p = NP - 1 - i // tl.cdiv(E, BE) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
@@ -753,7 +755,7 @@ if triton is not None:
         b_a = tl.load(a + o_e, mask=m_e, other=0.0).to(tl.float32)
         b_d_a = tl.zeros([BE], tl.float32)
         if d_hT is not None:
-            b_d_h = tl.load(d_hT + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_d_h = tl.load(d_hT + i_a * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BE], tl.float32)
         for i_j in range(n_t % KT):
@@ -776,50 +778,51 @@ if triton is not None:
             tl.store(p_d_x + k * E + o_e, b_d_x, mask=m_e)
             tl.store(p_d_z_raw + k * E + o_e, b_d_z_raw, mask=m_e)
             tl.store(p_d_r_raw + k * E + o_e, b_d_r_raw, mask=m_e)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_hs -= E
-            for i_half in tl.static_range(HALVES):
-                p_x -= BT * s_xt
-                p_z_raw -= BT * s_z_rawt
-                p_r_raw -= BT * s_r_rawt
-                p_g_h -= BT * s_g_ht
-                p_d_x -= BT * E
-                p_d_z_raw -= BT * E
-                p_d_r_raw -= BT * E
-                if i_half < HALVES - 1:  # this is the later half
-                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
-                    p_x -= BT * s_xt
-                    p_z_raw -= BT * s_z_rawt
-                    p_r_raw -= BT * s_r_rawt
-                    xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                    z_raws = tl_rows_1(tl.load(p_z_raw + o_t[:, None] * s_z_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                    r_raws = tl_rows_1(tl.load(p_r_raw + o_t[:, None] * s_r_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                    p_x += BT * s_xt
-                    p_z_raw += BT * s_z_rawt
-                    p_r_raw += BT * s_r_rawt
-                    for j in tl.static_range(BT):
-                        b_h = gated_rnn_update(b_h, xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_hs -= tl.where(i_j % HALVES == 0, E, 0)
+            p_x -= BT * s_xt
+            p_z_raw -= BT * s_z_rawt
+            p_r_raw -= BT * s_r_rawt
+            p_g_h -= BT * s_g_ht
+            p_d_x -= BT * E
+            p_d_z_raw -= BT * E
+            p_d_r_raw -= BT * E
+            b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_x -= n_k * s_xt
+                p_z_raw -= n_k * s_z_rawt
+                p_r_raw -= n_k * s_r_rawt
                 xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
                 z_raws = tl_rows_1(tl.load(p_z_raw + o_t[:, None] * s_z_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
                 r_raws = tl_rows_1(tl.load(p_r_raw + o_t[:, None] * s_r_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_e[None, :], mask=m_e[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
-                b_hs = (b_h,)
-                for j in tl.static_range(BT):
-                    b_h_j = gated_rnn_update(b_hs[j], xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
-                    b_hs += (b_h_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_h, b_d_x, b_d_z_raw, b_d_r_raw, b_d_a_j = gated_rnn_vjp(g_hs[j].to(tl.float32), b_d_h, b_hs[j], xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
-                    b_d_h = b_back_h
-                    b_d_a += b_d_a_j
-                    tl.store(p_d_x + j * E + o_e, b_d_x, mask=m_e)
-                    tl.store(p_d_z_raw + j * E + o_e, b_d_z_raw, mask=m_e)
-                    tl.store(p_d_r_raw + j * E + o_e, b_d_r_raw, mask=m_e)
+                p_x += n_k * s_xt
+                p_z_raw += n_k * s_z_rawt
+                p_r_raw += n_k * s_r_rawt
+                if n_k > 0:
+                    for j in tl.static_range(BT):
+                        b_h = gated_rnn_update(b_h, xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            z_raws = tl_rows_1(tl.load(p_z_raw + o_t[:, None] * s_z_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            r_raws = tl_rows_1(tl.load(p_r_raw + o_t[:, None] * s_r_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_e[None, :], mask=m_e[None, :], other=0.0))
+            b_hs = (b_h,)
+            for j in tl.static_range(BT):
+                b_h_j = gated_rnn_update(b_hs[j], xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
+                b_hs += (b_h_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_h, b_d_x, b_d_z_raw, b_d_r_raw, b_d_a_j = gated_rnn_vjp(g_hs[j].to(tl.float32), b_d_h, b_hs[j], xs[j].to(tl.float32), z_raws[j].to(tl.float32), r_raws[j].to(tl.float32), b_a)
+                b_d_h = b_back_h
+                b_d_a += b_d_a_j
+                tl.store(p_d_x + j * E + o_e, b_d_x, mask=m_e)
+                tl.store(p_d_z_raw + j * E + o_e, b_d_z_raw, mask=m_e)
+                tl.store(p_d_r_raw + j * E + o_e, b_d_r_raw, mask=m_e)
         tl.store(d_a + (i_s * NP + i_p) * E + o_e, b_d_a, mask=m_e)
         if d_h0 is not None:
             if i_p == 0:
                 tl.store(d_h0 + i_s * E + o_e, b_d_h, mask=m_e)
+        if CARRY:
+            tl.store(d_hT + i_a * E + o_e, b_d_h, mask=m_e)
 
     @triton.jit
     def gated_rnn_step_kernel(
@@ -862,11 +865,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -925,6 +928,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -954,17 +962,21 @@ def choose_gated_rnn(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = 1
     held = max(1, block * inner // (32 * num_warps))
+    registers = 168 if 2 * held <= 80 else 255  # left alone, the compiler takes fewer, and waits
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
-        return _Config(block, tokens, num_warps, pieces)
-    parts = 1
+        return _Config(block, tokens, num_warps, pieces, registers=registers if inner <= 16 else 255)
+    pieces = 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 3 * held + tokens * (0 + 8 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, registers, 2 if tokens <= 2 else 1, wave=wave)
 
 
 def _gated_rnn_triton(x, z_raw, r_raw, a, h, cu_seqlens):
@@ -991,7 +1003,7 @@ def _gated_rnn_triton(x, z_raw, r_raw, a, h, cu_seqlens):
             return y_h, last_h
         gated_rnn_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
             x, z_raw, r_raw, a, h, _reals(y_h), _reals(last_h), cu_seqlens, T, config.pieces, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_h, last_h
 
@@ -1038,7 +1050,7 @@ def _gated_rnn_triton_backward(g_h, g_last_h, x, z_raw, r_raw, a, h, cu_seqlens)
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_gated_rnn(rows, T, E, 1, _sms(x.device))
-    config = config._replace(pieces=1, parts=1)
+    config = config._replace(pieces=1)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -1057,10 +1069,15 @@ def _gated_rnn_triton_backward(g_h, g_last_h, x, z_raw, r_raw, a, h, cu_seqlens)
             x, z_raw, r_raw, a, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2],
             BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
-        gated_rnn_backward_kernel[(n_blocks * pieces * rows,)](
-            x, z_raw, r_raw, a, g_h, kept_h, g_last_h, _reals(d_x), _reals(d_z_raw), _reals(d_r_raw), d_a, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, x.shape[0] * T, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2], *g_h.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
+        if config.parts > 1:
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_h = _handed_on(g_last_h, rows * E, x)
+        for first in range(0, programs, at_once):
+            gated_rnn_backward_kernel[(min(at_once, programs - first),)](
+                x, z_raw, r_raw, a, g_h, kept_h, g_last_h, _reals(d_x), _reals(d_z_raw), _reals(d_r_raw), d_a, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, rows, pieces, first, x.shape[0] * T, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2], *g_h.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_a = _summed(d_a, inputs[3])
     return (
         d_x,

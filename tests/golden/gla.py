@@ -1091,14 +1091,13 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0", "S_decay", "S_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0"])
     def gla_keep_kernel(
-        q, k_, v, gk, S0, Ss, g_o, S_decay, S_piece, cu_seqlens, T, NP, NQ,
-        s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_gkb, s_gkt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        k_, v, gk, S0, Ss, cu_seqlens, T, NP, NQ,
+        s_k_b, s_k_t, s_vb, s_vt, s_gkb, s_gkt,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1123,11 +1122,6 @@ if triton is not None:
             p_v = v + i_b * s_vb + (bos + i_t) * s_vt
             p_gk = gk + i_b * s_gkb + (bos + i_t) * s_gkt
             p_Ss = Ss + i_k * (C * BK)
-            if CUT:
-                p_q = q + i_b * s_qb + (bos + i_t) * s_qt
-                p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
-                b_S_product = tl.full([BC, BK], 1.0, tl.float32)
-                b_S_wanted = tl.zeros([BC, BK], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_Ss, b_S, i_c, C, BC, BK)
                 p_Ss += (C * BK)
@@ -1137,18 +1131,8 @@ if triton is not None:
                 p_k_ += BT * s_k_t
                 p_v += BT * s_vt
                 p_gk += BT * s_gkt
-                if CUT:
-                    qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                    g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_q += BT * s_qt
-                    p_g_o += BT * s_g_ot
                 for j in tl.static_range(BT):
                     b_S = gla_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), gks[j].to(tl.float32), gate_logit_normalizer)
-                    if CUT:
-                        b_a_S = gla_decay(gks[j].to(tl.float32), gate_logit_normalizer)
-                        b_S_product = b_a_S * b_S_product
-                        b_d_S_read = gla_wants(g_os[j].to(tl.float32), qs[j].to(tl.float32), c_2)
-                        b_S_wanted += b_S_product * b_d_S_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_Ss, b_S, i_c, C, BC, BK)
                 for _ in range(n_t % BT):
@@ -1159,21 +1143,20 @@ if triton is not None:
                     p_k_ += s_k_t
                     p_v += s_vt
                     p_gk += s_gkt
-            if CUT:
-                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
-                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "d_ST"])
     def gla_backward_kernel(
-        q, k_, v, gk, g_o, Ss, d_ST, d_q, d_k, d_v, d_gk, d_S0, cu_seqlens, T, NP, n_tokens,
+        q, k_, v, gk, g_o, Ss, d_ST, d_q, d_k, d_v, d_gk, d_S0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_gkb, s_gkt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
+        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
@@ -1207,7 +1190,7 @@ if triton is not None:
         p_d_gk = d_gk + (i_b * T + bos + i_t) * (H * K)
         p_Ss = Ss + i_k * (C * BK)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + i_a * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
         for i_j in range(n_t % KT):
@@ -1231,52 +1214,53 @@ if triton is not None:
             tl.store(p_d_k + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
             tl.store(p_d_gk + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_gk, RUN), mask=m_ck__run)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_Ss -= (C * BK)
-            for i_half in tl.static_range(HALVES):
-                p_q -= BT * s_qt
-                p_k_ -= BT * s_k_t
-                p_v -= BT * s_vt
-                p_gk -= BT * s_gkt
-                p_g_o -= BT * s_g_ot
-                p_d_q -= BT * (H * K)
-                p_d_k -= BT * (H * K)
-                p_d_v -= BT * C
-                p_d_gk -= BT * (H * K)
-                if i_half < HALVES - 1:  # this is the later half
-                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
-                    p_k_ -= BT * s_k_t
-                    p_v -= BT * s_vt
-                    p_gk -= BT * s_gkt
-                    k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                    vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    gks = tl_rows_2(tl.load(p_gk + o_t[:, None, None] * s_gkt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                    p_k_ += BT * s_k_t
-                    p_v += BT * s_vt
-                    p_gk += BT * s_gkt
-                    for j in tl.static_range(BT):
-                        b_S = gla_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), gks[j].to(tl.float32), gate_logit_normalizer)
-                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_Ss -= tl.where(i_j % HALVES == 0, (C * BK), 0)
+            p_q -= BT * s_qt
+            p_k_ -= BT * s_k_t
+            p_v -= BT * s_vt
+            p_gk -= BT * s_gkt
+            p_g_o -= BT * s_g_ot
+            p_d_q -= BT * (H * K)
+            p_d_k -= BT * (H * K)
+            p_d_v -= BT * C
+            p_d_gk -= BT * (H * K)
+            b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_k_ -= n_k * s_k_t
+                p_v -= n_k * s_vt
+                p_gk -= n_k * s_gkt
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
                 vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 gks = tl_rows_2(tl.load(p_gk + o_t[:, None, None] * s_gkt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
-                b_Ss = (b_S,)
-                for j in tl.static_range(BT):
-                    b_S_j = gla_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), gks[j].to(tl.float32), gate_logit_normalizer)
-                    b_Ss += (b_S_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_S, b_d_q, b_d_k, b_d_v, b_d_gk = gla_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), gks[j].to(tl.float32), K, gate_logit_normalizer, c_2)
-                    b_d_S = b_back_S
-                    tl.store(p_d_q + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
-                    tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
-                    tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
-                    tl.store(p_d_gk + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_gk, RUN), mask=m_ck__run)
+                p_k_ += n_k * s_k_t
+                p_v += n_k * s_vt
+                p_gk += n_k * s_gkt
+                if n_k > 0:
+                    for j in tl.static_range(BT):
+                        b_S = gla_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), gks[j].to(tl.float32), gate_logit_normalizer)
+            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            gks = tl_rows_2(tl.load(p_gk + o_t[:, None, None] * s_gkt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (b_S,)
+            for j in tl.static_range(BT):
+                b_S_j = gla_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), gks[j].to(tl.float32), gate_logit_normalizer)
+                b_Ss += (b_S_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_S, b_d_q, b_d_k, b_d_v, b_d_gk = gla_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), gks[j].to(tl.float32), K, gate_logit_normalizer, c_2)
+                b_d_S = b_back_S
+                tl.store(p_d_q + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+                tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
+                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
+                tl.store(p_d_gk + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_gk, RUN), mask=m_ck__run)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
+        if CARRY:
+            tl.store(d_ST + i_a * (H * K * V) + o_k_c, b_d_S, mask=m_ck_)
 
     @triton.jit
     def gla_step_kernel(
@@ -1851,11 +1835,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -1914,6 +1898,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -1948,17 +1937,20 @@ def choose_gla(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
+    registers = 168 if 3 * held <= 80 else 255  # left alone, the compiler takes fewer, and waits
     if forward:
         tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
-        return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+        return _Config(block, tokens, num_warps, pieces, registers=registers if inner <= 16 else 255)
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 1 * held + tokens * (2 + 5 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, registers, 2 if tokens <= 2 else 1, wave=wave)
 
 
 def _gla_triton(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
@@ -1990,13 +1982,13 @@ def _gla_triton(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
             products, ends, starts = _rooms(rows * config.pieces * H * K * V, q)
             gla_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
                 q, k, v, gk, None, products, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
             S = starts
         gla_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
             q, k, v, gk, S, _reals(y_o), _reals(last_S), cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_o, last_S
 
@@ -2063,7 +2055,6 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
     first_d_S = None if S is None else _like(inputs[4])
     kept_S = torch.empty(slots, H * V * _pow2(K), dtype=torch.float32, device=q.device)
     with _on(q.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, q)
             gla_piece_kernel[(n_blocks * pieces * rows,)](
@@ -2072,20 +2063,20 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
             _pass(products, wanted, g_last_S, wanted, rows, pieces, H * K * V, True)
-            S, g_last_S, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * H * K * V, q)
+            S, g_last_S, products = ends, wanted, None
         gla_keep_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, v, gk, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            k, v, gk, S, kept_S, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
-            g_last_S = starts
-        gla_backward_kernel[(n_blocks * pieces * rows,)](
-            q, k, v, gk, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_gk, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_S = _handed_on(g_last_S, rows * H * K * V, q)
+        for first in range(0, programs, at_once):
+            gla_backward_kernel[(min(at_once, programs - first),)](
+                q, k, v, gk, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_gk, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, rows, pieces, first, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_q = _summed(d_q, inputs[0])
         d_k = _summed(d_k, inputs[1])
         d_gk = _summed(d_gk, inputs[3])

@@ -1880,14 +1880,13 @@ if triton is not None:
             tl.store(hT + i_s * (2 * G * N) + 2 * o_gn, b_h_re, mask=m_gn)
             tl.store(hT + i_s * (2 * G * N) + 2 * o_gn + 1, b_h_im, mask=m_gn)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "C", "h0", "h_decay", "h_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "C", "h0"])
     def gss_keep_kernel(
-        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h0, hs, g_y, h_decay, h_piece, cu_seqlens, T, NP, NQ,
-        s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t, s_g_yb, s_g_yt,
-        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h0, hs, cu_seqlens, T, NP, NQ,
+        s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t,
+        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_g, i_p = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NP
         i_s = i // tl.cdiv(G, BG) // NP
@@ -1925,12 +1924,6 @@ if triton is not None:
             p_v_sum = v_sum + i_b * s_v_sumb + (bos + i_t) * s_v_sumt
             p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b + (bos + i_t) * s_v_sum_2t
             p_hs = hs + i_k * (2 * G * BN)
-            if CUT:
-                p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
-                b_h_re_product = tl.full([BG, BN], 1.0, tl.float32)
-                b_h_im_product = tl.full([BG, BN], 0.0, tl.float32)
-                b_h_re_wanted = tl.zeros([BG, BN], tl.float32)
-                b_h_im_wanted = tl.zeros([BG, BN], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_hs, b_h_re, i_g, G, BG, BN)
                 tl_keep(p_hs + G * BN, b_h_im, i_g, G, BG, BN)
@@ -1941,18 +1934,9 @@ if triton is not None:
                 p_v_raw += BT * s_v_rawt
                 p_v_sum += BT * s_v_sumt
                 p_v_sum_2 += BT * s_v_sum_2t
-                if CUT:
-                    g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_g[None, :], mask=m_g[None, :], other=0.0))
-                    p_g_y += BT * s_g_yt
                 for j in tl.static_range(BT):
                     b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
                     b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
-                    if CUT:
-                        b_a_h_re, b_a_h_im = b_a_h_re, b_a_h_im
-                        b_h_re_product, b_h_im_product = b_a_h_re[None, :] * b_h_re_product - b_a_h_im[None, :] * b_h_im_product, b_a_h_re[None, :] * b_h_im_product + b_a_h_im[None, :] * b_h_re_product
-                        b_d_h_re_read, b_d_h_im_read = gss_wants(g_ys[j].to(tl.float32), b_C_re, b_C_im)
-                        b_h_re_wanted += b_h_re_product * b_d_h_re_read + b_h_im_product * b_d_h_im_read
-                        b_h_im_wanted += b_h_re_product * b_d_h_im_read - b_h_im_product * b_d_h_re_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_hs, b_h_re, i_g, G, BG, BN)
                 tl_keep(p_hs + G * BN, b_h_im, i_g, G, BG, BN)
@@ -1965,23 +1949,20 @@ if triton is not None:
                     p_v_raw += s_v_rawt
                     p_v_sum += s_v_sumt
                     p_v_sum_2 += s_v_sum_2t
-            if CUT:
-                tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * G * N) + o_ng, b_h_re_product, mask=m_gn)
-                tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * G * N) + o_ng, b_h_re_wanted, mask=m_gn)
-                tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * G * N) + o_ng + N * G, b_h_im_product, mask=m_gn)
-                tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * G * N) + o_ng + N * G, b_h_im_wanted, mask=m_gn)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "C", "d_hT"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "C", "d_hT"])
     def gss_backward_kernel(
-        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, g_y, hs, d_hT, d_v_raw, d_v_sum, d_v_sum_2, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, d_h0, cu_seqlens, T, NP, n_tokens,
+        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, g_y, hs, d_hT, d_v_raw, d_v_sum, d_v_sum_2, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, d_h0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t, s_g_yb, s_g_yt,
-        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_g, i_p = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NP
-        i_s = i // tl.cdiv(G, BG) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_g, i_s = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NS
+        i_p = NP - 1 - i // tl.cdiv(G, BG) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
@@ -2024,11 +2005,11 @@ if triton is not None:
         b_d_C_im = tl.zeros([BG, BN], tl.float32)
         b_d_D = tl.zeros([BG], tl.float32)
         if d_hT is not None:
-            b_d_h_re = tl.load(d_hT + (i_s * NP + i_p) * (2 * G * N) + o_ng, mask=m_gn, other=0.0).to(tl.float32)
+            b_d_h_re = tl.load(d_hT + i_a * (2 * G * N) + o_ng, mask=m_gn, other=0.0).to(tl.float32)
         else:
             b_d_h_re = tl.zeros([BG, BN], tl.float32)
         if d_hT is not None:
-            b_d_h_im = tl.load(d_hT + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
+            b_d_h_im = tl.load(d_hT + i_a * (2 * G * N) + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
         else:
             b_d_h_im = tl.zeros([BG, BN], tl.float32)
         for i_j in range(n_t % KT):
@@ -2066,65 +2047,63 @@ if triton is not None:
             tl.store(p_d_v_raw + k * G + o_g, b_d_v_raw, mask=m_g)
             tl.store(p_d_v_sum + k * 1, b_d_v_sum)
             tl.store(p_d_v_sum_2 + k * 1, b_d_v_sum_2)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_hs -= (2 * G * BN)
-            for i_half in tl.static_range(HALVES):
-                p_v_raw -= BT * s_v_rawt
-                p_v_sum -= BT * s_v_sumt
-                p_v_sum_2 -= BT * s_v_sum_2t
-                p_g_y -= BT * s_g_yt
-                p_d_v_raw -= BT * G
-                p_d_v_sum -= BT * 1
-                p_d_v_sum_2 -= BT * 1
-                if i_half < HALVES - 1:  # this is the later half
-                    b_h_re = tl_kept(p_hs, i_g, G, BG, BN)
-                    b_h_im = tl_kept(p_hs + G * BN, i_g, G, BG, BN)
-                    p_v_raw -= BT * s_v_rawt
-                    p_v_sum -= BT * s_v_sumt
-                    p_v_sum_2 -= BT * s_v_sum_2t
-                    v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
-                    v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
-                    v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
-                    p_v_raw += BT * s_v_rawt
-                    p_v_sum += BT * s_v_sumt
-                    p_v_sum_2 += BT * s_v_sum_2t
-                    for j in tl.static_range(BT):
-                        b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
-                        b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_hs -= tl.where(i_j % HALVES == 0, (2 * G * BN), 0)
+            p_v_raw -= BT * s_v_rawt
+            p_v_sum -= BT * s_v_sumt
+            p_v_sum_2 -= BT * s_v_sum_2t
+            p_g_y -= BT * s_g_yt
+            p_d_v_raw -= BT * G
+            p_d_v_sum -= BT * 1
+            p_d_v_sum_2 -= BT * 1
+            b_h_re = tl_kept(p_hs, i_g, G, BG, BN)
+            b_h_im = tl_kept(p_hs + G * BN, i_g, G, BG, BN)
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_v_raw -= n_k * s_v_rawt
+                p_v_sum -= n_k * s_v_sumt
+                p_v_sum_2 -= n_k * s_v_sum_2t
                 v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
                 v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
                 v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
-                g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_g[None, :], mask=m_g[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_h_re = tl_kept(p_hs, i_g, G, BG, BN)
-                    b_h_im = tl_kept(p_hs + G * BN, i_g, G, BG, BN)
-                b_h_res = (b_h_re,)
-                b_h_ims = (b_h_im,)
-                b_vs = ()
-                for j in tl.static_range(BT):
-                    b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
-                    b_h_re_j, b_h_im_j = gss_update(b_h_res[j], b_h_ims[j], b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
-                    b_h_res += (b_h_re_j,)
-                    b_h_ims += (b_h_im_j,)
-                    b_vs += (b_v,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_h_re, b_back_h_im, b_d_v_raw, b_d_v_sum, b_d_v_sum_2, b_d_a_h_re_j, b_d_a_h_im_j, b_d_c_1_j, b_d_c_2_j, b_d_ssm_norm_weight_j, b_d_ssm_norm_bias_j, b_d_C_re_j, b_d_C_im_j, b_d_D_j = gss_vjp(g_ys[j].to(tl.float32), b_d_h_re, b_d_h_im, b_h_res[j + 1], b_h_res[j], b_h_ims[j + 1], b_h_ims[j], v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_C_re, b_C_im, b_D, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_vs[j], G, N, norm_eps)
-                    b_d_v_sum = tl_over_lanes_1(b_d_v_sum, m_g, G % BG != 0)
-                    b_d_v_sum_2 = tl_over_lanes_1(b_d_v_sum_2, m_g, G % BG != 0)
-                    b_d_h_re = b_back_h_re
-                    b_d_h_im = b_back_h_im
-                    b_d_a_h_re += b_d_a_h_re_j
-                    b_d_a_h_im += b_d_a_h_im_j
-                    b_d_c_1 += b_d_c_1_j
-                    b_d_c_2 += b_d_c_2_j
-                    b_d_ssm_norm_weight += b_d_ssm_norm_weight_j
-                    b_d_ssm_norm_bias += b_d_ssm_norm_bias_j
-                    b_d_C_re += b_d_C_re_j
-                    b_d_C_im += b_d_C_im_j
-                    b_d_D += b_d_D_j
-                    tl.store(p_d_v_raw + j * G + o_g, b_d_v_raw, mask=m_g)
-                    tl.store(p_d_v_sum + j * 1, b_d_v_sum)
-                    tl.store(p_d_v_sum_2 + j * 1, b_d_v_sum_2)
+                p_v_raw += n_k * s_v_rawt
+                p_v_sum += n_k * s_v_sumt
+                p_v_sum_2 += n_k * s_v_sum_2t
+                if n_k > 0:
+                    for j in tl.static_range(BT):
+                        b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+                        b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+            v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
+            v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
+            v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
+            g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_g[None, :], mask=m_g[None, :], other=0.0))
+            b_h_res = (b_h_re,)
+            b_h_ims = (b_h_im,)
+            b_vs = ()
+            for j in tl.static_range(BT):
+                b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+                b_h_re_j, b_h_im_j = gss_update(b_h_res[j], b_h_ims[j], b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+                b_h_res += (b_h_re_j,)
+                b_h_ims += (b_h_im_j,)
+                b_vs += (b_v,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_h_re, b_back_h_im, b_d_v_raw, b_d_v_sum, b_d_v_sum_2, b_d_a_h_re_j, b_d_a_h_im_j, b_d_c_1_j, b_d_c_2_j, b_d_ssm_norm_weight_j, b_d_ssm_norm_bias_j, b_d_C_re_j, b_d_C_im_j, b_d_D_j = gss_vjp(g_ys[j].to(tl.float32), b_d_h_re, b_d_h_im, b_h_res[j + 1], b_h_res[j], b_h_ims[j + 1], b_h_ims[j], v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_C_re, b_C_im, b_D, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_vs[j], G, N, norm_eps)
+                b_d_v_sum = tl_over_lanes_1(b_d_v_sum, m_g, G % BG != 0)
+                b_d_v_sum_2 = tl_over_lanes_1(b_d_v_sum_2, m_g, G % BG != 0)
+                b_d_h_re = b_back_h_re
+                b_d_h_im = b_back_h_im
+                b_d_a_h_re += b_d_a_h_re_j
+                b_d_a_h_im += b_d_a_h_im_j
+                b_d_c_1 += b_d_c_1_j
+                b_d_c_2 += b_d_c_2_j
+                b_d_ssm_norm_weight += b_d_ssm_norm_weight_j
+                b_d_ssm_norm_bias += b_d_ssm_norm_bias_j
+                b_d_C_re += b_d_C_re_j
+                b_d_C_im += b_d_C_im_j
+                b_d_D += b_d_D_j
+                tl.store(p_d_v_raw + j * G + o_g, b_d_v_raw, mask=m_g)
+                tl.store(p_d_v_sum + j * 1, b_d_v_sum)
+                tl.store(p_d_v_sum_2 + j * 1, b_d_v_sum_2)
         b_Lambda_real = tl.load(Lambda_real + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_Lambda_imag = tl.load(Lambda_imag + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_d_ssm_norm_weight, b_d_ssm_norm_bias, b_d_Lambda_real, b_d_Lambda_imag, b_d_C_re, b_d_C_im, b_d_D = gss_hoist_vjp(b_Lambda_real, b_Lambda_imag, b_d_C_im, b_d_C_re, b_d_D, b_d_a_h_im, b_d_a_h_re, b_d_c_1, b_d_c_2, b_d_ssm_norm_bias, b_d_ssm_norm_weight)
@@ -2138,9 +2117,13 @@ if triton is not None:
         if d_h0 is not None:
             if i_p == 0:
                 tl.store(d_h0 + i_s * (2 * G * N) + 2 * o_gn, b_d_h_re, mask=m_gn)
+        if CARRY:
+            tl.store(d_hT + i_a * (2 * G * N) + o_ng, b_d_h_re, mask=m_gn)
         if d_h0 is not None:
             if i_p == 0:
                 tl.store(d_h0 + i_s * (2 * G * N) + 2 * o_gn + 1, b_d_h_im, mask=m_gn)
+        if CARRY:
+            tl.store(d_hT + i_a * (2 * G * N) + o_ng + N * G, b_d_h_im, mask=m_gn)
 
     @triton.jit
     def gss_step_kernel(
@@ -2668,11 +2651,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -2731,6 +2714,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -2769,17 +2757,19 @@ def choose_gss(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 256))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 36 + 15 * held + tokens * (5 + 2 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _gss_triton(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps):
@@ -2816,13 +2806,13 @@ def _gss_triton(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_re
             products, ends, starts = _rooms(rows * config.pieces * 2 * G * N, v_raw)
             gss_piece_kernel[(triton.cdiv(G, config.lanes) * config.pieces * rows,)](
                 v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, None, products, ends, None, cu_seqlens, T, config.pieces, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, h, starts, rows, config.pieces, G * N, False, True)
             h = starts
         gss_walk_kernel[(triton.cdiv(G, config.lanes) * config.pieces * rows,)](
             v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, h, _reals(y_y), _reals(last_h), cu_seqlens, T, config.pieces, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_y, last_h
 
@@ -2903,7 +2893,6 @@ def _gss_triton_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, 
     first_d_h = None if h is None else _like(inputs[9])
     kept_h = torch.empty(slots, 2 * G * _pow2(N), dtype=torch.float32, device=v_raw.device)
     with _on(v_raw.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * 2 * G * N, v_raw)
             gss_piece_kernel[(n_blocks * pieces * rows,)](
@@ -2912,20 +2901,20 @@ def _gss_triton_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, 
             )  # fmt: skip
             _pass(products, ends, h, ends, rows, pieces, G * N, False, True)
             _pass(products, wanted, g_last_h, wanted, rows, pieces, G * N, True, True)
-            h, g_last_h, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * 2 * G * N, v_raw)
+            h, g_last_h, products = ends, wanted, None
         gss_keep_kernel[(n_blocks * config.pieces * rows,)](
-            v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, h, kept_h, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], *g_y.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_h, starts, rows, pieces, G * N, True, True)
-            g_last_h = starts
-        gss_backward_kernel[(n_blocks * pieces * rows,)](
-            v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, g_y, kept_h, g_last_h, _reals(d_v_raw), d_v_sum, d_v_sum_2, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, v_raw.shape[0] * T, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], *g_y.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_h = _handed_on(g_last_h, rows * 2 * G * N, v_raw)
+        for first in range(0, programs, at_once):
+            gss_backward_kernel[(min(at_once, programs - first),)](
+                v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, g_y, kept_h, g_last_h, _reals(d_v_raw), d_v_sum, d_v_sum_2, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, rows, pieces, first, v_raw.shape[0] * T, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], *g_y.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_v_sum = _summed(d_v_sum, inputs[1])
         d_v_sum_2 = _summed(d_v_sum_2, inputs[2])
         d_ssm_norm_weight = _summed(d_ssm_norm_weight, inputs[3])

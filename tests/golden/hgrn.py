@@ -730,12 +730,11 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP", "NQ"])
     def hgrn_keep_kernel(
-        i_, f_raw, lower_bound, h0, hs, g_h, h_decay, h_piece, cu_seqlens, T, NP, NQ,
-        s_i_b, s_i_t, s_f_rawb, s_f_rawt, s_g_hb, s_g_ht,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        i_, f_raw, lower_bound, h0, hs, cu_seqlens, T, NP, NQ,
+        s_i_b, s_i_t, s_f_rawb, s_f_rawt,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
@@ -753,10 +752,6 @@ if triton is not None:
             p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
             p_f_raw = f_raw + i_b * s_f_rawb + (bos + i_t) * s_f_rawt
             p_hs = hs + i_k * E
-            if CUT:
-                p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
-                b_h_product = tl.full([BE], 1.0, tl.float32)
-                b_h_wanted = tl.zeros([BE], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_hs, b_h, i_e, E, BE, 1)
                 p_hs += E
@@ -764,16 +759,8 @@ if triton is not None:
                 f_raws = tl_rows_1(tl.load(p_f_raw + o_t[:, None] * s_f_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
                 p_i_ += BT * s_i_t
                 p_f_raw += BT * s_f_rawt
-                if CUT:
-                    g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_e[None, :], mask=m_e[None, :], other=0.0))
-                    p_g_h += BT * s_g_ht
                 for j in tl.static_range(BT):
                     b_h = hgrn_update(b_h, i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
-                    if CUT:
-                        b_f = hgrn_decay(f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
-                        b_h_product = b_f * b_h_product
-                        b_d_h_read = hgrn_wants(g_hs[j].to(tl.float32))
-                        b_h_wanted += b_h_product * b_d_h_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_hs, b_h, i_e, E, BE, 1)
                 for _ in range(n_t % BT):
@@ -782,21 +769,20 @@ if triton is not None:
                     b_h = hgrn_update(b_h, b_i_, b_f_raw, b_lower_bound, b_c_1)
                     p_i_ += s_i_t
                     p_f_raw += s_f_rawt
-            if CUT:
-                tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * E + o_e, b_h_product, mask=m_e)
-                tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * E + o_e, b_h_wanted, mask=m_e)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
     def hgrn_backward_kernel(
-        i_, f_raw, lower_bound, g_h, hs, d_hT, d_i, d_f_raw, d_lower_bound, d_h0, cu_seqlens, T, NP, n_tokens,
+        i_, f_raw, lower_bound, g_h, hs, d_hT, d_i, d_f_raw, d_lower_bound, d_h0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_i_b, s_i_t, s_f_rawb, s_f_rawt, s_g_hb, s_g_ht,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
-        i_s = i // tl.cdiv(E, BE) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_e, i_s = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NS
+        i_p = NP - 1 - i // tl.cdiv(E, BE) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
@@ -815,7 +801,7 @@ if triton is not None:
         b_d_c_1 = tl.zeros([BE], tl.float32)
         b_d_lower_bound = tl.zeros([BE], tl.float32)
         if d_hT is not None:
-            b_d_h = tl.load(d_hT + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_d_h = tl.load(d_hT + i_a * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BE], tl.float32)
         for i_j in range(n_t % KT):
@@ -836,45 +822,46 @@ if triton is not None:
             b_d_lower_bound += b_d_lower_bound_j
             tl.store(p_d_i + k * E + o_e, b_d_i, mask=m_e)
             tl.store(p_d_f_raw + k * E + o_e, b_d_f_raw, mask=m_e)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_hs -= E
-            for i_half in tl.static_range(HALVES):
-                p_i_ -= BT * s_i_t
-                p_f_raw -= BT * s_f_rawt
-                p_g_h -= BT * s_g_ht
-                p_d_i -= BT * E
-                p_d_f_raw -= BT * E
-                if i_half < HALVES - 1:  # this is the later half
-                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
-                    p_i_ -= BT * s_i_t
-                    p_f_raw -= BT * s_f_rawt
-                    i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_e[None, :], mask=m_e[None, :], other=0.0))
-                    f_raws = tl_rows_1(tl.load(p_f_raw + o_t[:, None] * s_f_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                    p_i_ += BT * s_i_t
-                    p_f_raw += BT * s_f_rawt
-                    for j in tl.static_range(BT):
-                        b_h = hgrn_update(b_h, i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_hs -= tl.where(i_j % HALVES == 0, E, 0)
+            p_i_ -= BT * s_i_t
+            p_f_raw -= BT * s_f_rawt
+            p_g_h -= BT * s_g_ht
+            p_d_i -= BT * E
+            p_d_f_raw -= BT * E
+            b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_i_ -= n_k * s_i_t
+                p_f_raw -= n_k * s_f_rawt
                 i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_e[None, :], mask=m_e[None, :], other=0.0))
                 f_raws = tl_rows_1(tl.load(p_f_raw + o_t[:, None] * s_f_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_e[None, :], mask=m_e[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
-                b_hs = (b_h,)
-                for j in tl.static_range(BT):
-                    b_h_j = hgrn_update(b_hs[j], i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
-                    b_hs += (b_h_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_h, b_d_i, b_d_f_raw, b_d_c_1_j, b_d_lower_bound_j = hgrn_vjp(g_hs[j].to(tl.float32), b_d_h, b_hs[j], i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
-                    b_d_h = b_back_h
-                    b_d_c_1 += b_d_c_1_j
-                    b_d_lower_bound += b_d_lower_bound_j
-                    tl.store(p_d_i + j * E + o_e, b_d_i, mask=m_e)
-                    tl.store(p_d_f_raw + j * E + o_e, b_d_f_raw, mask=m_e)
+                p_i_ += n_k * s_i_t
+                p_f_raw += n_k * s_f_rawt
+                if n_k > 0:
+                    for j in tl.static_range(BT):
+                        b_h = hgrn_update(b_h, i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
+            i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_e[None, :], mask=m_e[None, :], other=0.0))
+            f_raws = tl_rows_1(tl.load(p_f_raw + o_t[:, None] * s_f_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_e[None, :], mask=m_e[None, :], other=0.0))
+            b_hs = (b_h,)
+            for j in tl.static_range(BT):
+                b_h_j = hgrn_update(b_hs[j], i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
+                b_hs += (b_h_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_h, b_d_i, b_d_f_raw, b_d_c_1_j, b_d_lower_bound_j = hgrn_vjp(g_hs[j].to(tl.float32), b_d_h, b_hs[j], i_s_[j].to(tl.float32), f_raws[j].to(tl.float32), b_lower_bound, b_c_1)
+                b_d_h = b_back_h
+                b_d_c_1 += b_d_c_1_j
+                b_d_lower_bound += b_d_lower_bound_j
+                tl.store(p_d_i + j * E + o_e, b_d_i, mask=m_e)
+                tl.store(p_d_f_raw + j * E + o_e, b_d_f_raw, mask=m_e)
         b_d_lower_bound = hgrn_hoist_vjp(b_d_c_1, b_d_lower_bound)
         tl.store(d_lower_bound + (i_s * NP + i_p) * E + o_e, b_d_lower_bound, mask=m_e)
         if d_h0 is not None:
             if i_p == 0:
                 tl.store(d_h0 + i_s * E + o_e, b_d_h, mask=m_e)
+        if CARRY:
+            tl.store(d_hT + i_a * E + o_e, b_d_h, mask=m_e)
 
     @triton.jit
     def hgrn_step_kernel(
@@ -968,11 +955,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -1037,6 +1024,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -1071,21 +1063,24 @@ def choose_hgrn(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
+    registers = 168 if 5 * held <= 80 else 255  # left alone, the compiler takes fewer, and waits
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         if warps >= sms:  # few operations: memory is what they wait for
             return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
-        return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+        return _Config(block, tokens, num_warps, pieces, registers=registers if inner <= 16 else 255)
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 5 * held + tokens * (0 + 5 * held) > 236:
         tokens //= 2
     if warps >= sms:
         return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 3 * 128 * tokens))
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, registers, 2 if tokens <= 2 else 1, wave=wave)
 
 
 def _hgrn_triton(i_, f_raw, lower_bound, h, cu_seqlens):
@@ -1113,13 +1108,13 @@ def _hgrn_triton(i_, f_raw, lower_bound, h, cu_seqlens):
             products, ends, starts = _rooms(rows * config.pieces * E, i_)
             hgrn_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
                 i_, f_raw, lower_bound, None, products, ends, None, cu_seqlens, T, config.pieces, *i_.stride()[:2], *f_raw.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, h, starts, rows, config.pieces, E, False)
             h = starts
         hgrn_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
             i_, f_raw, lower_bound, h, _reals(y_h), _reals(last_h), cu_seqlens, T, config.pieces, *i_.stride()[:2], *f_raw.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_h, last_h
 
@@ -1177,7 +1172,6 @@ def _hgrn_triton_backward(g_h, g_last_h, i_, f_raw, lower_bound, h, cu_seqlens):
     first_d_h = None if h is None else _like(inputs[3])
     kept_h = torch.empty(slots, E, dtype=torch.float32, device=i_.device)
     with _on(i_.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * E, i_)
             hgrn_piece_kernel[(n_blocks * pieces * rows,)](
@@ -1186,20 +1180,20 @@ def _hgrn_triton_backward(g_h, g_last_h, i_, f_raw, lower_bound, h, cu_seqlens):
             )  # fmt: skip
             _pass(products, ends, h, ends, rows, pieces, E, False)
             _pass(products, wanted, g_last_h, wanted, rows, pieces, E, True)
-            h, g_last_h, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * E, i_)
+            h, g_last_h, products = ends, wanted, None
         hgrn_keep_kernel[(n_blocks * config.pieces * rows,)](
-            i_, f_raw, lower_bound, h, kept_h, g_h, products, ends, cu_seqlens, T, config.pieces, config.parts, *i_.stride()[:2], *f_raw.stride()[:2], *g_h.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            i_, f_raw, lower_bound, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *i_.stride()[:2], *f_raw.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_h, starts, rows, pieces, E, True)
-            g_last_h = starts
-        hgrn_backward_kernel[(n_blocks * pieces * rows,)](
-            i_, f_raw, lower_bound, g_h, kept_h, g_last_h, _reals(d_i), _reals(d_f_raw), d_lower_bound, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, i_.shape[0] * T, *i_.stride()[:2], *f_raw.stride()[:2], *g_h.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_h = _handed_on(g_last_h, rows * E, i_)
+        for first in range(0, programs, at_once):
+            hgrn_backward_kernel[(min(at_once, programs - first),)](
+                i_, f_raw, lower_bound, g_h, kept_h, g_last_h, _reals(d_i), _reals(d_f_raw), d_lower_bound, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, rows, pieces, first, i_.shape[0] * T, *i_.stride()[:2], *f_raw.stride()[:2], *g_h.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_lower_bound = _summed(d_lower_bound, inputs[2])
     return (
         d_i,

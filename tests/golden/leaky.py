@@ -1375,12 +1375,11 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP", "NQ"])
     def leaky_keep_kernel(
-        u, rate, h0, hs, g_h, h_decay, h_piece, cu_seqlens, T, NP, NQ,
-        s_ub, s_ut, s_g_hb, s_g_ht,
-        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        u, rate, h0, hs, cu_seqlens, T, NP, NQ,
+        s_ub, s_ut,
+        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(d_model, Bd_model), i // tl.cdiv(d_model, Bd_model) % NP
         i_s = i // tl.cdiv(d_model, Bd_model) // NP
@@ -1399,46 +1398,33 @@ if triton is not None:
             i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
             p_u = u + i_b * s_ub + (bos + i_t) * s_ut
             p_hs = hs + i_k * d_model
-            if CUT:
-                p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
-                b_h_product = tl.full([Bd_model], 1.0, tl.float32)
-                b_h_wanted = tl.zeros([Bd_model], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_hs, b_h, i_c, d_model, Bd_model, 1)
                 p_hs += d_model
                 us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
                 p_u += BT * s_ut
-                if CUT:
-                    g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_g_h += BT * s_g_ht
                 for j in tl.static_range(BT):
                     b_h = leaky_update(b_h, us[j].to(tl.float32), b_a, b_c_1)
-                    if CUT:
-                        b_a = b_a
-                        b_h_product = b_a * b_h_product
-                        b_d_h_read = leaky_wants(g_hs[j].to(tl.float32))
-                        b_h_wanted += b_h_product * b_d_h_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_hs, b_h, i_c, d_model, Bd_model, 1)
                 for _ in range(n_t % BT):
                     b_u = tl.load(p_u + o_c, mask=m_c, other=0.0).to(tl.float32)
                     b_h = leaky_update(b_h, b_u, b_a, b_c_1)
                     p_u += s_ut
-            if CUT:
-                tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * d_model + o_c, b_h_product, mask=m_c)
-                tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * d_model + o_c, b_h_wanted, mask=m_c)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
     def leaky_backward_kernel(
-        u, rate, g_h, hs, d_hT, d_u, d_rate, d_h0, cu_seqlens, T, NP, n_tokens,
+        u, rate, g_h, hs, d_hT, d_u, d_rate, d_h0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_ub, s_ut, s_g_hb, s_g_ht,
-        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(d_model, Bd_model), i // tl.cdiv(d_model, Bd_model) % NP
-        i_s = i // tl.cdiv(d_model, Bd_model) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, i_s = i % tl.cdiv(d_model, Bd_model), i // tl.cdiv(d_model, Bd_model) % NS
+        i_p = NP - 1 - i // tl.cdiv(d_model, Bd_model) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * Bd_model + tl.arange(0, Bd_model)
@@ -1457,7 +1443,7 @@ if triton is not None:
         b_d_a = tl.zeros([Bd_model], tl.float32)
         b_d_c_1 = tl.zeros([Bd_model], tl.float32)
         if d_hT is not None:
-            b_d_h = tl.load(d_hT + (i_s * NP + i_p) * d_model + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_d_h = tl.load(d_hT + i_a * d_model + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([Bd_model], tl.float32)
         for i_j in range(n_t % KT):
@@ -1475,39 +1461,40 @@ if triton is not None:
             b_d_a += b_d_a_j
             b_d_c_1 += b_d_c_1_j
             tl.store(p_d_u + k * d_model + o_c, b_d_u, mask=m_c)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_hs -= d_model
-            for i_half in tl.static_range(HALVES):
-                p_u -= BT * s_ut
-                p_g_h -= BT * s_g_ht
-                p_d_u -= BT * d_model
-                if i_half < HALVES - 1:  # this is the later half
-                    b_h = tl.reshape(tl_kept(p_hs, i_c, d_model, Bd_model, 1), [Bd_model])
-                    p_u -= BT * s_ut
-                    us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_u += BT * s_ut
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_hs -= tl.where(i_j % HALVES == 0, d_model, 0)
+            p_u -= BT * s_ut
+            p_g_h -= BT * s_g_ht
+            p_d_u -= BT * d_model
+            b_h = tl.reshape(tl_kept(p_hs, i_c, d_model, Bd_model, 1), [Bd_model])
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_u -= n_k * s_ut
+                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_u += n_k * s_ut
+                if n_k > 0:
                     for j in tl.static_range(BT):
                         b_h = leaky_update(b_h, us[j].to(tl.float32), b_a, b_c_1)
-                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
-                g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_h = tl.reshape(tl_kept(p_hs, i_c, d_model, Bd_model, 1), [Bd_model])
-                b_hs = (b_h,)
-                for j in tl.static_range(BT):
-                    b_h_j = leaky_update(b_hs[j], us[j].to(tl.float32), b_a, b_c_1)
-                    b_hs += (b_h_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_h, b_d_u, b_d_a_j, b_d_c_1_j = leaky_vjp(g_hs[j].to(tl.float32), b_d_h, b_hs[j], us[j].to(tl.float32), b_a, b_c_1)
-                    b_d_h = b_back_h
-                    b_d_a += b_d_a_j
-                    b_d_c_1 += b_d_c_1_j
-                    tl.store(p_d_u + j * d_model + o_c, b_d_u, mask=m_c)
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
+            g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_hs = (b_h,)
+            for j in tl.static_range(BT):
+                b_h_j = leaky_update(b_hs[j], us[j].to(tl.float32), b_a, b_c_1)
+                b_hs += (b_h_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_h, b_d_u, b_d_a_j, b_d_c_1_j = leaky_vjp(g_hs[j].to(tl.float32), b_d_h, b_hs[j], us[j].to(tl.float32), b_a, b_c_1)
+                b_d_h = b_back_h
+                b_d_a += b_d_a_j
+                b_d_c_1 += b_d_c_1_j
+                tl.store(p_d_u + j * d_model + o_c, b_d_u, mask=m_c)
         b_rate = tl.load(rate + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_d_rate = leaky_hoist_vjp(b_rate, b_d_a, b_d_c_1)
         tl.store(d_rate + (i_s * NP + i_p) * d_model + o_c, b_d_rate, mask=m_c)
         if d_h0 is not None:
             if i_p == 0:
                 tl.store(d_h0 + i_s * d_model + o_c, b_d_h, mask=m_c)
+        if CARRY:
+            tl.store(d_hT + i_a * d_model + o_c, b_d_h, mask=m_c)
 
     @triton.jit
     def leaky_step_kernel(
@@ -1596,11 +1583,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -1665,6 +1652,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -1699,7 +1691,8 @@ def choose_leaky(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
@@ -1707,13 +1700,14 @@ def choose_leaky(rows, T, lanes, inner, sms, forward=False):
         if warps >= sms:  # few operations: memory is what they wait for
             return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 1 * 128 * tokens))
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 5 * held + tokens * (0 + 3 * held) > 236:
         tokens //= 2
     if warps >= sms:
         return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _leaky_triton(u, rate, h, cu_seqlens):
@@ -1740,13 +1734,13 @@ def _leaky_triton(u, rate, h, cu_seqlens):
             products, ends, starts = _rooms(rows * config.pieces * d_model, u)
             leaky_piece_kernel[(triton.cdiv(d_model, config.lanes) * config.pieces * rows,)](
                 u, rate, None, products, ends, None, cu_seqlens, T, config.pieces, *u.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, h, starts, rows, config.pieces, d_model, False)
             h = starts
         leaky_walk_kernel[(triton.cdiv(d_model, config.lanes) * config.pieces * rows,)](
             u, rate, h, _reals(y_h), _reals(last_h), cu_seqlens, T, config.pieces, *u.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_h, last_h
 
@@ -1801,7 +1795,6 @@ def _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens):
     first_d_h = None if h is None else _like(inputs[2])
     kept_h = torch.empty(slots, d_model, dtype=torch.float32, device=u.device)
     with _on(u.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * d_model, u)
             leaky_piece_kernel[(n_blocks * pieces * rows,)](
@@ -1810,20 +1803,20 @@ def _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens):
             )  # fmt: skip
             _pass(products, ends, h, ends, rows, pieces, d_model, False)
             _pass(products, wanted, g_last_h, wanted, rows, pieces, d_model, True)
-            h, g_last_h, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * d_model, u)
+            h, g_last_h, products = ends, wanted, None
         leaky_keep_kernel[(n_blocks * config.pieces * rows,)](
-            u, rate, h, kept_h, g_h, products, ends, cu_seqlens, T, config.pieces, config.parts, *u.stride()[:2], *g_h.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            u, rate, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *u.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_h, starts, rows, pieces, d_model, True)
-            g_last_h = starts
-        leaky_backward_kernel[(n_blocks * pieces * rows,)](
-            u, rate, g_h, kept_h, g_last_h, _reals(d_u), d_rate, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, u.shape[0] * T, *u.stride()[:2], *g_h.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_h = _handed_on(g_last_h, rows * d_model, u)
+        for first in range(0, programs, at_once):
+            leaky_backward_kernel[(min(at_once, programs - first),)](
+                u, rate, g_h, kept_h, g_last_h, _reals(d_u), d_rate, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, rows, pieces, first, u.shape[0] * T, *u.stride()[:2], *g_h.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_rate = _summed(d_rate, inputs[1])
     return (
         d_u,

@@ -954,14 +954,13 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * D * V) + o_hdv, b_S, mask=m_cd)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0", "S_decay", "S_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0"])
     def lightning_attention_keep_kernel(
-        q, k_, v, slope, S0, Ss, g_o, S_decay, S_piece, cu_seqlens, T, NP, NQ,
-        s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        k_, v, slope, S0, Ss, cu_seqlens, T, NP, NQ,
+        s_k_b, s_k_t, s_vb, s_vt,
+        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -987,11 +986,6 @@ if triton is not None:
             p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
             p_v = v + i_b * s_vb + (bos + i_t) * s_vt
             p_Ss = Ss + i_k * (C * BD)
-            if CUT:
-                p_q = q + i_b * s_qb + (bos + i_t) * s_qt
-                p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
-                b_S_product = tl.full([BC, BD], 1.0, tl.float32)
-                b_S_wanted = tl.zeros([BC, BD], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_Ss, b_S, i_c, C, BC, BD)
                 p_Ss += (C * BD)
@@ -999,18 +993,8 @@ if triton is not None:
                 vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 p_k_ += BT * s_k_t
                 p_v += BT * s_vt
-                if CUT:
-                    qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
-                    g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_q += BT * s_qt
-                    p_g_o += BT * s_g_ot
                 for j in tl.static_range(BT):
                     b_S = lightning_attention_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
-                    if CUT:
-                        b_a_S = b_a_S
-                        b_S_product = b_a_S[:, None] * b_S_product
-                        b_d_S_read = lightning_attention_wants(g_os[j].to(tl.float32), qs[j].to(tl.float32))
-                        b_S_wanted += b_S_product * b_d_S_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_Ss, b_S, i_c, C, BC, BD)
                 for _ in range(n_t % BT):
@@ -1019,21 +1003,20 @@ if triton is not None:
                     b_S = lightning_attention_update(b_S, b_k_, b_v, b_a_S)
                     p_k_ += s_k_t
                     p_v += s_vt
-            if CUT:
-                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * D * V) + o_dc, b_S_product, mask=m_cd)
-                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * D * V) + o_dc, b_S_wanted, mask=m_cd)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "d_ST"])
     def lightning_attention_backward_kernel(
-        q, k_, v, slope, g_o, Ss, d_ST, d_q, d_k, d_v, d_slope, d_S0, cu_seqlens, T, NP, n_tokens,
+        q, k_, v, slope, g_o, Ss, d_ST, d_q, d_k, d_v, d_slope, d_S0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
+        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
@@ -1068,7 +1051,7 @@ if triton is not None:
         b_a_S = lightning_attention_hoist(b_slope.to(tl.float64)).to(tl.float32)
         b_d_a_S = tl.zeros([BC], tl.float32)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * D * V) + o_dc, mask=m_cd, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + i_a * (H * D * V) + o_dc, mask=m_cd, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BD], tl.float32)
         for i_j in range(n_t % KT):
@@ -1090,49 +1073,50 @@ if triton is not None:
             tl.store(p_d_q + k * (H * D) + o_v_part_run[:, None] + o_h_rund_run, tl_runs_2(b_d_q, RUN), mask=m_cd_run)
             tl.store(p_d_k + k * (H * D) + o_v_part_run[:, None] + o_h_rund_run, tl_runs_2(b_d_k, RUN), mask=m_cd_run)
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_Ss -= (C * BD)
-            for i_half in tl.static_range(HALVES):
-                p_q -= BT * s_qt
-                p_k_ -= BT * s_k_t
-                p_v -= BT * s_vt
-                p_g_o -= BT * s_g_ot
-                p_d_q -= BT * (H * D)
-                p_d_k -= BT * (H * D)
-                p_d_v -= BT * C
-                if i_half < HALVES - 1:  # this is the later half
-                    b_S = tl_kept(p_Ss, i_c, C, BC, BD)
-                    p_k_ -= BT * s_k_t
-                    p_v -= BT * s_vt
-                    k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
-                    vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_k_ += BT * s_k_t
-                    p_v += BT * s_vt
-                    for j in tl.static_range(BT):
-                        b_S = lightning_attention_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
-                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_Ss -= tl.where(i_j % HALVES == 0, (C * BD), 0)
+            p_q -= BT * s_qt
+            p_k_ -= BT * s_k_t
+            p_v -= BT * s_vt
+            p_g_o -= BT * s_g_ot
+            p_d_q -= BT * (H * D)
+            p_d_k -= BT * (H * D)
+            p_d_v -= BT * C
+            b_S = tl_kept(p_Ss, i_c, C, BC, BD)
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_k_ -= n_k * s_k_t
+                p_v -= n_k * s_vt
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
                 vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_S = tl_kept(p_Ss, i_c, C, BC, BD)
-                b_Ss = (b_S,)
-                for j in tl.static_range(BT):
-                    b_S_j = lightning_attention_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
-                    b_Ss += (b_S_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_S, b_d_q, b_d_k, b_d_v, b_d_a_S_j = lightning_attention_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S, D)
-                    b_d_S = b_back_S
-                    b_d_a_S += b_d_a_S_j
-                    tl.store(p_d_q + j * (H * D) + o_v_part_run[:, None] + o_h_rund_run, tl_runs_2(b_d_q, RUN), mask=m_cd_run)
-                    tl.store(p_d_k + j * (H * D) + o_v_part_run[:, None] + o_h_rund_run, tl_runs_2(b_d_k, RUN), mask=m_cd_run)
-                    tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
+                p_k_ += n_k * s_k_t
+                p_v += n_k * s_vt
+                if n_k > 0:
+                    for j in tl.static_range(BT):
+                        b_S = lightning_attention_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
+            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (b_S,)
+            for j in tl.static_range(BT):
+                b_S_j = lightning_attention_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
+                b_Ss += (b_S_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_S, b_d_q, b_d_k, b_d_v, b_d_a_S_j = lightning_attention_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S, D)
+                b_d_S = b_back_S
+                b_d_a_S += b_d_a_S_j
+                tl.store(p_d_q + j * (H * D) + o_v_part_run[:, None] + o_h_rund_run, tl_runs_2(b_d_q, RUN), mask=m_cd_run)
+                tl.store(p_d_k + j * (H * D) + o_v_part_run[:, None] + o_h_rund_run, tl_runs_2(b_d_k, RUN), mask=m_cd_run)
+                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
         b_slope = tl.load(slope + o_h, mask=m_c, other=0.0).to(tl.float32)
         b_d_slope = lightning_attention_hoist_vjp(b_slope, b_d_a_S)
         tl.store(d_slope + (i_s * NP + i_p) * V * H + o_v * H + o_h, b_d_slope, mask=m_c)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * D * V) + o_hdv, b_d_S, mask=m_cd)
+        if CARRY:
+            tl.store(d_ST + i_a * (H * D * V) + o_dc, b_d_S, mask=m_cd)
 
     @triton.jit
     def lightning_attention_step_kernel(
@@ -1652,11 +1636,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -1715,6 +1699,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -1749,17 +1738,19 @@ def choose_lightning_attention(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
         tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 32 + 1 * held + tokens * (2 + 3 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _lightning_attention_triton(q, k, v, slope, S, cu_seqlens):
@@ -1792,13 +1783,13 @@ def _lightning_attention_triton(q, k, v, slope, S, cu_seqlens):
             products, ends, starts = _rooms(rows * config.pieces * H * D * V, q)
             lightning_attention_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
                 q, k, v, slope, None, products, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, starts, rows, config.pieces, H * D * V, False)
             S = starts
         lightning_attention_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
             q, k, v, slope, S, _reals(y_o), _reals(last_S), cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_o, last_S
 
@@ -1867,7 +1858,6 @@ def _lightning_attention_triton_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
     first_d_S = None if S is None else _like(inputs[4])
     kept_S = torch.empty(slots, H * V * _pow2(D), dtype=torch.float32, device=q.device)
     with _on(q.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * D * V, q)
             lightning_attention_piece_kernel[(n_blocks * pieces * rows,)](
@@ -1876,20 +1866,20 @@ def _lightning_attention_triton_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * D * V, False)
             _pass(products, wanted, g_last_S, wanted, rows, pieces, H * D * V, True)
-            S, g_last_S, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * H * D * V, q)
+            S, g_last_S, products = ends, wanted, None
         lightning_attention_keep_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, v, slope, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            k, v, slope, S, kept_S, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2], *v.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_S, starts, rows, pieces, H * D * V, True)
-            g_last_S = starts
-        lightning_attention_backward_kernel[(n_blocks * pieces * rows,)](
-            q, k, v, slope, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_slope, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_S = _handed_on(g_last_S, rows * H * D * V, q)
+        for first in range(0, programs, at_once):
+            lightning_attention_backward_kernel[(min(at_once, programs - first),)](
+                q, k, v, slope, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_slope, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, rows, pieces, first, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_q = _summed(d_q, inputs[0])
         d_k = _summed(d_k, inputs[1])
         d_slope = _summed(d_slope, inputs[3])

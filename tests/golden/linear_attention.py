@@ -1121,14 +1121,13 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0", "S_decay", "S_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0"])
     def linear_attention_S_keep_kernel(
-        v, q, k_, o_sum, S0, Ss, g_o, S_decay, S_piece, cu_seqlens, T, NP, NQ,
-        s_vb, s_vt, s_qb, s_qt, s_k_b, s_k_t, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        v, k_, S0, Ss, cu_seqlens, T, NP, NQ,
+        s_vb, s_vt, s_k_b, s_k_t,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1153,12 +1152,6 @@ if triton is not None:
             p_v = v + i_b * s_vb + (bos + i_t) * s_vt
             p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
             p_Ss = Ss + i_k * (C * BK)
-            if CUT:
-                p_q = q + i_b * s_qb + (bos + i_t) * s_qt
-                p_o_sum = o_sum + i_b * s_o_sumb + (bos + i_t) * s_o_sumt
-                p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
-                b_S_product = tl.full([BC, BK], 1.0, tl.float32)
-                b_S_wanted = tl.zeros([BC, BK], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_Ss, b_S, i_c, C, BC, BK)
                 p_Ss += (C * BK)
@@ -1166,20 +1159,8 @@ if triton is not None:
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
                 p_v += BT * s_vt
                 p_k_ += BT * s_k_t
-                if CUT:
-                    qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                    o_sums = tl_rows_1(tl.load(p_o_sum + o_t[:, None] * s_o_sumt + o_h[None, :], mask=m_c[None, :], other=0.0))
-                    g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_q += BT * s_qt
-                    p_o_sum += BT * s_o_sumt
-                    p_g_o += BT * s_g_ot
                 for j in tl.static_range(BT):
                     b_S = linear_attention_S_update(b_S, vs[j].to(tl.float32), k_s[j].to(tl.float32), b_a_S)
-                    if CUT:
-                        b_a_S = b_a_S
-                        b_S_product = b_a_S * b_S_product
-                        b_d_S_read = linear_attention_S_wants(g_os[j].to(tl.float32), qs[j].to(tl.float32), o_sums[j].to(tl.float32), c_1)
-                        b_S_wanted += b_S_product * b_d_S_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_Ss, b_S, i_c, C, BC, BK)
                 for _ in range(n_t % BT):
@@ -1188,21 +1169,20 @@ if triton is not None:
                     b_S = linear_attention_S_update(b_S, b_v, b_k_, b_a_S)
                     p_v += s_vt
                     p_k_ += s_k_t
-            if CUT:
-                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
-                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "d_ST"])
     def linear_attention_S_backward_kernel(
-        v, q, k_, o_sum, g_o, Ss, d_ST, d_v, d_q, d_k, d_o_sum, d_S0, cu_seqlens, T, NP, n_tokens,
+        v, q, k_, o_sum, g_o, Ss, d_ST, d_v, d_q, d_k, d_o_sum, d_S0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_vb, s_vt, s_qb, s_qt, s_k_b, s_k_t, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
+        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
@@ -1239,7 +1219,7 @@ if triton is not None:
         b_a_S = linear_attention_S_hoist().to(tl.float32)
         b_d_a_S = tl.zeros([BC], tl.float32)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + i_a * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
         for i_j in range(n_t % KT):
@@ -1263,50 +1243,51 @@ if triton is not None:
             tl.store(p_d_q + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
             tl.store(p_d_k + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
             tl.store(p_d_o_sum + k * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_o_sum, RUN), mask=m_c_run)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_Ss -= (C * BK)
-            for i_half in tl.static_range(HALVES):
-                p_v -= BT * s_vt
-                p_q -= BT * s_qt
-                p_k_ -= BT * s_k_t
-                p_o_sum -= BT * s_o_sumt
-                p_g_o -= BT * s_g_ot
-                p_d_v -= BT * C
-                p_d_q -= BT * (H * K)
-                p_d_k -= BT * (H * K)
-                p_d_o_sum -= BT * H
-                if i_half < HALVES - 1:  # this is the later half
-                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
-                    p_v -= BT * s_vt
-                    p_k_ -= BT * s_k_t
-                    vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                    p_v += BT * s_vt
-                    p_k_ += BT * s_k_t
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_Ss -= tl.where(i_j % HALVES == 0, (C * BK), 0)
+            p_v -= BT * s_vt
+            p_q -= BT * s_qt
+            p_k_ -= BT * s_k_t
+            p_o_sum -= BT * s_o_sumt
+            p_g_o -= BT * s_g_ot
+            p_d_v -= BT * C
+            p_d_q -= BT * (H * K)
+            p_d_k -= BT * (H * K)
+            p_d_o_sum -= BT * H
+            b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_v -= n_k * s_vt
+                p_k_ -= n_k * s_k_t
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                p_v += n_k * s_vt
+                p_k_ += n_k * s_k_t
+                if n_k > 0:
                     for j in tl.static_range(BT):
                         b_S = linear_attention_S_update(b_S, vs[j].to(tl.float32), k_s[j].to(tl.float32), b_a_S)
-                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                o_sums = tl_rows_1(tl.load(p_o_sum + o_t[:, None] * s_o_sumt + o_h[None, :], mask=m_c[None, :], other=0.0))
-                g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
-                b_Ss = (b_S,)
-                for j in tl.static_range(BT):
-                    b_S_j = linear_attention_S_update(b_Ss[j], vs[j].to(tl.float32), k_s[j].to(tl.float32), b_a_S)
-                    b_Ss += (b_S_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_S, b_d_v, b_d_q, b_d_k, b_d_o_sum, b_d_a_S_j = linear_attention_S_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], vs[j].to(tl.float32), qs[j].to(tl.float32), k_s[j].to(tl.float32), o_sums[j].to(tl.float32), b_a_S, K, c_1)
-                    b_d_S = b_back_S
-                    b_d_a_S += b_d_a_S_j
-                    tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
-                    tl.store(p_d_q + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
-                    tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
-                    tl.store(p_d_o_sum + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_o_sum, RUN), mask=m_c_run)
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            o_sums = tl_rows_1(tl.load(p_o_sum + o_t[:, None] * s_o_sumt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (b_S,)
+            for j in tl.static_range(BT):
+                b_S_j = linear_attention_S_update(b_Ss[j], vs[j].to(tl.float32), k_s[j].to(tl.float32), b_a_S)
+                b_Ss += (b_S_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_S, b_d_v, b_d_q, b_d_k, b_d_o_sum, b_d_a_S_j = linear_attention_S_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], vs[j].to(tl.float32), qs[j].to(tl.float32), k_s[j].to(tl.float32), o_sums[j].to(tl.float32), b_a_S, K, c_1)
+                b_d_S = b_back_S
+                b_d_a_S += b_d_a_S_j
+                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
+                tl.store(p_d_q + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+                tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
+                tl.store(p_d_o_sum + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_o_sum, RUN), mask=m_c_run)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
+        if CARRY:
+            tl.store(d_ST + i_a * (H * K * V) + o_k_c, b_d_S, mask=m_ck_)
 
     @triton.jit
     def linear_attention_S_step_kernel(
@@ -1497,14 +1478,13 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(zT + i_s * (H * K) + o_hk_, b_z, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "z0", "z_decay", "z_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "z0"])
     def linear_attention_z_keep_kernel(
-        q, k_, z0, zs, g_o_sum, z_decay, z_piece, cu_seqlens, T, NP, NQ,
-        s_qb, s_qt, s_k_b, s_k_t, s_g_o_sumb, s_g_o_sumt,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        k_, z0, zs, cu_seqlens, T, NP, NQ,
+        s_k_b, s_k_t,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1525,49 +1505,33 @@ if triton is not None:
             i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
             p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
             p_zs = zs + i_k * (H * BK)
-            if CUT:
-                p_q = q + i_b * s_qb + (bos + i_t) * s_qt
-                p_g_o_sum = g_o_sum + i_b * s_g_o_sumb + (bos + i_t) * s_g_o_sumt
-                b_z_product = tl.full([BH, BK], 1.0, tl.float32)
-                b_z_wanted = tl.zeros([BH, BK], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_zs, b_z, i_h, H, BH, BK)
                 p_zs += (H * BK)
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
                 p_k_ += BT * s_k_t
-                if CUT:
-                    qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-                    g_o_sums = tl_rows_1(tl.load(p_g_o_sum + o_t[:, None] * s_g_o_sumt + o_h[None, :], mask=m_h[None, :], other=0.0))
-                    p_q += BT * s_qt
-                    p_g_o_sum += BT * s_g_o_sumt
                 for j in tl.static_range(BT):
                     b_z = linear_attention_z_update(b_z, k_s[j].to(tl.float32), b_a_z)
-                    if CUT:
-                        b_a_z = b_a_z
-                        b_z_product = b_a_z * b_z_product
-                        b_d_z_read = linear_attention_z_wants(g_o_sums[j].to(tl.float32), qs[j].to(tl.float32), c_1)
-                        b_z_wanted += b_z_product * b_d_z_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_zs, b_z, i_h, H, BH, BK)
                 for _ in range(n_t % BT):
                     b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
                     b_z = linear_attention_z_update(b_z, b_k_, b_a_z)
                     p_k_ += s_k_t
-            if CUT:
-                tl.store(z_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K) + o_k_h, b_z_product, mask=m_hk_)
-                tl.store(z_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K) + o_k_h, b_z_wanted, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_zT"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "d_zT"])
     def linear_attention_z_backward_kernel(
-        q, k_, g_o_sum, zs, d_zT, d_q, d_k, d_z0, cu_seqlens, T, NP, n_tokens,
+        q, k_, g_o_sum, zs, d_zT, d_q, d_k, d_z0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_g_o_sumb, s_g_o_sumt,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
-        i_s = i // tl.cdiv(H, BH) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NS
+        i_p = NP - 1 - i // tl.cdiv(H, BH) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
@@ -1589,7 +1553,7 @@ if triton is not None:
         b_a_z = linear_attention_z_hoist().to(tl.float32)
         b_d_a_z = tl.zeros([BH], tl.float32)
         if d_zT is not None:
-            b_d_z = tl.load(d_zT + (i_s * NP + i_p) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
+            b_d_z = tl.load(d_zT + i_a * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_d_z = tl.zeros([BH, BK], tl.float32)
         for i_j in range(n_t % KT):
@@ -1608,39 +1572,40 @@ if triton is not None:
             b_d_a_z += b_d_a_z_j
             tl.store(p_d_q + k * (H * K) + o_hk_, b_d_q, mask=m_hk_)
             tl.store(p_d_k + k * (H * K) + o_hk_, b_d_k, mask=m_hk_)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_zs -= (H * BK)
-            for i_half in tl.static_range(HALVES):
-                p_q -= BT * s_qt
-                p_k_ -= BT * s_k_t
-                p_g_o_sum -= BT * s_g_o_sumt
-                p_d_q -= BT * (H * K)
-                p_d_k -= BT * (H * K)
-                if i_half < HALVES - 1:  # this is the later half
-                    b_z = tl_kept(p_zs, i_h, H, BH, BK)
-                    p_k_ -= BT * s_k_t
-                    k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-                    p_k_ += BT * s_k_t
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_zs -= tl.where(i_j % HALVES == 0, (H * BK), 0)
+            p_q -= BT * s_qt
+            p_k_ -= BT * s_k_t
+            p_g_o_sum -= BT * s_g_o_sumt
+            p_d_q -= BT * (H * K)
+            p_d_k -= BT * (H * K)
+            b_z = tl_kept(p_zs, i_h, H, BH, BK)
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_k_ -= n_k * s_k_t
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+                p_k_ += n_k * s_k_t
+                if n_k > 0:
                     for j in tl.static_range(BT):
                         b_z = linear_attention_z_update(b_z, k_s[j].to(tl.float32), b_a_z)
-                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-                g_o_sums = tl_rows_1(tl.load(p_g_o_sum + o_t[:, None] * s_g_o_sumt + o_h[None, :], mask=m_h[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_z = tl_kept(p_zs, i_h, H, BH, BK)
-                b_zs = (b_z,)
-                for j in tl.static_range(BT):
-                    b_z_j = linear_attention_z_update(b_zs[j], k_s[j].to(tl.float32), b_a_z)
-                    b_zs += (b_z_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_z, b_d_q, b_d_k, b_d_a_z_j = linear_attention_z_vjp(g_o_sums[j].to(tl.float32), b_d_z, b_zs[j + 1], b_zs[j], qs[j].to(tl.float32), b_a_z, K, c_1)
-                    b_d_z = b_back_z
-                    b_d_a_z += b_d_a_z_j
-                    tl.store(p_d_q + j * (H * K) + o_hk_, b_d_q, mask=m_hk_)
-                    tl.store(p_d_k + j * (H * K) + o_hk_, b_d_k, mask=m_hk_)
+            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+            g_o_sums = tl_rows_1(tl.load(p_g_o_sum + o_t[:, None] * s_g_o_sumt + o_h[None, :], mask=m_h[None, :], other=0.0))
+            b_zs = (b_z,)
+            for j in tl.static_range(BT):
+                b_z_j = linear_attention_z_update(b_zs[j], k_s[j].to(tl.float32), b_a_z)
+                b_zs += (b_z_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_z, b_d_q, b_d_k, b_d_a_z_j = linear_attention_z_vjp(g_o_sums[j].to(tl.float32), b_d_z, b_zs[j + 1], b_zs[j], qs[j].to(tl.float32), b_a_z, K, c_1)
+                b_d_z = b_back_z
+                b_d_a_z += b_d_a_z_j
+                tl.store(p_d_q + j * (H * K) + o_hk_, b_d_q, mask=m_hk_)
+                tl.store(p_d_k + j * (H * K) + o_hk_, b_d_k, mask=m_hk_)
         if d_z0 is not None:
             if i_p == 0:
                 tl.store(d_z0 + i_s * (H * K) + o_hk_, b_d_z, mask=m_hk_)
+        if CARRY:
+            tl.store(d_zT + i_a * (H * K) + o_k_h, b_d_z, mask=m_hk_)
 
     @triton.jit
     def linear_attention_z_step_kernel(
@@ -2184,11 +2149,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -2247,6 +2212,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -2281,17 +2251,19 @@ def choose_linear_attention_S(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
         tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 32 + 1 * held + tokens * (3 + 3 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _linear_attention_S_triton(v, q, k, o_sum, S, cu_seqlens):
@@ -2325,13 +2297,13 @@ def _linear_attention_S_triton(v, q, k, o_sum, S, cu_seqlens):
             products, ends, starts = _rooms(rows * config.pieces * H * K * V, v)
             linear_attention_S_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
                 v, q, k, o_sum, None, products, ends, None, cu_seqlens, T, config.pieces, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
             S = starts
         linear_attention_S_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
             v, q, k, o_sum, S, _reals(y_o), _reals(last_S), cu_seqlens, T, config.pieces, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_o, last_S
 
@@ -2401,7 +2373,6 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
     first_d_S = None if S is None else _like(inputs[4])
     kept_S = torch.empty(slots, H * V * _pow2(K), dtype=torch.float32, device=v.device)
     with _on(v.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, v)
             linear_attention_S_piece_kernel[(n_blocks * pieces * rows,)](
@@ -2410,20 +2381,20 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
             _pass(products, wanted, g_last_S, wanted, rows, pieces, H * K * V, True)
-            S, g_last_S, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * H * K * V, v)
+            S, g_last_S, products = ends, wanted, None
         linear_attention_S_keep_kernel[(n_blocks * config.pieces * rows,)](
-            v, q, k, wide_o_sum, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            v, k, S, kept_S, cu_seqlens, T, config.pieces, config.parts, *v.stride()[:2], *k.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
-            g_last_S = starts
-        linear_attention_S_backward_kernel[(n_blocks * pieces * rows,)](
-            v, q, k, wide_o_sum, g_o, kept_S, g_last_S, _reals(d_v), d_q, d_k, d_o_sum, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, v.shape[0] * T, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_S = _handed_on(g_last_S, rows * H * K * V, v)
+        for first in range(0, programs, at_once):
+            linear_attention_S_backward_kernel[(min(at_once, programs - first),)](
+                v, q, k, wide_o_sum, g_o, kept_S, g_last_S, _reals(d_v), d_q, d_k, d_o_sum, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, rows, pieces, first, v.shape[0] * T, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_q = _summed(d_q, inputs[1])
         d_k = _summed(d_k, inputs[2])
         d_o_sum = _summed(d_o_sum, inputs[3])
@@ -2445,17 +2416,19 @@ def choose_linear_attention_z(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
         tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 32 + 1 * held + tokens * (1 + 3 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _linear_attention_z_triton(q, k, z, cu_seqlens):
@@ -2484,13 +2457,13 @@ def _linear_attention_z_triton(q, k, z, cu_seqlens):
             products, ends, starts = _rooms(rows * config.pieces * H * K, q)
             linear_attention_z_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
                 q, k, None, products, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, z, starts, rows, config.pieces, H * K, False)
             z = starts
         linear_attention_z_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
             q, k, z, _reals(y_o_sum), _reals(last_z), cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_o_sum, last_z
 
@@ -2549,7 +2522,6 @@ def _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens):
     first_d_z = None if z is None else _like(inputs[2])
     kept_z = torch.empty(slots, H * _pow2(K), dtype=torch.float32, device=q.device)
     with _on(q.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K, q)
             linear_attention_z_piece_kernel[(n_blocks * pieces * rows,)](
@@ -2558,20 +2530,20 @@ def _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens):
             )  # fmt: skip
             _pass(products, ends, z, ends, rows, pieces, H * K, False)
             _pass(products, wanted, g_last_z, wanted, rows, pieces, H * K, True)
-            z, g_last_z, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * H * K, q)
+            z, g_last_z, products = ends, wanted, None
         linear_attention_z_keep_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, z, kept_z, g_o_sum, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *g_o_sum.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            k, z, kept_z, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_z, starts, rows, pieces, H * K, True)
-            g_last_z = starts
-        linear_attention_z_backward_kernel[(n_blocks * pieces * rows,)](
-            q, k, g_o_sum, kept_z, g_last_z, _reals(d_q), _reals(d_k), None if first_d_z is None else _reals(first_d_z), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *g_o_sum.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_z = _handed_on(g_last_z, rows * H * K, q)
+        for first in range(0, programs, at_once):
+            linear_attention_z_backward_kernel[(min(at_once, programs - first),)](
+                q, k, g_o_sum, kept_z, g_last_z, _reals(d_q), _reals(d_k), None if first_d_z is None else _reals(first_d_z), cu_seqlens, T, rows, pieces, first, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *g_o_sum.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
     return (
         d_q,
         d_k,

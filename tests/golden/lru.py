@@ -1395,12 +1395,11 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP", "NQ"])
     def lru_keep_kernel(
-        x_sum, nu_log, theta_log, gamma_log, x0, xs, g_x, x_decay, x_piece, cu_seqlens, T, NP, NQ,
-        s_x_sumb, s_x_sumt, s_g_xb, s_g_xt,
-        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        x_sum, nu_log, theta_log, gamma_log, x0, xs, cu_seqlens, T, NP, NQ,
+        s_x_sumb, s_x_sumt,
+        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_n, i_p = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NP
         i_s = i // tl.cdiv(N, BN) // NP
@@ -1426,29 +1425,14 @@ if triton is not None:
             i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
             p_x_sum = x_sum + i_b * s_x_sumb + (bos + i_t) * s_x_sumt
             p_xs = xs + i_k * (2 * N)
-            if CUT:
-                p_g_x = g_x + i_b * s_g_xb + (bos + i_t) * s_g_xt
-                b_x_re_product = tl.full([BN], 1.0, tl.float32)
-                b_x_im_product = tl.full([BN], 0.0, tl.float32)
-                b_x_re_wanted = tl.zeros([BN], tl.float32)
-                b_x_im_wanted = tl.zeros([BN], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_xs, b_x_re, i_n, N, BN, 1)
                 tl_keep(p_xs + N * 1, b_x_im, i_n, N, BN, 1)
                 p_xs += (2 * N)
                 x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
                 p_x_sum += BT * s_x_sumt
-                if CUT:
-                    g_x_res, g_x_ims = tl_pairs_1(tl.load(p_g_x + o_t[:, None, None] * s_g_xt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
-                    p_g_x += BT * s_g_xt
                 for j in tl.static_range(BT):
                     b_x_re, b_x_im = lru_update(b_x_re, b_x_im, x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
-                    if CUT:
-                        b_lambda_re, b_lambda_im = b_lambda_re, b_lambda_im
-                        b_x_re_product, b_x_im_product = b_lambda_re * b_x_re_product - b_lambda_im * b_x_im_product, b_lambda_re * b_x_im_product + b_lambda_im * b_x_re_product
-                        b_d_x_re_read, b_d_x_im_read = lru_wants(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32))
-                        b_x_re_wanted += b_x_re_product * b_d_x_re_read + b_x_im_product * b_d_x_im_read
-                        b_x_im_wanted += b_x_re_product * b_d_x_im_read - b_x_im_product * b_d_x_re_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_xs, b_x_re, i_n, N, BN, 1)
                 tl_keep(p_xs + N * 1, b_x_im, i_n, N, BN, 1)
@@ -1457,23 +1441,20 @@ if triton is not None:
                     b_x_sum_im = tl.load(p_x_sum + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
                     b_x_re, b_x_im = lru_update(b_x_re, b_x_im, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
                     p_x_sum += s_x_sumt
-            if CUT:
-                tl.store(x_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * N) + o_n, b_x_re_product, mask=m_n)
-                tl.store(x_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * N) + o_n, b_x_re_wanted, mask=m_n)
-                tl.store(x_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * N) + o_n + N, b_x_im_product, mask=m_n)
-                tl.store(x_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * N) + o_n + N, b_x_im_wanted, mask=m_n)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
     def lru_backward_kernel(
-        x_sum, nu_log, theta_log, gamma_log, g_x, xs, d_xT, d_x_sum, d_nu_log, d_theta_log, d_gamma_log, d_x0, cu_seqlens, T, NP, n_tokens,
+        x_sum, nu_log, theta_log, gamma_log, g_x, xs, d_xT, d_x_sum, d_nu_log, d_theta_log, d_gamma_log, d_x0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_x_sumb, s_x_sumt, s_g_xb, s_g_xt,
-        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_n, i_p = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NP
-        i_s = i // tl.cdiv(N, BN) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_n, i_s = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NS
+        i_p = NP - 1 - i // tl.cdiv(N, BN) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
@@ -1496,11 +1477,11 @@ if triton is not None:
         b_d_lambda_im = tl.zeros([BN], tl.float32)
         b_d_c_1 = tl.zeros([BN], tl.float32)
         if d_xT is not None:
-            b_d_x_re = tl.load(d_xT + (i_s * NP + i_p) * (2 * N) + o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_d_x_re = tl.load(d_xT + i_a * (2 * N) + o_n, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_d_x_re = tl.zeros([BN], tl.float32)
         if d_xT is not None:
-            b_d_x_im = tl.load(d_xT + (i_s * NP + i_p) * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
+            b_d_x_im = tl.load(d_xT + i_a * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_d_x_im = tl.zeros([BN], tl.float32)
         for i_j in range(n_t % KT):
@@ -1525,39 +1506,37 @@ if triton is not None:
             b_d_lambda_im += b_d_lambda_im_j
             b_d_c_1 += b_d_c_1_j
             tl.store(p_d_x_sum + k * (2 * N) + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :]), tl.join(b_d_x_sum_re, b_d_x_sum_im), mask=m_n[:, None])
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_xs -= (2 * N)
-            for i_half in tl.static_range(HALVES):
-                p_x_sum -= BT * s_x_sumt
-                p_g_x -= BT * s_g_xt
-                p_d_x_sum -= BT * (2 * N)
-                if i_half < HALVES - 1:  # this is the later half
-                    b_x_re = tl.reshape(tl_kept(p_xs, i_n, N, BN, 1), [BN])
-                    b_x_im = tl.reshape(tl_kept(p_xs + N * 1, i_n, N, BN, 1), [BN])
-                    p_x_sum -= BT * s_x_sumt
-                    x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
-                    p_x_sum += BT * s_x_sumt
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_xs -= tl.where(i_j % HALVES == 0, (2 * N), 0)
+            p_x_sum -= BT * s_x_sumt
+            p_g_x -= BT * s_g_xt
+            p_d_x_sum -= BT * (2 * N)
+            b_x_re = tl.reshape(tl_kept(p_xs, i_n, N, BN, 1), [BN])
+            b_x_im = tl.reshape(tl_kept(p_xs + N * 1, i_n, N, BN, 1), [BN])
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_x_sum -= n_k * s_x_sumt
+                x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
+                p_x_sum += n_k * s_x_sumt
+                if n_k > 0:
                     for j in tl.static_range(BT):
                         b_x_re, b_x_im = lru_update(b_x_re, b_x_im, x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
-                x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
-                g_x_res, g_x_ims = tl_pairs_1(tl.load(p_g_x + o_t[:, None, None] * s_g_xt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
-                if i_half == HALVES - 1:
-                    b_x_re = tl.reshape(tl_kept(p_xs, i_n, N, BN, 1), [BN])
-                    b_x_im = tl.reshape(tl_kept(p_xs + N * 1, i_n, N, BN, 1), [BN])
-                b_x_res = (b_x_re,)
-                b_x_ims = (b_x_im,)
-                for j in tl.static_range(BT):
-                    b_x_re_j, b_x_im_j = lru_update(b_x_res[j], b_x_ims[j], x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
-                    b_x_res += (b_x_re_j,)
-                    b_x_ims += (b_x_im_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_x_re, b_back_x_im, b_d_x_sum_re, b_d_x_sum_im, b_d_lambda_re_j, b_d_lambda_im_j, b_d_c_1_j = lru_vjp(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32), b_d_x_re, b_d_x_im, b_x_res[j], b_x_ims[j], x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
-                    b_d_x_re = b_back_x_re
-                    b_d_x_im = b_back_x_im
-                    b_d_lambda_re += b_d_lambda_re_j
-                    b_d_lambda_im += b_d_lambda_im_j
-                    b_d_c_1 += b_d_c_1_j
-                    tl.store(p_d_x_sum + j * (2 * N) + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :]), tl.join(b_d_x_sum_re, b_d_x_sum_im), mask=m_n[:, None])
+            x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
+            g_x_res, g_x_ims = tl_pairs_1(tl.load(p_g_x + o_t[:, None, None] * s_g_xt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
+            b_x_res = (b_x_re,)
+            b_x_ims = (b_x_im,)
+            for j in tl.static_range(BT):
+                b_x_re_j, b_x_im_j = lru_update(b_x_res[j], b_x_ims[j], x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
+                b_x_res += (b_x_re_j,)
+                b_x_ims += (b_x_im_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_x_re, b_back_x_im, b_d_x_sum_re, b_d_x_sum_im, b_d_lambda_re_j, b_d_lambda_im_j, b_d_c_1_j = lru_vjp(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32), b_d_x_re, b_d_x_im, b_x_res[j], b_x_ims[j], x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
+                b_d_x_re = b_back_x_re
+                b_d_x_im = b_back_x_im
+                b_d_lambda_re += b_d_lambda_re_j
+                b_d_lambda_im += b_d_lambda_im_j
+                b_d_c_1 += b_d_c_1_j
+                tl.store(p_d_x_sum + j * (2 * N) + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :]), tl.join(b_d_x_sum_re, b_d_x_sum_im), mask=m_n[:, None])
         b_nu_log = tl.load(nu_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_theta_log = tl.load(theta_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_gamma_log = tl.load(gamma_log + o_n, mask=m_n, other=0.0).to(tl.float32)
@@ -1568,9 +1547,13 @@ if triton is not None:
         if d_x0 is not None:
             if i_p == 0:
                 tl.store(d_x0 + i_s * (2 * N) + 2 * o_n, b_d_x_re, mask=m_n)
+        if CARRY:
+            tl.store(d_xT + i_a * (2 * N) + o_n, b_d_x_re, mask=m_n)
         if d_x0 is not None:
             if i_p == 0:
                 tl.store(d_x0 + i_s * (2 * N) + 2 * o_n + 1, b_d_x_im, mask=m_n)
+        if CARRY:
+            tl.store(d_xT + i_a * (2 * N) + o_n + N, b_d_x_im, mask=m_n)
 
     @triton.jit
     def lru_step_kernel(
@@ -1681,11 +1664,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -1750,6 +1733,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -1788,7 +1776,8 @@ def choose_lru(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 256))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
@@ -1796,13 +1785,14 @@ def choose_lru(rows, T, lanes, inner, sms, forward=False):
         if warps >= sms:  # few operations: memory is what they wait for
             return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 11 * held + tokens * (0 + 6 * held) > 236:
         tokens //= 2
     if warps >= sms:
         return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 4 * 128 * tokens))
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _lru_triton(x_sum, nu_log, theta_log, gamma_log, x, cu_seqlens):
@@ -1832,13 +1822,13 @@ def _lru_triton(x_sum, nu_log, theta_log, gamma_log, x, cu_seqlens):
             products, ends, starts = _rooms(rows * config.pieces * 2 * N, x_sum)
             lru_piece_kernel[(triton.cdiv(N, config.lanes) * config.pieces * rows,)](
                 x_sum, nu_log, theta_log, gamma_log, None, products, ends, None, cu_seqlens, T, config.pieces, *x_sum.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, x, starts, rows, config.pieces, N, False, True)
             x = starts
         lru_walk_kernel[(triton.cdiv(N, config.lanes) * config.pieces * rows,)](
             x_sum, nu_log, theta_log, gamma_log, x, _reals(y_x), _reals(last_x), cu_seqlens, T, config.pieces, *x_sum.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_x, last_x
 
@@ -1901,7 +1891,6 @@ def _lru_triton_backward(g_x, g_last_x, x_sum, nu_log, theta_log, gamma_log, x, 
     first_d_x = None if x is None else _like(inputs[4])
     kept_x = torch.empty(slots, 2 * N, dtype=torch.float32, device=x_sum.device)
     with _on(x_sum.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * 2 * N, x_sum)
             lru_piece_kernel[(n_blocks * pieces * rows,)](
@@ -1910,20 +1899,20 @@ def _lru_triton_backward(g_x, g_last_x, x_sum, nu_log, theta_log, gamma_log, x, 
             )  # fmt: skip
             _pass(products, ends, x, ends, rows, pieces, N, False, True)
             _pass(products, wanted, g_last_x, wanted, rows, pieces, N, True, True)
-            x, g_last_x, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * 2 * N, x_sum)
+            x, g_last_x, products = ends, wanted, None
         lru_keep_kernel[(n_blocks * config.pieces * rows,)](
-            x_sum, nu_log, theta_log, gamma_log, x, kept_x, g_x, products, ends, cu_seqlens, T, config.pieces, config.parts, *x_sum.stride()[:2], *g_x.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            x_sum, nu_log, theta_log, gamma_log, x, kept_x, cu_seqlens, T, config.pieces, config.parts, *x_sum.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_x, starts, rows, pieces, N, True, True)
-            g_last_x = starts
-        lru_backward_kernel[(n_blocks * pieces * rows,)](
-            x_sum, nu_log, theta_log, gamma_log, g_x, kept_x, g_last_x, _reals(d_x_sum), d_nu_log, d_theta_log, d_gamma_log, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, pieces, x_sum.shape[0] * T, *x_sum.stride()[:2], *g_x.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_x = _handed_on(g_last_x, rows * 2 * N, x_sum)
+        for first in range(0, programs, at_once):
+            lru_backward_kernel[(min(at_once, programs - first),)](
+                x_sum, nu_log, theta_log, gamma_log, g_x, kept_x, g_last_x, _reals(d_x_sum), d_nu_log, d_theta_log, d_gamma_log, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, rows, pieces, first, x_sum.shape[0] * T, *x_sum.stride()[:2], *g_x.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_nu_log = _summed(d_nu_log, inputs[1])
         d_theta_log = _summed(d_theta_log, inputs[2])
         d_gamma_log = _summed(d_gamma_log, inputs[3])

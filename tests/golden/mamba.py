@@ -946,14 +946,13 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(hT + i_s * (E * N) + o_en, b_h, mask=m_en)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "A_log", "h0", "h_decay", "h_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "A_log", "h0"])
     def mamba_keep_kernel(
-        z, B, C, dt_raw, x, A_log, D, h0, hs, g_out_proj_in, h_decay, h_piece, cu_seqlens, T, NP, NQ,
-        s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_g_out_proj_inb, s_g_out_proj_int,
-        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        B, dt_raw, x, A_log, D, h0, hs, cu_seqlens, T, NP, NQ,
+        s_Bb, s_Bt, s_dt_rawb, s_dt_rawt, s_xb, s_xt,
+        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
@@ -978,12 +977,6 @@ if triton is not None:
             p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
             p_x = x + i_b * s_xb + (bos + i_t) * s_xt
             p_hs = hs + i_k * (E * BN)
-            if CUT:
-                p_z = z + i_b * s_zb + (bos + i_t) * s_zt
-                p_C = C + i_b * s_Cb + (bos + i_t) * s_Ct
-                p_g_out_proj_in = g_out_proj_in + i_b * s_g_out_proj_inb + (bos + i_t) * s_g_out_proj_int
-                b_h_product = tl.full([BE, BN], 1.0, tl.float32)
-                b_h_wanted = tl.zeros([BE, BN], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_hs, b_h, i_e, E, BE, BN)
                 p_hs += (E * BN)
@@ -993,21 +986,9 @@ if triton is not None:
                 p_B += BT * s_Bt
                 p_dt_raw += BT * s_dt_rawt
                 p_x += BT * s_xt
-                if CUT:
-                    zs = tl_rows_1(tl.load(p_z + o_t[:, None] * s_zt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                    Cs = tl_rows_1(tl.load(p_C + o_t[:, None] * s_Ct + o_n[None, :], mask=m_n[None, :], other=0.0))
-                    g_out_proj_ins = tl_rows_1(tl.load(p_g_out_proj_in + o_t[:, None] * s_g_out_proj_int + o_e[None, :], mask=m_e[None, :], other=0.0))
-                    p_z += BT * s_zt
-                    p_C += BT * s_Ct
-                    p_g_out_proj_in += BT * s_g_out_proj_int
                 for j in tl.static_range(BT):
                     b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
                     b_h = mamba_update(b_h, Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
-                    if CUT:
-                        b_a_h = mamba_decay(b_A_log2, b_dt)
-                        b_h_product = b_a_h * b_h_product
-                        b_d_h_read = mamba_wants(g_out_proj_ins[j].to(tl.float32), zs[j].to(tl.float32), Cs[j].to(tl.float32))
-                        b_h_wanted += b_h_product * b_d_h_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_hs, b_h, i_e, E, BE, BN)
                 for _ in range(n_t % BT):
@@ -1019,23 +1000,20 @@ if triton is not None:
                     p_B += s_Bt
                     p_dt_raw += s_dt_rawt
                     p_x += s_xt
-            if CUT:
-                tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * (E * N) + o_ne, b_h_product, mask=m_en)
-                tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * (E * N) + o_ne, b_h_wanted, mask=m_en)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "zero", "A_log", "d_hT"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "A_log", "d_hT"])
     def mamba_backward_kernel(
-        z, B, C, dt_raw, x, A_log, D, g_out_proj_in, hs, d_hT, d_z, d_B, d_C, d_dt_raw, d_x, d_A_log, d_D, d_h0, cu_seqlens, T, NP, n_tokens, zero,
+        z, B, C, dt_raw, x, A_log, D, g_out_proj_in, hs, d_hT, d_z, d_B, d_C, d_dt_raw, d_x, d_A_log, d_D, d_h0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_g_out_proj_inb, s_g_out_proj_int,
-        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr, AGAIN: tl.constexpr,
+        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With AGAIN the exponentials of the
-        first pass are not held in registers: the second works them out from arguments to which it adds a zero, known at
-        run time only, or the compiler would hold them all the same."""
-        i = tl.program_id(0).to(tl.int64)
-        i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
-        i_s = i // tl.cdiv(E, BE) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_e, i_s = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NS
+        i_p = NP - 1 - i // tl.cdiv(E, BE) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_n = tl.arange(0, BN)
@@ -1066,7 +1044,7 @@ if triton is not None:
         b_d_A = tl.zeros([BE, BN], tl.float32)
         b_d_D = tl.zeros([BE], tl.float32)
         if d_hT is not None:
-            b_d_h = tl.load(d_hT + (i_s * NP + i_p) * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
+            b_d_h = tl.load(d_hT + i_a * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BE, BN], tl.float32)
         for i_j in range(n_t % KT):
@@ -1097,61 +1075,59 @@ if triton is not None:
             tl.store(p_d_C + k * N + o_n, b_d_C, mask=m_n)
             tl.store(p_d_dt_raw + k * E + o_e, b_d_dt_raw, mask=m_e)
             tl.store(p_d_x + k * E + o_e, b_d_x, mask=m_e)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_hs -= (E * BN)
-            for i_half in tl.static_range(HALVES):
-                p_z -= BT * s_zt
-                p_B -= BT * s_Bt
-                p_C -= BT * s_Ct
-                p_dt_raw -= BT * s_dt_rawt
-                p_x -= BT * s_xt
-                p_g_out_proj_in -= BT * s_g_out_proj_int
-                p_d_z -= BT * E
-                p_d_B -= BT * N
-                p_d_C -= BT * N
-                p_d_dt_raw -= BT * E
-                p_d_x -= BT * E
-                if i_half < HALVES - 1:  # this is the later half
-                    b_h = tl_kept(p_hs, i_e, E, BE, BN)
-                    p_B -= BT * s_Bt
-                    p_dt_raw -= BT * s_dt_rawt
-                    p_x -= BT * s_xt
-                    Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
-                    dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                    xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                    p_B += BT * s_Bt
-                    p_dt_raw += BT * s_dt_rawt
-                    p_x += BT * s_xt
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_hs -= tl.where(i_j % HALVES == 0, (E * BN), 0)
+            p_z -= BT * s_zt
+            p_B -= BT * s_Bt
+            p_C -= BT * s_Ct
+            p_dt_raw -= BT * s_dt_rawt
+            p_x -= BT * s_xt
+            p_g_out_proj_in -= BT * s_g_out_proj_int
+            p_d_z -= BT * E
+            p_d_B -= BT * N
+            p_d_C -= BT * N
+            p_d_dt_raw -= BT * E
+            p_d_x -= BT * E
+            b_h = tl_kept(p_hs, i_e, E, BE, BN)
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_B -= n_k * s_Bt
+                p_dt_raw -= n_k * s_dt_rawt
+                p_x -= n_k * s_xt
+                Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
+                dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                p_B += n_k * s_Bt
+                p_dt_raw += n_k * s_dt_rawt
+                p_x += n_k * s_xt
+                if n_k > 0:
                     for j in tl.static_range(BT):
                         b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
                         b_h = mamba_update(b_h, Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
-                zs = tl_rows_1(tl.load(p_z + o_t[:, None] * s_zt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
-                Cs = tl_rows_1(tl.load(p_C + o_t[:, None] * s_Ct + o_n[None, :], mask=m_n[None, :], other=0.0))
-                dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                g_out_proj_ins = tl_rows_1(tl.load(p_g_out_proj_in + o_t[:, None] * s_g_out_proj_int + o_e[None, :], mask=m_e[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_h = tl_kept(p_hs, i_e, E, BE, BN)
-                b_hs = (b_h,)
-                b_dts = ()
-                for j in tl.static_range(BT):
-                    b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
-                    b_h_j = mamba_update(b_hs[j], Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
-                    b_hs += (b_h_j,)
-                    b_dts += (b_dt,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_dt = b_dts[j] + zero if AGAIN else b_dts[j]
-                    b_back_h, b_d_z, b_d_B, b_d_C, b_d_dt_raw, b_d_x, b_d_A_j, b_d_D_j = mamba_vjp(g_out_proj_ins[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], zs[j].to(tl.float32), Bs[j].to(tl.float32), Cs[j].to(tl.float32), dt_raws[j].to(tl.float32), xs[j].to(tl.float32), b_D, b_A_log2, b_dt, N)
-                    b_d_B, b_d_C = tl_over_lanes_2_of_two(b_d_B, b_d_C, m_e, E % BE != 0)
-                    b_d_h = b_back_h
-                    b_d_A += b_d_A_j
-                    b_d_D += b_d_D_j
-                    tl.store(p_d_z + j * E + o_e, b_d_z, mask=m_e)
-                    tl.store(p_d_B + j * N + o_n, b_d_B, mask=m_n)
-                    tl.store(p_d_C + j * N + o_n, b_d_C, mask=m_n)
-                    tl.store(p_d_dt_raw + j * E + o_e, b_d_dt_raw, mask=m_e)
-                    tl.store(p_d_x + j * E + o_e, b_d_x, mask=m_e)
+            zs = tl_rows_1(tl.load(p_z + o_t[:, None] * s_zt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
+            Cs = tl_rows_1(tl.load(p_C + o_t[:, None] * s_Ct + o_n[None, :], mask=m_n[None, :], other=0.0))
+            dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            g_out_proj_ins = tl_rows_1(tl.load(p_g_out_proj_in + o_t[:, None] * s_g_out_proj_int + o_e[None, :], mask=m_e[None, :], other=0.0))
+            b_hs = (b_h,)
+            b_dts = ()
+            for j in tl.static_range(BT):
+                b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
+                b_h_j = mamba_update(b_hs[j], Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
+                b_hs += (b_h_j,)
+                b_dts += (b_dt,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_h, b_d_z, b_d_B, b_d_C, b_d_dt_raw, b_d_x, b_d_A_j, b_d_D_j = mamba_vjp(g_out_proj_ins[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], zs[j].to(tl.float32), Bs[j].to(tl.float32), Cs[j].to(tl.float32), dt_raws[j].to(tl.float32), xs[j].to(tl.float32), b_D, b_A_log2, b_dts[j], N)
+                b_d_B, b_d_C = tl_over_lanes_2_of_two(b_d_B, b_d_C, m_e, E % BE != 0)
+                b_d_h = b_back_h
+                b_d_A += b_d_A_j
+                b_d_D += b_d_D_j
+                tl.store(p_d_z + j * E + o_e, b_d_z, mask=m_e)
+                tl.store(p_d_B + j * N + o_n, b_d_B, mask=m_n)
+                tl.store(p_d_C + j * N + o_n, b_d_C, mask=m_n)
+                tl.store(p_d_dt_raw + j * E + o_e, b_d_dt_raw, mask=m_e)
+                tl.store(p_d_x + j * E + o_e, b_d_x, mask=m_e)
         b_A_log = tl.load(A_log + o_ne, mask=m_en, other=0.0).to(tl.float32)
         b_d_A_log, b_d_D = mamba_hoist_vjp(b_A_log, b_d_A, b_d_D)
         tl.store(d_A_log + (i_s * NP + i_p) * (E * N) + o_en, b_d_A_log, mask=m_en)
@@ -1159,6 +1135,8 @@ if triton is not None:
         if d_h0 is not None:
             if i_p == 0:
                 tl.store(d_h0 + i_s * (E * N) + o_en, b_d_h, mask=m_en)
+        if CARRY:
+            tl.store(d_hT + i_a * (E * N) + o_ne, b_d_h, mask=m_en)
 
     @triton.jit
     def mamba_step_kernel(
@@ -1411,11 +1389,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -1474,6 +1452,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -1508,18 +1491,20 @@ def choose_mamba(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
+    registers = 168 if 4 * held <= 80 else 255  # left alone, the compiler takes fewer, and waits
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
-        return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
-    for tokens, again in ((8, False), (4, False), (8, True), (4, True), (2, False), (2, True), (1, True)):
-        tiles = 3 - 1 * again
-        if 32 + 3 * held + tokens * (5 + tiles * held) <= 236:
-            break
-    return _Config(block, tokens, num_warps, pieces, parts, again, 168 if 4 * held <= 80 else 255)
+        return _Config(block, tokens, num_warps, pieces, registers=registers if inner <= 16 else 255)
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
+    tokens = 8
+    while tokens > 1 and 32 + 3 * held + tokens * (5 + 3 * held) > 236:
+        tokens //= 2
+    return _Config(block, tokens, num_warps, pieces, parts, registers, 2 if tokens <= 2 else 1, wave=wave)
 
 
 def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens):
@@ -1556,13 +1541,13 @@ def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens):
             products, ends, starts = _rooms(rows * config.pieces * E * N, z)
             mamba_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
                 z, B, C, dt_raw, x, turned_A_log, D, None, products, ends, None, cu_seqlens, T, config.pieces, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, h, starts, rows, config.pieces, E * N, False)
             h = starts
         mamba_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
             z, B, C, dt_raw, x, turned_A_log, D, h, _reals(y_out_proj_in), _reals(last_h), cu_seqlens, T, config.pieces, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_out_proj_in, last_h
 
@@ -1639,7 +1624,6 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
     first_d_h = None if h is None else _like(inputs[7])
     kept_h = torch.empty(slots, E * _pow2(N), dtype=torch.float32, device=z.device)
     with _on(z.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * E * N, z)
             mamba_piece_kernel[(n_blocks * pieces * rows,)](
@@ -1648,20 +1632,20 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
             )  # fmt: skip
             _pass(products, ends, h, ends, rows, pieces, E * N, False)
             _pass(products, wanted, g_last_h, wanted, rows, pieces, E * N, True)
-            h, g_last_h, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * E * N, z)
+            h, g_last_h, products = ends, wanted, None
         mamba_keep_kernel[(n_blocks * config.pieces * rows,)](
-            z, wide_B, wide_C, dt_raw, x, turned_A_log, D, h, kept_h, g_out_proj_in, products, ends, cu_seqlens, T, config.pieces, config.parts, *z.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            wide_B, dt_raw, x, turned_A_log, D, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *wide_B.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_h, starts, rows, pieces, E * N, True)
-            g_last_h = starts
-        mamba_backward_kernel[(n_blocks * pieces * rows,)](
-            z, B, C, dt_raw, x, turned_A_log, D, g_out_proj_in, kept_h, g_last_h, _reals(d_z), d_B, d_C, _reals(d_dt_raw), _reals(d_x), d_A_log, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, z.shape[0] * T, 0.0, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, AGAIN=config.again, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_h = _handed_on(g_last_h, rows * E * N, z)
+        for first in range(0, programs, at_once):
+            mamba_backward_kernel[(min(at_once, programs - first),)](
+                z, wide_B, wide_C, dt_raw, x, turned_A_log, D, g_out_proj_in, kept_h, g_last_h, _reals(d_z), d_B, d_C, _reals(d_dt_raw), _reals(d_x), d_A_log, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, rows, pieces, first, z.shape[0] * T, *z.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_B = _summed(d_B, inputs[1])
         d_C = _summed(d_C, inputs[2])
         d_A_log = _summed(d_A_log, inputs[5])

@@ -1172,14 +1172,13 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (C * N) + o_cn, b_S, mask=m_cn)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0", "S_decay", "S_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0"])
     def mamba2_keep_kernel(
-        dt_raw, x, B, C_, dt_bias, A_log, D, S0, Ss, g_y, S_decay, S_piece, cu_seqlens, T, NP, NQ,
-        s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_C_b, s_C_t, s_g_yb, s_g_yt,
-        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        dt_raw, x, B, dt_bias, A_log, D, S0, Ss, cu_seqlens, T, NP, NQ,
+        s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt,
+        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1208,11 +1207,6 @@ if triton is not None:
             p_x = x + i_b * s_xb + (bos + i_t) * s_xt
             p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
             p_Ss = Ss + i_k * (C * BN)
-            if CUT:
-                p_C_ = C_ + i_b * s_C_b + (bos + i_t) * s_C_t
-                p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
-                b_S_product = tl.full([BC, BN], 1.0, tl.float32)
-                b_S_wanted = tl.zeros([BC, BN], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_Ss, b_S, i_c, C, BC, BN)
                 p_Ss += (C * BN)
@@ -1222,19 +1216,9 @@ if triton is not None:
                 p_dt_raw += BT * s_dt_rawt
                 p_x += BT * s_xt
                 p_B += BT * s_Bt
-                if CUT:
-                    C_s = tl_rows_2(tl.load(p_C_ + o_t[:, None, None] * s_C_t + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
-                    g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_C_ += BT * s_C_t
-                    p_g_y += BT * s_g_yt
                 for j in tl.static_range(BT):
                     b_dt, b_a_S = mamba2_prepare(dt_raws[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
                     b_S = mamba2_update(b_S, xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
-                    if CUT:
-                        b_a_S = b_a_S
-                        b_S_product = b_a_S[:, None] * b_S_product
-                        b_d_S_read = mamba2_wants(g_ys[j].to(tl.float32), C_s[j].to(tl.float32))
-                        b_S_wanted += b_S_product * b_d_S_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_Ss, b_S, i_c, C, BC, BN)
                 for _ in range(n_t % BT):
@@ -1246,21 +1230,20 @@ if triton is not None:
                     p_dt_raw += s_dt_rawt
                     p_x += s_xt
                     p_B += s_Bt
-            if CUT:
-                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (C * N) + o_nc, b_S_product, mask=m_cn)
-                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (C * N) + o_nc, b_S_wanted, mask=m_cn)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "d_ST"])
     def mamba2_backward_kernel(
-        dt_raw, x, B, C_, dt_bias, A_log, D, g_y, Ss, d_ST, d_dt_raw, d_x, d_B, d_C, d_dt_bias, d_A_log, d_D, d_S0, cu_seqlens, T, NP, n_tokens,
+        dt_raw, x, B, C_, dt_bias, A_log, D, g_y, Ss, d_ST, d_dt_raw, d_x, d_B, d_C, d_dt_bias, d_A_log, d_D, d_S0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_C_b, s_C_t, s_g_yb, s_g_yt,
-        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
+        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
@@ -1305,7 +1288,7 @@ if triton is not None:
         b_d_dt_bias = tl.zeros([BC], tl.float32)
         b_d_D = tl.zeros([BC], tl.float32)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (C * N) + o_nc, mask=m_cn, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + i_a * (C * N) + o_nc, mask=m_cn, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BN], tl.float32)
         for i_j in range(n_t % KT):
@@ -1334,58 +1317,57 @@ if triton is not None:
             tl.store(p_d_x + k * C + o_c, b_d_x, mask=m_c)
             tl.store(p_d_B + k * (G * N) + o_j_p_part_run[:, None] + o_g_runn_run, tl_runs_2(b_d_B, RUN), mask=m_cn_run)
             tl.store(p_d_C + k * (G * N) + o_j_p_part_run[:, None] + o_g_runn_run, tl_runs_2(b_d_C, RUN), mask=m_cn_run)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_Ss -= (C * BN)
-            for i_half in tl.static_range(HALVES):
-                p_dt_raw -= BT * s_dt_rawt
-                p_x -= BT * s_xt
-                p_B -= BT * s_Bt
-                p_C_ -= BT * s_C_t
-                p_g_y -= BT * s_g_yt
-                p_d_dt_raw -= BT * (G * J)
-                p_d_x -= BT * C
-                p_d_B -= BT * (G * N)
-                p_d_C -= BT * (G * N)
-                if i_half < HALVES - 1:  # this is the later half
-                    b_S = tl_kept(p_Ss, i_c, C, BC, BN)
-                    p_dt_raw -= BT * s_dt_rawt
-                    p_x -= BT * s_xt
-                    p_B -= BT * s_Bt
-                    dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
-                    xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
-                    p_dt_raw += BT * s_dt_rawt
-                    p_x += BT * s_xt
-                    p_B += BT * s_Bt
-                    for j in tl.static_range(BT):
-                        b_dt, b_a_S = mamba2_prepare(dt_raws[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
-                        b_S = mamba2_update(b_S, xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_Ss -= tl.where(i_j % HALVES == 0, (C * BN), 0)
+            p_dt_raw -= BT * s_dt_rawt
+            p_x -= BT * s_xt
+            p_B -= BT * s_Bt
+            p_C_ -= BT * s_C_t
+            p_g_y -= BT * s_g_yt
+            p_d_dt_raw -= BT * (G * J)
+            p_d_x -= BT * C
+            p_d_B -= BT * (G * N)
+            p_d_C -= BT * (G * N)
+            b_S = tl_kept(p_Ss, i_c, C, BC, BN)
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_dt_raw -= n_k * s_dt_rawt
+                p_x -= n_k * s_xt
+                p_B -= n_k * s_Bt
                 dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
                 xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
-                C_s = tl_rows_2(tl.load(p_C_ + o_t[:, None, None] * s_C_t + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
-                g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_S = tl_kept(p_Ss, i_c, C, BC, BN)
-                b_Ss = (b_S,)
-                b_dts = ()
-                b_a_Ss = ()
-                for j in tl.static_range(BT):
-                    b_dt, b_a_S = mamba2_prepare(dt_raws[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
-                    b_S_j = mamba2_update(b_Ss[j], xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
-                    b_Ss += (b_S_j,)
-                    b_dts += (b_dt,)
-                    b_a_Ss += (b_a_S,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_S, b_d_dt_raw, b_d_x, b_d_B, b_d_C, b_d_A_j, b_d_dt_bias_j, b_d_D_j = mamba2_vjp(g_ys[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], dt_raws[j].to(tl.float32), xs[j].to(tl.float32), Bs[j].to(tl.float32), C_s[j].to(tl.float32), b_dt_bias, b_D, b_A_log2, b_a_Ss[j], b_dts[j], N, dt_min, dt_max)
-                    b_d_S = b_back_S
-                    b_d_A += b_d_A_j
-                    b_d_dt_bias += b_d_dt_bias_j
-                    b_d_D += b_d_D_j
-                    tl.store(p_d_dt_raw + j * (G * J) + o_p_part_run + o_g_j_run, tl_runs_1(b_d_dt_raw, RUN), mask=m_c_run)
-                    tl.store(p_d_x + j * C + o_c, b_d_x, mask=m_c)
-                    tl.store(p_d_B + j * (G * N) + o_j_p_part_run[:, None] + o_g_runn_run, tl_runs_2(b_d_B, RUN), mask=m_cn_run)
-                    tl.store(p_d_C + j * (G * N) + o_j_p_part_run[:, None] + o_g_runn_run, tl_runs_2(b_d_C, RUN), mask=m_cn_run)
+                p_dt_raw += n_k * s_dt_rawt
+                p_x += n_k * s_xt
+                p_B += n_k * s_Bt
+                if n_k > 0:
+                    for j in tl.static_range(BT):
+                        b_dt, b_a_S = mamba2_prepare(dt_raws[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
+                        b_S = mamba2_update(b_S, xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
+            dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
+            C_s = tl_rows_2(tl.load(p_C_ + o_t[:, None, None] * s_C_t + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
+            g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (b_S,)
+            b_dts = ()
+            b_a_Ss = ()
+            for j in tl.static_range(BT):
+                b_dt, b_a_S = mamba2_prepare(dt_raws[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
+                b_S_j = mamba2_update(b_Ss[j], xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
+                b_Ss += (b_S_j,)
+                b_dts += (b_dt,)
+                b_a_Ss += (b_a_S,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_S, b_d_dt_raw, b_d_x, b_d_B, b_d_C, b_d_A_j, b_d_dt_bias_j, b_d_D_j = mamba2_vjp(g_ys[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], dt_raws[j].to(tl.float32), xs[j].to(tl.float32), Bs[j].to(tl.float32), C_s[j].to(tl.float32), b_dt_bias, b_D, b_A_log2, b_a_Ss[j], b_dts[j], N, dt_min, dt_max)
+                b_d_S = b_back_S
+                b_d_A += b_d_A_j
+                b_d_dt_bias += b_d_dt_bias_j
+                b_d_D += b_d_D_j
+                tl.store(p_d_dt_raw + j * (G * J) + o_p_part_run + o_g_j_run, tl_runs_1(b_d_dt_raw, RUN), mask=m_c_run)
+                tl.store(p_d_x + j * C + o_c, b_d_x, mask=m_c)
+                tl.store(p_d_B + j * (G * N) + o_j_p_part_run[:, None] + o_g_runn_run, tl_runs_2(b_d_B, RUN), mask=m_cn_run)
+                tl.store(p_d_C + j * (G * N) + o_j_p_part_run[:, None] + o_g_runn_run, tl_runs_2(b_d_C, RUN), mask=m_cn_run)
         b_A_log = tl.load(A_log + o_g_j, mask=m_c, other=0.0).to(tl.float32)
         b_d_dt_bias, b_d_A_log, b_d_D = mamba2_hoist_vjp(b_A_log, b_d_A, b_d_D, b_d_dt_bias)
         tl.store(d_dt_bias + (i_s * NP + i_p) * P * (G * J) + o_p * (G * J) + o_g_j, b_d_dt_bias, mask=m_c)
@@ -1394,6 +1376,8 @@ if triton is not None:
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (C * N) + o_cn, b_d_S, mask=m_cn)
+        if CARRY:
+            tl.store(d_ST + i_a * (C * N) + o_nc, b_d_S, mask=m_cn)
 
     @triton.jit
     def mamba2_step_kernel(
@@ -2130,11 +2114,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -2193,6 +2177,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -2227,17 +2216,19 @@ def choose_mamba2(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
         tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 36 + 1 * held + tokens * (5 + 3 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _mamba2_triton(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J):
@@ -2274,13 +2265,13 @@ def _mamba2_triton(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt
             products, ends, starts = _rooms(rows * config.pieces * G * J * P * N, dt_raw)
             mamba2_piece_kernel[(triton.cdiv(G * J * P, config.lanes) * config.pieces * rows,)](
                 dt_raw, x, B, C, dt_bias, A_log, D, None, products, ends, None, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, starts, rows, config.pieces, G * J * P * N, False)
             S = starts
         mamba2_walk_kernel[(triton.cdiv(G * J * P, config.lanes) * config.pieces * rows,)](
             dt_raw, x, B, C, dt_bias, A_log, D, S, _reals(y_y), _reals(last_S), cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_y, last_S
 
@@ -2359,7 +2350,6 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     first_d_S = None if S is None else _like(inputs[7])
     kept_S = torch.empty(slots, G * J * P * _pow2(N), dtype=torch.float32, device=dt_raw.device)
     with _on(dt_raw.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * G * J * P * N, dt_raw)
             mamba2_piece_kernel[(n_blocks * pieces * rows,)](
@@ -2368,20 +2358,20 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, G * J * P * N, False)
             _pass(products, wanted, g_last_S, wanted, rows, pieces, G * J * P * N, True)
-            S, g_last_S, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * G * J * P * N, dt_raw)
+            S, g_last_S, products = ends, wanted, None
         mamba2_keep_kernel[(n_blocks * config.pieces * rows,)](
-            wide_dt_raw, x, B, C, dt_bias, A_log, D, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            wide_dt_raw, x, B, dt_bias, A_log, D, S, kept_S, cu_seqlens, T, config.pieces, config.parts, *wide_dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_S, starts, rows, pieces, G * J * P * N, True)
-            g_last_S = starts
-        mamba2_backward_kernel[(n_blocks * pieces * rows,)](
-            wide_dt_raw, x, B, C, dt_bias, A_log, D, g_y, kept_S, g_last_S, d_dt_raw, _reals(d_x), d_B, d_C, d_dt_bias, d_A_log, d_D, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, dt_raw.shape[0] * T, *wide_dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_S = _handed_on(g_last_S, rows * G * J * P * N, dt_raw)
+        for first in range(0, programs, at_once):
+            mamba2_backward_kernel[(min(at_once, programs - first),)](
+                wide_dt_raw, x, B, C, dt_bias, A_log, D, g_y, kept_S, g_last_S, d_dt_raw, _reals(d_x), d_B, d_C, d_dt_bias, d_A_log, d_D, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, rows, pieces, first, dt_raw.shape[0] * T, *wide_dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_dt_raw = _summed(d_dt_raw, inputs[0])
         d_B = _summed(d_B, inputs[2])
         d_C = _summed(d_C, inputs[3])

@@ -1455,7 +1455,7 @@ if triton is not None:
         s_ub, s_ut,
         H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1493,17 +1493,19 @@ if triton is not None:
                     b_h = mega_ema_update(b_h, b_u, b_h_sum, b_h_sum_2)
                     p_u += s_ut
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "past_sum", "h_sum", "h_sum_2", "d_hT"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "past_sum", "h_sum", "h_sum_2", "d_hT"])
     def mega_ema_backward_kernel(
-        u, past_sum, h_sum, h_sum_2, omega, g_result, hs, d_hT, d_u, d_past_sum, d_h_sum, d_h_sum_2, d_omega, d_h0, cu_seqlens, T, NP, n_tokens,
+        u, past_sum, h_sum, h_sum_2, omega, g_result, hs, d_hT, d_u, d_past_sum, d_h_sum, d_h_sum_2, d_omega, d_h0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_ub, s_ut, s_g_resultb, s_g_resultt,
-        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
-        i_s = i // tl.cdiv(H, BH) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NS
+        i_p = NP - 1 - i // tl.cdiv(H, BH) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_n = tl.arange(0, BN)
@@ -1529,7 +1531,7 @@ if triton is not None:
         b_d_h_sum_2 = tl.zeros([BH, BN], tl.float32)
         b_d_omega = tl.zeros([BH], tl.float32)
         if d_hT is not None:
-            b_d_h = tl.load(d_hT + (i_s * NP + i_p) * (H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+            b_d_h = tl.load(d_hT + i_a * (H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BH, BN], tl.float32)
         for i_j in range(n_t % KT):
@@ -1549,35 +1551,34 @@ if triton is not None:
             b_d_h_sum_2 += b_d_h_sum_2_j
             b_d_omega += b_d_omega_j
             tl.store(p_d_u + k * H + o_h, b_d_u, mask=m_h)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_hs -= (H * BN)
-            for i_half in tl.static_range(HALVES):
-                p_u -= BT * s_ut
-                p_g_result -= BT * s_g_resultt
-                p_d_u -= BT * H
-                if i_half < HALVES - 1:  # this is the later half
-                    b_h = tl_kept(p_hs, i_h, H, BH, BN)
-                    p_u -= BT * s_ut
-                    us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
-                    p_u += BT * s_ut
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_hs -= tl.where(i_j % HALVES == 0, (H * BN), 0)
+            p_u -= BT * s_ut
+            p_g_result -= BT * s_g_resultt
+            p_d_u -= BT * H
+            b_h = tl_kept(p_hs, i_h, H, BH, BN)
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_u -= n_k * s_ut
+                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+                p_u += n_k * s_ut
+                if n_k > 0:
                     for j in tl.static_range(BT):
                         b_h = mega_ema_update(b_h, us[j].to(tl.float32), b_h_sum, b_h_sum_2)
-                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
-                g_results = tl_rows_1(tl.load(p_g_result + o_t[:, None] * s_g_resultt + o_h[None, :], mask=m_h[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_h = tl_kept(p_hs, i_h, H, BH, BN)
-                b_hs = (b_h,)
-                for j in tl.static_range(BT):
-                    b_h_j = mega_ema_update(b_hs[j], us[j].to(tl.float32), b_h_sum, b_h_sum_2)
-                    b_hs += (b_h_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_h, b_d_u, b_d_past_sum_j, b_d_h_sum_j, b_d_h_sum_2_j, b_d_omega_j = mega_ema_vjp(g_results[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], us[j].to(tl.float32), b_past_sum, b_h_sum, b_h_sum_2, b_omega, N)
-                    b_d_h = b_back_h
-                    b_d_past_sum += b_d_past_sum_j
-                    b_d_h_sum += b_d_h_sum_j
-                    b_d_h_sum_2 += b_d_h_sum_2_j
-                    b_d_omega += b_d_omega_j
-                    tl.store(p_d_u + j * H + o_h, b_d_u, mask=m_h)
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+            g_results = tl_rows_1(tl.load(p_g_result + o_t[:, None] * s_g_resultt + o_h[None, :], mask=m_h[None, :], other=0.0))
+            b_hs = (b_h,)
+            for j in tl.static_range(BT):
+                b_h_j = mega_ema_update(b_hs[j], us[j].to(tl.float32), b_h_sum, b_h_sum_2)
+                b_hs += (b_h_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_h, b_d_u, b_d_past_sum_j, b_d_h_sum_j, b_d_h_sum_2_j, b_d_omega_j = mega_ema_vjp(g_results[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], us[j].to(tl.float32), b_past_sum, b_h_sum, b_h_sum_2, b_omega, N)
+                b_d_h = b_back_h
+                b_d_past_sum += b_d_past_sum_j
+                b_d_h_sum += b_d_h_sum_j
+                b_d_h_sum_2 += b_d_h_sum_2_j
+                b_d_omega += b_d_omega_j
+                tl.store(p_d_u + j * H + o_h, b_d_u, mask=m_h)
         tl.store(d_past_sum + (i_s * NP + i_p) * (H * N) + o_hn, b_d_past_sum, mask=m_hn)
         tl.store(d_h_sum + (i_s * NP + i_p) * (H * N) + o_hn, b_d_h_sum, mask=m_hn)
         tl.store(d_h_sum_2 + (i_s * NP + i_p) * (H * N) + o_hn, b_d_h_sum_2, mask=m_hn)
@@ -1585,6 +1586,8 @@ if triton is not None:
         if d_h0 is not None:
             if i_p == 0:
                 tl.store(d_h0 + i_s * (H * N) + o_hn, b_d_h, mask=m_hn)
+        if CARRY:
+            tl.store(d_hT + i_a * (H * N) + o_nh, b_d_h, mask=m_hn)
 
     @triton.jit
     def mega_ema_step_kernel(
@@ -1932,11 +1935,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -1995,6 +1998,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -2029,17 +2037,20 @@ def choose_mega_ema(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = 1
+    pieces = 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 32 + 7 * held + tokens * (2 + 1 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _mega_ema_triton(u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens):
@@ -2074,13 +2085,13 @@ def _mega_ema_triton(u, past_sum, h_sum, h_sum_2, omega, h, cu_seqlens):
             products, ends, starts = _rooms(rows * config.pieces * H * N, u)
             mega_ema_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
                 u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, products, ends, cu_seqlens, T, config.pieces, *u.stride()[:2],
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, h, starts, rows, config.pieces, H * N, False)
             h = starts
         mega_ema_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
             u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, h, _reals(y_result), _reals(last_h), cu_seqlens, T, config.pieces, *u.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_result, last_h
 
@@ -2136,7 +2147,7 @@ def _mega_ema_triton_backward(g_result, g_last_h, u, past_sum, h_sum, h_sum_2, o
     h = None if h is None else h.reshape(rows, H, N).permute(0, 2, 1).contiguous()
     g_last_h = None if g_last_h is None else g_last_h.reshape(rows, H, N).permute(0, 2, 1).contiguous()
     config = choose_mega_ema(rows, T, H, _pow2(N), _sms(u.device))
-    config = config._replace(pieces=1, parts=1)
+    config = config._replace(pieces=1)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -2156,10 +2167,15 @@ def _mega_ema_triton_backward(g_result, g_last_h, u, past_sum, h_sum, h_sum_2, o
             u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *u.stride()[:2],
             BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
-        mega_ema_backward_kernel[(n_blocks * pieces * rows,)](
-            u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, g_result, kept_h, g_last_h, _reals(d_u), d_past_sum, d_h_sum, d_h_sum_2, d_omega, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, u.shape[0] * T, *u.stride()[:2], *g_result.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
+        if config.parts > 1:
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_h = _handed_on(g_last_h, rows * H * N, u)
+        for first in range(0, programs, at_once):
+            mega_ema_backward_kernel[(min(at_once, programs - first),)](
+                u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, g_result, kept_h, g_last_h, _reals(d_u), d_past_sum, d_h_sum, d_h_sum_2, d_omega, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, rows, pieces, first, u.shape[0] * T, *u.stride()[:2], *g_result.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_past_sum = _summed(d_past_sum, inputs[1])
         d_h_sum = _summed(d_h_sum, inputs[2])
         d_h_sum_2 = _summed(d_h_sum_2, inputs[3])

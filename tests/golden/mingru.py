@@ -709,12 +709,11 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP", "NQ"])
     def min_gru_keep_kernel(
-        hidden, gate, h0, hs, g_y, h_decay, h_piece, cu_seqlens, T, NP, NQ,
-        s_hiddenb, s_hiddent, s_gateb, s_gatet, s_g_yb, s_g_yt,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        hidden, gate, h0, hs, cu_seqlens, T, NP, NQ,
+        s_hiddenb, s_hiddent, s_gateb, s_gatet,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
@@ -730,10 +729,6 @@ if triton is not None:
             p_hidden = hidden + i_b * s_hiddenb + (bos + i_t) * s_hiddent
             p_gate = gate + i_b * s_gateb + (bos + i_t) * s_gatet
             p_hs = hs + i_k * E
-            if CUT:
-                p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
-                b_h_product = tl.full([BE], 1.0, tl.float32)
-                b_h_wanted = tl.zeros([BE], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_hs, b_h, i_e, E, BE, 1)
                 p_hs += E
@@ -741,16 +736,8 @@ if triton is not None:
                 gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
                 p_hidden += BT * s_hiddent
                 p_gate += BT * s_gatet
-                if CUT:
-                    g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                    p_g_y += BT * s_g_yt
                 for j in tl.static_range(BT):
                     b_h = min_gru_update(b_h, hiddens[j].to(tl.float32), gates[j].to(tl.float32))
-                    if CUT:
-                        b_a_h = min_gru_decay(gates[j].to(tl.float32))
-                        b_h_product = b_a_h * b_h_product
-                        b_d_h_read = min_gru_wants(g_ys[j].to(tl.float32))
-                        b_h_wanted += b_h_product * b_d_h_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_hs, b_h, i_e, E, BE, 1)
                 for _ in range(n_t % BT):
@@ -759,21 +746,20 @@ if triton is not None:
                     b_h = min_gru_update(b_h, b_hidden, b_gate)
                     p_hidden += s_hiddent
                     p_gate += s_gatet
-            if CUT:
-                tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * E + o_e, b_h_product, mask=m_e)
-                tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * E + o_e, b_h_wanted, mask=m_e)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
     def min_gru_backward_kernel(
-        hidden, gate, g_y, hs, d_hT, d_hidden, d_gate, d_h0, cu_seqlens, T, NP, n_tokens,
+        hidden, gate, g_y, hs, d_hT, d_hidden, d_gate, d_h0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_hiddenb, s_hiddent, s_gateb, s_gatet, s_g_yb, s_g_yt,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
-        i_s = i // tl.cdiv(E, BE) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_e, i_s = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NS
+        i_p = NP - 1 - i // tl.cdiv(E, BE) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
@@ -788,7 +774,7 @@ if triton is not None:
         p_d_gate = d_gate + (i_b * T + bos + i_t) * E
         p_hs = hs + i_k * E
         if d_hT is not None:
-            b_d_h = tl.load(d_hT + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_d_h = tl.load(d_hT + i_a * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BE], tl.float32)
         for i_j in range(n_t % KT):
@@ -807,41 +793,42 @@ if triton is not None:
             b_d_h = b_back_h
             tl.store(p_d_hidden + k * E + o_e, b_d_hidden, mask=m_e)
             tl.store(p_d_gate + k * E + o_e, b_d_gate, mask=m_e)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_hs -= E
-            for i_half in tl.static_range(HALVES):
-                p_hidden -= BT * s_hiddent
-                p_gate -= BT * s_gatet
-                p_g_y -= BT * s_g_yt
-                p_d_hidden -= BT * E
-                p_d_gate -= BT * E
-                if i_half < HALVES - 1:  # this is the later half
-                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
-                    p_hidden -= BT * s_hiddent
-                    p_gate -= BT * s_gatet
-                    hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
-                    gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
-                    p_hidden += BT * s_hiddent
-                    p_gate += BT * s_gatet
-                    for j in tl.static_range(BT):
-                        b_h = min_gru_update(b_h, hiddens[j].to(tl.float32), gates[j].to(tl.float32))
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_hs -= tl.where(i_j % HALVES == 0, E, 0)
+            p_hidden -= BT * s_hiddent
+            p_gate -= BT * s_gatet
+            p_g_y -= BT * s_g_yt
+            p_d_hidden -= BT * E
+            p_d_gate -= BT * E
+            b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_hidden -= n_k * s_hiddent
+                p_gate -= n_k * s_gatet
                 hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
                 gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
-                g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_h = tl.reshape(tl_kept(p_hs, i_e, E, BE, 1), [BE])
-                b_hs = (b_h,)
-                for j in tl.static_range(BT):
-                    b_h_j = min_gru_update(b_hs[j], hiddens[j].to(tl.float32), gates[j].to(tl.float32))
-                    b_hs += (b_h_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_h, b_d_hidden, b_d_gate = min_gru_vjp(g_ys[j].to(tl.float32), b_d_h, b_hs[j], hiddens[j].to(tl.float32), gates[j].to(tl.float32))
-                    b_d_h = b_back_h
-                    tl.store(p_d_hidden + j * E + o_e, b_d_hidden, mask=m_e)
-                    tl.store(p_d_gate + j * E + o_e, b_d_gate, mask=m_e)
+                p_hidden += n_k * s_hiddent
+                p_gate += n_k * s_gatet
+                if n_k > 0:
+                    for j in tl.static_range(BT):
+                        b_h = min_gru_update(b_h, hiddens[j].to(tl.float32), gates[j].to(tl.float32))
+            hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
+            gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
+            g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            b_hs = (b_h,)
+            for j in tl.static_range(BT):
+                b_h_j = min_gru_update(b_hs[j], hiddens[j].to(tl.float32), gates[j].to(tl.float32))
+                b_hs += (b_h_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_h, b_d_hidden, b_d_gate = min_gru_vjp(g_ys[j].to(tl.float32), b_d_h, b_hs[j], hiddens[j].to(tl.float32), gates[j].to(tl.float32))
+                b_d_h = b_back_h
+                tl.store(p_d_hidden + j * E + o_e, b_d_hidden, mask=m_e)
+                tl.store(p_d_gate + j * E + o_e, b_d_gate, mask=m_e)
         if d_h0 is not None:
             if i_p == 0:
                 tl.store(d_h0 + i_s * E + o_e, b_d_h, mask=m_e)
+        if CARRY:
+            tl.store(d_hT + i_a * E + o_e, b_d_h, mask=m_e)
 
     @triton.jit
     def min_gru_step_kernel(
@@ -931,11 +918,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -1000,6 +987,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -1034,21 +1026,24 @@ def choose_min_gru(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
+    registers = 168 if 3 * held <= 80 else 255  # left alone, the compiler takes fewer, and waits
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         if warps >= sms:  # few operations: memory is what they wait for
             return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
-        return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+        return _Config(block, tokens, num_warps, pieces, registers=registers if inner <= 16 else 255)
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 1 * held + tokens * (0 + 6 * held) > 236:
         tokens //= 2
     if warps >= sms:
         return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 3 * 128 * tokens))
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, registers, 2 if tokens <= 2 else 1, wave=wave)
 
 
 def _min_gru_triton(hidden, gate, h, cu_seqlens):
@@ -1075,13 +1070,13 @@ def _min_gru_triton(hidden, gate, h, cu_seqlens):
             products, ends, starts = _rooms(rows * config.pieces * E, hidden)
             min_gru_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
                 hidden, gate, None, products, ends, None, cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, h, starts, rows, config.pieces, E, False)
             h = starts
         min_gru_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
             hidden, gate, h, _reals(y_y), _reals(last_h), cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_y, last_h
 
@@ -1136,7 +1131,6 @@ def _min_gru_triton_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens):
     first_d_h = None if h is None else _like(inputs[2])
     kept_h = torch.empty(slots, E, dtype=torch.float32, device=hidden.device)
     with _on(hidden.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * E, hidden)
             min_gru_piece_kernel[(n_blocks * pieces * rows,)](
@@ -1145,20 +1139,20 @@ def _min_gru_triton_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens):
             )  # fmt: skip
             _pass(products, ends, h, ends, rows, pieces, E, False)
             _pass(products, wanted, g_last_h, wanted, rows, pieces, E, True)
-            h, g_last_h, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * E, hidden)
+            h, g_last_h, products = ends, wanted, None
         min_gru_keep_kernel[(n_blocks * config.pieces * rows,)](
-            hidden, gate, h, kept_h, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *hidden.stride()[:2], *gate.stride()[:2], *g_y.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            hidden, gate, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *hidden.stride()[:2], *gate.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_h, starts, rows, pieces, E, True)
-            g_last_h = starts
-        min_gru_backward_kernel[(n_blocks * pieces * rows,)](
-            hidden, gate, g_y, kept_h, g_last_h, _reals(d_hidden), _reals(d_gate), None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, hidden.shape[0] * T, *hidden.stride()[:2], *gate.stride()[:2], *g_y.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_h = _handed_on(g_last_h, rows * E, hidden)
+        for first in range(0, programs, at_once):
+            min_gru_backward_kernel[(min(at_once, programs - first),)](
+                hidden, gate, g_y, kept_h, g_last_h, _reals(d_hidden), _reals(d_gate), None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, rows, pieces, first, hidden.shape[0] * T, *hidden.stride()[:2], *gate.stride()[:2], *g_y.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
     return (
         d_hidden,
         d_gate,

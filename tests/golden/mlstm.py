@@ -1329,7 +1329,7 @@ if triton is not None:
         s_i_b, s_i_t, s_log_fb, s_log_ft,
         H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1363,17 +1363,19 @@ if triton is not None:
                     p_i_ += s_i_t
                     p_log_f += s_log_ft
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
     def mlstm_m_backward_kernel(
-        i_, log_f, g_m, ms, d_mT, d_i, d_log_f, d_m0, cu_seqlens, T, NP, n_tokens,
+        i_, log_f, g_m, ms, d_mT, d_i, d_log_f, d_m0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_i_b, s_i_t, s_log_fb, s_log_ft, s_g_mb, s_g_mt,
-        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
-        i_s = i // tl.cdiv(H, BH) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NS
+        i_p = NP - 1 - i // tl.cdiv(H, BH) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
@@ -1388,7 +1390,7 @@ if triton is not None:
         p_d_log_f = d_log_f + (i_b * T + bos + i_t) * H
         p_ms = ms + i_k * H
         if d_mT is not None:
-            b_d_m = tl.load(d_mT + (i_s * NP + i_p) * H + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_d_m = tl.load(d_mT + i_a * H + o_h, mask=m_h, other=0.0).to(tl.float32)
         else:
             b_d_m = tl.zeros([BH], tl.float32)
         for i_j in range(n_t % KT):
@@ -1407,41 +1409,42 @@ if triton is not None:
             b_d_m = b_back_m
             tl.store(p_d_i + k * H + o_h, b_d_i, mask=m_h)
             tl.store(p_d_log_f + k * H + o_h, b_d_log_f, mask=m_h)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_ms -= H
-            for i_half in tl.static_range(HALVES):
-                p_i_ -= BT * s_i_t
-                p_log_f -= BT * s_log_ft
-                p_g_m -= BT * s_g_mt
-                p_d_i -= BT * H
-                p_d_log_f -= BT * H
-                if i_half < HALVES - 1:  # this is the later half
-                    b_m = tl.reshape(tl_kept(p_ms, i_h, H, BH, 1), [BH])
-                    p_i_ -= BT * s_i_t
-                    p_log_f -= BT * s_log_ft
-                    i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
-                    log_fs = tl_rows_1(tl.load(p_log_f + o_t[:, None] * s_log_ft + o_h[None, :], mask=m_h[None, :], other=0.0))
-                    p_i_ += BT * s_i_t
-                    p_log_f += BT * s_log_ft
-                    for j in tl.static_range(BT):
-                        b_m = mlstm_m_update(b_m, i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_ms -= tl.where(i_j % HALVES == 0, H, 0)
+            p_i_ -= BT * s_i_t
+            p_log_f -= BT * s_log_ft
+            p_g_m -= BT * s_g_mt
+            p_d_i -= BT * H
+            p_d_log_f -= BT * H
+            b_m = tl.reshape(tl_kept(p_ms, i_h, H, BH, 1), [BH])
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_i_ -= n_k * s_i_t
+                p_log_f -= n_k * s_log_ft
                 i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
                 log_fs = tl_rows_1(tl.load(p_log_f + o_t[:, None] * s_log_ft + o_h[None, :], mask=m_h[None, :], other=0.0))
-                g_ms = tl_rows_1(tl.load(p_g_m + o_t[:, None] * s_g_mt + o_h[None, :], mask=m_h[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_m = tl.reshape(tl_kept(p_ms, i_h, H, BH, 1), [BH])
-                b_ms = (b_m,)
-                for j in tl.static_range(BT):
-                    b_m_j = mlstm_m_update(b_ms[j], i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
-                    b_ms += (b_m_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_m, b_d_i, b_d_log_f = mlstm_m_vjp(g_ms[j].to(tl.float32), b_d_m, b_ms[j], i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
-                    b_d_m = b_back_m
-                    tl.store(p_d_i + j * H + o_h, b_d_i, mask=m_h)
-                    tl.store(p_d_log_f + j * H + o_h, b_d_log_f, mask=m_h)
+                p_i_ += n_k * s_i_t
+                p_log_f += n_k * s_log_ft
+                if n_k > 0:
+                    for j in tl.static_range(BT):
+                        b_m = mlstm_m_update(b_m, i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
+            i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
+            log_fs = tl_rows_1(tl.load(p_log_f + o_t[:, None] * s_log_ft + o_h[None, :], mask=m_h[None, :], other=0.0))
+            g_ms = tl_rows_1(tl.load(p_g_m + o_t[:, None] * s_g_mt + o_h[None, :], mask=m_h[None, :], other=0.0))
+            b_ms = (b_m,)
+            for j in tl.static_range(BT):
+                b_m_j = mlstm_m_update(b_ms[j], i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
+                b_ms += (b_m_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_m, b_d_i, b_d_log_f = mlstm_m_vjp(g_ms[j].to(tl.float32), b_d_m, b_ms[j], i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
+                b_d_m = b_back_m
+                tl.store(p_d_i + j * H + o_h, b_d_i, mask=m_h)
+                tl.store(p_d_log_f + j * H + o_h, b_d_log_f, mask=m_h)
         if d_m0 is not None:
             if i_p == 0:
                 tl.store(d_m0 + i_s * H + o_h, b_d_m, mask=m_h)
+        if CARRY:
+            tl.store(d_mT + i_a * H + o_h, b_d_m, mask=m_h)
 
     @triton.jit
     def mlstm_m_step_kernel(
@@ -1570,14 +1573,13 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(n_T + i_s * (H * K) + o_hk_, b_n_, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "n_0", "n__decay", "n__piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "n_0"])
     def mlstm_n_keep_kernel(
-        q, k_, log_keep, add, n_0, n_s, g_weight, n__decay, n__piece, cu_seqlens, T, NP, NQ,
-        s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt, s_g_weightb, s_g_weightt,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        k_, log_keep, add, n_0, n_s, cu_seqlens, T, NP, NQ,
+        s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1599,11 +1601,6 @@ if triton is not None:
             p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
             p_add = add + i_b * s_addb + (bos + i_t) * s_addt
             p_n_s = n_s + i_k * (H * BK)
-            if CUT:
-                p_q = q + i_b * s_qb + (bos + i_t) * s_qt
-                p_g_weight = g_weight + i_b * s_g_weightb + (bos + i_t) * s_g_weightt
-                b_n__product = tl.full([BH, BK], 1.0, tl.float32)
-                b_n__wanted = tl.zeros([BH, BK], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_n_s, b_n_, i_h, H, BH, BK)
                 p_n_s += (H * BK)
@@ -1613,19 +1610,9 @@ if triton is not None:
                 p_k_ += BT * s_k_t
                 p_log_keep += BT * s_log_keept
                 p_add += BT * s_addt
-                if CUT:
-                    qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-                    g_weights = tl_rows_1(tl.load(p_g_weight + o_t[:, None] * s_g_weightt + o_h[None, :], mask=m_h[None, :], other=0.0))
-                    p_q += BT * s_qt
-                    p_g_weight += BT * s_g_weightt
                 for j in tl.static_range(BT):
                     b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
                     b_n_ = mlstm_n_update(b_n_, k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
-                    if CUT:
-                        b_a_n = b_a_n
-                        b_n__product = b_a_n[:, None] * b_n__product
-                        b_d_n_read = mlstm_n_wants(g_weights[j].to(tl.float32), qs[j].to(tl.float32), c_1)
-                        b_n__wanted += b_n__product * b_d_n_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_n_s, b_n_, i_h, H, BH, BK)
                 for _ in range(n_t % BT):
@@ -1637,21 +1624,20 @@ if triton is not None:
                     p_k_ += s_k_t
                     p_log_keep += s_log_keept
                     p_add += s_addt
-            if CUT:
-                tl.store(n__decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K) + o_k_h, b_n__product, mask=m_hk_)
-                tl.store(n__piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K) + o_k_h, b_n__wanted, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_n_T"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "d_n_T"])
     def mlstm_n_backward_kernel(
-        q, k_, log_keep, add, g_weight, n_s, d_n_T, d_q, d_k, d_log_keep, d_add, d_n_0, cu_seqlens, T, NP, n_tokens,
+        q, k_, log_keep, add, g_weight, n_s, d_n_T, d_q, d_k, d_log_keep, d_add, d_n_0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt, s_g_weightb, s_g_weightt,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
-        i_s = i // tl.cdiv(H, BH) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NS
+        i_p = NP - 1 - i // tl.cdiv(H, BH) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
@@ -1675,7 +1661,7 @@ if triton is not None:
         p_d_add = d_add + (i_b * T + bos + i_t) * H
         p_n_s = n_s + i_k * (H * BK)
         if d_n_T is not None:
-            b_d_n = tl.load(d_n_T + (i_s * NP + i_p) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
+            b_d_n = tl.load(d_n_T + i_a * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_d_n = tl.zeros([BH, BK], tl.float32)
         for i_j in range(n_t % KT):
@@ -1701,56 +1687,57 @@ if triton is not None:
             tl.store(p_d_k + k * (H * K) + o_hk_, b_d_k, mask=m_hk_)
             tl.store(p_d_log_keep + k * H + o_h, b_d_log_keep, mask=m_h)
             tl.store(p_d_add + k * H + o_h, b_d_add, mask=m_h)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_n_s -= (H * BK)
-            for i_half in tl.static_range(HALVES):
-                p_q -= BT * s_qt
-                p_k_ -= BT * s_k_t
-                p_log_keep -= BT * s_log_keept
-                p_add -= BT * s_addt
-                p_g_weight -= BT * s_g_weightt
-                p_d_q -= BT * (H * K)
-                p_d_k -= BT * (H * K)
-                p_d_log_keep -= BT * H
-                p_d_add -= BT * H
-                if i_half < HALVES - 1:  # this is the later half
-                    b_n_ = tl_kept(p_n_s, i_h, H, BH, BK)
-                    p_k_ -= BT * s_k_t
-                    p_log_keep -= BT * s_log_keept
-                    p_add -= BT * s_addt
-                    k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-                    log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
-                    adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
-                    p_k_ += BT * s_k_t
-                    p_log_keep += BT * s_log_keept
-                    p_add += BT * s_addt
-                    for j in tl.static_range(BT):
-                        b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
-                        b_n_ = mlstm_n_update(b_n_, k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
-                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_n_s -= tl.where(i_j % HALVES == 0, (H * BK), 0)
+            p_q -= BT * s_qt
+            p_k_ -= BT * s_k_t
+            p_log_keep -= BT * s_log_keept
+            p_add -= BT * s_addt
+            p_g_weight -= BT * s_g_weightt
+            p_d_q -= BT * (H * K)
+            p_d_k -= BT * (H * K)
+            p_d_log_keep -= BT * H
+            p_d_add -= BT * H
+            b_n_ = tl_kept(p_n_s, i_h, H, BH, BK)
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_k_ -= n_k * s_k_t
+                p_log_keep -= n_k * s_log_keept
+                p_add -= n_k * s_addt
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
                 log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
                 adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
-                g_weights = tl_rows_1(tl.load(p_g_weight + o_t[:, None] * s_g_weightt + o_h[None, :], mask=m_h[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_n_ = tl_kept(p_n_s, i_h, H, BH, BK)
-                b_n_s = (b_n_,)
-                b_a_ns = ()
-                for j in tl.static_range(BT):
-                    b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
-                    b_n__j = mlstm_n_update(b_n_s[j], k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
-                    b_n_s += (b_n__j,)
-                    b_a_ns += (b_a_n,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_n, b_d_q, b_d_k, b_d_log_keep, b_d_add = mlstm_n_vjp(g_weights[j].to(tl.float32), b_d_n, b_n_s[j + 1], b_n_s[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_ns[j], K, c_1)
-                    b_d_n = b_back_n
-                    tl.store(p_d_q + j * (H * K) + o_hk_, b_d_q, mask=m_hk_)
-                    tl.store(p_d_k + j * (H * K) + o_hk_, b_d_k, mask=m_hk_)
-                    tl.store(p_d_log_keep + j * H + o_h, b_d_log_keep, mask=m_h)
-                    tl.store(p_d_add + j * H + o_h, b_d_add, mask=m_h)
+                p_k_ += n_k * s_k_t
+                p_log_keep += n_k * s_log_keept
+                p_add += n_k * s_addt
+                if n_k > 0:
+                    for j in tl.static_range(BT):
+                        b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
+                        b_n_ = mlstm_n_update(b_n_, k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
+            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
+            g_weights = tl_rows_1(tl.load(p_g_weight + o_t[:, None] * s_g_weightt + o_h[None, :], mask=m_h[None, :], other=0.0))
+            b_n_s = (b_n_,)
+            b_a_ns = ()
+            for j in tl.static_range(BT):
+                b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
+                b_n__j = mlstm_n_update(b_n_s[j], k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
+                b_n_s += (b_n__j,)
+                b_a_ns += (b_a_n,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_n, b_d_q, b_d_k, b_d_log_keep, b_d_add = mlstm_n_vjp(g_weights[j].to(tl.float32), b_d_n, b_n_s[j + 1], b_n_s[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_ns[j], K, c_1)
+                b_d_n = b_back_n
+                tl.store(p_d_q + j * (H * K) + o_hk_, b_d_q, mask=m_hk_)
+                tl.store(p_d_k + j * (H * K) + o_hk_, b_d_k, mask=m_hk_)
+                tl.store(p_d_log_keep + j * H + o_h, b_d_log_keep, mask=m_h)
+                tl.store(p_d_add + j * H + o_h, b_d_add, mask=m_h)
         if d_n_0 is not None:
             if i_p == 0:
                 tl.store(d_n_0 + i_s * (H * K) + o_hk_, b_d_n, mask=m_hk_)
+        if CARRY:
+            tl.store(d_n_T + i_a * (H * K) + o_k_h, b_d_n, mask=m_hk_)
 
     @triton.jit
     def mlstm_n_step_kernel(
@@ -2006,14 +1993,13 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0", "S_decay", "S_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0"])
     def mlstm_S_keep_kernel(
-        q, k_, v, log_keep, add, weight, m, S0, Ss, g_h, S_decay, S_piece, cu_seqlens, T, NP, NQ,
-        s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        k_, v, log_keep, add, S0, Ss, cu_seqlens, T, NP, NQ,
+        s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -2039,13 +2025,6 @@ if triton is not None:
             p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
             p_add = add + i_b * s_addb + (bos + i_t) * s_addt
             p_Ss = Ss + i_k * (C * BK)
-            if CUT:
-                p_q = q + i_b * s_qb + (bos + i_t) * s_qt
-                p_weight = weight + i_b * s_weightb + (bos + i_t) * s_weightt
-                p_m = m + i_b * s_mb + (bos + i_t) * s_mt
-                p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
-                b_S_product = tl.full([BC, BK], 1.0, tl.float32)
-                b_S_wanted = tl.zeros([BC, BK], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_Ss, b_S, i_c, C, BC, BK)
                 p_Ss += (C * BK)
@@ -2057,23 +2036,9 @@ if triton is not None:
                 p_v += BT * s_vt
                 p_log_keep += BT * s_log_keept
                 p_add += BT * s_addt
-                if CUT:
-                    qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                    weights = tl_rows_1(tl.load(p_weight + o_t[:, None] * s_weightt + o_h[None, :], mask=m_c[None, :], other=0.0))
-                    ms = tl_rows_1(tl.load(p_m + o_t[:, None] * s_mt + o_h[None, :], mask=m_c[None, :], other=0.0))
-                    g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_q += BT * s_qt
-                    p_weight += BT * s_weightt
-                    p_m += BT * s_mt
-                    p_g_h += BT * s_g_ht
                 for j in tl.static_range(BT):
                     b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
                     b_S = mlstm_S_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
-                    if CUT:
-                        b_a_S = b_a_S
-                        b_S_product = b_a_S[:, None] * b_S_product
-                        b_d_S_read = mlstm_S_wants(g_hs[j].to(tl.float32), qs[j].to(tl.float32), weights[j].to(tl.float32), ms[j].to(tl.float32), c_1, eps)
-                        b_S_wanted += b_S_product * b_d_S_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_Ss, b_S, i_c, C, BC, BK)
                 for _ in range(n_t % BT):
@@ -2087,21 +2052,20 @@ if triton is not None:
                     p_v += s_vt
                     p_log_keep += s_log_keept
                     p_add += s_addt
-            if CUT:
-                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
-                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "d_ST"])
     def mlstm_S_backward_kernel(
-        q, k_, v, log_keep, add, weight, m, g_h, Ss, d_ST, d_q, d_k, d_v, d_log_keep, d_add, d_weight, d_m, d_S0, cu_seqlens, T, NP, n_tokens,
+        q, k_, v, log_keep, add, weight, m, g_h, Ss, d_ST, d_q, d_k, d_v, d_log_keep, d_add, d_weight, d_m, d_S0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
+        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
@@ -2142,7 +2106,7 @@ if triton is not None:
         p_d_m = d_m + (i_b * T + bos + i_t) * H
         p_Ss = Ss + i_k * (C * BK)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + i_a * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
         for i_j in range(n_t % KT):
@@ -2175,71 +2139,72 @@ if triton is not None:
             tl.store(p_d_add + k * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_add, RUN), mask=m_c_run)
             tl.store(p_d_weight + k * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_weight, RUN), mask=m_c_run)
             tl.store(p_d_m + k * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_m, RUN), mask=m_c_run)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_Ss -= (C * BK)
-            for i_half in tl.static_range(HALVES):
-                p_q -= BT * s_qt
-                p_k_ -= BT * s_k_t
-                p_v -= BT * s_vt
-                p_log_keep -= BT * s_log_keept
-                p_add -= BT * s_addt
-                p_weight -= BT * s_weightt
-                p_m -= BT * s_mt
-                p_g_h -= BT * s_g_ht
-                p_d_q -= BT * (H * K)
-                p_d_k -= BT * (H * K)
-                p_d_v -= BT * C
-                p_d_log_keep -= BT * H
-                p_d_add -= BT * H
-                p_d_weight -= BT * H
-                p_d_m -= BT * H
-                if i_half < HALVES - 1:  # this is the later half
-                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
-                    p_k_ -= BT * s_k_t
-                    p_v -= BT * s_vt
-                    p_log_keep -= BT * s_log_keept
-                    p_add -= BT * s_addt
-                    k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                    vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_c[None, :], other=0.0))
-                    adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_c[None, :], other=0.0))
-                    p_k_ += BT * s_k_t
-                    p_v += BT * s_vt
-                    p_log_keep += BT * s_log_keept
-                    p_add += BT * s_addt
-                    for j in tl.static_range(BT):
-                        b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
-                        b_S = mlstm_S_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
-                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_Ss -= tl.where(i_j % HALVES == 0, (C * BK), 0)
+            p_q -= BT * s_qt
+            p_k_ -= BT * s_k_t
+            p_v -= BT * s_vt
+            p_log_keep -= BT * s_log_keept
+            p_add -= BT * s_addt
+            p_weight -= BT * s_weightt
+            p_m -= BT * s_mt
+            p_g_h -= BT * s_g_ht
+            p_d_q -= BT * (H * K)
+            p_d_k -= BT * (H * K)
+            p_d_v -= BT * C
+            p_d_log_keep -= BT * H
+            p_d_add -= BT * H
+            p_d_weight -= BT * H
+            p_d_m -= BT * H
+            b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_k_ -= n_k * s_k_t
+                p_v -= n_k * s_vt
+                p_log_keep -= n_k * s_log_keept
+                p_add -= n_k * s_addt
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
                 vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_c[None, :], other=0.0))
                 adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_c[None, :], other=0.0))
-                weights = tl_rows_1(tl.load(p_weight + o_t[:, None] * s_weightt + o_h[None, :], mask=m_c[None, :], other=0.0))
-                ms = tl_rows_1(tl.load(p_m + o_t[:, None] * s_mt + o_h[None, :], mask=m_c[None, :], other=0.0))
-                g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
-                b_Ss = (b_S,)
-                b_a_Ss = ()
-                for j in tl.static_range(BT):
-                    b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
-                    b_S_j = mlstm_S_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
-                    b_Ss += (b_S_j,)
-                    b_a_Ss += (b_a_S,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_S, b_d_q, b_d_k, b_d_v, b_d_log_keep, b_d_add, b_d_weight, b_d_m = mlstm_S_vjp(g_hs[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), weights[j].to(tl.float32), ms[j].to(tl.float32), b_a_Ss[j], K, c_1, eps)
-                    b_d_S = b_back_S
-                    tl.store(p_d_q + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
-                    tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
-                    tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
-                    tl.store(p_d_log_keep + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_log_keep, RUN), mask=m_c_run)
-                    tl.store(p_d_add + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_add, RUN), mask=m_c_run)
-                    tl.store(p_d_weight + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_weight, RUN), mask=m_c_run)
-                    tl.store(p_d_m + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_m, RUN), mask=m_c_run)
+                p_k_ += n_k * s_k_t
+                p_v += n_k * s_vt
+                p_log_keep += n_k * s_log_keept
+                p_add += n_k * s_addt
+                if n_k > 0:
+                    for j in tl.static_range(BT):
+                        b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
+                        b_S = mlstm_S_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
+            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_c[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            weights = tl_rows_1(tl.load(p_weight + o_t[:, None] * s_weightt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            ms = tl_rows_1(tl.load(p_m + o_t[:, None] * s_mt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (b_S,)
+            b_a_Ss = ()
+            for j in tl.static_range(BT):
+                b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
+                b_S_j = mlstm_S_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
+                b_Ss += (b_S_j,)
+                b_a_Ss += (b_a_S,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_S, b_d_q, b_d_k, b_d_v, b_d_log_keep, b_d_add, b_d_weight, b_d_m = mlstm_S_vjp(g_hs[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], qs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), weights[j].to(tl.float32), ms[j].to(tl.float32), b_a_Ss[j], K, c_1, eps)
+                b_d_S = b_back_S
+                tl.store(p_d_q + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_q, RUN), mask=m_ck__run)
+                tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
+                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
+                tl.store(p_d_log_keep + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_log_keep, RUN), mask=m_c_run)
+                tl.store(p_d_add + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_add, RUN), mask=m_c_run)
+                tl.store(p_d_weight + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_weight, RUN), mask=m_c_run)
+                tl.store(p_d_m + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_m, RUN), mask=m_c_run)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
+        if CARRY:
+            tl.store(d_ST + i_a * (H * K * V) + o_k_c, b_d_S, mask=m_ck_)
 
     @triton.jit
     def mlstm_S_step_kernel(
@@ -2890,11 +2855,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -2959,6 +2924,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -2993,7 +2963,8 @@ def choose_mlstm_m(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = 1
     held = max(1, block * inner // (32 * num_warps))
     if forward:
@@ -3001,13 +2972,15 @@ def choose_mlstm_m(rows, T, lanes, inner, sms, forward=False):
         if warps >= sms:  # few operations: memory is what they wait for
             return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
         return _Config(block, tokens, num_warps, pieces)
-    parts = 1
+    pieces = 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 1 * held + tokens * (0 + 4 * held) > 236:
         tokens //= 2
     if warps >= sms:
         return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 3 * 128 * tokens))
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _mlstm_m_triton(i_, log_f, m, cu_seqlens):
@@ -3032,7 +3005,7 @@ def _mlstm_m_triton(i_, log_f, m, cu_seqlens):
             return y_m, last_m
         mlstm_m_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
             i_, log_f, m, _reals(y_m), _reals(last_m), cu_seqlens, T, config.pieces, *i_.stride()[:2], *log_f.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_m, last_m
 
@@ -3075,7 +3048,7 @@ def _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens):
     m = None if m is None else _reals(m.contiguous())
     g_last_m = None if g_last_m is None else _reals(g_last_m.contiguous())
     config = choose_mlstm_m(rows, T, H, 1, _sms(i_.device))
-    config = config._replace(pieces=1, parts=1)
+    config = config._replace(pieces=1)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -3092,10 +3065,15 @@ def _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens):
             i_, log_f, m, kept_m, cu_seqlens, T, config.pieces, config.parts, *i_.stride()[:2], *log_f.stride()[:2],
             BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
-        mlstm_m_backward_kernel[(n_blocks * pieces * rows,)](
-            i_, log_f, g_m, kept_m, g_last_m, _reals(d_i), _reals(d_log_f), None if first_d_m is None else _reals(first_d_m), cu_seqlens, T, pieces, i_.shape[0] * T, *i_.stride()[:2], *log_f.stride()[:2], *g_m.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
+        if config.parts > 1:
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_m = _handed_on(g_last_m, rows * H, i_)
+        for first in range(0, programs, at_once):
+            mlstm_m_backward_kernel[(min(at_once, programs - first),)](
+                i_, log_f, g_m, kept_m, g_last_m, _reals(d_i), _reals(d_log_f), None if first_d_m is None else _reals(first_d_m), cu_seqlens, T, rows, pieces, first, i_.shape[0] * T, *i_.stride()[:2], *log_f.stride()[:2], *g_m.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
     return (
         d_i,
         d_log_f,
@@ -3112,17 +3090,19 @@ def choose_mlstm_n(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
         tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 1 * held + tokens * (4 + 3 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens):
@@ -3153,13 +3133,13 @@ def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens):
             products, ends, starts = _rooms(rows * config.pieces * H * K, q)
             mlstm_n_piece_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
                 q, k, log_keep, add, None, products, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, n, starts, rows, config.pieces, H * K, False)
             n = starts
         mlstm_n_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
             q, k, log_keep, add, n, _reals(y_weight), _reals(last_n), cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_weight, last_n
 
@@ -3224,7 +3204,6 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
     first_d_n = None if n is None else _like(inputs[4])
     kept_n = torch.empty(slots, H * _pow2(K), dtype=torch.float32, device=q.device)
     with _on(q.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K, q)
             mlstm_n_piece_kernel[(n_blocks * pieces * rows,)](
@@ -3233,20 +3212,20 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
             )  # fmt: skip
             _pass(products, ends, n, ends, rows, pieces, H * K, False)
             _pass(products, wanted, g_last_n, wanted, rows, pieces, H * K, True)
-            n, g_last_n, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * H * K, q)
+            n, g_last_n, products = ends, wanted, None
         mlstm_n_keep_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, log_keep, add, n, kept_n, g_weight, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            k, log_keep, add, n, kept_n, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_n, starts, rows, pieces, H * K, True)
-            g_last_n = starts
-        mlstm_n_backward_kernel[(n_blocks * pieces * rows,)](
-            q, k, log_keep, add, g_weight, kept_n, g_last_n, _reals(d_q), _reals(d_k), _reals(d_log_keep), _reals(d_add), None if first_d_n is None else _reals(first_d_n), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_n = _handed_on(g_last_n, rows * H * K, q)
+        for first in range(0, programs, at_once):
+            mlstm_n_backward_kernel[(min(at_once, programs - first),)](
+                q, k, log_keep, add, g_weight, kept_n, g_last_n, _reals(d_q), _reals(d_k), _reals(d_log_keep), _reals(d_add), None if first_d_n is None else _reals(first_d_n), cu_seqlens, T, rows, pieces, first, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
     return (
         d_q,
         d_k,
@@ -3265,17 +3244,19 @@ def choose_mlstm_S(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
         tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 1 * held + tokens * (7 + 3 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _mlstm_S_triton(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
@@ -3314,13 +3295,13 @@ def _mlstm_S_triton(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
             products, ends, starts = _rooms(rows * config.pieces * H * K * V, q)
             mlstm_S_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
                 q, k, v, log_keep, add, weight, m, None, products, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
             S = starts
         mlstm_S_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
             q, k, v, log_keep, add, weight, m, S, _reals(y_h), _reals(last_S), cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_h, last_S
 
@@ -3400,7 +3381,6 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     first_d_S = None if S is None else _like(inputs[7])
     kept_S = torch.empty(slots, H * V * _pow2(K), dtype=torch.float32, device=q.device)
     with _on(q.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, q)
             mlstm_S_piece_kernel[(n_blocks * pieces * rows,)](
@@ -3409,20 +3389,20 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
             _pass(products, wanted, g_last_S, wanted, rows, pieces, H * K * V, True)
-            S, g_last_S, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * H * K * V, q)
+            S, g_last_S, products = ends, wanted, None
         mlstm_S_keep_kernel[(n_blocks * config.pieces * rows,)](
-            q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, S, kept_S, g_h, products, ends, cu_seqlens, T, config.pieces, config.parts, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            k, v, wide_log_keep, wide_add, S, kept_S, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
-            g_last_S = starts
-        mlstm_S_backward_kernel[(n_blocks * pieces * rows,)](
-            q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_log_keep, d_add, d_weight_, d_m, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_S = _handed_on(g_last_S, rows * H * K * V, q)
+        for first in range(0, programs, at_once):
+            mlstm_S_backward_kernel[(min(at_once, programs - first),)](
+                q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_log_keep, d_add, d_weight_, d_m, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, rows, pieces, first, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_q = _summed(d_q, inputs[0])
         d_k = _summed(d_k, inputs[1])
         d_log_keep = _summed(d_log_keep, inputs[3])

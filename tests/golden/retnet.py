@@ -1138,14 +1138,13 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * W * J * V) + o_hwj_v, b_S, mask=m_cwj_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0", "S_decay", "S_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0"])
     def ret_net_keep_kernel(
-        t, v, q0, q1, k0, k1, S0, Ss, g_o, S_decay, S_piece, cu_seqlens, T, NP, NQ,
-        s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        t, v, k0, k1, S0, Ss, cu_seqlens, T, NP, NQ,
+        s_tb, s_tt, s_vb, s_vt, s_k0b, s_k0t, s_k1b, s_k1t,
+        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1176,12 +1175,6 @@ if triton is not None:
             p_k0 = k0 + i_b * s_k0b + (bos + i_t) * s_k0t
             p_k1 = k1 + i_b * s_k1b + (bos + i_t) * s_k1t
             p_Ss = Ss + i_k * (C * BW * BJ)
-            if CUT:
-                p_q0 = q0 + i_b * s_q0b + (bos + i_t) * s_q0t
-                p_q1 = q1 + i_b * s_q1b + (bos + i_t) * s_q1t
-                p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
-                b_S_product = tl.full([BC, BW, BJ], 1.0, tl.float32)
-                b_S_wanted = tl.zeros([BC, BW, BJ], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_Ss, b_S, i_c, C, BC, BW * BJ)
                 p_Ss += (C * BW * BJ)
@@ -1193,21 +1186,9 @@ if triton is not None:
                 p_v += BT * s_vt
                 p_k0 += BT * s_k0t
                 p_k1 += BT * s_k1t
-                if CUT:
-                    q0s = tl_rows_2(tl.load(p_q0 + o_t[:, None, None] * s_q0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
-                    q1s = tl_rows_2(tl.load(p_q1 + o_t[:, None, None] * s_q1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
-                    g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_q0 += BT * s_q0t
-                    p_q1 += BT * s_q1t
-                    p_g_o += BT * s_g_ot
                 for j in tl.static_range(BT):
                     b_w_1, b_w_2 = ret_net_prepare(ts[j].to(tl.float32), o_j_, J, rope_theta)
                     b_S = ret_net_update(b_S, vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
-                    if CUT:
-                        b_gamma = b_gamma
-                        b_S_product = b_gamma[:, None, None] * b_S_product
-                        b_d_S_read = ret_net_wants(g_os[j].to(tl.float32), q0s[j].to(tl.float32), q1s[j].to(tl.float32), b_w_1, b_w_2, o_w, c_2)
-                        b_S_wanted += b_S_product * b_d_S_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_Ss, b_S, i_c, C, BC, BW * BJ)
                 for _ in range(n_t % BT):
@@ -1221,21 +1202,20 @@ if triton is not None:
                     p_v += s_vt
                     p_k0 += s_k0t
                     p_k1 += s_k1t
-            if CUT:
-                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * W * J * V) + o_wj_c, b_S_product, mask=m_cwj_)
-                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * W * J * V) + o_wj_c, b_S_wanted, mask=m_cwj_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "d_ST"])
     def ret_net_backward_kernel(
-        t, v, q0, q1, k0, k1, g_o, Ss, d_ST, d_t, d_v, d_q0, d_q1, d_k0, d_k1, d_S0, cu_seqlens, T, NP, n_tokens,
+        t, v, q0, q1, k0, k1, g_o, Ss, d_ST, d_t, d_v, d_q0, d_q1, d_k0, d_k1, d_S0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
+        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
@@ -1279,7 +1259,7 @@ if triton is not None:
         b_gamma = ret_net_hoist(o_h).to(tl.float32)
         b_d_gamma = tl.zeros([BC], tl.float32)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, mask=m_cwj_, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + i_a * (H * W * J * V) + o_wj_c, mask=m_cwj_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BW, BJ], tl.float32)
         for i_j in range(n_t % KT):
@@ -1312,71 +1292,72 @@ if triton is not None:
             tl.store(p_d_q1 + k * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_q1, RUN), mask=m_cj__run)
             tl.store(p_d_k0 + k * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_k0, RUN), mask=m_cj__run)
             tl.store(p_d_k1 + k * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_k1, RUN), mask=m_cj__run)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_Ss -= (C * BW * BJ)
-            for i_half in tl.static_range(HALVES):
-                p_t -= BT * s_tt
-                p_v -= BT * s_vt
-                p_q0 -= BT * s_q0t
-                p_q1 -= BT * s_q1t
-                p_k0 -= BT * s_k0t
-                p_k1 -= BT * s_k1t
-                p_g_o -= BT * s_g_ot
-                p_d_t -= BT * 1
-                p_d_v -= BT * C
-                p_d_q0 -= BT * (H * J)
-                p_d_q1 -= BT * (H * J)
-                p_d_k0 -= BT * (H * J)
-                p_d_k1 -= BT * (H * J)
-                if i_half < HALVES - 1:  # this is the later half
-                    b_S = tl.reshape(tl_kept(p_Ss, i_c, C, BC, BW * BJ), [BC, BW, BJ])
-                    p_t -= BT * s_tt
-                    p_v -= BT * s_vt
-                    p_k0 -= BT * s_k0t
-                    p_k1 -= BT * s_k1t
-                    ts = tl_scalars(p_t, s_tt, BT)
-                    vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
-                    k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
-                    p_t += BT * s_tt
-                    p_v += BT * s_vt
-                    p_k0 += BT * s_k0t
-                    p_k1 += BT * s_k1t
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_Ss -= tl.where(i_j % HALVES == 0, (C * BW * BJ), 0)
+            p_t -= BT * s_tt
+            p_v -= BT * s_vt
+            p_q0 -= BT * s_q0t
+            p_q1 -= BT * s_q1t
+            p_k0 -= BT * s_k0t
+            p_k1 -= BT * s_k1t
+            p_g_o -= BT * s_g_ot
+            p_d_t -= BT * 1
+            p_d_v -= BT * C
+            p_d_q0 -= BT * (H * J)
+            p_d_q1 -= BT * (H * J)
+            p_d_k0 -= BT * (H * J)
+            p_d_k1 -= BT * (H * J)
+            b_S = tl.reshape(tl_kept(p_Ss, i_c, C, BC, BW * BJ), [BC, BW, BJ])
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_t -= n_k * s_tt
+                p_v -= n_k * s_vt
+                p_k0 -= n_k * s_k0t
+                p_k1 -= n_k * s_k1t
+                ts = tl_scalars(p_t, s_tt, BT)
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                p_t += n_k * s_tt
+                p_v += n_k * s_vt
+                p_k0 += n_k * s_k0t
+                p_k1 += n_k * s_k1t
+                if n_k > 0:
                     for j in tl.static_range(BT):
                         b_w_1, b_w_2 = ret_net_prepare(ts[j].to(tl.float32), o_j_, J, rope_theta)
                         b_S = ret_net_update(b_S, vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
-                ts = tl_scalars(p_t, s_tt, BT)
-                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                q0s = tl_rows_2(tl.load(p_q0 + o_t[:, None, None] * s_q0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
-                q1s = tl_rows_2(tl.load(p_q1 + o_t[:, None, None] * s_q1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
-                k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
-                k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
-                g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_S = tl.reshape(tl_kept(p_Ss, i_c, C, BC, BW * BJ), [BC, BW, BJ])
-                b_Ss = (b_S,)
-                b_w_1s = ()
-                b_w_2s = ()
-                for j in tl.static_range(BT):
-                    b_w_1, b_w_2 = ret_net_prepare(ts[j].to(tl.float32), o_j_, J, rope_theta)
-                    b_S_j = ret_net_update(b_Ss[j], vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
-                    b_Ss += (b_S_j,)
-                    b_w_1s += (b_w_1,)
-                    b_w_2s += (b_w_2,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_S, b_d_t, b_d_v, b_d_q0, b_d_q1, b_d_k0, b_d_k1, b_d_gamma_j = ret_net_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], vs[j].to(tl.float32), q0s[j].to(tl.float32), q1s[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1s[j], b_w_2s[j], o_w, o_j_, W, J, rope_theta, c_2)
-                    b_d_t = tl_over_lanes_1(b_d_t, m_c, C % BC != 0)
-                    b_d_S = b_back_S
-                    b_d_gamma += b_d_gamma_j
-                    tl.store(p_d_t + j * 1, b_d_t)
-                    tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
-                    tl.store(p_d_q0 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_q0, RUN), mask=m_cj__run)
-                    tl.store(p_d_q1 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_q1, RUN), mask=m_cj__run)
-                    tl.store(p_d_k0 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_k0, RUN), mask=m_cj__run)
-                    tl.store(p_d_k1 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_k1, RUN), mask=m_cj__run)
+            ts = tl_scalars(p_t, s_tt, BT)
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            q0s = tl_rows_2(tl.load(p_q0 + o_t[:, None, None] * s_q0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+            q1s = tl_rows_2(tl.load(p_q1 + o_t[:, None, None] * s_q1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+            k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+            k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+            g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (b_S,)
+            b_w_1s = ()
+            b_w_2s = ()
+            for j in tl.static_range(BT):
+                b_w_1, b_w_2 = ret_net_prepare(ts[j].to(tl.float32), o_j_, J, rope_theta)
+                b_S_j = ret_net_update(b_Ss[j], vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
+                b_Ss += (b_S_j,)
+                b_w_1s += (b_w_1,)
+                b_w_2s += (b_w_2,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_S, b_d_t, b_d_v, b_d_q0, b_d_q1, b_d_k0, b_d_k1, b_d_gamma_j = ret_net_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], vs[j].to(tl.float32), q0s[j].to(tl.float32), q1s[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1s[j], b_w_2s[j], o_w, o_j_, W, J, rope_theta, c_2)
+                b_d_t = tl_over_lanes_1(b_d_t, m_c, C % BC != 0)
+                b_d_S = b_back_S
+                b_d_gamma += b_d_gamma_j
+                tl.store(p_d_t + j * 1, b_d_t)
+                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
+                tl.store(p_d_q0 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_q0, RUN), mask=m_cj__run)
+                tl.store(p_d_q1 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_q1, RUN), mask=m_cj__run)
+                tl.store(p_d_k0 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_k0, RUN), mask=m_cj__run)
+                tl.store(p_d_k1 + j * (H * J) + o_v_part_run[:, None] + o_h_runj__run, tl_runs_2(b_d_k1, RUN), mask=m_cj__run)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * W * J * V) + o_hwj_v, b_d_S, mask=m_cwj_)
+        if CARRY:
+            tl.store(d_ST + i_a * (H * W * J * V) + o_wj_c, b_d_S, mask=m_cwj_)
 
     @triton.jit
     def ret_net_step_kernel(
@@ -2007,11 +1988,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -2070,6 +2051,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -2104,17 +2090,19 @@ def choose_ret_net(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
         tokens = 8 if 4 * held <= 16 else 4 if 4 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 32 + 1 * held + tokens * (3 + 4 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _ret_net_triton(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
@@ -2149,13 +2137,13 @@ def _ret_net_triton(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
             products, ends, starts = _rooms(rows * config.pieces * H * W * J * V, t_)
             ret_net_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
                 t_, v, q0, q1, k0, k1, None, products, ends, None, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, starts, rows, config.pieces, H * W * J * V, False)
             S = starts
         ret_net_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
             t_, v, q0, q1, k0, k1, S, _reals(y_o), _reals(last_S), cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_o, last_S
 
@@ -2230,7 +2218,6 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
     first_d_S = None if S is None else _like(inputs[6])
     kept_S = torch.empty(slots, H * V * _pow2(W) * _pow2(J), dtype=torch.float32, device=t_.device)
     with _on(t_.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * W * J * V, t_)
             ret_net_piece_kernel[(n_blocks * pieces * rows,)](
@@ -2239,20 +2226,20 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * W * J * V, False)
             _pass(products, wanted, g_last_S, wanted, rows, pieces, H * W * J * V, True)
-            S, g_last_S, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * H * W * J * V, t_)
+            S, g_last_S, products = ends, wanted, None
         ret_net_keep_kernel[(n_blocks * config.pieces * rows,)](
-            t_, v, q0, q1, k0, k1, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            t_, v, k0, k1, S, kept_S, cu_seqlens, T, config.pieces, config.parts, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_S, starts, rows, pieces, H * W * J * V, True)
-            g_last_S = starts
-        ret_net_backward_kernel[(n_blocks * pieces * rows,)](
-            t_, v, q0, q1, k0, k1, g_o, kept_S, g_last_S, d_t, _reals(d_v), d_q0, d_q1, d_k0, d_k1, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, t_.shape[0] * T, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_S = _handed_on(g_last_S, rows * H * W * J * V, t_)
+        for first in range(0, programs, at_once):
+            ret_net_backward_kernel[(min(at_once, programs - first),)](
+                t_, v, q0, q1, k0, k1, g_o, kept_S, g_last_S, d_t, _reals(d_v), d_q0, d_q1, d_k0, d_k1, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, rows, pieces, first, t_.shape[0] * T, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_t = _summed(d_t, inputs[0])
         d_q0 = _summed(d_q0, inputs[2])
         d_q1 = _summed(d_q1, inputs[3])

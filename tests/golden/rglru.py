@@ -921,12 +921,11 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP", "NQ"])
     def rglru_keep_kernel(
-        y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, hs, g_linear_out_in, h_decay, h_piece, cu_seqlens, T, NP, NQ,
-        s_y_inb, s_y_int, s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt, s_g_linear_out_inb, s_g_linear_out_int,
-        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, hs, cu_seqlens, T, NP, NQ,
+        s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt,
+        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -948,11 +947,6 @@ if triton is not None:
             p_i_sum = i_sum + i_b * s_i_sumb + (bos + i_t) * s_i_sumt
             p_r_sum = r_sum + i_b * s_r_sumb + (bos + i_t) * s_r_sumt
             p_hs = hs + i_k * C
-            if CUT:
-                p_y_in = y_in + i_b * s_y_inb + (bos + i_t) * s_y_int
-                p_g_linear_out_in = g_linear_out_in + i_b * s_g_linear_out_inb + (bos + i_t) * s_g_linear_out_int
-                b_h_product = tl.full([BC], 1.0, tl.float32)
-                b_h_wanted = tl.zeros([BC], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_hs, b_h, i_c, C, BC, 1)
                 p_hs += C
@@ -964,18 +958,8 @@ if triton is not None:
                 p_x += BT * s_xt
                 p_i_sum += BT * s_i_sumt
                 p_r_sum += BT * s_r_sumt
-                if CUT:
-                    y_ins = tl_rows_1(tl.load(p_y_in + o_t[:, None] * s_y_int + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    g_linear_out_ins = tl_rows_1(tl.load(p_g_linear_out_in + o_t[:, None] * s_g_linear_out_int + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_y_in += BT * s_y_int
-                    p_g_linear_out_in += BT * s_g_linear_out_int
                 for j in tl.static_range(BT):
                     b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
-                    if CUT:
-                        b_a = rglru_decay(beginss[j].to(tl.float32), r_sums[j].to(tl.float32), b_a_b, b_c_1)
-                        b_h_product = b_a * b_h_product
-                        b_d_h_read = rglru_wants(g_linear_out_ins[j].to(tl.float32), y_ins[j].to(tl.float32))
-                        b_h_wanted += b_h_product * b_d_h_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_hs, b_h, i_c, C, BC, 1)
                 for _ in range(n_t % BT):
@@ -988,21 +972,20 @@ if triton is not None:
                     p_x += s_xt
                     p_i_sum += s_i_sumt
                     p_r_sum += s_r_sumt
-            if CUT:
-                tl.store(h_decay + ((i_s * NP + i_p) * NQ + i_q) * C + o_c, b_h_product, mask=m_c)
-                tl.store(h_piece + ((i_s * NP + i_p) * NQ + i_q) * C + o_c, b_h_wanted, mask=m_c)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
     def rglru_backward_kernel(
-        y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, hs, d_hT, d_y_in, d_x, d_i_sum, d_r_sum, d_input_b, d_a_b, d_a_param, d_h0, cu_seqlens, T, NP, n_tokens,
+        y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, hs, d_hT, d_y_in, d_x, d_i_sum, d_r_sum, d_input_b, d_a_b, d_a_param, d_h0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_y_inb, s_y_int, s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt, s_g_linear_out_inb, s_g_linear_out_int,
-        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
+        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
@@ -1029,7 +1012,7 @@ if triton is not None:
         b_d_input_b = tl.zeros([BC], tl.float32)
         b_d_a_b = tl.zeros([BC], tl.float32)
         if d_hT is not None:
-            b_d_h = tl.load(d_hT + (i_s * NP + i_p) * C + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_d_h = tl.load(d_hT + i_a * C + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BC], tl.float32)
         for i_j in range(n_t % KT):
@@ -1058,57 +1041,56 @@ if triton is not None:
             tl.store(p_d_x + k * C + o_c, b_d_x, mask=m_c)
             tl.store(p_d_i_sum + k * C + o_c, b_d_i_sum, mask=m_c)
             tl.store(p_d_r_sum + k * C + o_c, b_d_r_sum, mask=m_c)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_hs -= C
-            for i_half in tl.static_range(HALVES):
-                p_y_in -= BT * s_y_int
-                p_begins -= BT * s_beginst
-                p_x -= BT * s_xt
-                p_i_sum -= BT * s_i_sumt
-                p_r_sum -= BT * s_r_sumt
-                p_g_linear_out_in -= BT * s_g_linear_out_int
-                p_d_y_in -= BT * C
-                p_d_x -= BT * C
-                p_d_i_sum -= BT * C
-                p_d_r_sum -= BT * C
-                if i_half < HALVES - 1:  # this is the later half
-                    b_h = tl.reshape(tl_kept(p_hs, i_c, C, BC, 1), [BC])
-                    p_begins -= BT * s_beginst
-                    p_x -= BT * s_xt
-                    p_i_sum -= BT * s_i_sumt
-                    p_r_sum -= BT * s_r_sumt
-                    beginss = tl_scalars(p_begins, s_beginst, BT)
-                    xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_begins += BT * s_beginst
-                    p_x += BT * s_xt
-                    p_i_sum += BT * s_i_sumt
-                    p_r_sum += BT * s_r_sumt
-                    for j in tl.static_range(BT):
-                        b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
-                y_ins = tl_rows_1(tl.load(p_y_in + o_t[:, None] * s_y_int + o_c[None, :], mask=m_c[None, :], other=0.0))
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_hs -= tl.where(i_j % HALVES == 0, C, 0)
+            p_y_in -= BT * s_y_int
+            p_begins -= BT * s_beginst
+            p_x -= BT * s_xt
+            p_i_sum -= BT * s_i_sumt
+            p_r_sum -= BT * s_r_sumt
+            p_g_linear_out_in -= BT * s_g_linear_out_int
+            p_d_y_in -= BT * C
+            p_d_x -= BT * C
+            p_d_i_sum -= BT * C
+            p_d_r_sum -= BT * C
+            b_h = tl.reshape(tl_kept(p_hs, i_c, C, BC, 1), [BC])
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_begins -= n_k * s_beginst
+                p_x -= n_k * s_xt
+                p_i_sum -= n_k * s_i_sumt
+                p_r_sum -= n_k * s_r_sumt
                 beginss = tl_scalars(p_begins, s_beginst, BT)
                 xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                g_linear_out_ins = tl_rows_1(tl.load(p_g_linear_out_in + o_t[:, None] * s_g_linear_out_int + o_c[None, :], mask=m_c[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_h = tl.reshape(tl_kept(p_hs, i_c, C, BC, 1), [BC])
-                b_hs = (b_h,)
-                for j in tl.static_range(BT):
-                    b_h_j = rglru_update(b_hs[j], beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
-                    b_hs += (b_h_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_h, b_d_y_in, b_d_x, b_d_i_sum, b_d_r_sum, b_d_c_1_j, b_d_input_b_j, b_d_a_b_j = rglru_vjp(g_linear_out_ins[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], y_ins[j].to(tl.float32), beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
-                    b_d_h = b_back_h
-                    b_d_c_1 += b_d_c_1_j
-                    b_d_input_b += b_d_input_b_j
-                    b_d_a_b += b_d_a_b_j
-                    tl.store(p_d_y_in + j * C + o_c, b_d_y_in, mask=m_c)
-                    tl.store(p_d_x + j * C + o_c, b_d_x, mask=m_c)
-                    tl.store(p_d_i_sum + j * C + o_c, b_d_i_sum, mask=m_c)
-                    tl.store(p_d_r_sum + j * C + o_c, b_d_r_sum, mask=m_c)
+                p_begins += n_k * s_beginst
+                p_x += n_k * s_xt
+                p_i_sum += n_k * s_i_sumt
+                p_r_sum += n_k * s_r_sumt
+                if n_k > 0:
+                    for j in tl.static_range(BT):
+                        b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
+            y_ins = tl_rows_1(tl.load(p_y_in + o_t[:, None] * s_y_int + o_c[None, :], mask=m_c[None, :], other=0.0))
+            beginss = tl_scalars(p_begins, s_beginst, BT)
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            g_linear_out_ins = tl_rows_1(tl.load(p_g_linear_out_in + o_t[:, None] * s_g_linear_out_int + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_hs = (b_h,)
+            for j in tl.static_range(BT):
+                b_h_j = rglru_update(b_hs[j], beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
+                b_hs += (b_h_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_h, b_d_y_in, b_d_x, b_d_i_sum, b_d_r_sum, b_d_c_1_j, b_d_input_b_j, b_d_a_b_j = rglru_vjp(g_linear_out_ins[j].to(tl.float32), b_d_h, b_hs[j + 1], b_hs[j], y_ins[j].to(tl.float32), beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
+                b_d_h = b_back_h
+                b_d_c_1 += b_d_c_1_j
+                b_d_input_b += b_d_input_b_j
+                b_d_a_b += b_d_a_b_j
+                tl.store(p_d_y_in + j * C + o_c, b_d_y_in, mask=m_c)
+                tl.store(p_d_x + j * C + o_c, b_d_x, mask=m_c)
+                tl.store(p_d_i_sum + j * C + o_c, b_d_i_sum, mask=m_c)
+                tl.store(p_d_r_sum + j * C + o_c, b_d_r_sum, mask=m_c)
         b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_d_input_b, b_d_a_b, b_d_a_param = rglru_hoist_vjp(b_a_param, b_d_a_b, b_d_c_1, b_d_input_b)
         tl.store(d_input_b + (i_s * NP + i_p) * C + o_c, b_d_input_b, mask=m_c)
@@ -1117,6 +1099,8 @@ if triton is not None:
         if d_h0 is not None:
             if i_p == 0:
                 tl.store(d_h0 + i_s * C + o_c, b_d_h, mask=m_c)
+        if CARRY:
+            tl.store(d_hT + i_a * C + o_c, b_d_h, mask=m_c)
 
     @triton.jit
     def rglru_step_kernel(
@@ -1233,11 +1217,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -1296,6 +1280,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -1330,17 +1319,20 @@ def choose_rglru(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
+    registers = 168 if 6 * held <= 80 else 255  # left alone, the compiler takes fewer, and waits
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
-        return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+        return _Config(block, tokens, num_warps, pieces, registers=registers if inner <= 16 else 255)
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 7 * held + tokens * (1 + 9 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, registers, 2 if tokens <= 2 else 1, wave=wave)
 
 
 def _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens):
@@ -1375,13 +1367,13 @@ def _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_se
             products, ends, starts = _rooms(rows * config.pieces * G * J, y_in)
             rglru_piece_kernel[(triton.cdiv(G * J, config.lanes) * config.pieces * rows,)](
                 y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, None, products, ends, None, cu_seqlens, T, config.pieces, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, h, starts, rows, config.pieces, G * J, False)
             h = starts
         rglru_walk_kernel[(triton.cdiv(G * J, config.lanes) * config.pieces * rows,)](
             y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, _reals(y_linear_out_in), _reals(last_h), cu_seqlens, T, config.pieces, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_linear_out_in, last_h
 
@@ -1457,7 +1449,6 @@ def _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_
     first_d_h = None if h is None else _like(inputs[8])
     kept_h = torch.empty(slots, G * J, dtype=torch.float32, device=y_in.device)
     with _on(y_in.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * G * J, y_in)
             rglru_piece_kernel[(n_blocks * pieces * rows,)](
@@ -1466,20 +1457,20 @@ def _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_
             )  # fmt: skip
             _pass(products, ends, h, ends, rows, pieces, G * J, False)
             _pass(products, wanted, g_last_h, wanted, rows, pieces, G * J, True)
-            h, g_last_h, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * G * J, y_in)
+            h, g_last_h, products = ends, wanted, None
         rglru_keep_kernel[(n_blocks * config.pieces * rows,)](
-            y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, kept_h, g_linear_out_in, products, ends, cu_seqlens, T, config.pieces, config.parts, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            begins, x, i_sum, r_sum, input_b, a_b, a_param, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_h, starts, rows, pieces, G * J, True)
-            g_last_h = starts
-        rglru_backward_kernel[(n_blocks * pieces * rows,)](
-            y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, kept_h, g_last_h, _reals(d_y_in), _reals(d_x), _reals(d_i_sum), _reals(d_r_sum), d_input_b, d_a_b, d_a_param, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, pieces, y_in.shape[0] * T, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_h = _handed_on(g_last_h, rows * G * J, y_in)
+        for first in range(0, programs, at_once):
+            rglru_backward_kernel[(min(at_once, programs - first),)](
+                y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, kept_h, g_last_h, _reals(d_y_in), _reals(d_x), _reals(d_i_sum), _reals(d_r_sum), d_input_b, d_a_b, d_a_param, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, rows, pieces, first, y_in.shape[0] * T, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_input_b = _summed(d_input_b, inputs[5])
         d_a_b = _summed(d_a_b, inputs[6])
         d_a_param = _summed(d_a_param, inputs[7])

@@ -843,7 +843,7 @@ if triton is not None:
         s_k_b, s_k_t, s_vb, s_vt,
         A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
         i_s = i // tl.cdiv(A, BA) // NP
@@ -896,17 +896,19 @@ if triton is not None:
                     p_k_ += s_k_t
                     p_v += s_vt
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
     def rwkv4_backward_kernel(
-        k_, v, r, time_decay, time_first, g_output_in, ps, qs, log_scales, d_pT, d_qT, d_log_scaleT, d_k, d_v, d_r, d_time_decay, d_time_first, d_p0, d_q0, d_log_scale0, cu_seqlens, T, NP, n_tokens,
+        k_, v, r, time_decay, time_first, g_output_in, ps, qs, log_scales, d_pT, d_qT, d_log_scaleT, d_k, d_v, d_r, d_time_decay, d_time_first, d_p0, d_q0, d_log_scale0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_k_b, s_k_t, s_vb, s_vt, s_rb, s_rt, s_g_output_inb, s_g_output_int,
-        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
-        i_s = i // tl.cdiv(A, BA) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_a, i_s = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NS
+        i_p = NP - 1 - i // tl.cdiv(A, BA) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
@@ -930,15 +932,15 @@ if triton is not None:
         b_d_w = tl.zeros([BA], tl.float32)
         b_d_time_first = tl.zeros([BA], tl.float32)
         if d_pT is not None:
-            b_d_p = tl.load(d_pT + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_d_p = tl.load(d_pT + i_a * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_d_p = tl.zeros([BA], tl.float32)
         if d_qT is not None:
-            b_d_q = tl.load(d_qT + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_d_q = tl.load(d_qT + i_a * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_d_q = tl.zeros([BA], tl.float32)
         if d_log_scaleT is not None:
-            b_d_log_scale = tl.load(d_log_scaleT + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_d_log_scale = tl.load(d_log_scaleT + i_a * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_d_log_scale = tl.zeros([BA], tl.float32)
         for i_j in range(n_t % KT):
@@ -967,56 +969,53 @@ if triton is not None:
             tl.store(p_d_k + k * A + o_a, b_d_k, mask=m_a)
             tl.store(p_d_v + k * A + o_a, b_d_v, mask=m_a)
             tl.store(p_d_r + k * A + o_a, b_d_r, mask=m_a)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_ps -= A
-            p_qs -= A
-            p_log_scales -= A
-            for i_half in tl.static_range(HALVES):
-                p_k_ -= BT * s_k_t
-                p_v -= BT * s_vt
-                p_r -= BT * s_rt
-                p_g_output_in -= BT * s_g_output_int
-                p_d_k -= BT * A
-                p_d_v -= BT * A
-                p_d_r -= BT * A
-                if i_half < HALVES - 1:  # this is the later half
-                    b_p = tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA])
-                    b_q = tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA])
-                    b_log_scale = tl.reshape(tl_kept(p_log_scales, i_a, A, BA, 1), [BA])
-                    p_k_ -= BT * s_k_t
-                    p_v -= BT * s_vt
-                    k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
-                    vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
-                    p_k_ += BT * s_k_t
-                    p_v += BT * s_vt
-                    for j in tl.static_range(BT):
-                        b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_ps -= tl.where(i_j % HALVES == 0, A, 0)
+            p_qs -= tl.where(i_j % HALVES == 0, A, 0)
+            p_log_scales -= tl.where(i_j % HALVES == 0, A, 0)
+            p_k_ -= BT * s_k_t
+            p_v -= BT * s_vt
+            p_r -= BT * s_rt
+            p_g_output_in -= BT * s_g_output_int
+            p_d_k -= BT * A
+            p_d_v -= BT * A
+            p_d_r -= BT * A
+            b_p = tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA])
+            b_q = tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA])
+            b_log_scale = tl.reshape(tl_kept(p_log_scales, i_a, A, BA, 1), [BA])
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_k_ -= n_k * s_k_t
+                p_v -= n_k * s_vt
                 k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
                 vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
-                rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_a[None, :], mask=m_a[None, :], other=0.0))
-                g_output_ins = tl_rows_1(tl.load(p_g_output_in + o_t[:, None] * s_g_output_int + o_a[None, :], mask=m_a[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_p = tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA])
-                    b_q = tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA])
-                    b_log_scale = tl.reshape(tl_kept(p_log_scales, i_a, A, BA, 1), [BA])
-                b_ps = (b_p,)
-                b_qs = (b_q,)
-                b_log_scales = (b_log_scale,)
-                for j in tl.static_range(BT):
-                    b_p_j, b_q_j, b_log_scale_j = rwkv4_update(b_ps[j], b_qs[j], b_log_scales[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
-                    b_ps += (b_p_j,)
-                    b_qs += (b_q_j,)
-                    b_log_scales += (b_log_scale_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_p, b_back_q, b_back_log_scale, b_d_k, b_d_v, b_d_r, b_d_w_j, b_d_time_first_j = rwkv4_vjp(g_output_ins[j].to(tl.float32), b_d_p, b_d_q, b_d_log_scale, b_ps[j], b_qs[j], b_log_scales[j + 1], b_log_scales[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), rs[j].to(tl.float32), b_time_first, b_w)
-                    b_d_p = b_back_p
-                    b_d_q = b_back_q
-                    b_d_log_scale = b_back_log_scale
-                    b_d_w += b_d_w_j
-                    b_d_time_first += b_d_time_first_j
-                    tl.store(p_d_k + j * A + o_a, b_d_k, mask=m_a)
-                    tl.store(p_d_v + j * A + o_a, b_d_v, mask=m_a)
-                    tl.store(p_d_r + j * A + o_a, b_d_r, mask=m_a)
+                p_k_ += n_k * s_k_t
+                p_v += n_k * s_vt
+                if n_k > 0:
+                    for j in tl.static_range(BT):
+                        b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
+            k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            g_output_ins = tl_rows_1(tl.load(p_g_output_in + o_t[:, None] * s_g_output_int + o_a[None, :], mask=m_a[None, :], other=0.0))
+            b_ps = (b_p,)
+            b_qs = (b_q,)
+            b_log_scales = (b_log_scale,)
+            for j in tl.static_range(BT):
+                b_p_j, b_q_j, b_log_scale_j = rwkv4_update(b_ps[j], b_qs[j], b_log_scales[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
+                b_ps += (b_p_j,)
+                b_qs += (b_q_j,)
+                b_log_scales += (b_log_scale_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_p, b_back_q, b_back_log_scale, b_d_k, b_d_v, b_d_r, b_d_w_j, b_d_time_first_j = rwkv4_vjp(g_output_ins[j].to(tl.float32), b_d_p, b_d_q, b_d_log_scale, b_ps[j], b_qs[j], b_log_scales[j + 1], b_log_scales[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), rs[j].to(tl.float32), b_time_first, b_w)
+                b_d_p = b_back_p
+                b_d_q = b_back_q
+                b_d_log_scale = b_back_log_scale
+                b_d_w += b_d_w_j
+                b_d_time_first += b_d_time_first_j
+                tl.store(p_d_k + j * A + o_a, b_d_k, mask=m_a)
+                tl.store(p_d_v + j * A + o_a, b_d_v, mask=m_a)
+                tl.store(p_d_r + j * A + o_a, b_d_r, mask=m_a)
         b_time_decay = tl.load(time_decay + o_a, mask=m_a, other=0.0).to(tl.float32)
         b_d_time_decay, b_d_time_first = rwkv4_hoist_vjp(b_time_decay, b_d_time_first, b_d_w)
         tl.store(d_time_decay + (i_s * NP + i_p) * A + o_a, b_d_time_decay, mask=m_a)
@@ -1024,12 +1023,18 @@ if triton is not None:
         if d_p0 is not None:
             if i_p == 0:
                 tl.store(d_p0 + i_s * A + o_a, b_d_p, mask=m_a)
+        if CARRY:
+            tl.store(d_pT + i_a * A + o_a, b_d_p, mask=m_a)
         if d_q0 is not None:
             if i_p == 0:
                 tl.store(d_q0 + i_s * A + o_a, b_d_q, mask=m_a)
+        if CARRY:
+            tl.store(d_qT + i_a * A + o_a, b_d_q, mask=m_a)
         if d_log_scale0 is not None:
             if i_p == 0:
                 tl.store(d_log_scale0 + i_s * A + o_a, b_d_log_scale, mask=m_a)
+        if CARRY:
+            tl.store(d_log_scaleT + i_a * A + o_a, b_d_log_scale, mask=m_a)
 
     @triton.jit
     def rwkv4_step_kernel(
@@ -1087,11 +1092,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -1150,6 +1155,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -1179,17 +1189,21 @@ def choose_rwkv4(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 128))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = 1
     held = max(1, block * inner // (32 * num_warps))
+    registers = 168 if 5 * held <= 80 else 255  # left alone, the compiler takes fewer, and waits
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
-        return _Config(block, tokens, num_warps, pieces)
-    parts = 1
+        return _Config(block, tokens, num_warps, pieces, registers=registers if inner <= 16 else 255)
+    pieces = 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 13 * held + tokens * (0 + 9 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, registers, 2 if tokens <= 2 else 1, wave=wave)
 
 
 def _rwkv4_triton(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens):
@@ -1221,7 +1235,7 @@ def _rwkv4_triton(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens):
             return y_output_in, last_p, last_q, last_log_scale
         rwkv4_walk_kernel[(triton.cdiv(A, config.lanes) * config.pieces * rows,)](
             k, v, r, time_decay, time_first, p, q, log_scale, _reals(y_output_in), _reals(last_p), _reals(last_q), _reals(last_log_scale), cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_output_in, last_p, last_q, last_log_scale
 
@@ -1278,7 +1292,7 @@ def _rwkv4_triton_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k,
     g_last_q = None if g_last_q is None else _reals(g_last_q.contiguous())
     g_last_log_scale = None if g_last_log_scale is None else _reals(g_last_log_scale.contiguous())
     config = choose_rwkv4(rows, T, A, 1, _sms(k.device))
-    config = config._replace(pieces=1, parts=1)
+    config = config._replace(pieces=1)
     pieces = config.pieces * config.parts
     if config.pieces > 1:
         config = config._replace(pieces=pieces, parts=1)
@@ -1302,10 +1316,17 @@ def _rwkv4_triton_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k,
             k, v, time_decay, time_first, p, q, log_scale, kept_p, kept_q, kept_log_scale, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2], *v.stride()[:2],
             BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
-        rwkv4_backward_kernel[(n_blocks * pieces * rows,)](
-            k, v, r, time_decay, time_first, g_output_in, kept_p, kept_q, kept_log_scale, g_last_p, g_last_q, g_last_log_scale, _reals(d_k), _reals(d_v), _reals(d_r), d_time_decay, d_time_first, None if first_d_p is None else _reals(first_d_p), None if first_d_q is None else _reals(first_d_q), None if first_d_log_scale is None else _reals(first_d_log_scale), cu_seqlens, T, pieces, k.shape[0] * T, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2], *g_output_in.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
+        if config.parts > 1:
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_p = _handed_on(g_last_p, rows * A, k)
+            g_last_q = _handed_on(g_last_q, rows * A, k)
+            g_last_log_scale = _handed_on(g_last_log_scale, rows * A, k)
+        for first in range(0, programs, at_once):
+            rwkv4_backward_kernel[(min(at_once, programs - first),)](
+                k, v, r, time_decay, time_first, g_output_in, kept_p, kept_q, kept_log_scale, g_last_p, g_last_q, g_last_log_scale, _reals(d_k), _reals(d_v), _reals(d_r), d_time_decay, d_time_first, None if first_d_p is None else _reals(first_d_p), None if first_d_q is None else _reals(first_d_q), None if first_d_log_scale is None else _reals(first_d_log_scale), cu_seqlens, T, rows, pieces, first, k.shape[0] * T, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2], *g_output_in.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_time_decay = _summed(d_time_decay, inputs[3])
         d_time_first = _summed(d_time_first, inputs[4])
     return (

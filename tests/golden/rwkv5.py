@@ -1102,14 +1102,13 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "time_decay", "time_faaaa", "S0", "S_decay", "S_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "time_decay", "time_faaaa", "S0"])
     def rwkv5_keep_kernel(
-        r, k_, v, time_decay, time_faaaa, S0, Ss, g_y, S_decay, S_piece, cu_seqlens, T, NP, NQ,
-        s_rb, s_rt, s_k_b, s_k_t, s_vb, s_vt, s_g_yb, s_g_yt,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        k_, v, time_decay, time_faaaa, S0, Ss, cu_seqlens, T, NP, NQ,
+        s_k_b, s_k_t, s_vb, s_vt,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1136,11 +1135,6 @@ if triton is not None:
             p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
             p_v = v + i_b * s_vb + (bos + i_t) * s_vt
             p_Ss = Ss + i_k * (C * BK)
-            if CUT:
-                p_r = r + i_b * s_rb + (bos + i_t) * s_rt
-                p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
-                b_S_product = tl.full([BC, BK], 1.0, tl.float32)
-                b_S_wanted = tl.zeros([BC, BK], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_Ss, b_S, i_c, C, BC, BK)
                 p_Ss += (C * BK)
@@ -1148,19 +1142,8 @@ if triton is not None:
                 vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 p_k_ += BT * s_k_t
                 p_v += BT * s_vt
-                if CUT:
-                    rs = tl_rows_2(tl.load(p_r + o_t[:, None, None] * s_rt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                    g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_r += BT * s_rt
-                    p_g_y += BT * s_g_yt
                 for j in tl.static_range(BT):
                     b_S = rwkv5_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
-                    if CUT:
-                        b_S_product_before = b_S_product
-                        b_a_S = b_a_S
-                        b_S_product = b_a_S * b_S_product
-                        b_d_S_before = rwkv5_wants(g_ys[j].to(tl.float32), rs[j].to(tl.float32))
-                        b_S_wanted += b_S_product_before * b_d_S_before
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_Ss, b_S, i_c, C, BC, BK)
                 for _ in range(n_t % BT):
@@ -1169,21 +1152,20 @@ if triton is not None:
                     b_S = rwkv5_update(b_S, b_k_, b_v, b_a_S)
                     p_k_ += s_k_t
                     p_v += s_vt
-            if CUT:
-                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
-                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "time_decay", "time_faaaa", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "time_decay", "time_faaaa", "d_ST"])
     def rwkv5_backward_kernel(
-        r, k_, v, time_decay, time_faaaa, g_y, Ss, d_ST, d_r, d_k, d_v, d_time_decay, d_time_faaaa, d_S0, cu_seqlens, T, NP, n_tokens,
+        r, k_, v, time_decay, time_faaaa, g_y, Ss, d_ST, d_r, d_k, d_v, d_time_decay, d_time_faaaa, d_S0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_rb, s_rt, s_k_b, s_k_t, s_vb, s_vt, s_g_yb, s_g_yt,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
+        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_k_ = tl.arange(0, BK)
@@ -1220,7 +1202,7 @@ if triton is not None:
         b_d_a_S = tl.zeros([BC, BK], tl.float32)
         b_d_time_faaaa = tl.zeros([BC, BK], tl.float32)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + i_a * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
         for i_j in range(n_t % KT):
@@ -1243,44 +1225,43 @@ if triton is not None:
             tl.store(p_d_r + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_r, RUN), mask=m_ck__run)
             tl.store(p_d_k + k * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
             tl.store(p_d_v + k * C + o_c, b_d_v, mask=m_c)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_Ss -= (C * BK)
-            for i_half in tl.static_range(HALVES):
-                p_r -= BT * s_rt
-                p_k_ -= BT * s_k_t
-                p_v -= BT * s_vt
-                p_g_y -= BT * s_g_yt
-                p_d_r -= BT * (H * K)
-                p_d_k -= BT * (H * K)
-                p_d_v -= BT * C
-                if i_half < HALVES - 1:  # this is the later half
-                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
-                    p_k_ -= BT * s_k_t
-                    p_v -= BT * s_vt
-                    k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                    vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_k_ += BT * s_k_t
-                    p_v += BT * s_vt
-                    for j in tl.static_range(BT):
-                        b_S = rwkv5_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
-                rs = tl_rows_2(tl.load(p_r + o_t[:, None, None] * s_rt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_Ss -= tl.where(i_j % HALVES == 0, (C * BK), 0)
+            p_r -= BT * s_rt
+            p_k_ -= BT * s_k_t
+            p_v -= BT * s_vt
+            p_g_y -= BT * s_g_yt
+            p_d_r -= BT * (H * K)
+            p_d_k -= BT * (H * K)
+            p_d_v -= BT * C
+            b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_k_ -= n_k * s_k_t
+                p_v -= n_k * s_vt
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
                 vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
-                b_Ss = (b_S,)
-                for j in tl.static_range(BT):
-                    b_S_j = rwkv5_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
-                    b_Ss += (b_S_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_S, b_d_r, b_d_k, b_d_v, b_d_a_S_j, b_d_time_faaaa_j = rwkv5_vjp(g_ys[j].to(tl.float32), b_d_S, b_Ss[j], rs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), b_time_faaaa, b_a_S, K)
-                    b_d_S = b_back_S
-                    b_d_a_S += b_d_a_S_j
-                    b_d_time_faaaa += b_d_time_faaaa_j
-                    tl.store(p_d_r + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_r, RUN), mask=m_ck__run)
-                    tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
-                    tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
+                p_k_ += n_k * s_k_t
+                p_v += n_k * s_vt
+                if n_k > 0:
+                    for j in tl.static_range(BT):
+                        b_S = rwkv5_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
+            rs = tl_rows_2(tl.load(p_r + o_t[:, None, None] * s_rt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (b_S,)
+            for j in tl.static_range(BT):
+                b_S_j = rwkv5_update(b_Ss[j], k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
+                b_Ss += (b_S_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_S, b_d_r, b_d_k, b_d_v, b_d_a_S_j, b_d_time_faaaa_j = rwkv5_vjp(g_ys[j].to(tl.float32), b_d_S, b_Ss[j], rs[j].to(tl.float32), k_s[j].to(tl.float32), vs[j].to(tl.float32), b_time_faaaa, b_a_S, K)
+                b_d_S = b_back_S
+                b_d_a_S += b_d_a_S_j
+                b_d_time_faaaa += b_d_time_faaaa_j
+                tl.store(p_d_r + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_r, RUN), mask=m_ck__run)
+                tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
+                tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
         b_time_decay = tl.load(time_decay + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         b_d_time_decay, b_d_time_faaaa = rwkv5_hoist_vjp(b_time_decay, b_d_a_S, b_d_time_faaaa)
         tl.store(d_time_decay + (i_s * NP + i_p) * V * (H * K) + (o_v * (H * K))[:, None] + o_hk_, b_d_time_decay, mask=m_ck_)
@@ -1288,6 +1269,8 @@ if triton is not None:
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
+        if CARRY:
+            tl.store(d_ST + i_a * (H * K * V) + o_k_c, b_d_S, mask=m_ck_)
 
     @triton.jit
     def rwkv5_step_kernel(
@@ -1888,11 +1871,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -1951,6 +1934,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -1985,17 +1973,19 @@ def choose_rwkv5(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
         tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 5 * held + tokens * (2 + 3 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _rwkv5_triton(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
@@ -2030,13 +2020,13 @@ def _rwkv5_triton(r, k, v, time_decay, time_faaaa, S, cu_seqlens):
             products, ends, starts = _rooms(rows * config.pieces * H * K * V, r)
             rwkv5_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
                 r, k, v, turned_time_decay, turned_time_faaaa, None, products, ends, None, cu_seqlens, T, config.pieces, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
             S = starts
         rwkv5_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
             r, k, v, turned_time_decay, turned_time_faaaa, S, _reals(y_y), _reals(last_S), cu_seqlens, T, config.pieces, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_y, last_S
 
@@ -2108,7 +2098,6 @@ def _rwkv5_triton_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
     first_d_S = None if S is None else _like(inputs[5])
     kept_S = torch.empty(slots, H * V * _pow2(K), dtype=torch.float32, device=r.device)
     with _on(r.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, r)
             rwkv5_piece_kernel[(n_blocks * pieces * rows,)](
@@ -2117,20 +2106,20 @@ def _rwkv5_triton_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
             _pass(products, wanted, g_last_S, wanted, rows, pieces, H * K * V, True)
-            S, g_last_S, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * H * K * V, r)
+            S, g_last_S, products = ends, wanted, None
         rwkv5_keep_kernel[(n_blocks * config.pieces * rows,)](
-            r, k, v, turned_time_decay, turned_time_faaaa, S, kept_S, g_y, products, ends, cu_seqlens, T, config.pieces, config.parts, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_y.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            k, v, turned_time_decay, turned_time_faaaa, S, kept_S, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2], *v.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
-            g_last_S = starts
-        rwkv5_backward_kernel[(n_blocks * pieces * rows,)](
-            r, k, v, turned_time_decay, turned_time_faaaa, g_y, kept_S, g_last_S, d_r, d_k, _reals(d_v), d_time_decay, d_time_faaaa, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, r.shape[0] * T, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_y.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_S = _handed_on(g_last_S, rows * H * K * V, r)
+        for first in range(0, programs, at_once):
+            rwkv5_backward_kernel[(min(at_once, programs - first),)](
+                r, k, v, turned_time_decay, turned_time_faaaa, g_y, kept_S, g_last_S, d_r, d_k, _reals(d_v), d_time_decay, d_time_faaaa, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, rows, pieces, first, r.shape[0] * T, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_y.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_r = _summed(d_r, inputs[0])
         d_k = _summed(d_k, inputs[1])
         d_time_decay = _summed(d_time_decay, inputs[3])

@@ -1680,12 +1680,11 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "NP", "NQ"])
     def s5_keep_kernel(
-        Bu_sum, Lambda_re, Lambda_im, log_step, x0, xs, g_x, x_decay, x_piece, cu_seqlens, T, NP, NQ,
-        s_Bu_sumb, s_Bu_sumt, s_g_xb, s_g_xt,
-        J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        Bu_sum, Lambda_re, Lambda_im, log_step, x0, xs, cu_seqlens, T, NP, NQ,
+        s_Bu_sumb, s_Bu_sumt,
+        J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1712,29 +1711,14 @@ if triton is not None:
             i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
             p_Bu_sum = Bu_sum + i_b * s_Bu_sumb + (bos + i_t) * s_Bu_sumt
             p_xs = xs + i_k * (2 * C)
-            if CUT:
-                p_g_x = g_x + i_b * s_g_xb + (bos + i_t) * s_g_xt
-                b_x_re_product = tl.full([BC], 1.0, tl.float32)
-                b_x_im_product = tl.full([BC], 0.0, tl.float32)
-                b_x_re_wanted = tl.zeros([BC], tl.float32)
-                b_x_im_wanted = tl.zeros([BC], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_xs, b_x_re, i_c, C, BC, 1)
                 tl_keep(p_xs + C * 1, b_x_im, i_c, C, BC, 1)
                 p_xs += (2 * C)
                 Bu_sum_res, Bu_sum_ims = tl_pairs_1(tl.load(p_Bu_sum + o_t[:, None, None] * s_Bu_sumt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
                 p_Bu_sum += BT * s_Bu_sumt
-                if CUT:
-                    g_x_res, g_x_ims = tl_pairs_1(tl.load(p_g_x + o_t[:, None, None] * s_g_xt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
-                    p_g_x += BT * s_g_xt
                 for j in tl.static_range(BT):
                     b_x_re, b_x_im = s5_update(b_x_re, b_x_im, Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
-                    if CUT:
-                        b_L_bar_re, b_L_bar_im = b_L_bar_re, b_L_bar_im
-                        b_x_re_product, b_x_im_product = b_L_bar_re * b_x_re_product - b_L_bar_im * b_x_im_product, b_L_bar_re * b_x_im_product + b_L_bar_im * b_x_re_product
-                        b_d_x_re_read, b_d_x_im_read = s5_wants(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32))
-                        b_x_re_wanted += b_x_re_product * b_d_x_re_read + b_x_im_product * b_d_x_im_read
-                        b_x_im_wanted += b_x_re_product * b_d_x_im_read - b_x_im_product * b_d_x_re_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_xs, b_x_re, i_c, C, BC, 1)
                 tl_keep(p_xs + C * 1, b_x_im, i_c, C, BC, 1)
@@ -1743,23 +1727,20 @@ if triton is not None:
                     b_Bu_sum_im = tl.load(p_Bu_sum + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32)
                     b_x_re, b_x_im = s5_update(b_x_re, b_x_im, b_Bu_sum_re, b_Bu_sum_im, b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
                     p_Bu_sum += s_Bu_sumt
-            if CUT:
-                tl.store(x_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * C) + o_c, b_x_re_product, mask=m_c)
-                tl.store(x_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * C) + o_c, b_x_re_wanted, mask=m_c)
-                tl.store(x_decay + ((i_s * NP + i_p) * NQ + i_q) * (2 * C) + o_c + C, b_x_im_product, mask=m_c)
-                tl.store(x_piece + ((i_s * NP + i_p) * NQ + i_q) * (2 * C) + o_c + C, b_x_im_wanted, mask=m_c)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
     def s5_backward_kernel(
-        Bu_sum, Lambda_re, Lambda_im, log_step, g_x, xs, d_xT, d_Bu_sum, d_Lambda_re_, d_Lambda_im_, d_log_step, d_x0, cu_seqlens, T, NP, n_tokens,
+        Bu_sum, Lambda_re, Lambda_im, log_step, g_x, xs, d_xT, d_Bu_sum, d_Lambda_re_, d_Lambda_im_, d_log_step, d_x0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_Bu_sumb, s_Bu_sumt, s_g_xb, s_g_xt,
-        J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
+        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
@@ -1784,11 +1765,11 @@ if triton is not None:
         b_d_B_scale_re = tl.zeros([BC], tl.float32)
         b_d_B_scale_im = tl.zeros([BC], tl.float32)
         if d_xT is not None:
-            b_d_x_re = tl.load(d_xT + (i_s * NP + i_p) * (2 * C) + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_d_x_re = tl.load(d_xT + i_a * (2 * C) + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_x_re = tl.zeros([BC], tl.float32)
         if d_xT is not None:
-            b_d_x_im = tl.load(d_xT + (i_s * NP + i_p) * (2 * C) + o_c + C, mask=m_c, other=0.0).to(tl.float32)
+            b_d_x_im = tl.load(d_xT + i_a * (2 * C) + o_c + C, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_x_im = tl.zeros([BC], tl.float32)
         for i_j in range(n_t % KT):
@@ -1814,40 +1795,38 @@ if triton is not None:
             b_d_B_scale_re += b_d_B_scale_re_j
             b_d_B_scale_im += b_d_B_scale_im_j
             tl.store(p_d_Bu_sum + k * (2 * C) + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :]), tl.join(b_d_Bu_sum_re, b_d_Bu_sum_im), mask=m_c[:, None])
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_xs -= (2 * C)
-            for i_half in tl.static_range(HALVES):
-                p_Bu_sum -= BT * s_Bu_sumt
-                p_g_x -= BT * s_g_xt
-                p_d_Bu_sum -= BT * (2 * C)
-                if i_half < HALVES - 1:  # this is the later half
-                    b_x_re = tl.reshape(tl_kept(p_xs, i_c, C, BC, 1), [BC])
-                    b_x_im = tl.reshape(tl_kept(p_xs + C * 1, i_c, C, BC, 1), [BC])
-                    p_Bu_sum -= BT * s_Bu_sumt
-                    Bu_sum_res, Bu_sum_ims = tl_pairs_1(tl.load(p_Bu_sum + o_t[:, None, None] * s_Bu_sumt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
-                    p_Bu_sum += BT * s_Bu_sumt
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_xs -= tl.where(i_j % HALVES == 0, (2 * C), 0)
+            p_Bu_sum -= BT * s_Bu_sumt
+            p_g_x -= BT * s_g_xt
+            p_d_Bu_sum -= BT * (2 * C)
+            b_x_re = tl.reshape(tl_kept(p_xs, i_c, C, BC, 1), [BC])
+            b_x_im = tl.reshape(tl_kept(p_xs + C * 1, i_c, C, BC, 1), [BC])
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_Bu_sum -= n_k * s_Bu_sumt
+                Bu_sum_res, Bu_sum_ims = tl_pairs_1(tl.load(p_Bu_sum + o_t[:, None, None] * s_Bu_sumt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
+                p_Bu_sum += n_k * s_Bu_sumt
+                if n_k > 0:
                     for j in tl.static_range(BT):
                         b_x_re, b_x_im = s5_update(b_x_re, b_x_im, Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
-                Bu_sum_res, Bu_sum_ims = tl_pairs_1(tl.load(p_Bu_sum + o_t[:, None, None] * s_Bu_sumt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
-                g_x_res, g_x_ims = tl_pairs_1(tl.load(p_g_x + o_t[:, None, None] * s_g_xt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
-                if i_half == HALVES - 1:
-                    b_x_re = tl.reshape(tl_kept(p_xs, i_c, C, BC, 1), [BC])
-                    b_x_im = tl.reshape(tl_kept(p_xs + C * 1, i_c, C, BC, 1), [BC])
-                b_x_res = (b_x_re,)
-                b_x_ims = (b_x_im,)
-                for j in tl.static_range(BT):
-                    b_x_re_j, b_x_im_j = s5_update(b_x_res[j], b_x_ims[j], Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
-                    b_x_res += (b_x_re_j,)
-                    b_x_ims += (b_x_im_j,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_x_re, b_back_x_im, b_d_Bu_sum_re, b_d_Bu_sum_im, b_d_L_bar_re_j, b_d_L_bar_im_j, b_d_B_scale_re_j, b_d_B_scale_im_j = s5_vjp(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32), b_d_x_re, b_d_x_im, b_x_res[j], b_x_ims[j], Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
-                    b_d_x_re = b_back_x_re
-                    b_d_x_im = b_back_x_im
-                    b_d_L_bar_re += b_d_L_bar_re_j
-                    b_d_L_bar_im += b_d_L_bar_im_j
-                    b_d_B_scale_re += b_d_B_scale_re_j
-                    b_d_B_scale_im += b_d_B_scale_im_j
-                    tl.store(p_d_Bu_sum + j * (2 * C) + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :]), tl.join(b_d_Bu_sum_re, b_d_Bu_sum_im), mask=m_c[:, None])
+            Bu_sum_res, Bu_sum_ims = tl_pairs_1(tl.load(p_Bu_sum + o_t[:, None, None] * s_Bu_sumt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
+            g_x_res, g_x_ims = tl_pairs_1(tl.load(p_g_x + o_t[:, None, None] * s_g_xt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
+            b_x_res = (b_x_re,)
+            b_x_ims = (b_x_im,)
+            for j in tl.static_range(BT):
+                b_x_re_j, b_x_im_j = s5_update(b_x_res[j], b_x_ims[j], Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
+                b_x_res += (b_x_re_j,)
+                b_x_ims += (b_x_im_j,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_x_re, b_back_x_im, b_d_Bu_sum_re, b_d_Bu_sum_im, b_d_L_bar_re_j, b_d_L_bar_im_j, b_d_B_scale_re_j, b_d_B_scale_im_j = s5_vjp(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32), b_d_x_re, b_d_x_im, b_x_res[j], b_x_ims[j], Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
+                b_d_x_re = b_back_x_re
+                b_d_x_im = b_back_x_im
+                b_d_L_bar_re += b_d_L_bar_re_j
+                b_d_L_bar_im += b_d_L_bar_im_j
+                b_d_B_scale_re += b_d_B_scale_re_j
+                b_d_B_scale_im += b_d_B_scale_im_j
+                tl.store(p_d_Bu_sum + j * (2 * C) + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :]), tl.join(b_d_Bu_sum_re, b_d_Bu_sum_im), mask=m_c[:, None])
         b_Lambda_re = tl.load(Lambda_re + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_Lambda_im = tl.load(Lambda_im + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_log_step = tl.load(log_step + o_c, mask=m_c, other=0.0).to(tl.float32)
@@ -1858,9 +1837,13 @@ if triton is not None:
         if d_x0 is not None:
             if i_p == 0:
                 tl.store(d_x0 + i_s * (2 * C) + 2 * o_c, b_d_x_re, mask=m_c)
+        if CARRY:
+            tl.store(d_xT + i_a * (2 * C) + o_c, b_d_x_re, mask=m_c)
         if d_x0 is not None:
             if i_p == 0:
                 tl.store(d_x0 + i_s * (2 * C) + 2 * o_c + 1, b_d_x_im, mask=m_c)
+        if CARRY:
+            tl.store(d_xT + i_a * (2 * C) + o_c + C, b_d_x_im, mask=m_c)
 
     @triton.jit
     def s5_step_kernel(
@@ -1973,11 +1956,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -2042,6 +2025,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -2080,7 +2068,8 @@ def choose_s5(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 256))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
@@ -2088,13 +2077,14 @@ def choose_s5(rows, T, lanes, inner, sms, forward=False):
         if warps >= sms:  # few operations: memory is what they wait for
             return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 13 * held + tokens * (0 + 6 * held) > 236:
         tokens //= 2
     if warps >= sms:
         return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 4 * 128 * tokens))
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _s5_triton(Bu_sum, Lambda_re, Lambda_im, log_step, x, cu_seqlens, step_rescale):
@@ -2126,13 +2116,13 @@ def _s5_triton(Bu_sum, Lambda_re, Lambda_im, log_step, x, cu_seqlens, step_resca
             products, ends, starts = _rooms(rows * config.pieces * 2 * J * M, Bu_sum)
             s5_piece_kernel[(triton.cdiv(J * M, config.lanes) * config.pieces * rows,)](
                 Bu_sum, Lambda_re, Lambda_im, log_step, None, products, ends, None, cu_seqlens, T, config.pieces, *Bu_sum.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, x, starts, rows, config.pieces, J * M, False, True)
             x = starts
         s5_walk_kernel[(triton.cdiv(J * M, config.lanes) * config.pieces * rows,)](
             Bu_sum, Lambda_re, Lambda_im, log_step, x, _reals(y_x), _reals(last_x), cu_seqlens, T, config.pieces, *Bu_sum.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_x, last_x
 
@@ -2199,7 +2189,6 @@ def _s5_triton_backward(g_x, g_last_x, Bu_sum, Lambda_re, Lambda_im, log_step, x
     first_d_x = None if x is None else _like(inputs[4])
     kept_x = torch.empty(slots, 2 * J * M, dtype=torch.float32, device=Bu_sum.device)
     with _on(Bu_sum.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * 2 * J * M, Bu_sum)
             s5_piece_kernel[(n_blocks * pieces * rows,)](
@@ -2208,20 +2197,20 @@ def _s5_triton_backward(g_x, g_last_x, Bu_sum, Lambda_re, Lambda_im, log_step, x
             )  # fmt: skip
             _pass(products, ends, x, ends, rows, pieces, J * M, False, True)
             _pass(products, wanted, g_last_x, wanted, rows, pieces, J * M, True, True)
-            x, g_last_x, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * 2 * J * M, Bu_sum)
+            x, g_last_x, products = ends, wanted, None
         s5_keep_kernel[(n_blocks * config.pieces * rows,)](
-            Bu_sum, Lambda_re, Lambda_im, log_step, x, kept_x, g_x, products, ends, cu_seqlens, T, config.pieces, config.parts, *Bu_sum.stride()[:2], *g_x.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            Bu_sum, Lambda_re, Lambda_im, log_step, x, kept_x, cu_seqlens, T, config.pieces, config.parts, *Bu_sum.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_x, starts, rows, pieces, J * M, True, True)
-            g_last_x = starts
-        s5_backward_kernel[(n_blocks * pieces * rows,)](
-            Bu_sum, Lambda_re, Lambda_im, log_step, g_x, kept_x, g_last_x, _reals(d_Bu_sum), d_Lambda_re_, d_Lambda_im_, d_log_step, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, pieces, Bu_sum.shape[0] * T, *Bu_sum.stride()[:2], *g_x.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_x = _handed_on(g_last_x, rows * 2 * J * M, Bu_sum)
+        for first in range(0, programs, at_once):
+            s5_backward_kernel[(min(at_once, programs - first),)](
+                Bu_sum, Lambda_re, Lambda_im, log_step, g_x, kept_x, g_last_x, _reals(d_Bu_sum), d_Lambda_re_, d_Lambda_im_, d_log_step, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, rows, pieces, first, Bu_sum.shape[0] * T, *Bu_sum.stride()[:2], *g_x.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_Lambda_re_ = _summed(d_Lambda_re_, inputs[1])
         d_Lambda_im_ = _summed(d_Lambda_im_, inputs[2])
         d_log_step = _summed(d_log_step, inputs[3])

@@ -1174,14 +1174,13 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0", "S_decay", "S_piece"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0"])
     def simple_gla_keep_kernel(
-        gk, q_conv1d, k_conv1d, v_conv1d, S0, Ss, g_o, S_decay, S_piece, cu_seqlens, T, NP, NQ,
-        s_gkb, s_gkt, s_q_conv1db, s_q_conv1dt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr, CUT: tl.constexpr,
+        gk, k_conv1d, v_conv1d, S0, Ss, cu_seqlens, T, NP, NQ,
+        s_gkb, s_gkt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token, for the way back; where that is cut, also each of NQ pieces of this piece
-        as one step of the cotangent, but for the first, before which there is nothing."""
+        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1206,11 +1205,6 @@ if triton is not None:
             p_k_conv1d = k_conv1d + i_b * s_k_conv1db + (bos + i_t) * s_k_conv1dt
             p_v_conv1d = v_conv1d + i_b * s_v_conv1db + (bos + i_t) * s_v_conv1dt
             p_Ss = Ss + i_k * (C * BK)
-            if CUT:
-                p_q_conv1d = q_conv1d + i_b * s_q_conv1db + (bos + i_t) * s_q_conv1dt
-                p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
-                b_S_product = tl.full([BC, BK], 1.0, tl.float32)
-                b_S_wanted = tl.zeros([BC, BK], tl.float32)
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
                 tl_keep(p_Ss, b_S, i_c, C, BC, BK)
                 p_Ss += (C * BK)
@@ -1220,19 +1214,9 @@ if triton is not None:
                 p_gk += BT * s_gkt
                 p_k_conv1d += BT * s_k_conv1dt
                 p_v_conv1d += BT * s_v_conv1dt
-                if CUT:
-                    q_conv1ds = tl_rows_2(tl.load(p_q_conv1d + o_t[:, None, None] * s_q_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                    g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_q_conv1d += BT * s_q_conv1dt
-                    p_g_o += BT * s_g_ot
                 for j in tl.static_range(BT):
                     b_v, b_a_S = simple_gla_prepare(gks[j].to(tl.float32), v_conv1ds[j].to(tl.float32), gate_logit_normalizer)
                     b_S = simple_gla_update(b_S, k_conv1ds[j].to(tl.float32), b_a_S, b_v)
-                    if CUT:
-                        b_a_S = b_a_S
-                        b_S_product = b_a_S[:, None] * b_S_product
-                        b_d_S_read = simple_gla_wants(g_os[j].to(tl.float32), q_conv1ds[j].to(tl.float32), c_2)
-                        b_S_wanted += b_S_product * b_d_S_read
             if n_t % BT > 0:  # of the first piece
                 tl_keep(p_Ss, b_S, i_c, C, BC, BK)
                 for _ in range(n_t % BT):
@@ -1244,21 +1228,20 @@ if triton is not None:
                     p_gk += s_gkt
                     p_k_conv1d += s_k_conv1dt
                     p_v_conv1d += s_v_conv1dt
-            if CUT:
-                tl.store(S_decay + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
-                tl.store(S_piece + ((i_s * NP + i_p) * NQ + i_q) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_tokens", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "d_ST"])
     def simple_gla_backward_kernel(
-        gk, q_conv1d, k_conv1d, v_conv1d, g_o, Ss, d_ST, d_gk, d_q_conv1d, d_k_conv1d, d_v_conv1d, d_S0, cu_seqlens, T, NP, n_tokens,
+        gk, q_conv1d, k_conv1d, v_conv1d, g_o, Ss, d_ST, d_gk, d_q_conv1d, d_k_conv1d, d_v_conv1d, d_S0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
         s_gkb, s_gkt, s_q_conv1db, s_q_conv1dt, s_k_conv1db, s_k_conv1dt, s_v_conv1db, s_v_conv1dt, s_g_ob, s_g_ot,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
+        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
+        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
+        i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
@@ -1293,7 +1276,7 @@ if triton is not None:
         p_d_v_conv1d = d_v_conv1d + (i_b * T + bos + i_t) * C
         p_Ss = Ss + i_k * (C * BK)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + i_a * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
         for i_j in range(n_t % KT):
@@ -1319,58 +1302,59 @@ if triton is not None:
             tl.store(p_d_q_conv1d + k * (H * K) + o_v_part_run_[:, None] + o_h_runk__run, tl_runs_2(b_d_q_conv1d, RUN), mask=m_ck__run)
             tl.store(p_d_k_conv1d + k * (H * K) + o_v_part_run_[:, None] + o_h_runk__run, tl_runs_2(b_d_k_conv1d, RUN), mask=m_ck__run)
             tl.store(p_d_v_conv1d + k * C + o_c, b_d_v_conv1d, mask=m_c)
-        for _ in tl.range(0, n_t // KT, num_stages=STAGES):
-            p_Ss -= (C * BK)
-            for i_half in tl.static_range(HALVES):
-                p_gk -= BT * s_gkt
-                p_q_conv1d -= BT * s_q_conv1dt
-                p_k_conv1d -= BT * s_k_conv1dt
-                p_v_conv1d -= BT * s_v_conv1dt
-                p_g_o -= BT * s_g_ot
-                p_d_gk -= BT * H
-                p_d_q_conv1d -= BT * (H * K)
-                p_d_k_conv1d -= BT * (H * K)
-                p_d_v_conv1d -= BT * C
-                if i_half < HALVES - 1:  # this is the later half
-                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
-                    p_gk -= BT * s_gkt
-                    p_k_conv1d -= BT * s_k_conv1dt
-                    p_v_conv1d -= BT * s_v_conv1dt
-                    gks = tl_rows_1(tl.load(p_gk + o_t[:, None] * s_gkt + o_h[None, :], mask=m_c[None, :], other=0.0))
-                    k_conv1ds = tl_rows_2(tl.load(p_k_conv1d + o_t[:, None, None] * s_k_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                    v_conv1ds = tl_rows_1(tl.load(p_v_conv1d + o_t[:, None] * s_v_conv1dt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                    p_gk += BT * s_gkt
-                    p_k_conv1d += BT * s_k_conv1dt
-                    p_v_conv1d += BT * s_v_conv1dt
+        for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
+            p_Ss -= tl.where(i_j % HALVES == 0, (C * BK), 0)
+            p_gk -= BT * s_gkt
+            p_q_conv1d -= BT * s_q_conv1dt
+            p_k_conv1d -= BT * s_k_conv1dt
+            p_v_conv1d -= BT * s_v_conv1dt
+            p_g_o -= BT * s_g_ot
+            p_d_gk -= BT * H
+            p_d_q_conv1d -= BT * (H * K)
+            p_d_k_conv1d -= BT * (H * K)
+            p_d_v_conv1d -= BT * C
+            b_S = tl_kept(p_Ss, i_c, C, BC, BK)
+            if HALVES > 1:
+                n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
+                p_gk -= n_k * s_gkt
+                p_k_conv1d -= n_k * s_k_conv1dt
+                p_v_conv1d -= n_k * s_v_conv1dt
+                gks = tl_rows_1(tl.load(p_gk + o_t[:, None] * s_gkt + o_h[None, :], mask=m_c[None, :], other=0.0))
+                k_conv1ds = tl_rows_2(tl.load(p_k_conv1d + o_t[:, None, None] * s_k_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                v_conv1ds = tl_rows_1(tl.load(p_v_conv1d + o_t[:, None] * s_v_conv1dt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_gk += n_k * s_gkt
+                p_k_conv1d += n_k * s_k_conv1dt
+                p_v_conv1d += n_k * s_v_conv1dt
+                if n_k > 0:
                     for j in tl.static_range(BT):
                         b_v, b_a_S = simple_gla_prepare(gks[j].to(tl.float32), v_conv1ds[j].to(tl.float32), gate_logit_normalizer)
                         b_S = simple_gla_update(b_S, k_conv1ds[j].to(tl.float32), b_a_S, b_v)
-                gks = tl_rows_1(tl.load(p_gk + o_t[:, None] * s_gkt + o_h[None, :], mask=m_c[None, :], other=0.0))
-                q_conv1ds = tl_rows_2(tl.load(p_q_conv1d + o_t[:, None, None] * s_q_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                k_conv1ds = tl_rows_2(tl.load(p_k_conv1d + o_t[:, None, None] * s_k_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                v_conv1ds = tl_rows_1(tl.load(p_v_conv1d + o_t[:, None] * s_v_conv1dt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
-                if i_half == HALVES - 1:
-                    b_S = tl_kept(p_Ss, i_c, C, BC, BK)
-                b_Ss = (b_S,)
-                b_vs = ()
-                b_a_Ss = ()
-                for j in tl.static_range(BT):
-                    b_v, b_a_S = simple_gla_prepare(gks[j].to(tl.float32), v_conv1ds[j].to(tl.float32), gate_logit_normalizer)
-                    b_S_j = simple_gla_update(b_Ss[j], k_conv1ds[j].to(tl.float32), b_a_S, b_v)
-                    b_Ss += (b_S_j,)
-                    b_vs += (b_v,)
-                    b_a_Ss += (b_a_S,)
-                for j in tl.static_range(BT - 1, -1, -1):
-                    b_back_S, b_d_gk, b_d_q_conv1d, b_d_k_conv1d, b_d_v_conv1d = simple_gla_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], gks[j].to(tl.float32), q_conv1ds[j].to(tl.float32), k_conv1ds[j].to(tl.float32), v_conv1ds[j].to(tl.float32), b_a_Ss[j], b_vs[j], K, gate_logit_normalizer, c_2)
-                    b_d_S = b_back_S
-                    tl.store(p_d_gk + j * H + o_v_part_run + o_h_run, tl_runs_1(b_d_gk, RUN), mask=m_c_run)
-                    tl.store(p_d_q_conv1d + j * (H * K) + o_v_part_run_[:, None] + o_h_runk__run, tl_runs_2(b_d_q_conv1d, RUN), mask=m_ck__run)
-                    tl.store(p_d_k_conv1d + j * (H * K) + o_v_part_run_[:, None] + o_h_runk__run, tl_runs_2(b_d_k_conv1d, RUN), mask=m_ck__run)
-                    tl.store(p_d_v_conv1d + j * C + o_c, b_d_v_conv1d, mask=m_c)
+            gks = tl_rows_1(tl.load(p_gk + o_t[:, None] * s_gkt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            q_conv1ds = tl_rows_2(tl.load(p_q_conv1d + o_t[:, None, None] * s_q_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            k_conv1ds = tl_rows_2(tl.load(p_k_conv1d + o_t[:, None, None] * s_k_conv1dt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            v_conv1ds = tl_rows_1(tl.load(p_v_conv1d + o_t[:, None] * s_v_conv1dt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
+            b_Ss = (b_S,)
+            b_vs = ()
+            b_a_Ss = ()
+            for j in tl.static_range(BT):
+                b_v, b_a_S = simple_gla_prepare(gks[j].to(tl.float32), v_conv1ds[j].to(tl.float32), gate_logit_normalizer)
+                b_S_j = simple_gla_update(b_Ss[j], k_conv1ds[j].to(tl.float32), b_a_S, b_v)
+                b_Ss += (b_S_j,)
+                b_vs += (b_v,)
+                b_a_Ss += (b_a_S,)
+            for j in tl.static_range(BT - 1, -1, -1):
+                b_back_S, b_d_gk, b_d_q_conv1d, b_d_k_conv1d, b_d_v_conv1d = simple_gla_vjp(g_os[j].to(tl.float32), b_d_S, b_Ss[j + 1], b_Ss[j], gks[j].to(tl.float32), q_conv1ds[j].to(tl.float32), k_conv1ds[j].to(tl.float32), v_conv1ds[j].to(tl.float32), b_a_Ss[j], b_vs[j], K, gate_logit_normalizer, c_2)
+                b_d_S = b_back_S
+                tl.store(p_d_gk + j * H + o_v_part_run + o_h_run, tl_runs_1(b_d_gk, RUN), mask=m_c_run)
+                tl.store(p_d_q_conv1d + j * (H * K) + o_v_part_run_[:, None] + o_h_runk__run, tl_runs_2(b_d_q_conv1d, RUN), mask=m_ck__run)
+                tl.store(p_d_k_conv1d + j * (H * K) + o_v_part_run_[:, None] + o_h_runk__run, tl_runs_2(b_d_k_conv1d, RUN), mask=m_ck__run)
+                tl.store(p_d_v_conv1d + j * C + o_c, b_d_v_conv1d, mask=m_c)
         if d_S0 is not None:
             if i_p == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
+        if CARRY:
+            tl.store(d_ST + i_a * (H * K * V) + o_k_c, b_d_S, mask=m_ck_)
 
     @triton.jit
     def simple_gla_step_kernel(
@@ -2293,11 +2277,11 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # what each of them is cut into on the way back
-    again: bool = False  # whether the way back works out exponentials twice
+    parts: int = 1  # pieces of time that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
+    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
 
 
 def _pow2(n):
@@ -2356,6 +2340,11 @@ def _rooms(n, like):
     return tuple(torch.empty(n, dtype=torch.float32, device=like.device) for _ in range(3))
 
 
+def _handed_on(d_last, n, like):
+    """Room for the cotangent that a piece hands on to the one before it, n numbers: at first that of the last state."""
+    return torch.zeros(n, dtype=torch.float32, device=like.device) if d_last is None else d_last.clone()
+
+
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
@@ -2390,17 +2379,19 @@ def choose_simple_gla(rows, T, lanes, inner, sms, forward=False):
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
     warps = max(rows, 1) * -(-lanes // block) * num_warps
-    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), 8 * sms)
+    room = 8 * sms
+    enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
     if forward:
         tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and warps <= 16 * sms else 1
+    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
+    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 1 * held + tokens * (5 + 3 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts)
+    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
 
 
 def _simple_gla_triton(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer):
@@ -2433,13 +2424,13 @@ def _simple_gla_triton(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_log
             products, ends, starts = _rooms(rows * config.pieces * H * K * V, gk)
             simple_gla_piece_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
                 gk, q_conv1d, k_conv1d, v_conv1d, None, products, ends, None, cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], 0, 0,
-                BT=config.tokens, STAGES=config.stages, **fixed,
+                BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             _pass(products, ends, S, starts, rows, config.pieces, H * K * V, False)
             S = starts
         simple_gla_walk_kernel[(triton.cdiv(H * V, config.lanes) * config.pieces * rows,)](
             gk, q_conv1d, k_conv1d, v_conv1d, S, _reals(y_o), _reals(last_S), cu_seqlens, T, config.pieces, *gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
-            BT=config.tokens, STAGES=config.stages, **fixed,
+            BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_o, last_S
 
@@ -2507,7 +2498,6 @@ def _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
     first_d_S = None if S is None else _like(inputs[4])
     kept_S = torch.empty(slots, H * V * _pow2(K), dtype=torch.float32, device=gk.device)
     with _on(gk.device):
-        products = ends = None
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, gk)
             simple_gla_piece_kernel[(n_blocks * pieces * rows,)](
@@ -2516,20 +2506,20 @@ def _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
             )  # fmt: skip
             _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
             _pass(products, wanted, g_last_S, wanted, rows, pieces, H * K * V, True)
-            S, g_last_S, products, ends = ends, wanted, None, None
-        elif pieces > 1:
-            products, ends, starts = _rooms(rows * pieces * H * K * V, gk)
+            S, g_last_S, products = ends, wanted, None
         simple_gla_keep_kernel[(n_blocks * config.pieces * rows,)](
-            wide_gk, q_conv1d, k_conv1d, v_conv1d, S, kept_S, g_o, products, ends, cu_seqlens, T, config.pieces, config.parts, *wide_gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
-            BT=kept, STAGES=config.stages, CUT=config.parts > 1, **fixed, **_within(config.registers),
+            wide_gk, k_conv1d, v_conv1d, S, kept_S, cu_seqlens, T, config.pieces, config.parts, *wide_gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
+            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
+        programs = at_once = n_blocks * pieces * rows
         if config.parts > 1:
-            _pass(products, ends, g_last_S, starts, rows, pieces, H * K * V, True)
-            g_last_S = starts
-        simple_gla_backward_kernel[(n_blocks * pieces * rows,)](
-            wide_gk, q_conv1d, k_conv1d, v_conv1d, g_o, kept_S, g_last_S, d_gk, d_q_conv1d, d_k_conv1d, _reals(d_v_conv1d), None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, pieces, gk.shape[0] * T, *wide_gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
-            BT=config.tokens, HALVES=config.halves, STAGES=config.stages, **fixed,
-        )  # fmt: skip
+            at_once = min(n_blocks * rows, config.wave)
+            g_last_S = _handed_on(g_last_S, rows * H * K * V, gk)
+        for first in range(0, programs, at_once):
+            simple_gla_backward_kernel[(min(at_once, programs - first),)](
+                wide_gk, q_conv1d, k_conv1d, v_conv1d, g_o, kept_S, g_last_S, d_gk, d_q_conv1d, d_k_conv1d, _reals(d_v_conv1d), None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, rows, pieces, first, gk.shape[0] * T, *wide_gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            )  # fmt: skip
         d_gk = _summed(d_gk, inputs[0])
         d_q_conv1d = _summed(d_q_conv1d, inputs[1])
         d_k_conv1d = _summed(d_k_conv1d, inputs[2])

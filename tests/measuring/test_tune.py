@@ -19,35 +19,36 @@ from ssmc.measuring.tune import neighbours, search
 
 ROOT = Path(__file__).parents[2]
 LEAKY = str(ROOT / "specs" / "leaky.ssm")
-NAMES = ("lanes", "tokens", "num_warps", "pieces", "parts", "again", "registers", "halves", "stages")
-START = (32, 8, 1, 1, 1, False, 255, 1, 3)
+NAMES = ("lanes", "tokens", "num_warps", "pieces", "parts", "registers", "halves", "stages", "wave")
+START = (32, 8, 1, 1, 1, 255, 1, 3, 1056)
+MATTER = {*NAMES} - {"wave"}  # which the device decides
 
 
 def test_a_search_finds_the_best_of_what_can_be_used() -> None:
     def near(config):
-        return neighbours(NAMES, config, {"lanes", "tokens", "again"}, 2048)
+        return neighbours(NAMES, config, {"lanes", "tokens", "halves"}, 2048)
 
     tried: list[tuple] = []
 
     def time(config):
         tried.append(config)
-        lanes, tokens, _, _, _, again, *_ = config
+        lanes, tokens, _, _, _, _, halves, *_ = config
         if lanes == 128:  # does not fit
             return None
-        return 1 + abs(lanes - 16) / 16 + abs(tokens - 2) + 0.01 * again
+        return 1 + abs(lanes - 16) / 16 + abs(tokens - 2) + 0.01 * halves
 
-    assert search(START, near, time) == (16, 2, 1, 1, 1, False, 255, 1, 3)
+    assert search(START, near, time) == (16, 2, 1, 1, 1, 255, 1, 3, 1056)
     assert len(tried) < 40
     assert search(START, near, lambda c: 1.0 if c == START else 0.99) == START  # within two percent
     assert search(START, near, lambda c: None) == START
 
 
 def test_neighbours_differ_in_one_field() -> None:
-    around = neighbours(NAMES, START, set(NAMES), 2048)
+    around = neighbours(NAMES, START, MATTER, 2048)
     assert len(around) == len(set(around)) > 10
     assert all(sum(a != b for a, b in zip(c, START, strict=True)) == 1 for c in around)
-    assert {c[1] for c in around} <= {1, 2, 4, 8} and {c[6] for c in around} == {255, 168, 128}
-    assert all(c[3] == c[4] == 1 for c in neighbours(NAMES, START, set(NAMES), 40))  # too short for two pieces
+    assert {c[1] for c in around} <= {1, 2, 4, 8} and {c[5] for c in around} == {255, 168, 128}
+    assert all(c[3] == c[4] == 1 for c in neighbours(NAMES, START, MATTER, 40))  # too short for two pieces
     assert neighbours(NAMES, START, set(), 2048) == []
 
 
@@ -116,5 +117,5 @@ def test_the_command_writes_what_was_found(monkeypatch, tmp_path: Path, capsys: 
         (2, 9, {"d_model": 5}, torch.bfloat16, "a GPU"), (1, 7, {}, torch.bfloat16, "a GPU"),
     ]  # fmt: skip
     text = out.read_text()
-    assert "('a GPU', 'leaky', 'forward', 2, 9, 5, 1): _Config(32, 8, 1, 1, 1, False, 255, 1, 3)," in text
+    assert "('a GPU', 'leaky', 'forward', 2, 9, 5, 1): _Config(32, 8, 1, 1, 1, 255, 1, 3, 1056)," in text
     assert "TUNED" not in plain.read_text() and "_tuned" not in plain.read_text()

@@ -35,17 +35,12 @@ def backward(k: Kernels) -> Backward:
     many = {n: m.fresh(f"b_{k.name(n)}s") for n in q.prepared}
     before: dict[Key, str] = {(f.name, -1): f"{x.many}[j]" for f, x in zip(k.p.fields, fields, strict=True)}
     block = before | {(f.name, 0): f"{x.many}[j + 1]" for f, x in zip(k.p.fields, fields, strict=True)}
-    block |= {(n, 0): f"{many[n]}[j]" for n in q.prepared if n not in q.again}
-    block |= {(n, 0): e.name((n, 0)) for n in q.again}
-    again = tuple(
-        (e.name((n, 0)), f"{many[n]}[j]" if n in many else f"{m.fresh(f'{k.name(n)}s')}[j]{WIDE}") for n in q.again
-    )
+    block |= {(n, 0): f"{many[n]}[j]" for n in q.prepared}
     kernel = k.kernel(loc, leaves, tensors, wanted, stores, seeds=seeds, turned=k.state_tensors("d_last"))
     return Backward(
         kernel=replace(kernel, stores=_stores(k, given, stores)),
         advance=k.advance(loc, ", ".join(f.again for f in fields), before),
         prepared=tuple((many[n], e.name((n, 0))) for n in q.prepared),
-        again=again,
         vjp_block=k.call(q.vjp, loc, "j", block, WIDE),
         vjp_one=k.call(q.vjp, loc),
         parts=", ".join([*(f.back for f in fields), *(k.d_leaf(x) for x in given), *(s.part for s in sums)]),

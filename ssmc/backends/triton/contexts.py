@@ -130,8 +130,8 @@ class Coefficient:
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """Time in pieces, each as one step of the recurrence: what a token does to the running products of coefficients,
-    and, where reads allow it, to the `sums` of what its reads want of the state before the piece (here or in the walk
-    that keeps states), for which more is loaded."""
+    and, where reads allow it, to the `sums` of what its reads want of the state before the piece, for which more is
+    loaded."""
 
     kernel: Kernel
     loads: tuple[Load, ...]
@@ -147,31 +147,17 @@ class Pieces:
     stored: tuple[tuple[FieldText, Coefficient], ...]
     sums: tuple[tuple[str, str], ...]
     before: tuple[str, ...]
-    multiplied: tuple[str, ...]
     back: tuple[str, ...]
     stored_back: tuple[tuple[FieldText, Coefficient, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
-    """The walk that keeps states: its kernel, and what it loads only if time is cut for the way back."""
-
-    kernel: Kernel
-    loads: tuple[Load, ...]
-    rows: tuple[Rows, ...]
-    cut_rows: tuple[Rows, ...]
-    streams: tuple[Stream, ...]
-    cut_streams: tuple[Stream, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Backward:
-    """The way back: a block's states again, values worked out anew (name, of token j), sums, lines after the walk."""
+    """The way back: a block's states again, sums, lines after the walk."""
 
     kernel: Kernel
     advance: Token
     prepared: tuple[tuple[str, str], ...]
-    again: tuple[tuple[str, str], ...]
     vjp_block: str
     vjp_one: str
     parts: str
@@ -183,10 +169,9 @@ class Backward:
 
 @dataclass(frozen=True, slots=True)
 class Registers:
-    """An estimate of what the way back holds: numbers, and tiles of the state, once and for each token of a block; of
-    the latter `shared` are exponentials that can be worked out again. `program` is how many numbers of a field a warp
-    owns, `tokens` a block forward, fewer if each has `inner` values of a tile's inner size, `keep` the tiles of the
-    walk that keeps states, `loads` what a lane loads a token."""
+    """An estimate of what the way back holds: numbers, and tiles of the state, once and for each token of a block.
+    `program` is how many numbers of a field a warp owns, `tokens` a block forward, fewer if each has `inner` values of
+    a tile's inner size, `keep` the tiles of walks forward, `loads` what a lane loads a token."""
 
     program: str
     tokens: str
@@ -195,7 +180,6 @@ class Registers:
     fixed_tiles: str
     numbers: str
     tiles: str
-    shared: str
     limit: str
     keep: str
     loads: str
@@ -240,6 +224,7 @@ class Launch:
     piece_back: str
     state: str
     d_last: str
+    handed_on: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,11 +249,12 @@ class TritonOp:
     read_one: str
     walk: Kernel
     single: Kernel
-    keep: Keep
+    keep: Kernel
     backward: Backward
     pieces: Pieces | None
     cut_back: bool
     light: bool
+    exponentials: bool
     registers: Registers
     launch: Launch
 

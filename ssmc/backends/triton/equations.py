@@ -11,7 +11,7 @@ from ssmc.backends.triton.sections import Sections, needed, sections
 from ssmc.backends.triton.tiles import Dims, Tile, place
 from ssmc.calculus.reverse import cotangent_name
 from ssmc.codegen.op_text import OpText
-from ssmc.ir.expr import Index, Pointwise, Ref, walk
+from ssmc.ir.expr import Index, Ref, walk
 from ssmc.ir.program import Let
 
 Key = tuple[str, int]  # a name and its offset
@@ -153,8 +153,7 @@ class Equations:
 @dataclass(frozen=True, slots=True)
 class LayerEquations:
     """All functions of an op; those of time in pieces are None where that does not apply. `prepared` are the values
-    that `prepare` makes of a token before it meets the state; `again` are values (prepared, or leaves) from which the
-    way back works out exponentials anew that would take a register for every number of the state."""
+    that `prepare` makes of a token before it meets the state."""
 
     hoist: Equation
     prepare: Equation
@@ -168,7 +167,6 @@ class LayerEquations:
     tokens: tuple[str, ...]
     parameters: tuple[str, ...]
     prepared: tuple[str, ...]
-    again: tuple[str, ...]
 
 
 def layer_equations(e: Equations) -> LayerEquations:
@@ -180,7 +178,7 @@ def layer_equations(e: Equations) -> LayerEquations:
     gradients = [a.gradients[n] for n in token_leaves if n in a.gradients]
     outputs = [*(f"back:{f}" for f in e.fields), *gradients, *a.accumulated]
     advancing = s.slice(e.fields)
-    prepared, again = _before_the_state(e, advancing, token_leaves)
+    prepared = _before_the_state(e, advancing)
     known = [*e.fields, *prepared]
     reading, back = s.slice(e.results, known), s.slice(outputs, known)
     coefficients = [n for port in p.ports for n in port.coefficient]
@@ -231,17 +229,14 @@ def layer_equations(e: Equations) -> LayerEquations:
         tuple(token_leaves),
         tuple(parameters),
         tuple(prepared),
-        tuple(n for n in again if (n, 0) in vjp.inputs),
     )
 
 
-def _before_the_state(e: Equations, advancing: Sequence[Let], leaves: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(what is known of a token before its state and is smaller than that, as far as the rest reads it; what of this,
-    and of the leaves, exponentials of the state's size are made of)."""
+def _before_the_state(e: Equations, advancing: Sequence[Let]) -> list[str]:
+    """What is known of a token before its state and is smaller than that, as far as the rest reads it."""
     late: set[str] = set(e.fields)
     small: set[str] = set()
     read: dict[str, None] = {}
-    again: dict[str, None] = {}
     for let in advancing:
         refs = {n.name for n in walk(let.node) if isinstance(n, Ref)}
         if refs & late:
@@ -250,12 +245,7 @@ def _before_the_state(e: Equations, advancing: Sequence[Let], leaves: Sequence[s
             small.add(let.name)
             continue
         read |= dict.fromkeys(sorted(refs & small))
-        if not refs & late and len(e.tile.full) > 1:
-            for n in walk(let.node):
-                if isinstance(n, Pointwise) and n.fn in EXPENSIVE and e.tile.dims(n.axes) == e.tile.full:
-                    inside = {x.name for x in walk(n) if isinstance(x, Ref)}
-                    again |= dict.fromkeys(sorted(inside & (small | set(leaves))))
-    return [x.name for x in advancing if x.name in read], list(again)
+    return [x.name for x in advancing if x.name in read]
 
 
 def _reads_fields(lets: Iterable[Let], fields: Sequence[str]) -> bool:

@@ -83,7 +83,7 @@ class FreshFunctions:
         tokens = [x.name for x in e.p.leaves if x.operand.token]
         self.q = LayerEquations(
             hoist, self.enter, self.enter, leave, back, vjp, None, None, tuple(held), tuple(tokens), tuple(parameters),
-            (), (),
+            (),
         )  # fmt: skip
         self.reads_again = any((self.read.name, 0) in x.inputs for x in (self.want, back))
 

@@ -42,7 +42,7 @@ class Host:
         return [self.wide(o) if wide else self.operand(o) for o in self.k.streamed(leaves)]
 
     def wide(self, o: Operand) -> str:
-        """An operand as walks forward in time read it: in float32 if channels share it."""
+        """An operand as walks read it: in float32 if channels share it."""
         return self.names(f"wide:{o.name}") if self.widened(o) else self.operand(o)
 
     def widened(self, o: Operand) -> bool:
@@ -54,10 +54,6 @@ class Host:
     def gathered(self, o: Operand) -> bool:
         """Whether lanes gather an operand, a number each that others have too."""
         return self.k.tile.in_runs(o.atoms) and len(self.k.tile.dims(o.atoms)) == 1
-
-    def back(self, o: Operand) -> str:
-        """An operand as the way back reads it: in float32 if lanes gather it: two bytes cannot be loaded ahead."""
-        return self.wide(o) if self.gathered(o) else self.operand(o)
 
     def parameters(self, walks: bool = True) -> list[str]:
         """The parameters among the operands that kernels take, as walks or as steps read them."""
@@ -87,17 +83,17 @@ class Host:
         kept = [names(f"kept:{x.of}") for x in c]
         reals = [f"_reals({r})" for r in results]
         real_lasts = [f"_reals({v})" for v in lasts]
-        streams, streams_back = self.streams(leaves), [self.back(o) for o in k.streamed(leaves_back)]
+        streams, streams_back = self.streams(leaves), self.streams(leaves_back, wide=True)
         gradients = [o for o in self.operands if k.has_gradient(o)]
         d_args = [names(f"d:{o.name}") if self.partial(o) else f"_reals({names(f'd:{o.name}')})" for o in gradients]
         step = k.used(q.prepare, q.update, q.decay) if q.decay else []
         step += [x for x in k.used(*([q.wants] if q.wants else [])) if x not in step]
         piece, piece_wide = self.streams(step), self.streams(step, wide=True)
         cut = [f for f in (q.decay, q.wants) if f is not None] if q.wants is not None else []
-        keeping = [*k.used(q.prepare, q.update), *(x for x in k.used(*cut) if x not in k.used(q.prepare, q.update))]
-        keep, seeds_keep = self.streams(keeping, wide=True), [self.seed(r.name) for r in k.seeded(*cut)]
-        none = ["None"] * len(seeds_keep)
-        both = {o.name: o for o in (*k.streamed(leaves_back), *k.streamed(keeping))}
+        keeping = k.used(q.prepare, q.update)
+        keep, seeds_cut = self.streams(keeping, wide=True), [self.seed(r.name) for r in k.seeded(*cut)]
+        none = ["None"] * len(seeds_cut)
+        both = {o.name: o for o in (*k.streamed(leaves_back), *k.streamed(keeping), *k.streamed(step))}
         turned = [self._turned_parameter(o) for o in self.operands if k.memory.is_turned(o)]
         widened = [self.operand(o) for o in self.operands if self.widened(o)]
         state, sizes = c[0], self.o.size_lines()
@@ -135,7 +131,7 @@ class Host:
             prepared_back=(
                 *self._prepared(both.values()),
                 *(f"{self.wide(o)} = _wide({self.operand(o)})" for o in both.values() if self.widened(o)),
-                *(f"{s} = _reals(_rows_of({s}))" for s in dict.fromkeys([*seeds, *seeds_keep])),
+                *(f"{s} = _reals(_rows_of({s}))" for s in dict.fromkeys([*seeds, *seeds_cut])),
                 *(f"{s} = None if {s} is None else _reals({s}.contiguous())" for s in (*states, *d_lasts)),
                 *turned,
                 *self._turned_states(states),
@@ -165,9 +161,7 @@ class Host:
                 [*streams, *self.parameters(), *states, *reals, *real_lasts], ["config.pieces"], streams
             ),
             keep=self.passed(
-                [*keep, *self.parameters(), *states, *kept, *seeds_keep, *(["products", "ends"] if cut else [])],
-                ["config.pieces", "config.parts"],
-                [*keep, *seeds_keep],
+                [*keep, *self.parameters(), *states, *kept], ["config.pieces", "config.parts"], keep
             ),
             backward=self.passed(
                 [
@@ -179,7 +173,7 @@ class Host:
                     *d_args,
                     *(f"None if {d} is None else _reals({d})" for d in d_firsts),
                 ],
-                ["pieces", f"{self.first}.shape[0] * T", *(["0.0"] if q.again else [])],
+                ["rows", "pieces", "first", f"{self.first}.shape[0] * T"],
                 [*streams_back, *seeds],
             ),
             step=", ".join(
@@ -195,12 +189,16 @@ class Host:
             )
             + ", 0, 0" * len(none),
             piece_back=self.passed(
-                [*piece_wide, *self.parameters(), *seeds_keep, "products", "ends", "wanted"],
+                [*piece_wide, *self.parameters(), *seeds_cut, "products", "ends", "wanted"],
                 ["config.pieces"],
-                [*piece_wide, *seeds_keep],
+                [*piece_wide, *seeds_cut],
             ),
             state=states[0],
             d_last=d_lasts[0],
+            handed_on=tuple(
+                f"{d} = _handed_on({d}, rows * {k.host_width(x)}, {self.first})"
+                for d, x in zip(d_lasts, c, strict=True)
+            ),
         )
 
     def partial(self, o: Operand) -> bool:

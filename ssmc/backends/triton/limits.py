@@ -23,18 +23,18 @@ def registers(e: Equations, q: LayerEquations) -> Registers:
     read = {k[0] for f in (q.prepare, q.update, q.vjp) for k in f.inputs if k[1] == 0}
     held = [e.dims(n) for n in q.held if n in read]
     loaded = [n for n in read if n in q.tokens or n in q.prepared or n.startswith("g:")]
-    shared = _exponentials(e)
+    shared = exponentials(e)
     fixed_tiles, fixed_numbers = _split([*([t.full] * n_fields), *held, *accumulated], t.full)
     tiles, numbers = _split([*([t.full] * n_fields), *(e.dims(n) for n in loaded)], t.full)
     program, wide = PROGRAM, len(t.full) > 1 and any(e.dims(n) == t.full for n in q.tokens)
     while program > 32 and program * n_fields > PROGRAM:
         program //= 2
     fixed_tiles += 3 * (n_fields - 1)  # of products of complex numbers
-    inner = 0 if q.again else sum(d != t.full and any(d) for d in map(e.dims, q.tokens))
+    inner = 0 if shared and len(t.full) > 1 else sum(d != t.full and any(d) for d in map(e.dims, q.tokens))
     keep = (3 if q.wants else 1) * n_fields + sum(d == t.full for d in held)
     forward = [x for x in q.tokens if x in {k[0] for f in (q.prepare, q.update, q.read) for k in f.inputs}]
     back = [n for n in read if n in q.tokens or n.startswith("g:")]
-    counts = (FIXED + fixed_numbers, fixed_tiles, numbers, tiles + shared, shared if q.again else 0, LIMIT, keep)
+    counts = (FIXED + fixed_numbers, fixed_tiles, numbers, tiles + shared, LIMIT, keep)
     own = (program, 2 if wide else BLOCK, inner, *counts, len(forward), len(back))
     return Registers(*map(str, own))
 
@@ -45,7 +45,7 @@ def light(e: Equations) -> bool:
     return len(e.tile.full) == 1 and sum(8 if n.fn in EXPENSIVE else 1 for n in nodes) <= LIGHT
 
 
-def _exponentials(e: Equations) -> int:
+def exponentials(e: Equations) -> int:
     """Exponentials of the walk forward, a tile each, that the compiler keeps for the walk back."""
     nodes = [n for x in e.s.slice(e.fields) for n in walk(x.node)]
     return sum(isinstance(n, Pointwise) and n.fn in EXPENSIVE and e.tile.dims(n.axes) == e.tile.full for n in nodes)

@@ -7,7 +7,7 @@ coefficients up to that token, which the walk has at hand.
 
 from __future__ import annotations
 
-from ssmc.backends.triton.contexts import Coefficient, Keep, Pieces, Token
+from ssmc.backends.triton.contexts import Coefficient, Kernel, Pieces, Token
 from ssmc.backends.triton.equations import Equation
 from ssmc.backends.triton.kernel_op import WIDE, Kernels
 from ssmc.backends.triton.tiles import Locals
@@ -62,35 +62,17 @@ def pieces(k: Kernels) -> Pieces | None:
         stored=tuple(zip(fields, coefficients, strict=True)),
         sums=tuple((n, x.shape) for n, x in zip(sums, fields, strict=True)),
         before=tuple(before),
-        multiplied=multiply.block,
         back=back,
         stored_back=tuple(stored_back),
     )
 
 
-def keep(k: Kernels) -> Keep:
-    """The context of the walk that keeps states for the way back."""
+def keep(k: Kernels) -> Kernel:
+    """The walk that keeps states for the way back."""
     q, loc = k.q, Locals(k.tile)
-    own = k.used(q.prepare, q.update)
-    cut = [f for f in (q.decay, q.wants) if f is not None] if q.wants is not None else []
-    k.hoist(loc), k.fields(loc), k.index(loc, q.prepare, q.update, *cut)
-    more = [x for x in k.used(*cut) if x not in own]
-    seeds = k.seed_loads(loc, *cut)
-    wanted = k.seeded(*cut)
-    c = k.p.recurrence.carried[0]
-    tensors = [*k.state_tensors("first", "kept"), *(k.name(f"g:{r.name}") for r in wanted)]
-    summaries = [k.state_name(c, "a"), k.state_name(c, "b")] if cut else []
-    turned = [*k.state_tensors("first"), *summaries]
-    kernel = k.kernel(loc, [*own, *more], [*tensors, *summaries], wanted, seeds=seeds, turned=turned)
-    first = {k.memory.pointer(o.name) for o in k.streamed(own)}
-    return Keep(
-        kernel=kernel,
-        loads=kernel.loads[: len(own)],
-        rows=k.memory.rows(kernel.loads[: len(own)]),
-        cut_rows=k.memory.rows(kernel.loads[len(own) :]),
-        streams=tuple(s for s in kernel.streams if s.pointer in first),
-        cut_streams=tuple(s for s in kernel.streams if s.pointer not in first),
-    )
+    k.hoist(loc), k.fields(loc), k.index(loc, q.prepare, q.update)
+    tensors = k.state_tensors("first", "kept")
+    return k.kernel(loc, k.used(q.prepare, q.update), tensors, turned=k.state_tensors("first"))
 
 
 def _multiplied(k: Kernels, decay: Equation, loc: Locals, products: list[str]) -> Token:

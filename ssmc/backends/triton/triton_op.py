@@ -20,7 +20,7 @@ from ssmc.backends.triton.fresh_host import fresh
 from ssmc.backends.triton.functions import closure
 from ssmc.backends.triton.kernel_op import WIDE, Kernels
 from ssmc.backends.triton.launch import Host
-from ssmc.backends.triton.limits import light, registers
+from ssmc.backends.triton.limits import exponentials, light, registers
 from ssmc.backends.triton.pieces import keep, pieces
 from ssmc.backends.triton.tiles import tile_of
 from ssmc.codegen.op_text import OpText
@@ -148,6 +148,7 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
         pieces=cut,
         cut_back=cut is not None and bool(cut.stored_back),
         light=light(e),
+        exponentials=exponentials(e) > 0,
         registers=registers(e, q),
         launch=Host(k).launch(walk, back.kernel),
     )
