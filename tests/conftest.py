@@ -10,6 +10,9 @@ import pytest
 
 from ssmc import driver
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a worker a core: threads beside it would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 driver.run = partial(driver.run, verify=True)  # before any test module imports it
 
 
