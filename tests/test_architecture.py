@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
+from string import ascii_uppercase
 
 import pytest
 from jinja2 import Environment, nodes
 
 from ssmc.backends.triton.chunk_tile import SKELETON
+from ssmc.backends.triton.tiles import SKELETON as TILE_SKELETON
+from ssmc.backends.triton.tiles import tile_of
 from ssmc.diagnostics.span import Source
 from ssmc.driver import compile_text
 
@@ -379,3 +382,19 @@ def test_the_output_defines_every_name_once(path: Path) -> None:
     bodies += [n.body for n in bodies[0] if isinstance(n, ast.If)]
     names = [n.name for body in bodies for n in body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
     assert len(names) == len(set(names)), sorted(n for n in names if names.count(n) > 1)
+
+
+def test_indices_of_walks_are_reserved() -> None:
+    """An axis whose indices were called like one of theirs would be overwritten by it."""
+    for name in ("kernels.py", "fresh_kernels.py"):
+        text = (ROOT / f"templates/triton/{name}.jinja").read_text(encoding="utf-8")
+        found = set(re.findall(r"(?<![\w.])([iomn]_[a-z])\b", re.sub(r"{#.*?#}|{%.*?%}", "", text)))
+        assert {"i_s", "i_b"} <= found <= set(TILE_SKELETON), found - set(TILE_SKELETON)
+
+
+@pytest.mark.parametrize("letter", ascii_uppercase)
+def test_an_axis_may_be_called_by_any_letter(letter: str) -> None:
+    indices = {n[2:] for n in TILE_SKELETON if re.fullmatch(r"[iomn]_[a-z]", n)}
+    for channels, inner in (((letter,), ("N",)), (("E",), (letter,))):
+        tile = tile_of(channels, inner, ())
+        assert not {tile.letter, *tile.letters} & indices and len({tile.letter, *tile.letters}) == 2

@@ -778,64 +778,64 @@ if triton is not None:
     ):  # fmt: skip
         """Walk over time: results and last states."""
         i = tl.program_id(0).to(tl.int64)
-        i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
+        i_c, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
         i_s = i // tl.cdiv(A, BA) // NP
         i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = tl_inside(o_a, A, BA)
+        o_c = i_c.to(tl.int32) * BA + tl.arange(0, BA)
+        m_c = tl_inside(o_c, A, BA)
         o_t = tl.arange(0, BT)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         p_r = r + i_b * s_rb + (bos + i_t) * s_rt
         p_y_output_in = y_output_in + (i_b * T + bos + i_t) * A
-        b_time_decay = tl.load(time_decay + o_a, mask=m_a, other=0.0).to(tl.float32)
-        b_time_first = tl.load(time_first + o_a, mask=m_a, other=0.0).to(tl.float32)
+        b_time_decay = tl.load(time_decay + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_time_first = tl.load(time_first + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_w = rwkv4_hoist(b_time_decay.to(tl.float64)).to(tl.float32)
         if p0 is not None:
-            b_p = tl.load(p0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_p = tl.load(p0 + (i_s * NP + i_p) * A + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_p = tl.zeros([BA], tl.float32)
         if q0 is not None:
-            b_q = tl.load(q0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_q = tl.load(q0 + (i_s * NP + i_p) * A + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_q = tl.zeros([BA], tl.float32)
         if log_scale0 is not None:
-            b_log_scale = tl.load(log_scale0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_log_scale = tl.load(log_scale0 + (i_s * NP + i_p) * A + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_log_scale = tl.zeros([BA], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
-            k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
-            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
-            rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_c[None, :], mask=m_c[None, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_c[None, :], mask=m_c[None, :], other=0.0))
             for j in tl.static_range(BT):
                 b_p_prev = b_p
                 b_q_prev = b_q
                 b_log_scale_prev = b_log_scale
                 b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
                 b_output_in = rwkv4_read(b_p_prev, b_q_prev, b_log_scale_prev, k_s[j].to(tl.float32), vs[j].to(tl.float32), rs[j].to(tl.float32), b_time_first)
-                tl.store(p_y_output_in + j * A + o_a, b_output_in, mask=m_a)
+                tl.store(p_y_output_in + j * A + o_c, b_output_in, mask=m_c)
             p_k_ += BT * s_k_t
             p_v += BT * s_vt
             p_r += BT * s_rt
             p_y_output_in += BT * A
         for _ in range(n_t % BT):
-            b_k_ = tl.load(p_k_ + o_a, mask=m_a, other=0.0).to(tl.float32)
-            b_v = tl.load(p_v + o_a, mask=m_a, other=0.0).to(tl.float32)
-            b_r = tl.load(p_r + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_k_ = tl.load(p_k_ + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_r = tl.load(p_r + o_c, mask=m_c, other=0.0).to(tl.float32)
             b_p_prev = b_p
             b_q_prev = b_q
             b_log_scale_prev = b_log_scale
             b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, b_k_, b_v, b_w)
             b_output_in = rwkv4_read(b_p_prev, b_q_prev, b_log_scale_prev, b_k_, b_v, b_r, b_time_first)
-            tl.store(p_y_output_in + o_a, b_output_in, mask=m_a)
+            tl.store(p_y_output_in + o_c, b_output_in, mask=m_c)
             p_k_ += s_k_t
             p_v += s_vt
             p_r += s_rt
             p_y_output_in += A
         if i_p == NP - 1:
-            tl.store(pT + i_s * A + o_a, b_p, mask=m_a)
-            tl.store(qT + i_s * A + o_a, b_q, mask=m_a)
-            tl.store(log_scaleT + i_s * A + o_a, b_log_scale, mask=m_a)
+            tl.store(pT + i_s * A + o_c, b_p, mask=m_c)
+            tl.store(qT + i_s * A + o_c, b_q, mask=m_c)
+            tl.store(log_scaleT + i_s * A + o_c, b_log_scale, mask=m_c)
 
     @triton.jit(do_not_specialize=["T", "NP", "NQ"])
     def rwkv4_keep_kernel(
@@ -845,24 +845,24 @@ if triton is not None:
     ):  # fmt: skip
         """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
         i = tl.program_id(0).to(tl.int64)
-        i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
+        i_c, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
         i_s = i // tl.cdiv(A, BA) // NP
-        o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = tl_inside(o_a, A, BA)
+        o_c = i_c.to(tl.int32) * BA + tl.arange(0, BA)
+        m_c = tl_inside(o_c, A, BA)
         o_t = tl.arange(0, BT)
-        b_time_decay = tl.load(time_decay + o_a, mask=m_a, other=0.0).to(tl.float32)
-        b_time_first = tl.load(time_first + o_a, mask=m_a, other=0.0).to(tl.float32)
+        b_time_decay = tl.load(time_decay + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_time_first = tl.load(time_first + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_w = rwkv4_hoist(b_time_decay.to(tl.float64)).to(tl.float32)
         if p0 is not None:
-            b_p = tl.load(p0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_p = tl.load(p0 + (i_s * NP + i_p) * A + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_p = tl.zeros([BA], tl.float32)
         if q0 is not None:
-            b_q = tl.load(q0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_q = tl.load(q0 + (i_s * NP + i_p) * A + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_q = tl.zeros([BA], tl.float32)
         if log_scale0 is not None:
-            b_log_scale = tl.load(log_scale0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_log_scale = tl.load(log_scale0 + (i_s * NP + i_p) * A + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_log_scale = tl.zeros([BA], tl.float32)
         for i_q in range(NQ):
@@ -873,25 +873,25 @@ if triton is not None:
             p_qs = qs + i_k * A
             p_log_scales = log_scales + i_k * A
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_ps, b_p, i_a, A, BA, 1)
-                tl_keep(p_qs, b_q, i_a, A, BA, 1)
-                tl_keep(p_log_scales, b_log_scale, i_a, A, BA, 1)
+                tl_keep(p_ps, b_p, i_c, A, BA, 1)
+                tl_keep(p_qs, b_q, i_c, A, BA, 1)
+                tl_keep(p_log_scales, b_log_scale, i_c, A, BA, 1)
                 p_ps += A
                 p_qs += A
                 p_log_scales += A
-                k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
-                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
+                k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_c[None, :], mask=m_c[None, :], other=0.0))
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 p_k_ += BT * s_k_t
                 p_v += BT * s_vt
                 for j in tl.static_range(BT):
                     b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
             if n_t % BT > 0:  # of the first piece
-                tl_keep(p_ps, b_p, i_a, A, BA, 1)
-                tl_keep(p_qs, b_q, i_a, A, BA, 1)
-                tl_keep(p_log_scales, b_log_scale, i_a, A, BA, 1)
+                tl_keep(p_ps, b_p, i_c, A, BA, 1)
+                tl_keep(p_qs, b_q, i_c, A, BA, 1)
+                tl_keep(p_log_scales, b_log_scale, i_c, A, BA, 1)
                 for _ in range(n_t % BT):
-                    b_k_ = tl.load(p_k_ + o_a, mask=m_a, other=0.0).to(tl.float32)
-                    b_v = tl.load(p_v + o_a, mask=m_a, other=0.0).to(tl.float32)
+                    b_k_ = tl.load(p_k_ + o_c, mask=m_c, other=0.0).to(tl.float32)
+                    b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
                     b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, b_k_, b_v, b_w)
                     p_k_ += s_k_t
                     p_v += s_vt
@@ -906,13 +906,13 @@ if triton is not None:
         reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
         walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
         i = tl.program_id(0).to(tl.int64) + FIRST
-        i_a, i_s = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NS
+        i_c, i_s = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NS
         i_p = NP - 1 - i // tl.cdiv(A, BA) // NS  # the last piece first
         i_a = i_s if CARRY else i_s * NP + i_p
         KT: tl.constexpr = BT * HALVES
         i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
-        o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = tl_inside(o_a, A, BA)
+        o_c = i_c.to(tl.int32) * BA + tl.arange(0, BA)
+        m_c = tl_inside(o_c, A, BA)
         o_t = tl.arange(0, BT)
         i_k += n_t // KT  # start after the last whole block
         i_t += n_t // KT * KT
@@ -926,36 +926,36 @@ if triton is not None:
         p_ps = ps + i_k * A
         p_qs = qs + i_k * A
         p_log_scales = log_scales + i_k * A
-        b_time_decay = tl.load(time_decay + o_a, mask=m_a, other=0.0).to(tl.float32)
-        b_time_first = tl.load(time_first + o_a, mask=m_a, other=0.0).to(tl.float32)
+        b_time_decay = tl.load(time_decay + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_time_first = tl.load(time_first + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_w = rwkv4_hoist(b_time_decay.to(tl.float64)).to(tl.float32)
         b_d_w = tl.zeros([BA], tl.float32)
         b_d_time_first = tl.zeros([BA], tl.float32)
         if d_pT is not None:
-            b_d_p = tl.load(d_pT + i_a * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_d_p = tl.load(d_pT + i_a * A + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_p = tl.zeros([BA], tl.float32)
         if d_qT is not None:
-            b_d_q = tl.load(d_qT + i_a * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_d_q = tl.load(d_qT + i_a * A + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_q = tl.zeros([BA], tl.float32)
         if d_log_scaleT is not None:
-            b_d_log_scale = tl.load(d_log_scaleT + i_a * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_d_log_scale = tl.load(d_log_scaleT + i_a * A + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_log_scale = tl.zeros([BA], tl.float32)
         for i_j in range(n_t % KT):
             k = n_t % KT - 1 - i_j
-            b_p = tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA])
-            b_q = tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA])
-            b_log_scale = tl.reshape(tl_kept(p_log_scales, i_a, A, BA, 1), [BA])
+            b_p = tl.reshape(tl_kept(p_ps, i_c, A, BA, 1), [BA])
+            b_q = tl.reshape(tl_kept(p_qs, i_c, A, BA, 1), [BA])
+            b_log_scale = tl.reshape(tl_kept(p_log_scales, i_c, A, BA, 1), [BA])
             for j in range(k):
-                b_k_ = tl.load(p_k_ + j * s_k_t + o_a, mask=m_a, other=0.0).to(tl.float32)
-                b_v = tl.load(p_v + j * s_vt + o_a, mask=m_a, other=0.0).to(tl.float32)
+                b_k_ = tl.load(p_k_ + j * s_k_t + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_v = tl.load(p_v + j * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32)
                 b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, b_k_, b_v, b_w)
-            b_k_ = tl.load(p_k_ + k * s_k_t + o_a, mask=m_a, other=0.0).to(tl.float32)
-            b_v = tl.load(p_v + k * s_vt + o_a, mask=m_a, other=0.0).to(tl.float32)
-            b_r = tl.load(p_r + k * s_rt + o_a, mask=m_a, other=0.0).to(tl.float32)
-            b_g_output_in = tl.load(p_g_output_in + k * s_g_output_int + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_k_ = tl.load(p_k_ + k * s_k_t + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_v = tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_r = tl.load(p_r + k * s_rt + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_g_output_in = tl.load(p_g_output_in + k * s_g_output_int + o_c, mask=m_c, other=0.0).to(tl.float32)
             b_p_prev = b_p
             b_q_prev = b_q
             b_log_scale_prev = b_log_scale
@@ -966,9 +966,9 @@ if triton is not None:
             b_d_log_scale = b_back_log_scale
             b_d_w += b_d_w_j
             b_d_time_first += b_d_time_first_j
-            tl.store(p_d_k + k * A + o_a, b_d_k, mask=m_a)
-            tl.store(p_d_v + k * A + o_a, b_d_v, mask=m_a)
-            tl.store(p_d_r + k * A + o_a, b_d_r, mask=m_a)
+            tl.store(p_d_k + k * A + o_c, b_d_k, mask=m_c)
+            tl.store(p_d_v + k * A + o_c, b_d_v, mask=m_c)
+            tl.store(p_d_r + k * A + o_c, b_d_r, mask=m_c)
         for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
             p_ps -= tl.where(i_j % HALVES == 0, A, 0)
             p_qs -= tl.where(i_j % HALVES == 0, A, 0)
@@ -980,24 +980,24 @@ if triton is not None:
             p_d_k -= BT * A
             p_d_v -= BT * A
             p_d_r -= BT * A
-            b_p = tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA])
-            b_q = tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA])
-            b_log_scale = tl.reshape(tl_kept(p_log_scales, i_a, A, BA, 1), [BA])
+            b_p = tl.reshape(tl_kept(p_ps, i_c, A, BA, 1), [BA])
+            b_q = tl.reshape(tl_kept(p_qs, i_c, A, BA, 1), [BA])
+            b_log_scale = tl.reshape(tl_kept(p_log_scales, i_c, A, BA, 1), [BA])
             if HALVES > 1:
                 n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
                 p_k_ -= n_k * s_k_t
                 p_v -= n_k * s_vt
-                k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
-                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
+                k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_c[None, :], mask=m_c[None, :], other=0.0))
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 p_k_ += n_k * s_k_t
                 p_v += n_k * s_vt
                 if n_k > 0:
                     for j in tl.static_range(BT):
                         b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
-            k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
-            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
-            rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_a[None, :], mask=m_a[None, :], other=0.0))
-            g_output_ins = tl_rows_1(tl.load(p_g_output_in + o_t[:, None] * s_g_output_int + o_a[None, :], mask=m_a[None, :], other=0.0))
+            k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_c[None, :], mask=m_c[None, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            g_output_ins = tl_rows_1(tl.load(p_g_output_in + o_t[:, None] * s_g_output_int + o_c[None, :], mask=m_c[None, :], other=0.0))
             b_ps = (b_p,)
             b_qs = (b_q,)
             b_log_scales = (b_log_scale,)
@@ -1013,28 +1013,28 @@ if triton is not None:
                 b_d_log_scale = b_back_log_scale
                 b_d_w += b_d_w_j
                 b_d_time_first += b_d_time_first_j
-                tl.store(p_d_k + j * A + o_a, b_d_k, mask=m_a)
-                tl.store(p_d_v + j * A + o_a, b_d_v, mask=m_a)
-                tl.store(p_d_r + j * A + o_a, b_d_r, mask=m_a)
-        b_time_decay = tl.load(time_decay + o_a, mask=m_a, other=0.0).to(tl.float32)
+                tl.store(p_d_k + j * A + o_c, b_d_k, mask=m_c)
+                tl.store(p_d_v + j * A + o_c, b_d_v, mask=m_c)
+                tl.store(p_d_r + j * A + o_c, b_d_r, mask=m_c)
+        b_time_decay = tl.load(time_decay + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_d_time_decay, b_d_time_first = rwkv4_hoist_vjp(b_time_decay, b_d_time_first, b_d_w)
-        tl.store(d_time_decay + (i_s * NP + i_p) * A + o_a, b_d_time_decay, mask=m_a)
-        tl.store(d_time_first + (i_s * NP + i_p) * A + o_a, b_d_time_first, mask=m_a)
+        tl.store(d_time_decay + (i_s * NP + i_p) * A + o_c, b_d_time_decay, mask=m_c)
+        tl.store(d_time_first + (i_s * NP + i_p) * A + o_c, b_d_time_first, mask=m_c)
         if d_p0 is not None:
             if i_p == 0:
-                tl.store(d_p0 + i_s * A + o_a, b_d_p, mask=m_a)
+                tl.store(d_p0 + i_s * A + o_c, b_d_p, mask=m_c)
         if CARRY:
-            tl.store(d_pT + i_a * A + o_a, b_d_p, mask=m_a)
+            tl.store(d_pT + i_a * A + o_c, b_d_p, mask=m_c)
         if d_q0 is not None:
             if i_p == 0:
-                tl.store(d_q0 + i_s * A + o_a, b_d_q, mask=m_a)
+                tl.store(d_q0 + i_s * A + o_c, b_d_q, mask=m_c)
         if CARRY:
-            tl.store(d_qT + i_a * A + o_a, b_d_q, mask=m_a)
+            tl.store(d_qT + i_a * A + o_c, b_d_q, mask=m_c)
         if d_log_scale0 is not None:
             if i_p == 0:
-                tl.store(d_log_scale0 + i_s * A + o_a, b_d_log_scale, mask=m_a)
+                tl.store(d_log_scale0 + i_s * A + o_c, b_d_log_scale, mask=m_c)
         if CARRY:
-            tl.store(d_log_scaleT + i_a * A + o_a, b_d_log_scale, mask=m_a)
+            tl.store(d_log_scaleT + i_a * A + o_c, b_d_log_scale, mask=m_c)
 
     @triton.jit
     def rwkv4_step_kernel(
@@ -1044,40 +1044,40 @@ if triton is not None:
     ):  # fmt: skip
         """One token of every row; a last state may be the first one's memory."""
         i = tl.program_id(0).to(tl.int64)
-        i_a, i_b = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA)
-        o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
-        m_a = tl_inside(o_a, A, BA)
+        i_c, i_b = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA)
+        o_c = i_c.to(tl.int32) * BA + tl.arange(0, BA)
+        m_c = tl_inside(o_c, A, BA)
         p_k_ = k_ + i_b * s_k_b
         p_v = v + i_b * s_vb
         p_r = r + i_b * s_rb
         p_y_output_in = y_output_in + i_b * A
-        b_time_decay = tl.load(time_decay + o_a, mask=m_a, other=0.0).to(tl.float32)
-        b_time_first = tl.load(time_first + o_a, mask=m_a, other=0.0).to(tl.float32)
+        b_time_decay = tl.load(time_decay + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_time_first = tl.load(time_first + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_w = rwkv4_hoist(b_time_decay)
         if p0 is not None:
-            b_p = tl.load(p0 + i_b * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_p = tl.load(p0 + i_b * A + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_p = tl.zeros([BA], tl.float32)
         if q0 is not None:
-            b_q = tl.load(q0 + i_b * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_q = tl.load(q0 + i_b * A + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_q = tl.zeros([BA], tl.float32)
         if log_scale0 is not None:
-            b_log_scale = tl.load(log_scale0 + i_b * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_log_scale = tl.load(log_scale0 + i_b * A + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_log_scale = tl.zeros([BA], tl.float32)
-        b_k_ = tl.load(p_k_ + o_a, mask=m_a, other=0.0).to(tl.float32)
-        b_v = tl.load(p_v + o_a, mask=m_a, other=0.0).to(tl.float32)
-        b_r = tl.load(p_r + o_a, mask=m_a, other=0.0).to(tl.float32)
+        b_k_ = tl.load(p_k_ + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_r = tl.load(p_r + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_p_prev = b_p
         b_q_prev = b_q
         b_log_scale_prev = b_log_scale
         b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, b_k_, b_v, b_w)
         b_output_in = rwkv4_read(b_p_prev, b_q_prev, b_log_scale_prev, b_k_, b_v, b_r, b_time_first)
-        tl.store(p_y_output_in + o_a, b_output_in, mask=m_a)
-        tl.store(pT + i_b * A + o_a, b_p, mask=m_a)
-        tl.store(qT + i_b * A + o_a, b_q, mask=m_a)
-        tl.store(log_scaleT + i_b * A + o_a, b_log_scale, mask=m_a)
+        tl.store(p_y_output_in + o_c, b_output_in, mask=m_c)
+        tl.store(pT + i_b * A + o_c, b_p, mask=m_c)
+        tl.store(qT + i_b * A + o_c, b_q, mask=m_c)
+        tl.store(log_scaleT + i_b * A + o_c, b_log_scale, mask=m_c)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

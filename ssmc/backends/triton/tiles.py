@@ -44,6 +44,7 @@ SKELETON = [
     "o_t",
     "cu_seqlens",
 ]
+LETTERS = {n[2:] for n in SKELETON if n[1:2] == "_" and len(n) == 3}  # of its indices, so none of a tile's
 
 
 def place(code: str, own: Dims, target: Dims) -> str:
@@ -110,10 +111,10 @@ def tile_of(channels: tuple[str, ...], inner: tuple[str, ...], reserved: Iterabl
     lanes = name(channels[0]) if one else name.fresh("C")
     block = name.fresh(f"B{channels[0]}" if one else "BC")
     pads = tuple(name.fresh(f"B{a}") for a in inner)
-    letter = channels[0].lower() if one and len(channels[0]) == 1 and channels[0].lower() not in "tpsbkj" else "c"
+    letter = channels[0].lower() if one and len(channels[0]) == 1 and channels[0].lower() not in LETTERS else "c"
     letters: list[str] = []
     for a in inner:
-        wish = a.lower() if a.lower() not in (letter, *letters, "t", "p", "s", "b", "k", "j") else a.lower() + "_"
+        wish = a.lower() if a.lower() not in {letter, *letters, *LETTERS} else a.lower() + "_"
         letters.append(wish)
     return Tile(channels, inner, name, lanes, block, letter, pads, tuple(letters))
 
