@@ -55,12 +55,14 @@ LARGEST = 101_376  # bytes of shared memory that smaller devices have
 # Bytes a thread spills, none but these and no more: outside of loops, or where holding less was measured to be slower
 # (bench/NOTES.md). A state of complex numbers has two fields, and a coefficient that is worked out in float64.
 SPILLS = {
+    "mamba_backward_kernel": 24,
     "two_results_backward_kernel": 592, "heads_backward_kernel": 72, "complex_state_backward_kernel": 128,
     "gss_walk_kernel": 128, "gss_piece_kernel": 96, "gss_backward_kernel": 96, "liquid_s4_backward_kernel": 64, "lti_backward_kernel": 192,
     "s4d_backward_kernel": 64, "dss_backward_kernel": 64,
     # inside chunks, where the tiles of keys, queries and their cotangents stand side by side
     "rwkv6_d_keys_kernel": 32, "hgrn2_d_keys_kernel": 16,
-    "heads_outputs_kernel": 24, "mamba2_outputs_kernel": 24, "simple_gla_outputs_kernel": 24, "m_l_s_t_m_outputs_kernel": 24,
+    "heads_d_values_kernel": 64, "heads_outputs_kernel": 24, "mamba2_outputs_kernel": 336,
+    "simple_gla_outputs_kernel": 24, "simple_gla_d_queries_kernel": 64, "mamba2_d_queries_kernel": 8, "mlstm_S_outputs_kernel": 24,
     # walks over matrices, which serve few tokens
     "hgrn2_walk_kernel": 112, "ret_net_backward_kernel": 624, "ret_net_walk_kernel": 344, "rwkv5_walk_kernel": 8,
     "rwkv6_walk_kernel": 192, "hgrn2_keep_kernel": 8, "hgrn2_backward_kernel": 384, "gss_step_kernel": 64, "rwkv5_backward_kernel": 168,

@@ -115,7 +115,7 @@ MUTATIONS = {
     "the last state of a wrong token": (r"h_0 = h\[:, -1\]", "h_0 = h[:, -2:][:, 0]"),
     "half precision inside": (r"dt = _softplus\(dt_raw\)", "dt = _softplus(dt_raw).bfloat16().to(dt_raw)"),
     "a chunk's states start at zero": (r"h = _scan\(a_h, b_h, h_0\)", "h = _scan(a_h, b_h, 0 * h_0)"),
-    "a view of the wrong rows": (r"\.split\(\[self\.E, self\.E\], -1\)", ".flip(-1).split([self.E, self.E], -1)"),
+    "a view of the wrong rows": (r"_split\(self\.in_proj\(u\)", "_split(self.in_proj(u).flip(-1)"),
     "no initial state's gradient": (r"_state_gradient\(d_h_0, ", "_state_gradient(0 * d_h_0, "),
 }
 
