@@ -65,8 +65,8 @@ class ChunkGradients(ChunkKernels):
             (keyed if KEYS in self.e.dims(n) else stores).append(self._passing(n, places))
         results = [*self._written(*had), *(self.tensor(f"core:{n}") for n in own)]
         after = [*had, self.hoist_vjp, self.hoist_vjp_keys]
-        passed = [] if f.by_key else [n for n in self._read([n for v in had for n in v.outputs]) if n in self.passed]
-        passed = [n for n in passed if n not in f.given]
+        read = set() if f.by_key else self._read([n for v in had for n in v.outputs])
+        passed = [n for n in self.passed if n in read and n not in f.given]
         kernel = self.kernel([*self.inputs, self.d_reads], after, stores, results, places, passed)
         return replace(kernel, keyed_stores=tuple(keyed))
 

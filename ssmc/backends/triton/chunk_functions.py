@@ -101,7 +101,7 @@ class ChunkFunctions:
         self.decayed = f.given[0] in self._read(outputs)
         begun = [n for n in f.given[:2] if n in self._read(late)]
         self.passed = [*begun, *(q.wanted for q in f.queries if q.wanted in wanted)]
-        after = (self.vjp_keys, self.vjp_heads, self.hoist_vjp, self.hoist_vjp_keys)
+        after = (self.vjp_queries, self.vjp_keys, self.vjp_heads, self.hoist_vjp, self.hoist_vjp_keys)
         self.strips = not any(VALUES in e.dims(k[0]) for v in after for k in v.inputs if k[1] == 0)
         self.mixed = any(KEYS in e.dims(k[0]) for k in self.d_reads.inputs if k[1] == 0)
         keyless = s.slice(known), s.slice(wants), s.slice(soon), s.hoisted_back
