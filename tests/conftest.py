@@ -7,6 +7,7 @@ import os
 from functools import partial
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ssmc import driver
 
@@ -14,6 +15,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a worker a core: threads beside it wo
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 driver.run = partial(driver.run, verify=True)  # before any test module imports it
+
+# what is slow is no input: hypothesis reads every generated module that a worker has loaded, once
+settings.register_profile("suite", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

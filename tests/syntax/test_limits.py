@@ -6,7 +6,7 @@ import random
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from syntax_helpers import FRAME, KITCHEN_SINK, apply, read, refuse
 
@@ -83,7 +83,7 @@ def test_mutated_specs_give_diagnostics_never_exceptions(seed: int) -> None:
         assert name not in shown
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.text(st.sampled_from("layerMd(,)\n  inputu[]=+-*/'\"#:.;>\té\0\r1e0_"), max_size=80))
 def test_any_text(text: str) -> None:
     for whole in (text, "layer M(d)\n" + text, FRAME.format(text)):

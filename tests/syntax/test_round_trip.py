@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from syntax_helpers import FRAME, KITCHEN_SINK, bare, read
 
@@ -100,7 +100,7 @@ specs = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(specs)
 def test_any_tree_survives(spec: ast.Spec) -> None:
     text = unparse(spec)
@@ -229,7 +229,7 @@ def test_long_lines_break_where_brackets_are_fewest() -> None:
     assert formatted(FRAME.format(expected)) == FRAME.format(expected)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from(["\n", "# c\n", "    # d\n", "  # e\n"]), max_size=12), st.integers(0, 10**6))
 def test_comments_and_blank_lines_anywhere(extra: list[str], seed: int) -> None:
     rows = KITCHEN_SINK.splitlines(keepends=True)
