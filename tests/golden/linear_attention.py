@@ -2630,10 +2630,10 @@ class _HeadChunks(NamedTuple):
 
 
 def choose_head_chunks(rows, T, heads, keys, values, tiles, sms, shared, half, whole):
-    """The launch configuration, by size alone; keys are to stay `whole` or may be taken part by part. The state is walked in pieces of time where rows, heads and strips of values
-    fill too little of the GPU, and chunks are loaded as far ahead as `shared` bytes allow, of so many `tiles` of keys and of
-    values. Tiles that a warp group may multiply have rows of 128 bytes: what ptxas 12.8 makes of narrower ones reads
-    registers that nothing wrote."""
+    """The launch configuration, by size alone; keys are to stay `whole` or may be taken part by part. The state is walked in
+    pieces of time where rows, heads and strips of values fill too little of the GPU, and chunks are loaded as far ahead as
+    `shared` bytes allow, of so many `tiles` of keys and of values. Tiles that a warp group may multiply have rows of 128
+    bytes: what ptxas 12.8 makes of narrower ones reads registers that nothing wrote."""
     least = 64 if half else 16
     keys, wide = max(16 if whole else least, _pow2(keys)), max(least, _pow2(values))
     tokens, strip = 64 if half and 64 <= keys <= 128 else 32, min(wide, 64 if half else 32)

@@ -46,13 +46,13 @@ class ChunkGradients(ChunkKernels):
 
     def d_queries(self) -> ChunkKernel:
         """The kernel that writes the cotangents which need nothing but those of the queries."""
-        places, had = Places(self.tile), (self.vjp_queries,)
+        places = Places(self.tile)
         stores = self._all_stores(self.vjp_queries, places)
         passed = [n for n in self.passed if n not in self.f.given]
         stores += [self._passing(n, places) for n in passed]
-        results = [*self._written(*had), *(self.tensor(f"core:{n}") for n in passed)]
-        after = [*had, *([self.hoist_vjp, self.hoist_vjp_keys] if self.moving(*had)[1] else [])]
-        return self.kernel([self.key, self.value, self.queries, self.d_reads], after, stores, results, places)
+        results = [*self._written(self.vjp_queries), *(self.tensor(f"core:{n}") for n in passed)]
+        core = [self.key, self.value, self.queries, self.d_reads]
+        return self.kernel(core, self._with_hoists(self.vjp_queries), stores, results, places)
 
     def d_keys(self) -> ChunkKernel:
         """The kernel that writes the cotangents which need none of the values, but those of `d_queries`."""
@@ -72,12 +72,16 @@ class ChunkGradients(ChunkKernels):
 
     def d_values(self) -> ChunkKernel:
         """The kernel that writes the others."""
-        places, had = Places(self.tile), (self.vjp_values,)
+        places = Places(self.tile)
         stores = self._all_stores(self.vjp_values, places)
-        after = [self.vjp_values, *([self.hoist_vjp, self.hoist_vjp_keys] if self.moving(*had)[1] else [])]
         core = [self.decay, self.key, self.d_reads] if self.f.by_key else [self.key, self.queries, self.d_reads]
         passed = [n for n in self.passed if n in self._read(self.vjp_values.outputs)]
-        return self.kernel(core, after, stores, self._written(*had), places, passed)
+        results = self._written(self.vjp_values)
+        return self.kernel(core, self._with_hoists(self.vjp_values), stores, results, places, passed)
+
+    def _with_hoists(self, vjp: Equation) -> list[Equation]:
+        """A function, and those of parameters if these get anything of it."""
+        return [vjp, *([self.hoist_vjp, self.hoist_vjp_keys] if self.moving(vjp)[1] else [])]
 
     def _all_stores(self, vjp: Equation, places: Places) -> list[str]:
         """The lines that store what `vjp` gives and all that parameters get of it."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 
-from ssmc.backends.triton.chunk_tile import KEYS, SKELETON, TIME, VALUES, ChunkEquations, ChunkTile, Unfit
-from ssmc.backends.triton.equations import Equation, Key
+from ssmc.backends.triton.chunk_tile import KEYS, SKELETON, TIME, VALUES, ChunkEquations, ChunkTile
+from ssmc.backends.triton.equations import Equation, Key, Unfit
 from ssmc.backends.triton.sections import needed
 from ssmc.backends.triton.tiles import Dims
 from ssmc.codegen.names import Names

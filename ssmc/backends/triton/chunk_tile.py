@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ssmc.backends.triton.equations import Equations
+from ssmc.backends.triton.equations import Equations, Unfit
 from ssmc.backends.triton.printer import Text, TilePrinter
 from ssmc.backends.triton.tiles import Dims
 from ssmc.codegen.names import Names
@@ -43,10 +43,6 @@ SKELETON = (
     *(f"{word}_{i}" for word in ("query", "read", "d_query", "d_read") for i in range(8)),
     *(f"{word}_{i}" for word in ("inside", "turned", "equal", "scores") for i in range(8)),
 )
-
-
-class Unfit(Exception):
-    """The reason why a chunk's kernels cannot evaluate an op's equations."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ INDEX = 9  # the offset that stands for "the index along this atom"
 EXPENSIVE = ("exp", "sigmoid", "tanh")
 
 
+class Unfit(Exception):
+    """The reason why a kind of kernels cannot serve an op; another kind then does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Equation:
     """A function: `inputs` are the values it takes, `outputs` those it returns; `constants` are passed on by name. One

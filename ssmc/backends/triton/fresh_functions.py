@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ssmc.backends.triton.equations import Equation, Equations, LayerEquations
+from ssmc.backends.triton.equations import Equation, Equations, LayerEquations, Unfit
 from ssmc.backends.triton.sections import needed
 from ssmc.backends.triton.tiles import SKELETON, Dims, tile_of
 from ssmc.codegen.core_text import CoreText
@@ -25,10 +25,6 @@ PARTS = ("re", "im")
 WORDS = ("rate", "weight", "state", "slope", "d_rate", "d_weight")
 RESERVED = (*SKELETON, "system", "sums", "stream", *(f"{w}_{p}" for w in WORDS for p in PARTS))
 Parts = tuple[str | None, str | None]  # a complex number as code; None where a part is zero
-
-
-class Unfit(Exception):
-    """The reason why these kernels do not serve an op."""
 
 
 class FreshFunctions:

@@ -10,12 +10,10 @@ from ssmc.backends.triton.backward_op import backward
 from ssmc.backends.triton.chunk_back import ChunkGradients
 from ssmc.backends.triton.chunk_contexts import ChunkLaunch, ChunkOp
 from ssmc.backends.triton.chunk_host import ChunkHost
-from ssmc.backends.triton.chunk_tile import Unfit
 from ssmc.backends.triton.contexts import LaneSum, TritonFile, TritonOp
 from ssmc.backends.triton.conv_op import TritonConv, triton_conv
-from ssmc.backends.triton.equations import Equations, layer_equations
+from ssmc.backends.triton.equations import Equations, Unfit, layer_equations
 from ssmc.backends.triton.fresh_contexts import FreshOp
-from ssmc.backends.triton.fresh_functions import Unfit as NotFresh
 from ssmc.backends.triton.fresh_host import fresh
 from ssmc.backends.triton.functions import closure
 from ssmc.backends.triton.kernel_op import WIDE, Kernels
@@ -98,7 +96,7 @@ def _fresh(o: OpText, helpers: set[str]) -> FreshOp | None:
     """The kernels of a time-invariant op whose state begins at zero; None if those of any op serve it."""
     try:
         return None if o.program.filter is None else fresh(o, o.program.filter, helpers)
-    except NotFresh:
+    except Unfit:
         return None
 
 
