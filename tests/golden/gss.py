@@ -1364,9 +1364,9 @@ if triton is not None:
 
     @triton.jit
     def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
-        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        """Writes the L numbers of each channel of block i_c, so that up to 16 bytes of a channel lie together, and beside
         them those of the next channel: what a warp writes and reads at once."""
-        V: tl.constexpr = L if L < 4 else 4
+        V: tl.constexpr = min(L, 128 // p.dtype.element_ty.primitive_bitwidth)
         o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
         p += tl.arange(0, L // V)[:, None] * (C * V) + o
         b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
@@ -1375,10 +1375,10 @@ if triton is not None:
     @triton.jit
     def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
         """What `tl_keep` wrote."""
-        V: tl.constexpr = L if L < 4 else 4
+        V: tl.constexpr = min(L, 128 // p.dtype.element_ty.primitive_bitwidth)
         o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
         p += tl.arange(0, L // V)[:, None] * (C * V) + o
-        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0).to(tl.float32)
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
     @triton.jit
@@ -2704,9 +2704,17 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
-def _parts(n, like):
-    """n partial sums, each of the shape of `like`."""
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+def _parts(n, like, narrow=False):
+    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
+    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+
+
+def _kept_dtype(dtype, inner):
+    """What states are kept in for the way back where streams are of `dtype` and whatever reads a state is linear in it: a
+    state rounded to bfloat16 is then off by less than gradients are when they are stored. Single numbers of two
+    bytes are not loaded ahead."""
+    return torch.bfloat16 if dtype == torch.bfloat16 and inner > 1 else torch.float32
 
 
 def _rooms(n, like):
@@ -2882,8 +2890,8 @@ def _gss_triton_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, 
     kept = config.tokens * config.halves
     slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_v_raw = _like(inputs[0])
-    d_v_sum = _parts(n_blocks, inputs[1])
-    d_v_sum_2 = _parts(n_blocks, inputs[2])
+    d_v_sum = _parts(n_blocks, inputs[1], narrow=True)
+    d_v_sum_2 = _parts(n_blocks, inputs[2], narrow=True)
     d_ssm_norm_weight = _parts(rows * pieces, inputs[3])
     d_ssm_norm_bias = _parts(rows * pieces, inputs[4])
     d_Lambda_real = _parts(rows * pieces * n_blocks, inputs[5])
@@ -2891,7 +2899,7 @@ def _gss_triton_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, 
     d_C = _parts(rows * pieces, inputs[7])
     d_D = _parts(rows * pieces, inputs[8])
     first_d_h = None if h is None else _like(inputs[9])
-    kept_h = torch.empty(slots, 2 * G * _pow2(N), dtype=torch.float32, device=v_raw.device)
+    kept_h = torch.empty(slots, 2 * G * _pow2(N), dtype=_kept_dtype(_stream_dtype(v_raw, v_sum, v_sum_2), _pow2(N)), device=v_raw.device)
     with _on(v_raw.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * 2 * G * N, v_raw)
@@ -3003,8 +3011,8 @@ def _gss_fresh_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, s
         gss_system_kernel[(n_blocks,)](Lambda_real, Lambda_imag, C, system, **wide)
         sums = torch.empty(rows, 4 * N * G + 3 * G, dtype=torch.float32, device=v_raw.device)
         d_v_raw = _like(inputs[0])
-        d_v_sum = _parts(n_blocks, inputs[1])
-        d_v_sum_2 = _parts(n_blocks, inputs[2])
+        d_v_sum = _parts(n_blocks, inputs[1], narrow=True)
+        d_v_sum_2 = _parts(n_blocks, inputs[2], narrow=True)
         d_ssm_norm_weight = _like(inputs[3])
         d_ssm_norm_bias = _like(inputs[4])
         d_Lambda_real = _parts(n_blocks, inputs[5])

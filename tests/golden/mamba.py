@@ -715,9 +715,9 @@ if triton is not None:
 
     @triton.jit
     def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
-        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        """Writes the L numbers of each channel of block i_c, so that up to 16 bytes of a channel lie together, and beside
         them those of the next channel: what a warp writes and reads at once."""
-        V: tl.constexpr = L if L < 4 else 4
+        V: tl.constexpr = min(L, 128 // p.dtype.element_ty.primitive_bitwidth)
         o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
         p += tl.arange(0, L // V)[:, None] * (C * V) + o
         b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
@@ -726,10 +726,10 @@ if triton is not None:
     @triton.jit
     def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
         """What `tl_keep` wrote."""
-        V: tl.constexpr = L if L < 4 else 4
+        V: tl.constexpr = min(L, 128 // p.dtype.element_ty.primitive_bitwidth)
         o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
         p += tl.arange(0, L // V)[:, None] * (C * V) + o
-        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0).to(tl.float32)
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
     @triton.jit
@@ -1488,9 +1488,17 @@ def _room(v):
     return rows[..., v.storage_offset() % width :][..., :n].view(v.shape)
 
 
-def _parts(n, like):
-    """n partial sums, each of the shape of `like`."""
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+def _parts(n, like, narrow=False):
+    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
+    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+
+
+def _kept_dtype(dtype, inner):
+    """What states are kept in for the way back where streams are of `dtype` and whatever reads a state is linear in it: a
+    state rounded to bfloat16 is then off by less than gradients are when they are stored. Single numbers of two
+    bytes are not loaded ahead."""
+    return torch.bfloat16 if dtype == torch.bfloat16 and inner > 1 else torch.float32
 
 
 def _rooms(n, like):
@@ -1661,14 +1669,14 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
     kept = config.tokens * config.halves
     slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
     d_z = _room(inputs[0])
-    d_B = _parts(n_blocks, inputs[1])
-    d_C = _parts(n_blocks, inputs[2])
+    d_B = _parts(n_blocks, inputs[1], narrow=True)
+    d_C = _parts(n_blocks, inputs[2], narrow=True)
     d_dt_raw = _like(inputs[3])
     d_x = _like(inputs[4])
     d_A_log = _parts(rows * pieces, inputs[5])
     d_D = _parts(rows * pieces, inputs[6])
     first_d_h = None if h is None else _like(inputs[7])
-    kept_h = torch.empty(slots, E * _pow2(N), dtype=torch.float32, device=z.device)
+    kept_h = torch.empty(slots, E * _pow2(N), dtype=_kept_dtype(_stream_dtype(z, B, C, dt_raw, x), _pow2(N)), device=z.device)
     with _on(z.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * E * N, z)

@@ -701,9 +701,9 @@ if triton is not None:
 
     @triton.jit
     def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
-        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        """Writes the L numbers of each channel of block i_c, so that up to 16 bytes of a channel lie together, and beside
         them those of the next channel: what a warp writes and reads at once."""
-        V: tl.constexpr = L if L < 4 else 4
+        V: tl.constexpr = min(L, 128 // p.dtype.element_ty.primitive_bitwidth)
         o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
         p += tl.arange(0, L // V)[:, None] * (C * V) + o
         b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
@@ -712,10 +712,10 @@ if triton is not None:
     @triton.jit
     def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
         """What `tl_keep` wrote."""
-        V: tl.constexpr = L if L < 4 else 4
+        V: tl.constexpr = min(L, 128 // p.dtype.element_ty.primitive_bitwidth)
         o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
         p += tl.arange(0, L // V)[:, None] * (C * V) + o
-        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0).to(tl.float32)
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
     @triton.jit
@@ -1270,9 +1270,10 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
-def _parts(n, like):
-    """n partial sums, each of the shape of `like`."""
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+def _parts(n, like, narrow=False):
+    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
+    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
 
 
 def _rooms(n, like):

@@ -915,9 +915,9 @@ if triton is not None:
 
     @triton.jit
     def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
-        """Writes the L numbers of each channel of block i_c, so that up to four of a channel lie together, and beside
+        """Writes the L numbers of each channel of block i_c, so that up to 16 bytes of a channel lie together, and beside
         them those of the next channel: what a warp writes and reads at once."""
-        V: tl.constexpr = L if L < 4 else 4
+        V: tl.constexpr = min(L, 128 // p.dtype.element_ty.primitive_bitwidth)
         o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
         p += tl.arange(0, L // V)[:, None] * (C * V) + o
         b_v = tl.permute(tl.reshape(b_v, [B, L // V, V]), (1, 0, 2))
@@ -926,10 +926,10 @@ if triton is not None:
     @triton.jit
     def tl_kept(p, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
         """What `tl_keep` wrote."""
-        V: tl.constexpr = L if L < 4 else 4
+        V: tl.constexpr = min(L, 128 // p.dtype.element_ty.primitive_bitwidth)
         o = i_c.to(tl.int32) * (B * V) + tl.arange(0, B * V)[None, :]
         p += tl.arange(0, L // V)[:, None] * (C * V) + o
-        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0)
+        b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0).to(tl.float32)
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
     @triton.jit
@@ -1924,9 +1924,17 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
-def _parts(n, like):
-    """n partial sums, each of the shape of `like`."""
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=torch.float32, device=like.device)
+def _parts(n, like, narrow=False):
+    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
+    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+
+
+def _kept_dtype(dtype, inner):
+    """What states are kept in for the way back where streams are of `dtype` and whatever reads a state is linear in it: a
+    state rounded to bfloat16 is then off by less than gradients are when they are stored. Single numbers of two
+    bytes are not loaded ahead."""
+    return torch.bfloat16 if dtype == torch.bfloat16 and inner > 1 else torch.float32
 
 
 def _rooms(n, like):
@@ -2090,13 +2098,13 @@ def _rwkv5_triton_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu
     n_blocks = triton.cdiv(H * V, config.lanes)
     kept = config.tokens * config.halves
     slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_r = _parts(V // fixed["RUN"], inputs[0])
-    d_k = _parts(V // fixed["RUN"], inputs[1])
+    d_r = _parts(V // fixed["RUN"], inputs[0], narrow=True)
+    d_k = _parts(V // fixed["RUN"], inputs[1], narrow=True)
     d_v = _like(inputs[2])
     d_time_decay = _parts(rows * pieces * V, inputs[3])
     d_time_faaaa = _parts(rows * pieces * V, inputs[4])
     first_d_S = None if S is None else _like(inputs[5])
-    kept_S = torch.empty(slots, H * V * _pow2(K), dtype=torch.float32, device=r.device)
+    kept_S = torch.empty(slots, H * V * _pow2(K), dtype=_kept_dtype(_stream_dtype(r, k, v), _pow2(K)), device=r.device)
     with _on(r.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
             products, ends, wanted = _rooms(rows * pieces * H * K * V, r)

@@ -283,3 +283,4 @@ class TritonFile:
     passes: bool
     complex_passes: bool
     light: bool
+    narrow: bool

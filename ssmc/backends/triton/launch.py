@@ -98,6 +98,7 @@ class Host:
         widened = [self.operand(o) for o in self.operands if self.widened(o)]
         state, sizes = c[0], self.o.size_lines()
         inner = " * ".join(f"_pow2({self.o.size(a)})" for a in k.tile.inner)
+        kind = f"_kept_dtype(_stream_dtype({self.o.streams}), {inner})" if q.wants and inner else "torch.float32"
         made = tuple(self._result(r.name, r.axes, len(r.parts) > 1) for r in self.p.results)
         made_lasts = tuple(
             f"{self.last(x)} = torch.empty((rows, {self.size(x.axes)}), dtype={_kind(x)}, device={self.first}.device)"
@@ -146,7 +147,7 @@ class Host:
                     for i, (d, s) in enumerate(zip(d_firsts, states, strict=True))
                 ),
                 *(
-                    f"{n} = torch.empty(slots, {self._kept(x, inner)}, dtype=torch.float32, device={self.first}.device)"
+                    f"{n} = torch.empty(slots, {self._kept(x, inner)}, dtype={kind}, device={self.first}.device)"
                     for n, x in zip(kept, c, strict=True)
                 ),
             ),
@@ -283,7 +284,7 @@ class Host:
             room = "_room" if o in self.k.beside() else "_like"
             return f"{name} = {room}({like})" if whole else f"{name} = _like({like}).zero_()"
         runs = ' // fixed["RUN"]' if self.k.in_runs(o) else ""
-        made = f"_parts({' * '.join(self._parts(o))}{runs}, {like})"
+        made = f"_parts({' * '.join(self._parts(o))}{runs}, {like}{', narrow=True' if o.token else ''})"
         return f"{name} = {made}" if whole else f"{name} = {made}.zero_()"
 
     def _finished(self, o: Operand) -> str:

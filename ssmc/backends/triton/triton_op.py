@@ -65,6 +65,7 @@ def triton_ops(
             passes=any(not op.launch.complex_flag for op in cut) or bool(chunks),
             complex_passes=any(bool(op.launch.complex_flag) for op in cut),
             light=any(op.light for op in made),
+            narrow=any("_kept_dtype" in line for op in made for line in op.launch.gradients),
         ),
     )
 
