@@ -37,9 +37,10 @@ class Call:
         return [n for n, (role, _) in self.module.OPS[self.op].items() if role == "token"]
 
 
-def given_last(op) -> tuple[bool, ...]:
-    """What an operator is told beside its numbers: ops with a filter are asked for the last state, others give it."""
-    return (True,) if any(a.name == "last" for a in op._schema.arguments) else ()
+def flags(op) -> tuple[bool, ...]:
+    """What an operator is told beside its numbers: ops with a filter are asked for the last state, those that are walked
+    for the states before pieces of time."""
+    return (True,) if any(a.name in ("last", "keep") for a in op._schema.arguments) else ()
 
 
 def modules() -> dict[str, ModuleType]:

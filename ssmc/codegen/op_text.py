@@ -60,7 +60,7 @@ class OpText:
                 *("T", "t", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op),
                 *("config", "fixed", "inputs", "given", "n_blocks", "slots", "products", "ends", "programs", "at_once"),
                 *("system", "reads", "streams", "d_reads", "d_weight", "mode", "filters", "last"),
-                *("wanted", "kept", "pieces", "scores", "table", "grid", "across", "n_tokens"),
+                *("wanted", "kept", "scores", "table", "grid", "across", "keep", "cuts", "turns", "begin", "sums"),
             )
         )
         atoms = [a for c in self.r.carried for a in c.atoms]
@@ -69,10 +69,8 @@ class OpText:
         ]
         self.order = list(dict.fromkeys([*atoms, *every]))
         self.operands = tuple(o for o in self.r.operands)
-        for o in self.operands:
-            self.names(o.name)
-        for c in self.r.carried:
-            self.names(c.of)
+        for name in (*(o.name for o in self.operands), *(c.of for c in self.r.carried)):
+            self.names(name)
         self.early_names = self._early()
         self.scalars = self._scalars()
         self.printer = self._printer()
@@ -81,6 +79,11 @@ class OpText:
     def streams(self) -> str:
         """The operands whose dtypes, promoted, are that of the results."""
         return ", ".join(self.names(x.name) for x in self.r.operands if x.token and not x.wide)
+
+    @property
+    def walked(self) -> bool:
+        """Whether the kernels of any walk serve it, and no others."""
+        return self.kernel and self.program.filter is None and self.program.outer is None
 
     # --- names, sizes, views ----------------------------------------------------------------------------------------
 
@@ -117,6 +120,10 @@ class OpText:
     def size(self, axis: str) -> str:
         """The local name of an axis's size."""
         return self.names(axis)
+
+    def width(self, c: Carried) -> str:
+        """The numbers of a row of a state."""
+        return " * ".join([*(["2"] if c.dtype == "complex" else []), *(self.size(a) for a in c.atoms)]) or "1"
 
     def _visible(self) -> dict[str, str]:
         """Sizes that operands show: axis to code."""

@@ -50,8 +50,12 @@ class OperatorOp:
     filtered: bool
     by_mode: bool
     kernel_by_mode: bool
-    last: str
-    schema_last: str
+    flag: str
+    schema_flag: str
+    given_flag: str
+    saved: str
+    last_states: str
+    starts: tuple[tuple[str, str], ...]
     d_state: str
     beside: str
 
@@ -82,6 +86,8 @@ def operator_op(o: OpText, equations: tuple[str, ...], chunked: bool) -> Operato
         kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
         size = f"({', '.join(['rows', *o.shape(c.axes)])},)" + " if last else 0" * has_filter
         fake_states.append(f"{first}.new_empty({size}, dtype={kind})")
+    starts = tuple((names(f"starts:{c.of}"), o.width(c)) for c in r.carried) if o.walked else ()
+    flag = "last" if has_filter else "keep" if starts else ""
     documented = [
         f"{names(x.name)} [{', '.join([*(['batch', 'time'] if x.token else []), *x.axes])}]" for x in r.operands
     ]
@@ -131,8 +137,12 @@ def operator_op(o: OpText, equations: tuple[str, ...], chunked: bool) -> Operato
         filtered=has_filter,
         by_mode=has_filter or p.outer is not None,
         kernel_by_mode=has_filter or chunked,
-        last=", last" * has_filter,
-        schema_last=", bool last" * has_filter,
+        flag=f", {flag}" if flag else "",
+        schema_flag=f", bool {flag}" if flag else "",
+        given_flag={"last": ", return_state", "keep": ", torch.is_grad_enabled()"}.get(flag, ""),
+        last_states=f"out[{len(results)}:{len(results) + len(states) if starts else ''}]",
+        saved="".join(f", {s}" for s, _ in starts),
+        starts=starts,
         d_state=names(f"g_last:{r.carried[0].of}"),
         beside="".join(
             f' beside=("{names(x.name)}",),'

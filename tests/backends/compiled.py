@@ -7,6 +7,7 @@ configuration are those of a real call.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import re
 import subprocess
@@ -116,7 +117,7 @@ def chunks_of(module: ModuleType, calls: list[Call]):
     """The launches of the kernels of chunks, forward and backward."""
     with recording(module) as found:
         for call in calls:
-            _launch_chunks(call, [None] * len(_results(call)[1]))
+            _launch_chunks(call, [None] * len(results_of(call)[1]))
     return list(dict.fromkeys(found))
 
 
@@ -126,7 +127,7 @@ def steps_of(module: ModuleType, layer, B: int, dtype: torch.dtype):
         for call in calls_of(module, layer, B, 1, dtype):
             step = getattr(module, f"_{call.op.removesuffix('_op')}_triton_step", None)
             if step is not None:  # what runs backward in time has none
-                step(*call.operands.values(), *_results(call)[1], *call.numbers.values())
+                step(*call.operands.values(), *results_of(call)[1], *call.numbers.values())
         for stem, conv in convs_of(module, layer):
             x, weight, bias, taps = _conv_operands(conv, B, 1, dtype)
             getattr(module, f"_{stem}_triton_step")(x, weight, bias, taps)
@@ -139,7 +140,7 @@ def calls_of(module: ModuleType, layer, B: int, T: int, dtype: torch.dtype) -> l
     return [cast(call, dtype) for call in capture(module, layer, u)]
 
 
-def _results(call: Call) -> tuple[tuple[torch.Tensor, ...], ...]:
+def results_of(call: Call) -> tuple[tuple[torch.Tensor, ...], ...]:
     """Results and last states of an op on the meta device."""
     out = getattr(call.module, call.op)(**call.operands, **call.numbers, return_state=True)
     return tuple(v if isinstance(v, tuple) else (v,) for v in out)
@@ -148,12 +149,15 @@ def _results(call: Call) -> tuple[tuple[torch.Tensor, ...], ...]:
 def _launch_op(call: Call, states: bool) -> None:
     m, stem = call.module, call.op.removesuffix("_op")
     values, numbers = list(call.operands.values()), call.numbers.values()
-    results, lasts = _results(call)
+    results, lasts = results_of(call)
     own = lasts if states else [None] * len(lasts)
-    getattr(m, f"_{stem}_triton")(*values, *own, None, *numbers)
-    getattr(m, f"_{stem}_triton_backward")(*results, *own, *values, *own, None, *numbers)
+    forward, backward = getattr(m, f"_{stem}_triton"), getattr(m, f"_{stem}_triton_backward")
+    keep = [True] if "keep" in inspect.signature(forward).parameters else []
+    out = forward(*values, *own, None, *numbers, *keep)
+    starts = out[len(results) + len(lasts) :]
+    backward(*results, *own, *values, *own, None, *starts, *numbers)
     one = [v[:, :1] if n in call.tokens() else v for n, v in call.operands.items()]
-    getattr(m, f"_{stem}_triton")(*one, *own, None, *numbers)
+    forward(*one, *own, None, *numbers, *keep)
     _launch_chunks(call, own)
     if hasattr(m, f"_{stem}_fresh"):  # for a GPU that rows and channels fill
         sms, empty, m._sms = m._sms, [None] * len(lasts), lambda device: 1
@@ -169,7 +173,7 @@ def _launch_op(call: Call, states: bool) -> None:
 def _launch_chunks(call: Call, states) -> None:
     m, stem, numbers = call.module, call.op.removesuffix("_op"), call.numbers.values()
     if hasattr(m, f"_{stem}_chunks"):
-        values, results = call.operands.values(), _results(call)[0]
+        values, results = call.operands.values(), results_of(call)[0]
         getattr(m, f"_{stem}_chunks")(*values, *states, None, *numbers)
         getattr(m, f"_{stem}_chunks_backward")(*results, *states, *values, *states, None, *numbers)
 

@@ -56,7 +56,7 @@ def one(harness, torch, module, spec, case):
     rows, T = (1, packed[-1]) if packed else (case.get("rows", 2), case["T"])
     u = torch.randn(rows, T, *spec.get("inner", [spec.get("arguments", [6])[0]]))
     cu = torch.tensor(packed, dtype=torch.int32) if packed else None
-    fixed = {k: case[k] for k in ("pieces", "parts", "wave", "halves") if k in case}
+    fixed = {k: case[k] for k in ("pieces", "parts", "wave", "halves", "lanes") if k in case}
     before = cut(module, fixed) if fixed else {}
     if case.get("chunks"):
         for name in ("choose_chunks", "choose_head_chunks"):
@@ -148,9 +148,11 @@ def strides(harness, torch, module, layer, u):
         backward, operands = getattr(module._ops, f"{name}_backward"), call.operands.values()
         y, last = getattr(module, call.op)(**call.operands, return_state=True)
         given = [torch.randn_like(y), torch.randn_like(last), *operands, None, None]
-        real = backward(*given, "triton")
+        walked = any(a.name == "keep" for a in backward.default._schema.arguments)
+        given, flags = [*given, *([y.new_empty(0)] if walked else [])], [True] * walked
+        real = backward(*given, *flags, "triton")
         with FakeTensorMode() as mode:
-            fake = backward(*(None if v is None else mode.from_tensor(v) for v in given), "triton")
+            fake = backward(*(None if v is None else mode.from_tensor(v) for v in given), *flags, "triton")
         same = [a.stride() == b.stride() and a.shape == b.shape for a, b in zip(real, fake, strict=True)]
         wide = sum(v.stride() == d.stride() and not d.is_contiguous() for v, d in zip(operands, real, strict=False))
         errors |= {f"strides {name} {i}": 0.0 if s else float("inf") for i, s in enumerate(same)}
@@ -272,9 +274,12 @@ def _chunks(choose, fields, *sizes):
 
 
 def cut(module, fixed):
-    """Fix these of the configuration of every op that is walked, but for pieces where there are none; gives back what
-    was there."""
-    found = {}
+    """Fix these of the configuration of every op that is walked, but for pieces where there are none, and let pieces be
+    short; gives back what was there."""
+    import triton.language as tl
+
+    found = {k: vars(module)[k] for k in ("_ALIGN", "_PIECE") if k in vars(module)}
+    vars(module).update({"_ALIGN": tl.constexpr(4), "_PIECE": 2} if found else {})
     for name, original in list(vars(module).items()):
         stem = name.removeprefix("choose_")
         if name != stem and hasattr(module, f"{stem}_keep_kernel"):

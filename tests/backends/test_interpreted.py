@@ -13,20 +13,21 @@ PLAIN = [
     {"cu_seqlens": [0, 5, 5, 12], "states": True, "poisoned": True},
 ]
 PIECES = [
-    {"T": 14, "rows": 1, "states": True, "pieces": 2, "halves": 2, "poisoned": True},
+    {"T": 14, "rows": 1, "states": True, "pieces": 2, "wave": 1, "halves": 2, "poisoned": True},
     {"cu_seqlens": [0, 0, 9, 11], "pieces": 2},
-    {"T": 11, "rows": 1, "states": True, "pieces": 1, "parts": 3, "wave": 1, "halves": 2, "poisoned": True},
+    {"T": 15, "states": True, "pieces": 1, "parts": 3, "wave": 2, "lanes": 2, "halves": 2, "poisoned": True},
 ]
 BACK = [
     {"T": 5},
     {"T": 11, "strides": True, "poisoned": True},
     {"T": 14, "rows": 1, "pieces": 2},
+    {"T": 15, "pieces": 1, "parts": 3, "wave": 2, "lanes": 2, "halves": 2, "poisoned": True},
     {"cu_seqlens": [0, 5, 5, 12], "pieces": 1, "parts": 2, "wave": 2, "halves": 2},
 ]
 JOBS = {n: {"text": "edition 1\n\n" + s, "cases": BACK if n == "reverse" else PLAIN + PIECES} for n, s in SPECS.items()}
 MAMBA = [
     {"T": 6, "step": True, "conv": True},
-    {"T": 13, "states": True, "pieces": 3, "parts": 2},
+    {"T": 27, "states": True, "pieces": 3, "parts": 2, "wave": 5, "lanes": 2},
     {"cu_seqlens": [0, 5, 5, 12], "states": True, "conv": True, "poisoned": True},
 ]
 FILTERS = [

@@ -5,6 +5,7 @@ share their compilations."""
 from __future__ import annotations
 
 import inspect
+import json
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -20,6 +21,7 @@ import ssmc
 from ssmc.measuring.cases import Case, read_cases
 from ssmc.measuring.first import spread_lengths
 from ssmc.measuring.goals import COMPILATIONS
+from tests.backends.allocations import peak_of
 from tests.backends.compiled import _launch_op, compile_launch, recording, source_hash
 from tests.harness import Call, layer_of
 
@@ -90,14 +92,26 @@ def test_kernels_of_the_table(case: Case) -> None:
 
 
 def test_pieces_in_turn_fill_waves() -> None:
-    """Of the selective scan at batch 8: no row twice in a launch, and few places on the device idle. Rows that fill less
-    than a wave are cut into pieces that are walked at once; what fills several is not cut."""
+    """Of the selective scan: no row twice in a launch, and few places on the device idle. Rows that fill less than half of
+    a wave are cut into pieces that are walked at once; where little is kept, pieces are not walked in turn."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         choose = ssmc.load(ROOT / "bench/selective_scan.ssm").choose_selective_scan
-    config = choose(8, 2048, 5120, 16, 132)
-    rows, programs = 8 * 5120 // config.lanes, 8 * 5120 // config.lanes * config.parts
-    assert config.pieces == 1 < config.parts and config.wave == 8 * 132 < rows
-    assert programs / (-(-programs // config.wave) * config.wave) > 0.95
-    assert choose(1, 16384, 5120, 16, 132)[3:5] == (33, 1)
-    assert choose(64, 512, 1536, 16, 132)[3:5] == (1, 1)
+    for rows, length, channels, cut in ((8, 2048, 5120, (1, 8)), (1, 16384, 5120, (33, 2)), (64, 512, 1536, (1, 2))):
+        config = choose(rows, length, channels, 16, 132)
+        at_once = rows * channels // config.lanes * config.pieces
+        programs = at_once * config.parts
+        assert config[3:5] == cut and config.wave == 8 * 132 <= at_once
+        assert programs / (-(-programs // config.wave) * config.wave) > 0.95
+    assert choose(8, 256, 1536, 16, 132).wave == 0
+
+
+PEERS = json.loads((ROOT / "bench/results/2026-11-23-h200-rows.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["scan-8x2048", "scan-1x16384"])
+def test_memory_of_forward_and_backward(name: str) -> None:
+    """No more than the peer was measured to need."""
+    (case,) = [c for c in CASES if c.name == name]
+    (measured,) = [c for c in PEERS["cases"] if c["case"] == name]
+    assert peak_of(call_of(case)) <= max(r["peak_bytes"] or 0 for r in measured["rows"] if r["who"] != "ours")

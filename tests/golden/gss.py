@@ -1363,6 +1363,13 @@ if triton is not None:
         return many
 
     @triton.jit
+    def tl_add(p, b_v, m, MORE: tl.constexpr):
+        """Writes a sum; with MORE what is there is a part of it."""
+        if MORE:
+            b_v += tl.load(p, mask=m)
+        tl.store(p, b_v, mask=m)
+
+    @triton.jit
     def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
         """Writes the L numbers of each channel of block i_c, so that up to 16 bytes of a channel lie together, and beside
         them those of the next channel: what a warp writes and reads at once."""
@@ -1415,25 +1422,43 @@ if triton is not None:
             b_v = tl.where(m[:, None], b_v, 0.0)
         return tl.reshape(tl_fold(tl.reshape(b_v, [b_v.shape[0], b_v.numel // b_v.shape[0], 1])), [b_v.shape[1]])
 
+    _ALIGN = tl.constexpr(32)  # pieces of time but the first have a multiple of so many tokens, which blocks divide
+
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
-        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
+        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, and its number
+        of tokens. All pieces but the first are whole blocks of BT tokens."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
             n = bos + T
-            i_k = i_s * tl.cdiv(n, BT)
         else:
             i_b = i_s * 0
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
-            i_k = bos // BT + i_s
-        n_p = n // NP // BT * BT
-        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
-        i_t = n - (NP - i_p) * n_p
+        i_t = n - (NP - i_p) * (n // BT) // NP * BT
         i_t = tl.where(i_p == 0, 0, i_t)
-        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
+        n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
+        return i_b, bos, n, i_t, n_t.to(tl.int32)
+
+    @triton.jit(do_not_specialize=["n", "T", "FIRST", "NS", "NP", "NQ", "ROOMS", "LENGTH"])
+    def _gather_kernel(
+        parts, out, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH, M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr
+    ):  # fmt: skip
+        """`_sum_kernel` for pieces walked in turn: M numbers of a token from rooms of LENGTH tokens, to their places."""
+        i = tl.program_id(0).to(tl.int64)
+        i_m, turn = i % tl.cdiv(LENGTH * M, BM), i // tl.cdiv(LENGTH * M, BM) + FIRST
+        row, i_q = turn % NS, NQ - 1 - turn // NS
+        i_b, bos, n_s, i_t, n_t = _piece(None, row // NP, row % NP * NQ + i_q, T, NP * NQ, _ALIGN)
+        begin = n_s - i_t - n_t if REVERSE else i_t
+        o_m, o_p = i_m * BM + tl.arange(0, BM), tl.arange(0, BP)
+        m_m = o_m < n_t * M
+        b_sum = tl.zeros([BM], tl.float32)
+        for i_p in range(0, n, BP):
+            p = ((i_p + o_p).to(tl.int64) * ROOMS + turn % ROOMS) * (LENGTH * M)
+            m = (i_p + o_p < n)[:, None] & m_m[None, :]
+            b_sum += tl.sum(tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
+        tl.store(out + (i_b * T + begin) * M + o_m, b_sum, mask=m_m)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_complex_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1818,7 +1843,6 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_g, i_p = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NP
         i_s = i // tl.cdiv(G, BG) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
         m_g = tl_inside(o_g, G, BG)
         o_n = tl.arange(0, BN)
@@ -1827,10 +1851,6 @@ if triton is not None:
         m_gn = m_g[:, None] & m_n[None, :]
         o_gn = o_g[:, None] * N + o_n[None, :]
         o_t = tl.arange(0, BT)
-        p_v_raw = v_raw + i_b * s_v_rawb + (bos + i_t) * s_v_rawt
-        p_v_sum = v_sum + i_b * s_v_sumb + (bos + i_t) * s_v_sumt
-        p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b + (bos + i_t) * s_v_sum_2t
-        p_y_y = y_y + (i_b * T + bos + i_t) * G
         b_ssm_norm_weight = tl.load(ssm_norm_weight + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_ssm_norm_bias = tl.load(ssm_norm_bias + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_Lambda_real = tl.load(Lambda_real + o_n, mask=m_n, other=0.0).to(tl.float32)
@@ -1851,6 +1871,11 @@ if triton is not None:
             b_h_im = tl.load(h0 + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
         else:
             b_h_im = tl.zeros([BG, BN], tl.float32)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
+        p_v_raw = v_raw + i_b * s_v_rawb + (bos + i_t) * s_v_rawt
+        p_v_sum = v_sum + i_b * s_v_sumb + (bos + i_t) * s_v_sumt
+        p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b + (bos + i_t) * s_v_sum_2t
+        p_y_y = y_y + (i_b * T + bos + i_t) * G
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
             v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
@@ -1880,16 +1905,25 @@ if triton is not None:
             tl.store(hT + i_s * (2 * G * N) + 2 * o_gn, b_h_re, mask=m_gn)
             tl.store(hT + i_s * (2 * G * N) + 2 * o_gn + 1, b_h_im, mask=m_gn)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "C", "h0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "C", "h0"])
     def gss_keep_kernel(
-        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h0, hs, cu_seqlens, T, NP, NQ,
+        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t,
-        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
+        G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
-        i = tl.program_id(0).to(tl.int64)
-        i_g, i_p = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NP
-        i_s = i // tl.cdiv(G, BG) // NP
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_g, turn = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
         o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
         m_g = tl_inside(o_g, G, BG)
         o_n = tl.arange(0, BN)
@@ -1911,60 +1945,70 @@ if triton is not None:
         b_c_1 = b_c_1.to(tl.float32)
         b_c_2 = b_c_2.to(tl.float32)
         if h0 is not None:
-            b_h_re = tl.load(h0 + (i_s * NP + i_p) * (2 * G * N) + o_ng, mask=m_gn, other=0.0).to(tl.float32)
+            b_h_re = tl.load(h0 + (i_s * NC + i_p * NQ + i_q) * (2 * G * N) + o_ng, mask=m_gn, other=0.0).to(tl.float32)
         else:
             b_h_re = tl.zeros([BG, BN], tl.float32)
         if h0 is not None:
-            b_h_im = tl.load(h0 + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
+            b_h_im = tl.load(h0 + (i_s * NC + i_p * NQ + i_q) * (2 * G * N) + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
         else:
             b_h_im = tl.zeros([BG, BN], tl.float32)
-        for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
-            p_v_raw = v_raw + i_b * s_v_rawb + (bos + i_t) * s_v_rawt
-            p_v_sum = v_sum + i_b * s_v_sumb + (bos + i_t) * s_v_sumt
-            p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b + (bos + i_t) * s_v_sum_2t
-            p_hs = hs + i_k * (2 * G * BN)
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_hs, b_h_re, i_g, G, BG, BN)
-                tl_keep(p_hs + G * BN, b_h_im, i_g, G, BG, BN)
-                p_hs += (2 * G * BN)
-                v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
-                v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
-                v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
-                p_v_raw += BT * s_v_rawt
-                p_v_sum += BT * s_v_sumt
-                p_v_sum_2 += BT * s_v_sum_2t
-                for j in tl.static_range(BT):
-                    b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
-                    b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_hs, b_h_re, i_g, G, BG, BN)
-                tl_keep(p_hs + G * BN, b_h_im, i_g, G, BG, BN)
-                for _ in range(n_t % BT):
-                    b_v_raw = tl.load(p_v_raw + o_g, mask=m_g, other=0.0).to(tl.float32)
-                    b_v_sum = tl.load(p_v_sum).to(tl.float32)
-                    b_v_sum_2 = tl.load(p_v_sum_2).to(tl.float32)
-                    b_v = gss_prepare(b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
-                    b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
-                    p_v_raw += s_v_rawt
-                    p_v_sum += s_v_sumt
-                    p_v_sum_2 += s_v_sum_2t
+        p_v_raw = v_raw + i_b * s_v_rawb + (bos + i_t) * s_v_rawt
+        p_v_sum = v_sum + i_b * s_v_sumb + (bos + i_t) * s_v_sumt
+        p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b + (bos + i_t) * s_v_sum_2t
+        p_hs = hs + i_k * (2 * G * BN)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_hs, b_h_re, i_g, G, BG, BN)
+            tl_keep(p_hs + G * BN, b_h_im, i_g, G, BG, BN)
+            p_hs += (2 * G * BN)
+            v_raws = tl_rows_1(tl.load(p_v_raw + o_t[:, None] * s_v_rawt + o_g[None, :], mask=m_g[None, :], other=0.0))
+            v_sums = tl_scalars(p_v_sum, s_v_sumt, BT)
+            v_sum_2s = tl_scalars(p_v_sum_2, s_v_sum_2t, BT)
+            p_v_raw += BT * s_v_rawt
+            p_v_sum += BT * s_v_sumt
+            p_v_sum_2 += BT * s_v_sum_2t
+            for j in tl.static_range(BT):
+                b_v = gss_prepare(v_raws[j].to(tl.float32), v_sums[j].to(tl.float32), v_sum_2s[j].to(tl.float32), b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+                b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_hs, b_h_re, i_g, G, BG, BN)
+            tl_keep(p_hs + G * BN, b_h_im, i_g, G, BG, BN)
+            for _ in range(n_t % BT):
+                b_v_raw = tl.load(p_v_raw + o_g, mask=m_g, other=0.0).to(tl.float32)
+                b_v_sum = tl.load(p_v_sum).to(tl.float32)
+                b_v_sum_2 = tl.load(p_v_sum_2).to(tl.float32)
+                b_v = gss_prepare(b_v_raw, b_v_sum, b_v_sum_2, b_ssm_norm_weight, b_ssm_norm_bias, G, norm_eps)
+                b_h_re, b_h_im = gss_update(b_h_re, b_h_im, b_a_h_im, b_a_h_re, b_c_1, b_c_2, b_v)
+                p_v_raw += s_v_rawt
+                p_v_sum += s_v_sumt
+                p_v_sum_2 += s_v_sum_2t
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "C", "d_hT"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens", "C", "d_hT"])
     def gss_backward_kernel(
-        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, g_y, hs, d_hT, d_v_raw, d_v_sum, d_v_sum_2, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, d_h0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, g_y, hs, d_hT, d_v_raw, d_v_sum, d_v_sum_2, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, d_h0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_v_rawb, s_v_rawt, s_v_sumb, s_v_sumt, s_v_sum_2b, s_v_sum_2t, s_g_yb, s_g_yt,
         G: tl.constexpr, N: tl.constexpr, norm_eps: tl.constexpr, BG: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_g, i_s = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NS
-        i_p = NP - 1 - i // tl.cdiv(G, BG) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_g, turn = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(G, BG) + i_g
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
         o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
         m_g = tl_inside(o_g, G, BG)
         o_n = tl.arange(0, BN)
@@ -1980,8 +2024,8 @@ if triton is not None:
         p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b + (bos + i_t) * s_v_sum_2t
         p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
         p_d_v_raw = d_v_raw + (i_b * T + bos + i_t) * G
-        p_d_v_sum = d_v_sum + (i_g * n_tokens + i_b * T + bos + i_t)
-        p_d_v_sum_2 = d_v_sum_2 + (i_g * n_tokens + i_b * T + bos + i_t)
+        p_d_v_sum = d_v_sum + (i_g * n_tokens + room + bos + i_t)
+        p_d_v_sum_2 = d_v_sum_2 + (i_g * n_tokens + room + bos + i_t)
         p_hs = hs + i_k * (2 * G * BN)
         b_ssm_norm_weight = tl.load(ssm_norm_weight + o_g, mask=m_g, other=0.0).to(tl.float32)
         b_ssm_norm_bias = tl.load(ssm_norm_bias + o_g, mask=m_g, other=0.0).to(tl.float32)
@@ -2005,11 +2049,11 @@ if triton is not None:
         b_d_C_im = tl.zeros([BG, BN], tl.float32)
         b_d_D = tl.zeros([BG], tl.float32)
         if d_hT is not None:
-            b_d_h_re = tl.load(d_hT + i_a * (2 * G * N) + o_ng, mask=m_gn, other=0.0).to(tl.float32)
+            b_d_h_re = tl.load(d_hT + row * (2 * G * N) + o_ng, mask=m_gn, other=0.0).to(tl.float32)
         else:
             b_d_h_re = tl.zeros([BG, BN], tl.float32)
         if d_hT is not None:
-            b_d_h_im = tl.load(d_hT + i_a * (2 * G * N) + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
+            b_d_h_im = tl.load(d_hT + row * (2 * G * N) + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
         else:
             b_d_h_im = tl.zeros([BG, BN], tl.float32)
         for i_j in range(n_t % KT):
@@ -2107,23 +2151,23 @@ if triton is not None:
         b_Lambda_real = tl.load(Lambda_real + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_Lambda_imag = tl.load(Lambda_imag + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_d_ssm_norm_weight, b_d_ssm_norm_bias, b_d_Lambda_real, b_d_Lambda_imag, b_d_C_re, b_d_C_im, b_d_D = gss_hoist_vjp(b_Lambda_real, b_Lambda_imag, b_d_C_im, b_d_C_re, b_d_D, b_d_a_h_im, b_d_a_h_re, b_d_c_1, b_d_c_2, b_d_ssm_norm_bias, b_d_ssm_norm_weight)
-        tl.store(d_ssm_norm_weight + (i_s * NP + i_p) * G + o_g, b_d_ssm_norm_weight, mask=m_g)
-        tl.store(d_ssm_norm_bias + (i_s * NP + i_p) * G + o_g, b_d_ssm_norm_bias, mask=m_g)
-        tl.store(d_Lambda_real + i * N + o_n, tl_over_lanes_2(b_d_Lambda_real, m_g, G % BG != 0), mask=m_n)
-        tl.store(d_Lambda_imag + i * N + o_n, tl_over_lanes_2(b_d_Lambda_imag, m_g, G % BG != 0), mask=m_n)
-        tl.store(d_C + (i_s * NP + i_p) * (2 * G * N) + 2 * o_gn, b_d_C_re, mask=m_gn)
-        tl.store(d_C + (i_s * NP + i_p) * (2 * G * N) + 2 * o_gn + 1, b_d_C_im, mask=m_gn)
-        tl.store(d_D + (i_s * NP + i_p) * G + o_g, b_d_D, mask=m_g)
+        tl_add(d_ssm_norm_weight + row * G + o_g, b_d_ssm_norm_weight, m_g, CARRY)
+        tl_add(d_ssm_norm_bias + row * G + o_g, b_d_ssm_norm_bias, m_g, CARRY)
+        tl_add(d_Lambda_real + i * N + o_n, tl_over_lanes_2(b_d_Lambda_real, m_g, G % BG != 0), m_n, CARRY)
+        tl_add(d_Lambda_imag + i * N + o_n, tl_over_lanes_2(b_d_Lambda_imag, m_g, G % BG != 0), m_n, CARRY)
+        tl_add(d_C + row * (2 * G * N) + 2 * o_gn, b_d_C_re, m_gn, CARRY)
+        tl_add(d_C + row * (2 * G * N) + 2 * o_gn + 1, b_d_C_im, m_gn, CARRY)
+        tl_add(d_D + row * G + o_g, b_d_D, m_g, CARRY)
         if d_h0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_h0 + i_s * (2 * G * N) + 2 * o_gn, b_d_h_re, mask=m_gn)
         if CARRY:
-            tl.store(d_hT + i_a * (2 * G * N) + o_ng, b_d_h_re, mask=m_gn)
+            tl.store(d_hT + row * (2 * G * N) + o_ng, b_d_h_re, mask=m_gn)
         if d_h0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_h0 + i_s * (2 * G * N) + 2 * o_gn + 1, b_d_h_im, mask=m_gn)
         if CARRY:
-            tl.store(d_hT + i_a * (2 * G * N) + o_ng + N * G, b_d_h_im, mask=m_gn)
+            tl.store(d_hT + row * (2 * G * N) + o_ng + N * G, b_d_h_im, mask=m_gn)
 
     @triton.jit
     def gss_step_kernel(
@@ -2185,7 +2229,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_g, i_p = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NP
         i_s = i // tl.cdiv(G, BG) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
         m_g = tl_inside(o_g, G, BG)
         o_n = tl.arange(0, BN)
@@ -2420,7 +2464,7 @@ if triton is not None:
         """The results, from a state of zero on."""
         i = tl.program_id(0).to(tl.int64)
         i_g, i_s = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG)
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
         o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
         m_g = tl_inside(o_g, G, BG)
         o_n = tl.arange(0, BN)
@@ -2479,7 +2523,7 @@ if triton is not None:
         sums of both over time that the parameters' cotangents are made of."""
         i = tl.program_id(0).to(tl.int64)
         i_g, i_s = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG)
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
         o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
         m_g = tl_inside(o_g, G, BG)
         o_n = tl.arange(0, BN)
@@ -2651,11 +2695,52 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # pieces of time that the way back walks in turn
+    parts: int = 1  # pieces of each of these that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
-    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
+    wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
+
+
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+
+
+class _Turns(NamedTuple):
+    """How the way back is launched: at once, or a wave of programs after another, of which each has the room of the last."""
+
+    rows: int  # that are walked at once: pieces of all rows
+    parts: int  # pieces of each of these, walked in turn
+    programs: int  # a launch
+    starts: int  # for how many states before pieces a row has room
+    rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
+    slots: int  # states kept of each
+    kept: int  # states kept in all
+    tokens: int  # tokens in all of which there are sums over channels
+
+
+def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
+    """The launches for time in so many cuts that are walked in turn, or 1."""
+    (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
+    if config.wave == 0 or cu_seqlens is not None:
+        kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
+    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
+    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
+    rooms, slots = triton.cdiv(programs, n_blocks) + 1, triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+
+
+def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
+    """Adds up the sums over channels, (parts, sum) each, of the pieces that the launch from program `begin` on ended."""
+    done, end = begin // n_blocks, min(begin + turns.programs, turns.rows * turns.parts * n_blocks) // n_blocks
+    for parts, out in sums if end > done else ():
+        M = parts[0, 0].numel()
+        length = turns.tokens // turns.rooms
+        _gather_kernel[(triton.cdiv(length * M, 256) * (end - done),)](
+            parts, _reals(out), parts.shape[0], T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
+            M=M, REVERSE=reverse, BP=16, BM=256, num_warps=4,
+        )  # fmt: skip
 
 
 def _pow2(n):
@@ -2704,10 +2789,11 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
-def _parts(n, like, narrow=False):
-    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
-    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+def _parts(n, like, n_tokens=None):
+    """n partial sums, each of the shape of `like`, or of so many of its tokens; these in its dtype, if it is bfloat16."""
+    shape = like.shape if n_tokens is None else (n_tokens, *like.shape[2:])
+    dtype = torch.bfloat16 if n_tokens is not None and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
 
 
 def _kept_dtype(dtype, inner):
@@ -2730,7 +2816,7 @@ def _handed_on(d_last, n, like):
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
-        return parts[0]
+        return parts[0].view(like.shape)
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
@@ -2760,7 +2846,7 @@ def choose_gss(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 256 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 256 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 256))
@@ -2772,12 +2858,13 @@ def choose_gss(rows, T, lanes, inner, sms, forward=False):
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 36 + 15 * held + tokens * (5 + 2 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
+    halves = 1
+    kept = 2 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = 1, max(1, room // num_warps) if kept > 2**24 else 0
+    return _Config(block, tokens, num_warps, pieces, parts, halves=halves, wave=wave)
 
 
 def _gss_triton(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, C, D, h, cu_seqlens, norm_eps):
@@ -2845,7 +2932,7 @@ def _gss_triton_step(v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lamb
     C = _reals(C.contiguous())
     D = D.contiguous()
     h = None if h is None else _reals(h.contiguous())
-    config = choose_gss(rows, 1, G, _pow2(N), _sms(v_raw.device))
+    config = choose_gss(rows, 1, G, _pow2(N), _sms(v_raw.device), forward=True)
     fixed = dict(G=G, N=N, norm_eps=norm_eps, BG=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     with _on(v_raw.device):
         gss_step_kernel[(triton.cdiv(G, config.lanes) * rows,)](
@@ -2882,49 +2969,54 @@ def _gss_triton_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, 
     h = None if h is None else h.reshape(rows, G, N, 2).permute(0, 3, 2, 1).contiguous()
     g_last_h = None if g_last_h is None else g_last_h.reshape(rows, G, N, 2).permute(0, 3, 2, 1).contiguous()
     config = choose_gss(rows, T, G, _pow2(N), _sms(v_raw.device))
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(G=G, N=N, norm_eps=norm_eps, BG=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
-    n_blocks = triton.cdiv(G, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_v_raw = _like(inputs[0])
-    d_v_sum = _parts(n_blocks, inputs[1], narrow=True)
-    d_v_sum_2 = _parts(n_blocks, inputs[2], narrow=True)
-    d_ssm_norm_weight = _parts(rows * pieces, inputs[3])
-    d_ssm_norm_bias = _parts(rows * pieces, inputs[4])
-    d_Lambda_real = _parts(rows * pieces * n_blocks, inputs[5])
-    d_Lambda_imag = _parts(rows * pieces * n_blocks, inputs[6])
-    d_C = _parts(rows * pieces, inputs[7])
-    d_D = _parts(rows * pieces, inputs[8])
-    first_d_h = None if h is None else _like(inputs[9])
-    kept_h = torch.empty(slots, 2 * G * _pow2(N), dtype=_kept_dtype(_stream_dtype(v_raw, v_sum, v_sum_2), _pow2(N)), device=v_raw.device)
+    n_blocks, fixed = triton.cdiv(G, config.lanes), dict(G=G, N=N, norm_eps=norm_eps, BG=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
+    turns = _turns(config, 1, v_raw, rows, n_blocks, cu_seqlens)
     with _on(v_raw.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(rows * pieces * 2 * G * N, v_raw)
-            gss_piece_kernel[(n_blocks * pieces * rows,)](
+            products, ends, wanted = _rooms(turns.rows * 2 * G * N, v_raw)
+            gss_piece_kernel[(n_blocks * turns.rows,)](
                 v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], *g_y.stride()[:2],
-                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, h, ends, rows, pieces, G * N, False, True)
-            _pass(products, wanted, g_last_h, wanted, rows, pieces, G * N, True, True)
+            _pass(products, ends, h, ends, rows, config.pieces, G * N, False, True)
+            _pass(products, wanted, g_last_h, wanted, rows, config.pieces, G * N, True, True)
             h, g_last_h, products = ends, wanted, None
-        gss_keep_kernel[(n_blocks * config.pieces * rows,)](
-            v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
-            g_last_h = _handed_on(g_last_h, rows * 2 * G * N, v_raw)
-        for first in range(0, programs, at_once):
-            gss_backward_kernel[(min(at_once, programs - first),)](
-                v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, g_y, kept_h, g_last_h, _reals(d_v_raw), d_v_sum, d_v_sum_2, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, rows, pieces, first, v_raw.shape[0] * T, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], *g_y.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+        d_v_raw = _like(inputs[0])
+        d_v_sum = _parts(n_blocks, inputs[1], turns.tokens)
+        d_v_sum_2 = _parts(n_blocks, inputs[2], turns.tokens)
+        d_ssm_norm_weight = _parts(turns.rows, inputs[3])
+        d_ssm_norm_bias = _parts(turns.rows, inputs[4])
+        d_Lambda_real = _parts(turns.rows * n_blocks, inputs[5])
+        d_Lambda_imag = _parts(turns.rows * n_blocks, inputs[6])
+        d_C = _parts(turns.rows, inputs[7])
+        d_D = _parts(turns.rows, inputs[8])
+        first_d_h = None if inputs[9] is None else _like(inputs[9])
+        kept_h = torch.empty(turns.kept, 2 * G * _pow2(N), dtype=_kept_dtype(_stream_dtype(v_raw, v_sum, v_sum_2), _pow2(N)), device=v_raw.device)
+        if turns.rooms > 0:
+            if config.pieces == 1:
+                g_last_h = _handed_on(g_last_h, rows * 2 * G * N, v_raw)
+            d_ssm_norm_weight.zero_()
+            d_ssm_norm_bias.zero_()
+            d_Lambda_real.zero_()
+            d_Lambda_imag.zero_()
+            d_C.zero_()
+            d_D.zero_()
+            sum_d_v_sum = _like(inputs[1])
+            sum_d_v_sum_2 = _like(inputs[2])
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            gss_keep_kernel[grid](
+                v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-        d_v_sum = _summed(d_v_sum, inputs[1])
-        d_v_sum_2 = _summed(d_v_sum_2, inputs[2])
+            gss_backward_kernel[grid](
+                v_raw, v_sum, v_sum_2, ssm_norm_weight, ssm_norm_bias, Lambda_real, Lambda_imag, turned_C, D, g_y, kept_h, g_last_h, _reals(d_v_raw), d_v_sum, d_v_sum_2, d_ssm_norm_weight, d_ssm_norm_bias, d_Lambda_real, d_Lambda_imag, d_C, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *v_raw.stride()[:2], *v_sum.stride()[:2], *v_sum_2.stride()[:2], *g_y.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
+            )  # fmt: skip
+            if turns.rooms > 0:
+                _add_up([(d_v_sum, sum_d_v_sum), (d_v_sum_2, sum_d_v_sum_2)], turns, config.pieces, begin, T, n_blocks, False)
+        d_v_sum = sum_d_v_sum if turns.rooms > 0 else _summed(d_v_sum, inputs[1])
+        d_v_sum_2 = sum_d_v_sum_2 if turns.rooms > 0 else _summed(d_v_sum_2, inputs[2])
         d_ssm_norm_weight = _summed(d_ssm_norm_weight, inputs[3])
         d_ssm_norm_bias = _summed(d_ssm_norm_bias, inputs[4])
         d_Lambda_real = _summed(d_Lambda_real, inputs[5])
@@ -3011,8 +3103,8 @@ def _gss_fresh_backward(g_y, g_last_h, v_raw, v_sum, v_sum_2, ssm_norm_weight, s
         gss_system_kernel[(n_blocks,)](Lambda_real, Lambda_imag, C, system, **wide)
         sums = torch.empty(rows, 4 * N * G + 3 * G, dtype=torch.float32, device=v_raw.device)
         d_v_raw = _like(inputs[0])
-        d_v_sum = _parts(n_blocks, inputs[1], narrow=True)
-        d_v_sum_2 = _parts(n_blocks, inputs[2], narrow=True)
+        d_v_sum = _parts(n_blocks, inputs[1], v_raw.shape[0] * T)
+        d_v_sum_2 = _parts(n_blocks, inputs[2], v_raw.shape[0] * T)
         d_ssm_norm_weight = _like(inputs[3])
         d_ssm_norm_bias = _like(inputs[4])
         d_Lambda_real = _parts(n_blocks, inputs[5])
@@ -3359,7 +3451,7 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
 
     def double_backward(ctx, *cotangents):
         """The derivatives of the adjoint, through its eager formula: exact, and differentiable again."""
-        needed, create_graph = ctx.needs_input_grad[: n_given + n_tensors + 1], torch.is_grad_enabled()
+        needed, create_graph = ctx.needs_input_grad[: len(ctx.saved_tensors)], torch.is_grad_enabled()
         nothing = (None,) * len(ctx.others)
         with torch.enable_grad():
             inputs = [v.view_as(v) if n else v for v, n in zip(ctx.saved_tensors, needed)]

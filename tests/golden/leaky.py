@@ -1021,6 +1021,13 @@ if triton is not None:
         return rows
 
     @triton.jit
+    def tl_add(p, b_v, m, MORE: tl.constexpr):
+        """Writes a sum; with MORE what is there is a part of it."""
+        if MORE:
+            b_v += tl.load(p, mask=m)
+        tl.store(p, b_v, mask=m)
+
+    @triton.jit
     def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
         """Writes the L numbers of each channel of block i_c, so that up to 16 bytes of a channel lie together, and beside
         them those of the next channel: what a warp writes and reads at once."""
@@ -1039,25 +1046,24 @@ if triton is not None:
         b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0).to(tl.float32)
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
+    _ALIGN = tl.constexpr(32)  # pieces of time but the first have a multiple of so many tokens, which blocks divide
+
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
-        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
+        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, and its number
+        of tokens. All pieces but the first are whole blocks of BT tokens."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
             n = bos + T
-            i_k = i_s * tl.cdiv(n, BT)
         else:
             i_b = i_s * 0
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
-            i_k = bos // BT + i_s
-        n_p = n // NP // BT * BT
-        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
-        i_t = n - (NP - i_p) * n_p
+        i_t = n - (NP - i_p) * (n // BT) // NP * BT
         i_t = tl.where(i_p == 0, 0, i_t)
-        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
+        n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
+        return i_b, bos, n, i_t, n_t.to(tl.int32)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1341,12 +1347,9 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(d_model, Bd_model), i // tl.cdiv(d_model, Bd_model) % NP
         i_s = i // tl.cdiv(d_model, Bd_model) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * Bd_model + tl.arange(0, Bd_model)
         m_c = tl_inside(o_c, d_model, Bd_model)
         o_t = tl.arange(0, BT)
-        p_u = u + i_b * s_ub + (bos + i_t) * s_ut
-        p_y_h = y_h + (i_b * T + bos + i_t) * d_model
         b_rate = tl.load(rate + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_a, b_c_1 = leaky_hoist(b_rate.to(tl.float64))
         b_a = b_a.to(tl.float32)
@@ -1355,6 +1358,9 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * d_model + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([Bd_model], tl.float32)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
+        p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+        p_y_h = y_h + (i_b * T + bos + i_t) * d_model
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
             for j in tl.static_range(BT):
@@ -1373,16 +1379,25 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(hT + i_s * d_model + o_c, b_h, mask=m_c)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
     def leaky_keep_kernel(
-        u, rate, h0, hs, cu_seqlens, T, NP, NQ,
+        u, rate, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_ub, s_ut,
-        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
+        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(d_model, Bd_model), i // tl.cdiv(d_model, Bd_model) % NP
-        i_s = i // tl.cdiv(d_model, Bd_model) // NP
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, turn = i % tl.cdiv(d_model, Bd_model), i // tl.cdiv(d_model, Bd_model)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
         o_c = i_c.to(tl.int32) * Bd_model + tl.arange(0, Bd_model)
         m_c = tl_inside(o_c, d_model, Bd_model)
         o_t = tl.arange(0, BT)
@@ -1391,42 +1406,52 @@ if triton is not None:
         b_a = b_a.to(tl.float32)
         b_c_1 = b_c_1.to(tl.float32)
         if h0 is not None:
-            b_h = tl.load(h0 + (i_s * NP + i_p) * d_model + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_h = tl.load(h0 + (i_s * NC + i_p * NQ + i_q) * d_model + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([Bd_model], tl.float32)
-        for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
-            p_u = u + i_b * s_ub + (bos + i_t) * s_ut
-            p_hs = hs + i_k * d_model
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_hs, b_h, i_c, d_model, Bd_model, 1)
-                p_hs += d_model
-                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
-                p_u += BT * s_ut
-                for j in tl.static_range(BT):
-                    b_h = leaky_update(b_h, us[j].to(tl.float32), b_a, b_c_1)
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_hs, b_h, i_c, d_model, Bd_model, 1)
-                for _ in range(n_t % BT):
-                    b_u = tl.load(p_u + o_c, mask=m_c, other=0.0).to(tl.float32)
-                    b_h = leaky_update(b_h, b_u, b_a, b_c_1)
-                    p_u += s_ut
+        p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+        p_hs = hs + i_k * d_model
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_hs, b_h, i_c, d_model, Bd_model, 1)
+            p_hs += d_model
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
+            p_u += BT * s_ut
+            for j in tl.static_range(BT):
+                b_h = leaky_update(b_h, us[j].to(tl.float32), b_a, b_c_1)
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_hs, b_h, i_c, d_model, Bd_model, 1)
+            for _ in range(n_t % BT):
+                b_u = tl.load(p_u + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_h = leaky_update(b_h, b_u, b_a, b_c_1)
+                p_u += s_ut
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens"])
     def leaky_backward_kernel(
-        u, rate, g_h, hs, d_hT, d_u, d_rate, d_h0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        u, rate, g_h, hs, d_hT, d_u, d_rate, d_h0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_ub, s_ut, s_g_hb, s_g_ht,
         d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_c, i_s = i % tl.cdiv(d_model, Bd_model), i // tl.cdiv(d_model, Bd_model) % NS
-        i_p = NP - 1 - i // tl.cdiv(d_model, Bd_model) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, turn = i % tl.cdiv(d_model, Bd_model), i // tl.cdiv(d_model, Bd_model)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(d_model, Bd_model) + i_c
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
         o_c = i_c.to(tl.int32) * Bd_model + tl.arange(0, Bd_model)
         m_c = tl_inside(o_c, d_model, Bd_model)
         o_t = tl.arange(0, BT)
@@ -1443,7 +1468,7 @@ if triton is not None:
         b_d_a = tl.zeros([Bd_model], tl.float32)
         b_d_c_1 = tl.zeros([Bd_model], tl.float32)
         if d_hT is not None:
-            b_d_h = tl.load(d_hT + i_a * d_model + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_d_h = tl.load(d_hT + row * d_model + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([Bd_model], tl.float32)
         for i_j in range(n_t % KT):
@@ -1489,12 +1514,12 @@ if triton is not None:
                 tl.store(p_d_u + j * d_model + o_c, b_d_u, mask=m_c)
         b_rate = tl.load(rate + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_d_rate = leaky_hoist_vjp(b_rate, b_d_a, b_d_c_1)
-        tl.store(d_rate + (i_s * NP + i_p) * d_model + o_c, b_d_rate, mask=m_c)
+        tl_add(d_rate + row * d_model + o_c, b_d_rate, m_c, CARRY)
         if d_h0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_h0 + i_s * d_model + o_c, b_d_h, mask=m_c)
         if CARRY:
-            tl.store(d_hT + i_a * d_model + o_c, b_d_h, mask=m_c)
+            tl.store(d_hT + row * d_model + o_c, b_d_h, mask=m_c)
 
     @triton.jit
     def leaky_step_kernel(
@@ -1532,7 +1557,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(d_model, Bd_model), i // tl.cdiv(d_model, Bd_model) % NP
         i_s = i // tl.cdiv(d_model, Bd_model) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_c = i_c.to(tl.int32) * Bd_model + tl.arange(0, Bd_model)
         m_c = tl_inside(o_c, d_model, Bd_model)
         o_t = tl.arange(0, BT)
@@ -1583,11 +1608,40 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # pieces of time that the way back walks in turn
+    parts: int = 1  # pieces of each of these that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
-    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
+    wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
+
+
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+
+
+class _Turns(NamedTuple):
+    """How the way back is launched: at once, or a wave of programs after another, of which each has the room of the last."""
+
+    rows: int  # that are walked at once: pieces of all rows
+    parts: int  # pieces of each of these, walked in turn
+    programs: int  # a launch
+    starts: int  # for how many states before pieces a row has room
+    rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
+    slots: int  # states kept of each
+    kept: int  # states kept in all
+    tokens: int  # tokens in all of which there are sums over channels
+
+
+def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
+    """The launches for time in so many cuts that are walked in turn, or 1."""
+    (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
+    if config.wave == 0 or cu_seqlens is not None:
+        kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
+    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
+    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
+    rooms, slots = triton.cdiv(programs, n_blocks) + 1, triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -1642,10 +1696,11 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
-def _parts(n, like, narrow=False):
-    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
-    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+def _parts(n, like, n_tokens=None):
+    """n partial sums, each of the shape of `like`, or of so many of its tokens; these in its dtype, if it is bfloat16."""
+    shape = like.shape if n_tokens is None else (n_tokens, *like.shape[2:])
+    dtype = torch.bfloat16 if n_tokens is not None and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
 
 
 def _rooms(n, like):
@@ -1661,7 +1716,7 @@ def _handed_on(d_last, n, like):
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
-        return parts[0]
+        return parts[0].view(like.shape)
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
@@ -1687,7 +1742,7 @@ def choose_leaky(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
@@ -1701,14 +1756,15 @@ def choose_leaky(rows, T, lanes, inner, sms, forward=False):
         if warps >= sms:  # few operations: memory is what they wait for
             return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 1 * 128 * tokens))
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 5 * held + tokens * (0 + 3 * held) > 236:
         tokens //= 2
     if warps >= sms:
         return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
-    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
+    halves = 1
+    kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = 1, max(1, room // num_warps) if kept > 2**24 else 0
+    return _Config(block, tokens, num_warps, pieces, parts, halves=halves, wave=wave)
 
 
 def _leaky_triton(u, rate, h, cu_seqlens):
@@ -1758,7 +1814,7 @@ def _leaky_triton_step(u, rate, h):
     u = _rows_of(u)
     rate = rate.contiguous()
     h = None if h is None else _reals(h.contiguous())
-    config = choose_leaky(rows, 1, d_model, 1, _sms(u.device))
+    config = choose_leaky(rows, 1, d_model, 1, _sms(u.device), forward=True)
     fixed = dict(d_model=d_model, Bd_model=config.lanes, num_warps=config.num_warps)
     with _on(u.device):
         leaky_step_kernel[(triton.cdiv(d_model, config.lanes) * rows,)](
@@ -1784,39 +1840,35 @@ def _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens):
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_leaky(rows, T, d_model, 1, _sms(u.device))
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(d_model=d_model, Bd_model=config.lanes, num_warps=config.num_warps)
-    n_blocks = triton.cdiv(d_model, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_u = _like(inputs[0])
-    d_rate = _parts(rows * pieces, inputs[1])
-    first_d_h = None if h is None else _like(inputs[2])
-    kept_h = torch.empty(slots, d_model, dtype=torch.float32, device=u.device)
+    n_blocks, fixed = triton.cdiv(d_model, config.lanes), dict(d_model=d_model, Bd_model=config.lanes, num_warps=config.num_warps)
+    turns = _turns(config, 1, u, rows, n_blocks, cu_seqlens)
     with _on(u.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(rows * pieces * d_model, u)
-            leaky_piece_kernel[(n_blocks * pieces * rows,)](
+            products, ends, wanted = _rooms(turns.rows * d_model, u)
+            leaky_piece_kernel[(n_blocks * turns.rows,)](
                 u, rate, g_h, products, ends, wanted, cu_seqlens, T, config.pieces, *u.stride()[:2], *g_h.stride()[:2],
-                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, h, ends, rows, pieces, d_model, False)
-            _pass(products, wanted, g_last_h, wanted, rows, pieces, d_model, True)
+            _pass(products, ends, h, ends, rows, config.pieces, d_model, False)
+            _pass(products, wanted, g_last_h, wanted, rows, config.pieces, d_model, True)
             h, g_last_h, products = ends, wanted, None
-        leaky_keep_kernel[(n_blocks * config.pieces * rows,)](
-            u, rate, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *u.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
-            g_last_h = _handed_on(g_last_h, rows * d_model, u)
-        for first in range(0, programs, at_once):
-            leaky_backward_kernel[(min(at_once, programs - first),)](
-                u, rate, g_h, kept_h, g_last_h, _reals(d_u), d_rate, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, rows, pieces, first, u.shape[0] * T, *u.stride()[:2], *g_h.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+        d_u = _like(inputs[0])
+        d_rate = _parts(turns.rows, inputs[1])
+        first_d_h = None if inputs[2] is None else _like(inputs[2])
+        kept_h = torch.empty(turns.kept, d_model, dtype=torch.float32, device=u.device)
+        if turns.rooms > 0:
+            if config.pieces == 1:
+                g_last_h = _handed_on(g_last_h, rows * d_model, u)
+            d_rate.zero_()
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            leaky_keep_kernel[grid](
+                u, rate, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            )  # fmt: skip
+            leaky_backward_kernel[grid](
+                u, rate, g_h, kept_h, g_last_h, _reals(d_u), d_rate, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *u.stride()[:2], *g_h.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
         d_rate = _summed(d_rate, inputs[1])
     return (
@@ -2136,7 +2188,7 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
 
     def double_backward(ctx, *cotangents):
         """The derivatives of the adjoint, through its eager formula: exact, and differentiable again."""
-        needed, create_graph = ctx.needs_input_grad[: n_given + n_tensors + 1], torch.is_grad_enabled()
+        needed, create_graph = ctx.needs_input_grad[: len(ctx.saved_tensors)], torch.is_grad_enabled()
         nothing = (None,) * len(ctx.others)
         with torch.enable_grad():
             inputs = [v.view_as(v) if n else v for v, n in zip(ctx.saved_tensors, needed)]

@@ -124,7 +124,7 @@ def linear_attention_z_op(q, k, *, initial_state=None, return_state=False, cu_se
         _check_in_place("linear_attention_z_op", (q, k,), (z,), q.shape[1], cu_seqlens)
         result = _ops.linear_attention_z_step(q, k, z, backend)
         return (result, initial_state) if return_state else result
-    out = _ops.linear_attention_z(q, k, z, cu_seqlens, backend)
+    out = _ops.linear_attention_z(q, k, z, cu_seqlens, torch.is_grad_enabled(), backend)
     result = out[0]
     return (result, out[1]) if return_state else result
 
@@ -288,6 +288,11 @@ def _use_triton(backend, device, dtype):
     if backend != "eager":
         raise ValueError(f"backend is 'auto', 'triton' or 'eager', not {backend!r}")
     return False
+
+
+def _served(backend, device, dtype):
+    """Whether Triton kernels would serve a call, of which nobody is told."""
+    return backend == "triton" or backend == "auto" and _why_eager(device, dtype) is None
 
 
 def _no_kernel(backend, reason, device):
@@ -957,25 +962,43 @@ if triton is not None:
         """The sums of runs of R lanes."""
         return tl.sum(tl.reshape(b_v, [b_v.shape[0] // R, R, b_v.shape[1]]), 1)
 
+    _ALIGN = tl.constexpr(32)  # pieces of time but the first have a multiple of so many tokens, which blocks divide
+
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
-        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
+        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, and its number
+        of tokens. All pieces but the first are whole blocks of BT tokens."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
             n = bos + T
-            i_k = i_s * tl.cdiv(n, BT)
         else:
             i_b = i_s * 0
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
-            i_k = bos // BT + i_s
-        n_p = n // NP // BT * BT
-        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
-        i_t = n - (NP - i_p) * n_p
+        i_t = n - (NP - i_p) * (n // BT) // NP * BT
         i_t = tl.where(i_p == 0, 0, i_t)
-        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
+        n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
+        return i_b, bos, n, i_t, n_t.to(tl.int32)
+
+    @triton.jit(do_not_specialize=["n", "T", "FIRST", "NS", "NP", "NQ", "ROOMS", "LENGTH"])
+    def _gather_kernel(
+        parts, out, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH, M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr
+    ):  # fmt: skip
+        """`_sum_kernel` for pieces walked in turn: M numbers of a token from rooms of LENGTH tokens, to their places."""
+        i = tl.program_id(0).to(tl.int64)
+        i_m, turn = i % tl.cdiv(LENGTH * M, BM), i // tl.cdiv(LENGTH * M, BM) + FIRST
+        row, i_q = turn % NS, NQ - 1 - turn // NS
+        i_b, bos, n_s, i_t, n_t = _piece(None, row // NP, row % NP * NQ + i_q, T, NP * NQ, _ALIGN)
+        begin = n_s - i_t - n_t if REVERSE else i_t
+        o_m, o_p = i_m * BM + tl.arange(0, BM), tl.arange(0, BP)
+        m_m = o_m < n_t * M
+        b_sum = tl.zeros([BM], tl.float32)
+        for i_p in range(0, n, BP):
+            p = ((i_p + o_p).to(tl.int64) * ROOMS + turn % ROOMS) * (LENGTH * M)
+            m = (i_p + o_p < n)[:, None] & m_m[None, :]
+            b_sum += tl.sum(tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
+        tl.store(out + (i_b * T + begin) * M + o_m, b_sum, mask=m_m)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1069,7 +1092,6 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
@@ -1081,16 +1103,17 @@ if triton is not None:
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
-        p_v = v + i_b * s_vb + (bos + i_t) * s_vt
-        p_q = q + i_b * s_qb + (bos + i_t) * s_qt
-        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
-        p_o_sum = o_sum + i_b * s_o_sumb + (bos + i_t) * s_o_sumt
-        p_y_o = y_o + (i_b * T + bos + i_t) * C
         b_a_S = linear_attention_S_hoist().to(tl.float32)
         if S0 is not None:
             b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
+        p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+        p_q = q + i_b * s_qb + (bos + i_t) * s_qt
+        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+        p_o_sum = o_sum + i_b * s_o_sumb + (bos + i_t) * s_o_sumt
+        p_y_o = y_o + (i_b * T + bos + i_t) * C
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
             qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
@@ -1121,16 +1144,25 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "S0"])
     def linear_attention_S_keep_kernel(
-        v, k_, S0, Ss, cu_seqlens, T, NP, NQ,
+        v, k_, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_vb, s_vt, s_k_b, s_k_t,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
@@ -1144,47 +1176,57 @@ if triton is not None:
         o_t = tl.arange(0, BT)
         b_a_S = linear_attention_S_hoist().to(tl.float32)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NC + i_p * NQ + i_q) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
-        for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
-            p_v = v + i_b * s_vb + (bos + i_t) * s_vt
-            p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
-            p_Ss = Ss + i_k * (C * BK)
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_Ss, b_S, i_c, C, BC, BK)
-                p_Ss += (C * BK)
-                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                p_v += BT * s_vt
-                p_k_ += BT * s_k_t
-                for j in tl.static_range(BT):
-                    b_S = linear_attention_S_update(b_S, vs[j].to(tl.float32), k_s[j].to(tl.float32), b_a_S)
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_Ss, b_S, i_c, C, BC, BK)
-                for _ in range(n_t % BT):
-                    b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
-                    b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-                    b_S = linear_attention_S_update(b_S, b_v, b_k_, b_a_S)
-                    p_v += s_vt
-                    p_k_ += s_k_t
+        p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+        p_Ss = Ss + i_k * (C * BK)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_Ss, b_S, i_c, C, BC, BK)
+            p_Ss += (C * BK)
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            p_v += BT * s_vt
+            p_k_ += BT * s_k_t
+            for j in tl.static_range(BT):
+                b_S = linear_attention_S_update(b_S, vs[j].to(tl.float32), k_s[j].to(tl.float32), b_a_S)
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_Ss, b_S, i_c, C, BC, BK)
+            for _ in range(n_t % BT):
+                b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+                b_S = linear_attention_S_update(b_S, b_v, b_k_, b_a_S)
+                p_v += s_vt
+                p_k_ += s_k_t
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens", "d_ST"])
     def linear_attention_S_backward_kernel(
-        v, q, k_, o_sum, g_o, Ss, d_ST, d_v, d_q, d_k, d_o_sum, d_S0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        v, q, k_, o_sum, g_o, Ss, d_ST, d_v, d_q, d_k, d_o_sum, d_S0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_vb, s_vt, s_qb, s_qt, s_k_b, s_k_t, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot,
         H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
-        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(C, BC) + i_c
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
@@ -1212,14 +1254,14 @@ if triton is not None:
         p_o_sum = o_sum + i_b * s_o_sumb + (bos + i_t) * s_o_sumt
         p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
         p_d_v = d_v + (i_b * T + bos + i_t) * C
-        p_d_q = d_q + (i_b * T + bos + i_t) * (H * K)
-        p_d_k = d_k + (i_b * T + bos + i_t) * (H * K)
-        p_d_o_sum = d_o_sum + (i_b * T + bos + i_t) * H
+        p_d_q = d_q + (room + bos + i_t) * (H * K)
+        p_d_k = d_k + (room + bos + i_t) * (H * K)
+        p_d_o_sum = d_o_sum + (room + bos + i_t) * H
         p_Ss = Ss + i_k * (C * BK)
         b_a_S = linear_attention_S_hoist().to(tl.float32)
         b_d_a_S = tl.zeros([BC], tl.float32)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + i_a * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + row * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
         for i_j in range(n_t % KT):
@@ -1284,10 +1326,10 @@ if triton is not None:
                 tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
                 tl.store(p_d_o_sum + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_o_sum, RUN), mask=m_c_run)
         if d_S0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
         if CARRY:
-            tl.store(d_ST + i_a * (H * K * V) + o_k_c, b_d_S, mask=m_ck_)
+            tl.store(d_ST + row * (H * K * V) + o_k_c, b_d_S, mask=m_ck_)
 
     @triton.jit
     def linear_attention_S_step_kernel(
@@ -1337,7 +1379,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
@@ -1429,62 +1471,14 @@ if triton is not None:
         b_d_a_z = tl_sum_1_of_2(b_d_z * b_z_prev, K)
         return b_back_z, b_d_q, b_d_z, b_d_a_z
 
-    @triton.jit(do_not_specialize=["T", "NP", "z0"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC", "z0", "z_starts"])
     def linear_attention_z_walk_kernel(
-        q, k_, z0, y_o_sum, zT, cu_seqlens, T, NP,
+        q, k_, z0, y_o_sum, zT, z_starts, cu_seqlens, T, NP, NQ, NC,
         s_qb, s_qt, s_k_b, s_k_t,
         H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states."""
-        i = tl.program_id(0).to(tl.int64)
-        i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
-        i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
-        o_k_ = tl.arange(0, BK)
-        o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        o_k_h = o_k_[None, :] * H + o_h[:, None]
-        m_h = tl_inside(o_h, H, BH)
-        m_k_ = tl_inside(o_k_, K, BK)
-        m_hk_ = m_h[:, None] & m_k_[None, :]
-        o_t = tl.arange(0, BT)
-        p_q = q + i_b * s_qb + (bos + i_t) * s_qt
-        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
-        p_y_o_sum = y_o_sum + (i_b * T + bos + i_t) * H
-        b_a_z = linear_attention_z_hoist().to(tl.float32)
-        if z0 is not None:
-            b_z = tl.load(z0 + (i_s * NP + i_p) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
-        else:
-            b_z = tl.zeros([BH, BK], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
-            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-            for j in tl.static_range(BT):
-                b_z = linear_attention_z_update(b_z, k_s[j].to(tl.float32), b_a_z)
-                b_o_sum = linear_attention_z_read(b_z, qs[j].to(tl.float32), K, c_1)
-                tl.store(p_y_o_sum + j * H + o_h, b_o_sum, mask=m_h)
-            p_q += BT * s_qt
-            p_k_ += BT * s_k_t
-            p_y_o_sum += BT * H
-        for _ in range(n_t % BT):
-            b_q = tl.load(p_q + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
-            b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
-            b_z = linear_attention_z_update(b_z, b_k_, b_a_z)
-            b_o_sum = linear_attention_z_read(b_z, b_q, K, c_1)
-            tl.store(p_y_o_sum + o_h, b_o_sum, mask=m_h)
-            p_q += s_qt
-            p_k_ += s_k_t
-            p_y_o_sum += H
-        if i_p == NP - 1:
-            tl.store(zT + i_s * (H * K) + o_hk_, b_z, mask=m_hk_)
-
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "z0"])
-    def linear_attention_z_keep_kernel(
-        k_, z0, zs, cu_seqlens, T, NP, NQ,
-        s_k_b, s_k_t,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
-    ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
+        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
+        NC a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1502,38 +1496,109 @@ if triton is not None:
         else:
             b_z = tl.zeros([BH, BK], tl.float32)
         for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+            if z_starts is not None:
+                tl.store(z_starts + (i_s * NC + i_p * NQ + i_q) * (H * K) + o_k_h, b_z, mask=m_hk_)
+            p_q = q + i_b * s_qb + (bos + i_t) * s_qt
             p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
-            p_zs = zs + i_k * (H * BK)
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_zs, b_z, i_h, H, BH, BK)
-                p_zs += (H * BK)
+            p_y_o_sum = y_o_sum + (i_b * T + bos + i_t) * H
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
+                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-                p_k_ += BT * s_k_t
                 for j in tl.static_range(BT):
                     b_z = linear_attention_z_update(b_z, k_s[j].to(tl.float32), b_a_z)
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_zs, b_z, i_h, H, BH, BK)
-                for _ in range(n_t % BT):
-                    b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
-                    b_z = linear_attention_z_update(b_z, b_k_, b_a_z)
-                    p_k_ += s_k_t
+                    b_o_sum = linear_attention_z_read(b_z, qs[j].to(tl.float32), K, c_1)
+                    tl.store(p_y_o_sum + j * H + o_h, b_o_sum, mask=m_h)
+                p_q += BT * s_qt
+                p_k_ += BT * s_k_t
+                p_y_o_sum += BT * H
+            for _ in range(n_t % BT):
+                b_q = tl.load(p_q + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+                b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+                b_z = linear_attention_z_update(b_z, b_k_, b_a_z)
+                b_o_sum = linear_attention_z_read(b_z, b_q, K, c_1)
+                tl.store(p_y_o_sum + o_h, b_o_sum, mask=m_h)
+                p_q += s_qt
+                p_k_ += s_k_t
+                p_y_o_sum += H
+        if i_p == NP - 1:
+            tl.store(zT + i_s * (H * K) + o_hk_, b_z, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "d_zT"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "z0"])
+    def linear_attention_z_keep_kernel(
+        k_, z0, zs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        s_k_b, s_k_t,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        o_k_ = tl.arange(0, BK)
+        o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_k_h = o_k_[None, :] * H + o_h[:, None]
+        m_h = tl_inside(o_h, H, BH)
+        m_k_ = tl_inside(o_k_, K, BK)
+        m_hk_ = m_h[:, None] & m_k_[None, :]
+        o_t = tl.arange(0, BT)
+        b_a_z = linear_attention_z_hoist().to(tl.float32)
+        if z0 is not None:
+            b_z = tl.load(z0 + (i_s * NC + i_p * NQ + i_q) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
+        else:
+            b_z = tl.zeros([BH, BK], tl.float32)
+        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+        p_zs = zs + i_k * (H * BK)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_zs, b_z, i_h, H, BH, BK)
+            p_zs += (H * BK)
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+            p_k_ += BT * s_k_t
+            for j in tl.static_range(BT):
+                b_z = linear_attention_z_update(b_z, k_s[j].to(tl.float32), b_a_z)
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_zs, b_z, i_h, H, BH, BK)
+            for _ in range(n_t % BT):
+                b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+                b_z = linear_attention_z_update(b_z, b_k_, b_a_z)
+                p_k_ += s_k_t
+
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens", "d_zT"])
     def linear_attention_z_backward_kernel(
-        q, k_, g_o_sum, zs, d_zT, d_q, d_k, d_z0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        q, k_, g_o_sum, zs, d_zT, d_q, d_k, d_z0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_g_o_sumb, s_g_o_sumt,
         H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NS
-        i_p = NP - 1 - i // tl.cdiv(H, BH) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(H, BH) + i_h
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
@@ -1553,7 +1618,7 @@ if triton is not None:
         b_a_z = linear_attention_z_hoist().to(tl.float32)
         b_d_a_z = tl.zeros([BH], tl.float32)
         if d_zT is not None:
-            b_d_z = tl.load(d_zT + i_a * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
+            b_d_z = tl.load(d_zT + row * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_d_z = tl.zeros([BH, BK], tl.float32)
         for i_j in range(n_t % KT):
@@ -1602,10 +1667,10 @@ if triton is not None:
                 tl.store(p_d_q + j * (H * K) + o_hk_, b_d_q, mask=m_hk_)
                 tl.store(p_d_k + j * (H * K) + o_hk_, b_d_k, mask=m_hk_)
         if d_z0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_z0 + i_s * (H * K) + o_hk_, b_d_z, mask=m_hk_)
         if CARRY:
-            tl.store(d_zT + i_a * (H * K) + o_k_h, b_d_z, mask=m_hk_)
+            tl.store(d_zT + row * (H * K) + o_k_h, b_d_z, mask=m_hk_)
 
     @triton.jit
     def linear_attention_z_step_kernel(
@@ -1648,7 +1713,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
@@ -2215,11 +2280,65 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # pieces of time that the way back walks in turn
+    parts: int = 1  # pieces of each of these that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
-    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
+    wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
+
+
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+
+
+def _starts(like, width, keep, cu_seqlens):
+    """Room for these states, of `width` numbers each; none where none are to be kept."""
+    if not keep or cu_seqlens is not None:
+        return like.new_empty(0, dtype=torch.float32)
+    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=torch.float32, device=like.device)
+
+
+def _in_turn(config, T):
+    """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
+    n = config.pieces * config.parts
+    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
+
+
+class _Turns(NamedTuple):
+    """How the way back is launched: at once, or a wave of programs after another, of which each has the room of the last."""
+
+    rows: int  # that are walked at once: pieces of all rows
+    parts: int  # pieces of each of these, walked in turn
+    programs: int  # a launch
+    starts: int  # for how many states before pieces a row has room
+    rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
+    slots: int  # states kept of each
+    kept: int  # states kept in all
+    tokens: int  # tokens in all of which there are sums over channels
+
+
+def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
+    """The launches for time in so many cuts that are walked in turn, or 1."""
+    (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
+    if config.wave == 0 or cu_seqlens is not None:
+        kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
+    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
+    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
+    rooms, slots = triton.cdiv(programs, n_blocks) + 1, triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+
+
+def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
+    """Adds up the sums over channels, (parts, sum) each, of the pieces that the launch from program `begin` on ended."""
+    done, end = begin // n_blocks, min(begin + turns.programs, turns.rows * turns.parts * n_blocks) // n_blocks
+    for parts, out in sums if end > done else ():
+        M = parts[0, 0].numel()
+        length = turns.tokens // turns.rooms
+        _gather_kernel[(triton.cdiv(length * M, 256) * (end - done),)](
+            parts, _reals(out), parts.shape[0], T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
+            M=M, REVERSE=reverse, BP=16, BM=256, num_warps=4,
+        )  # fmt: skip
 
 
 def _pow2(n):
@@ -2268,10 +2387,11 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
-def _parts(n, like, narrow=False):
-    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
-    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+def _parts(n, like, n_tokens=None):
+    """n partial sums, each of the shape of `like`, or of so many of its tokens; these in its dtype, if it is bfloat16."""
+    shape = like.shape if n_tokens is None else (n_tokens, *like.shape[2:])
+    dtype = torch.bfloat16 if n_tokens is not None and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
 
 
 def _kept_dtype(dtype, inner):
@@ -2294,7 +2414,7 @@ def _handed_on(d_last, n, like):
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
-        return parts[0]
+        return parts[0].view(like.shape)
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
@@ -2320,7 +2440,7 @@ def choose_linear_attention_S(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
@@ -2332,12 +2452,13 @@ def choose_linear_attention_S(rows, T, lanes, inner, sms, forward=False):
     if forward:
         tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 32 + 1 * held + tokens * (3 + 3 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
+    halves = 1
+    kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = 1, max(1, room // num_warps) if kept > 2**24 else 0
+    return _Config(block, tokens, num_warps, pieces, parts, halves=halves, wave=wave)
 
 
 def _linear_attention_S_triton(v, q, k, o_sum, S, cu_seqlens):
@@ -2399,7 +2520,7 @@ def _linear_attention_S_triton_step(v, q, k, o_sum, S):
     k = _rows_of(k)
     o_sum = _rows_of(o_sum)
     S = None if S is None else _reals(S.contiguous())
-    config = choose_linear_attention_S(rows, 1, H * V, _pow2(K), _sms(v.device))
+    config = choose_linear_attention_S(rows, 1, H * V, _pow2(K), _sms(v.device), forward=True)
     fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     with _on(v.device):
         linear_attention_S_step_kernel[(triton.cdiv(H * V, config.lanes) * rows,)](
@@ -2433,45 +2554,45 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_linear_attention_S(rows, T, H * V, _pow2(K), _sms(v.device))
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
-    n_blocks = triton.cdiv(H * V, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_v = _like(inputs[0])
-    d_q = _parts(V // fixed["RUN"], inputs[1], narrow=True)
-    d_k = _parts(V // fixed["RUN"], inputs[2], narrow=True)
-    d_o_sum = _parts(V // fixed["RUN"], inputs[3], narrow=True)
-    first_d_S = None if S is None else _like(inputs[4])
-    kept_S = torch.empty(slots, H * V * _pow2(K), dtype=_kept_dtype(_stream_dtype(v, q, k, o_sum), _pow2(K)), device=v.device)
+    n_blocks, fixed = triton.cdiv(H * V, config.lanes), dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
+    turns = _turns(config, 1, v, rows, n_blocks, cu_seqlens)
     with _on(v.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(rows * pieces * H * K * V, v)
-            linear_attention_S_piece_kernel[(n_blocks * pieces * rows,)](
+            products, ends, wanted = _rooms(turns.rows * H * K * V, v)
+            linear_attention_S_piece_kernel[(n_blocks * turns.rows,)](
                 v, q, k, wide_o_sum, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
-                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
-            _pass(products, wanted, g_last_S, wanted, rows, pieces, H * K * V, True)
+            _pass(products, ends, S, ends, rows, config.pieces, H * K * V, False)
+            _pass(products, wanted, g_last_S, wanted, rows, config.pieces, H * K * V, True)
             S, g_last_S, products = ends, wanted, None
-        linear_attention_S_keep_kernel[(n_blocks * config.pieces * rows,)](
-            v, k, S, kept_S, cu_seqlens, T, config.pieces, config.parts, *v.stride()[:2], *k.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
-            g_last_S = _handed_on(g_last_S, rows * H * K * V, v)
-        for first in range(0, programs, at_once):
-            linear_attention_S_backward_kernel[(min(at_once, programs - first),)](
-                v, q, k, wide_o_sum, g_o, kept_S, g_last_S, _reals(d_v), d_q, d_k, d_o_sum, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, rows, pieces, first, v.shape[0] * T, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+        d_v = _like(inputs[0])
+        d_q = _parts(V // fixed["RUN"], inputs[1], turns.tokens)
+        d_k = _parts(V // fixed["RUN"], inputs[2], turns.tokens)
+        d_o_sum = _parts(V // fixed["RUN"], inputs[3], turns.tokens)
+        first_d_S = None if inputs[4] is None else _like(inputs[4])
+        kept_S = torch.empty(turns.kept, H * V * _pow2(K), dtype=_kept_dtype(_stream_dtype(v, q, k, o_sum), _pow2(K)), device=v.device)
+        if turns.rooms > 0:
+            if config.pieces == 1:
+                g_last_S = _handed_on(g_last_S, rows * H * K * V, v)
+            sum_d_q = _like(inputs[1])
+            sum_d_k = _like(inputs[2])
+            sum_d_o_sum = _like(inputs[3])
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            linear_attention_S_keep_kernel[grid](
+                v, k, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *v.stride()[:2], *k.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-        d_q = _summed(d_q, inputs[1])
-        d_k = _summed(d_k, inputs[2])
-        d_o_sum = _summed(d_o_sum, inputs[3])
+            linear_attention_S_backward_kernel[grid](
+                v, q, k, wide_o_sum, g_o, kept_S, g_last_S, _reals(d_v), d_q, d_k, d_o_sum, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
+            )  # fmt: skip
+            if turns.rooms > 0:
+                _add_up([(d_q, sum_d_q), (d_k, sum_d_k), (d_o_sum, sum_d_o_sum)], turns, config.pieces, begin, T, n_blocks, False)
+        d_q = sum_d_q if turns.rooms > 0 else _summed(d_q, inputs[1])
+        d_k = sum_d_k if turns.rooms > 0 else _summed(d_k, inputs[2])
+        d_o_sum = sum_d_o_sum if turns.rooms > 0 else _summed(d_o_sum, inputs[3])
     return (
         d_v,
         d_q,
@@ -2485,7 +2606,7 @@ def choose_linear_attention_z(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
@@ -2497,35 +2618,43 @@ def choose_linear_attention_z(rows, T, lanes, inner, sms, forward=False):
     if forward:
         tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 32 + 1 * held + tokens * (1 + 3 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
+    halves = 1
+    kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = (max(1, T // _PIECE // pieces), max(1, room // num_warps)) if kept > 2**24 else (1, 0)
+    return _Config(block, tokens, num_warps, pieces, parts, halves=halves, wave=wave)
 
 
-def _linear_attention_z_triton(q, k, z, cu_seqlens):
-    """The results and the last states."""
+def _linear_attention_z_triton(q, k, z, cu_seqlens, keep):
+    """The results and the last states; to `keep`, those before pieces of time too."""
     T = q.shape[1]
     rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = q.shape[2]
     K = q.shape[3]
     y_o_sum = torch.empty((q.shape[0], T, H, ), dtype=_stream_dtype(q, k), device=q.device)
     last_z = torch.empty((rows, H, K, ), dtype=torch.float32, device=q.device)
+    starts_z = _starts(q, H * K, keep, cu_seqlens)
     if rows * H * K == 0:
-        return y_o_sum, last_z
+        return y_o_sum, last_z, starts_z
     q = _rows_of(q)
     k = _rows_of(k)
     z = None if z is None else _reals(z.contiguous())
     config = choose_linear_attention_z(rows, T, H, _pow2(K), _sms(q.device), forward=True)
+    cuts = 1
+    if starts_z.numel() > 0:  # time in pieces of the way back
+        back = choose_linear_attention_z(rows, T, H, _pow2(K), _sms(q.device))
+        cuts = _in_turn(back, T)
+    if cuts > 1:
+        config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(H=H, K=K, c_1=K ** (-0.5), BH=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
     with _on(q.device):
         if cu_seqlens is None and T == 1:
             linear_attention_z_step_kernel[(triton.cdiv(H, config.lanes) * rows,)](
                 q, k, z, _reals(y_o_sum), _reals(last_z), q.stride(0), k.stride(0), **fixed,
             )  # fmt: skip
-            return y_o_sum, last_z
+            return y_o_sum, last_z, starts_z
         z = None if z is None else z.reshape(rows, H, K).permute(0, 2, 1).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * K, q)
@@ -2536,10 +2665,10 @@ def _linear_attention_z_triton(q, k, z, cu_seqlens):
             _pass(products, ends, z, starts, rows, config.pieces, H * K, False)
             z = starts
         linear_attention_z_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-            q, k, z, _reals(y_o_sum), _reals(last_z), cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2],
+            q, k, z, _reals(y_o_sum), _reals(last_z), starts_z if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *q.stride()[:2], *k.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
-    return y_o_sum, last_z
+    return y_o_sum, last_z, starts_z
 
 
 def _linear_attention_z_triton_step(q, k, z):
@@ -2555,7 +2684,7 @@ def _linear_attention_z_triton_step(q, k, z):
     q = _rows_of(q)
     k = _rows_of(k)
     z = None if z is None else _reals(z.contiguous())
-    config = choose_linear_attention_z(rows, 1, H, _pow2(K), _sms(q.device))
+    config = choose_linear_attention_z(rows, 1, H, _pow2(K), _sms(q.device), forward=True)
     fixed = dict(H=H, K=K, c_1=K ** (-0.5), BH=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
     with _on(q.device):
         linear_attention_z_step_kernel[(triton.cdiv(H, config.lanes) * rows,)](
@@ -2567,7 +2696,7 @@ def _linear_attention_z_triton_step(q, k, z):
     return y_o_sum
 
 
-def _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens):
+def _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens, starts_z):
     """The cotangents of the operands and of the initial states."""
     inputs = (q, k, z)
     T = q.shape[1]
@@ -2584,39 +2713,36 @@ def _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens):
     z = None if z is None else z.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     g_last_z = None if g_last_z is None else g_last_z.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     config = choose_linear_attention_z(rows, T, H, _pow2(K), _sms(q.device))
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(H=H, K=K, c_1=K ** (-0.5), BH=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
-    n_blocks = triton.cdiv(H, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_q = _like(inputs[0])
-    d_k = _like(inputs[1])
-    first_d_z = None if z is None else _like(inputs[2])
-    kept_z = torch.empty(slots, H * _pow2(K), dtype=_kept_dtype(_stream_dtype(q, k), _pow2(K)), device=q.device)
+    n_blocks, fixed = triton.cdiv(H, config.lanes), dict(H=H, K=K, c_1=K ** (-0.5), BH=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
+    cuts = _in_turn(config, T) if starts_z.numel() > 0 else 1
+    turns = _turns(config, cuts, q, rows, n_blocks, cu_seqlens)
     with _on(q.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(rows * pieces * H * K, q)
-            linear_attention_z_piece_kernel[(n_blocks * pieces * rows,)](
+            products, ends, wanted = _rooms(turns.rows * H * K, q)
+            linear_attention_z_piece_kernel[(n_blocks * turns.rows,)](
                 q, k, g_o_sum, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *g_o_sum.stride()[:2],
-                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, z, ends, rows, pieces, H * K, False)
-            _pass(products, wanted, g_last_z, wanted, rows, pieces, H * K, True)
+            _pass(products, ends, z, ends, rows, config.pieces, H * K, False)
+            _pass(products, wanted, g_last_z, wanted, rows, config.pieces, H * K, True)
             z, g_last_z, products = ends, wanted, None
-        linear_attention_z_keep_kernel[(n_blocks * config.pieces * rows,)](
-            k, z, kept_z, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
-            g_last_z = _handed_on(g_last_z, rows * H * K, q)
-        for first in range(0, programs, at_once):
-            linear_attention_z_backward_kernel[(min(at_once, programs - first),)](
-                q, k, g_o_sum, kept_z, g_last_z, _reals(d_q), _reals(d_k), None if first_d_z is None else _reals(first_d_z), cu_seqlens, T, rows, pieces, first, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *g_o_sum.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+        d_q = _like(inputs[0])
+        d_k = _like(inputs[1])
+        first_d_z = None if inputs[2] is None else _like(inputs[2])
+        kept_z = torch.empty(turns.kept, H * _pow2(K), dtype=_kept_dtype(_stream_dtype(q, k), _pow2(K)), device=q.device)
+        z = starts_z if turns.parts > 1 else z
+        if turns.rooms > 0:
+            if config.pieces == 1:
+                g_last_z = _handed_on(g_last_z, rows * H * K, q)
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            linear_attention_z_keep_kernel[grid](
+                k, z, kept_z, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            )  # fmt: skip
+            linear_attention_z_backward_kernel[grid](
+                q, k, g_o_sum, kept_z, g_last_z, _reals(d_q), _reals(d_k), None if first_d_z is None else _reals(first_d_z), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *q.stride()[:2], *k.stride()[:2], *g_o_sum.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
     return (
         d_q,
@@ -2907,13 +3033,14 @@ def _linear_attention_S_step_fake(v, q, k, o_sum, S, backend):
     return out[0]
 
 
-def _linear_attention_z(q, k, z, cu_seqlens, backend):
+def _linear_attention_z(q, k, z, cu_seqlens, keep, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, k, z)):
-        return _linear_attention_z_triton(q, k, z, cu_seqlens)
-    return _per_segment(_linear_attention_z_eager, "tts", "ts", cu_seqlens, q, k, z)
+        return _linear_attention_z_triton(q, k, z, cu_seqlens, keep)
+    out = _per_segment(_linear_attention_z_eager, "tts", "ts", cu_seqlens, q, k, z)
+    return (*out, q.new_empty(0, dtype=torch.float32))
 
 
-def _linear_attention_z_fake(q, k, z, cu_seqlens, backend):
+def _linear_attention_z_fake(q, k, z, cu_seqlens, keep, backend):
     rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(q, k, z)
     H = q.shape[2]
@@ -2921,20 +3048,21 @@ def _linear_attention_z_fake(q, k, z, cu_seqlens, backend):
     return (
         q.new_empty((*q.shape[:2], H), dtype=_stream_dtype(q, k)),
         q.new_empty((rows, H, K,), dtype=dtype),
+        _starts(q, H * K, keep and _served(backend, q.device, dtype), cu_seqlens),
     )
 
 
-def _linear_attention_z_adjoint(g_o_sum, g_last_z, q, k, z, cu_seqlens):
+def _linear_attention_z_adjoint(g_o_sum, g_last_z, q, k, z, cu_seqlens, starts_z, keep):
     return _per_segment(
         _linear_attention_z_eager_backward, "tstts", "tts", cu_seqlens,
         g_o_sum, g_last_z, q, k, z,
     )
 
 
-def _linear_attention_z_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens, backend):
+def _linear_attention_z_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens, starts_z, keep, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, k, z)):
-        return _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens)
-    return _linear_attention_z_adjoint(g_o_sum, g_last_z, q, k, z, cu_seqlens)
+        return _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens, starts_z)
+    return _linear_attention_z_adjoint(g_o_sum, g_last_z, q, k, z, cu_seqlens, starts_z, keep)
 
 
 def _linear_attention_z_step(q, k, z, backend):
@@ -2945,7 +3073,7 @@ def _linear_attention_z_step(q, k, z, backend):
 
 
 def _linear_attention_z_step_fake(q, k, z, backend):
-    out = _linear_attention_z_fake(q, k, z, None, backend)
+    out = _linear_attention_z_fake(q, k, z, None, False, backend)
     return out[0]
 
 
@@ -2977,16 +3105,19 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, starts=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none)."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
+    the states before pieces of time, which the way back takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    gives = ", ".join(["Tensor"] * n_tensors)
-    outs = ", ".join(["Tensor"] * (n_results + len(states)))
+    n_more = len(states) if starts else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
+    takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
     lib.define(f"{name}_backward({given}, {takes}) -> ({gives})", tags=(torch.Tag.pt2_compliant_tag,))
     adjoint = _exact(adjoint)
     lib.impl(name, _exact(run), "CompositeExplicitAutograd")
@@ -3004,7 +3135,9 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
 
     def save(ctx, inputs, output):
         ctx.others = tuple(v for v in inputs[n_tensors + 1 :])
-        ctx.save_for_backward(*inputs[: n_tensors + 1])
+        more = output[n_given:]
+        ctx.mark_non_differentiable(*more)
+        ctx.save_for_backward(*inputs[: n_tensors + 1], *more)
         ctx.set_materialize_grads(False)
 
     def backward(ctx, *cotangents):
@@ -3014,21 +3147,21 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
         results = cotangents[:n_results]
         if any(c is None for c in results):  # only some results, or only the last states, were used
             with torch.no_grad():
-                like = fake(*saved, *ctx.others)
+                like = fake(*saved[: n_tensors + 1], *ctx.others)
             results = tuple(torch.zeros_like(v) if c is None else c for c, v in zip(results, like))
-        grads = backward_op(*results, *cotangents[n_results:], *saved, *ctx.others)
+        grads = backward_op(*results, *cotangents[n_results:n_given], *saved, *ctx.others)
         wanted = (v is not None and d for v, d in zip(saved, (*differentiable, *(True for _ in states))))
         return (*(g if w else None for g, w in zip(grads, wanted)), None, *(None,) * n_others)
 
     def save_backward(ctx, inputs, output):
-        n = n_given + n_tensors + 1
+        n = n_given + n_tensors + 1 + n_more
         ctx.others = inputs[n:]
         ctx.save_for_backward(*inputs[:n])
         ctx.set_materialize_grads(False)
 
     def double_backward(ctx, *cotangents):
         """The derivatives of the adjoint, through its eager formula: exact, and differentiable again."""
-        needed, create_graph = ctx.needs_input_grad[: n_given + n_tensors + 1], torch.is_grad_enabled()
+        needed, create_graph = ctx.needs_input_grad[: len(ctx.saved_tensors)], torch.is_grad_enabled()
         nothing = (None,) * len(ctx.others)
         with torch.enable_grad():
             inputs = [v.view_as(v) if n else v for v, n in zip(ctx.saved_tensors, needed)]
@@ -3070,8 +3203,8 @@ def _register():
             _linear_attention_S_step, _linear_attention_S_step_fake,
         )
         _define(
-            lib, "linear_attention_z", ("q", "k", ), ("z", ), "", 1, (True, True, ),
-            _linear_attention_z, _linear_attention_z_fake, _linear_attention_z_backward, _linear_attention_z_adjoint,
+            lib, "linear_attention_z", ("q", "k", ), ("z", ), ", bool keep", 1, (True, True, ),
+            _linear_attention_z, _linear_attention_z_fake, _linear_attention_z_backward, _linear_attention_z_adjoint, starts=True,
         )
         _define_step(
             lib, "linear_attention_z", ("q", "k", ), ("z", ), "", 1,

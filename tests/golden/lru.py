@@ -1132,6 +1132,13 @@ if triton is not None:
         return tl_rows_1(re), tl_rows_1(im)
 
     @triton.jit
+    def tl_add(p, b_v, m, MORE: tl.constexpr):
+        """Writes a sum; with MORE what is there is a part of it."""
+        if MORE:
+            b_v += tl.load(p, mask=m)
+        tl.store(p, b_v, mask=m)
+
+    @triton.jit
     def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
         """Writes the L numbers of each channel of block i_c, so that up to 16 bytes of a channel lie together, and beside
         them those of the next channel: what a warp writes and reads at once."""
@@ -1150,25 +1157,24 @@ if triton is not None:
         b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0).to(tl.float32)
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
+    _ALIGN = tl.constexpr(32)  # pieces of time but the first have a multiple of so many tokens, which blocks divide
+
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
-        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
+        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, and its number
+        of tokens. All pieces but the first are whole blocks of BT tokens."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
             n = bos + T
-            i_k = i_s * tl.cdiv(n, BT)
         else:
             i_b = i_s * 0
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
-            i_k = bos // BT + i_s
-        n_p = n // NP // BT * BT
-        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
-        i_t = n - (NP - i_p) * n_p
+        i_t = n - (NP - i_p) * (n // BT) // NP * BT
         i_t = tl.where(i_p == 0, 0, i_t)
-        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
+        n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
+        return i_b, bos, n, i_t, n_t.to(tl.int32)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_complex_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1352,12 +1358,9 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_n, i_p = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NP
         i_s = i // tl.cdiv(N, BN) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
         m_n = tl_inside(o_n, N, BN)
         o_t = tl.arange(0, BT)
-        p_x_sum = x_sum + i_b * s_x_sumb + (bos + i_t) * s_x_sumt
-        p_y_x = y_x + (i_b * T + bos + i_t) * (2 * N)
         b_nu_log = tl.load(nu_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_theta_log = tl.load(theta_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_gamma_log = tl.load(gamma_log + o_n, mask=m_n, other=0.0).to(tl.float32)
@@ -1373,6 +1376,9 @@ if triton is not None:
             b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BN], tl.float32)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
+        p_x_sum = x_sum + i_b * s_x_sumb + (bos + i_t) * s_x_sumt
+        p_y_x = y_x + (i_b * T + bos + i_t) * (2 * N)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
             for j in tl.static_range(BT):
@@ -1393,16 +1399,25 @@ if triton is not None:
             tl.store(xT + i_s * (2 * N) + 2 * o_n, b_x_re, mask=m_n)
             tl.store(xT + i_s * (2 * N) + 2 * o_n + 1, b_x_im, mask=m_n)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
     def lru_keep_kernel(
-        x_sum, nu_log, theta_log, gamma_log, x0, xs, cu_seqlens, T, NP, NQ,
+        x_sum, nu_log, theta_log, gamma_log, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_x_sumb, s_x_sumt,
-        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
+        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
-        i = tl.program_id(0).to(tl.int64)
-        i_n, i_p = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NP
-        i_s = i // tl.cdiv(N, BN) // NP
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_n, turn = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
         o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
         m_n = tl_inside(o_n, N, BN)
         o_t = tl.arange(0, BT)
@@ -1414,49 +1429,59 @@ if triton is not None:
         b_lambda_im = b_lambda_im.to(tl.float32)
         b_c_1 = b_c_1.to(tl.float32)
         if x0 is not None:
-            b_x_re = tl.load(x0 + (i_s * NP + i_p) * (2 * N) + o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_x_re = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * N) + o_n, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_x_re = tl.zeros([BN], tl.float32)
         if x0 is not None:
-            b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
+            b_x_im = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BN], tl.float32)
-        for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
-            p_x_sum = x_sum + i_b * s_x_sumb + (bos + i_t) * s_x_sumt
-            p_xs = xs + i_k * (2 * N)
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_xs, b_x_re, i_n, N, BN, 1)
-                tl_keep(p_xs + N * 1, b_x_im, i_n, N, BN, 1)
-                p_xs += (2 * N)
-                x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
-                p_x_sum += BT * s_x_sumt
-                for j in tl.static_range(BT):
-                    b_x_re, b_x_im = lru_update(b_x_re, b_x_im, x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_xs, b_x_re, i_n, N, BN, 1)
-                tl_keep(p_xs + N * 1, b_x_im, i_n, N, BN, 1)
-                for _ in range(n_t % BT):
-                    b_x_sum_re = tl.load(p_x_sum + 2 * o_n, mask=m_n, other=0.0).to(tl.float32)
-                    b_x_sum_im = tl.load(p_x_sum + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
-                    b_x_re, b_x_im = lru_update(b_x_re, b_x_im, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
-                    p_x_sum += s_x_sumt
+        p_x_sum = x_sum + i_b * s_x_sumb + (bos + i_t) * s_x_sumt
+        p_xs = xs + i_k * (2 * N)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_xs, b_x_re, i_n, N, BN, 1)
+            tl_keep(p_xs + N * 1, b_x_im, i_n, N, BN, 1)
+            p_xs += (2 * N)
+            x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
+            p_x_sum += BT * s_x_sumt
+            for j in tl.static_range(BT):
+                b_x_re, b_x_im = lru_update(b_x_re, b_x_im, x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_xs, b_x_re, i_n, N, BN, 1)
+            tl_keep(p_xs + N * 1, b_x_im, i_n, N, BN, 1)
+            for _ in range(n_t % BT):
+                b_x_sum_re = tl.load(p_x_sum + 2 * o_n, mask=m_n, other=0.0).to(tl.float32)
+                b_x_sum_im = tl.load(p_x_sum + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
+                b_x_re, b_x_im = lru_update(b_x_re, b_x_im, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
+                p_x_sum += s_x_sumt
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens"])
     def lru_backward_kernel(
-        x_sum, nu_log, theta_log, gamma_log, g_x, xs, d_xT, d_x_sum, d_nu_log, d_theta_log, d_gamma_log, d_x0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        x_sum, nu_log, theta_log, gamma_log, g_x, xs, d_xT, d_x_sum, d_nu_log, d_theta_log, d_gamma_log, d_x0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_x_sumb, s_x_sumt, s_g_xb, s_g_xt,
         N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_n, i_s = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NS
-        i_p = NP - 1 - i // tl.cdiv(N, BN) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_n, turn = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(N, BN) + i_n
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
         o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
         m_n = tl_inside(o_n, N, BN)
         o_t = tl.arange(0, BT)
@@ -1477,11 +1502,11 @@ if triton is not None:
         b_d_lambda_im = tl.zeros([BN], tl.float32)
         b_d_c_1 = tl.zeros([BN], tl.float32)
         if d_xT is not None:
-            b_d_x_re = tl.load(d_xT + i_a * (2 * N) + o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_d_x_re = tl.load(d_xT + row * (2 * N) + o_n, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_d_x_re = tl.zeros([BN], tl.float32)
         if d_xT is not None:
-            b_d_x_im = tl.load(d_xT + i_a * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
+            b_d_x_im = tl.load(d_xT + row * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_d_x_im = tl.zeros([BN], tl.float32)
         for i_j in range(n_t % KT):
@@ -1541,19 +1566,19 @@ if triton is not None:
         b_theta_log = tl.load(theta_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_gamma_log = tl.load(gamma_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_d_nu_log, b_d_theta_log, b_d_gamma_log = lru_hoist_vjp(b_nu_log, b_theta_log, b_gamma_log, b_d_c_1, b_d_lambda_im, b_d_lambda_re)
-        tl.store(d_nu_log + (i_s * NP + i_p) * N + o_n, b_d_nu_log, mask=m_n)
-        tl.store(d_theta_log + (i_s * NP + i_p) * N + o_n, b_d_theta_log, mask=m_n)
-        tl.store(d_gamma_log + (i_s * NP + i_p) * N + o_n, b_d_gamma_log, mask=m_n)
+        tl_add(d_nu_log + row * N + o_n, b_d_nu_log, m_n, CARRY)
+        tl_add(d_theta_log + row * N + o_n, b_d_theta_log, m_n, CARRY)
+        tl_add(d_gamma_log + row * N + o_n, b_d_gamma_log, m_n, CARRY)
         if d_x0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_x0 + i_s * (2 * N) + 2 * o_n, b_d_x_re, mask=m_n)
         if CARRY:
-            tl.store(d_xT + i_a * (2 * N) + o_n, b_d_x_re, mask=m_n)
+            tl.store(d_xT + row * (2 * N) + o_n, b_d_x_re, mask=m_n)
         if d_x0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_x0 + i_s * (2 * N) + 2 * o_n + 1, b_d_x_im, mask=m_n)
         if CARRY:
-            tl.store(d_xT + i_a * (2 * N) + o_n + N, b_d_x_im, mask=m_n)
+            tl.store(d_xT + row * (2 * N) + o_n + N, b_d_x_im, mask=m_n)
 
     @triton.jit
     def lru_step_kernel(
@@ -1602,7 +1627,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_n, i_p = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NP
         i_s = i // tl.cdiv(N, BN) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
         m_n = tl_inside(o_n, N, BN)
         o_t = tl.arange(0, BT)
@@ -1664,11 +1689,40 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # pieces of time that the way back walks in turn
+    parts: int = 1  # pieces of each of these that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
-    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
+    wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
+
+
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+
+
+class _Turns(NamedTuple):
+    """How the way back is launched: at once, or a wave of programs after another, of which each has the room of the last."""
+
+    rows: int  # that are walked at once: pieces of all rows
+    parts: int  # pieces of each of these, walked in turn
+    programs: int  # a launch
+    starts: int  # for how many states before pieces a row has room
+    rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
+    slots: int  # states kept of each
+    kept: int  # states kept in all
+    tokens: int  # tokens in all of which there are sums over channels
+
+
+def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
+    """The launches for time in so many cuts that are walked in turn, or 1."""
+    (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
+    if config.wave == 0 or cu_seqlens is not None:
+        kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
+    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
+    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
+    rooms, slots = triton.cdiv(programs, n_blocks) + 1, triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -1723,10 +1777,11 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
-def _parts(n, like, narrow=False):
-    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
-    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+def _parts(n, like, n_tokens=None):
+    """n partial sums, each of the shape of `like`, or of so many of its tokens; these in its dtype, if it is bfloat16."""
+    shape = like.shape if n_tokens is None else (n_tokens, *like.shape[2:])
+    dtype = torch.bfloat16 if n_tokens is not None and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
 
 
 def _rooms(n, like):
@@ -1742,7 +1797,7 @@ def _handed_on(d_last, n, like):
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
-        return parts[0]
+        return parts[0].view(like.shape)
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
@@ -1772,7 +1827,7 @@ def choose_lru(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 256 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 256 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 256))
@@ -1786,14 +1841,15 @@ def choose_lru(rows, T, lanes, inner, sms, forward=False):
         if warps >= sms:  # few operations: memory is what they wait for
             return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 11 * held + tokens * (0 + 6 * held) > 236:
         tokens //= 2
     if warps >= sms:
         return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 4 * 128 * tokens))
-    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
+    halves = 1
+    kept = 2 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = 1, max(1, room // num_warps) if kept > 2**24 else 0
+    return _Config(block, tokens, num_warps, pieces, parts, halves=halves, wave=wave)
 
 
 def _lru_triton(x_sum, nu_log, theta_log, gamma_log, x, cu_seqlens):
@@ -1848,7 +1904,7 @@ def _lru_triton_step(x_sum, nu_log, theta_log, gamma_log, x):
     theta_log = theta_log.contiguous()
     gamma_log = gamma_log.contiguous()
     x = None if x is None else _reals(x.contiguous())
-    config = choose_lru(rows, 1, N, 1, _sms(x_sum.device))
+    config = choose_lru(rows, 1, N, 1, _sms(x_sum.device), forward=True)
     fixed = dict(N=N, BN=config.lanes, num_warps=config.num_warps)
     with _on(x_sum.device):
         lru_step_kernel[(triton.cdiv(N, config.lanes) * rows,)](
@@ -1878,41 +1934,39 @@ def _lru_triton_backward(g_x, g_last_x, x_sum, nu_log, theta_log, gamma_log, x, 
     x = None if x is None else x.reshape(rows, N, 2).permute(0, 2, 1).contiguous()
     g_last_x = None if g_last_x is None else g_last_x.reshape(rows, N, 2).permute(0, 2, 1).contiguous()
     config = choose_lru(rows, T, N, 1, _sms(x_sum.device))
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(N=N, BN=config.lanes, num_warps=config.num_warps)
-    n_blocks = triton.cdiv(N, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_x_sum = _like(inputs[0])
-    d_nu_log = _parts(rows * pieces, inputs[1])
-    d_theta_log = _parts(rows * pieces, inputs[2])
-    d_gamma_log = _parts(rows * pieces, inputs[3])
-    first_d_x = None if x is None else _like(inputs[4])
-    kept_x = torch.empty(slots, 2 * N, dtype=torch.float32, device=x_sum.device)
+    n_blocks, fixed = triton.cdiv(N, config.lanes), dict(N=N, BN=config.lanes, num_warps=config.num_warps)
+    turns = _turns(config, 1, x_sum, rows, n_blocks, cu_seqlens)
     with _on(x_sum.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(rows * pieces * 2 * N, x_sum)
-            lru_piece_kernel[(n_blocks * pieces * rows,)](
+            products, ends, wanted = _rooms(turns.rows * 2 * N, x_sum)
+            lru_piece_kernel[(n_blocks * turns.rows,)](
                 x_sum, nu_log, theta_log, gamma_log, g_x, products, ends, wanted, cu_seqlens, T, config.pieces, *x_sum.stride()[:2], *g_x.stride()[:2],
-                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, x, ends, rows, pieces, N, False, True)
-            _pass(products, wanted, g_last_x, wanted, rows, pieces, N, True, True)
+            _pass(products, ends, x, ends, rows, config.pieces, N, False, True)
+            _pass(products, wanted, g_last_x, wanted, rows, config.pieces, N, True, True)
             x, g_last_x, products = ends, wanted, None
-        lru_keep_kernel[(n_blocks * config.pieces * rows,)](
-            x_sum, nu_log, theta_log, gamma_log, x, kept_x, cu_seqlens, T, config.pieces, config.parts, *x_sum.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
-            g_last_x = _handed_on(g_last_x, rows * 2 * N, x_sum)
-        for first in range(0, programs, at_once):
-            lru_backward_kernel[(min(at_once, programs - first),)](
-                x_sum, nu_log, theta_log, gamma_log, g_x, kept_x, g_last_x, _reals(d_x_sum), d_nu_log, d_theta_log, d_gamma_log, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, rows, pieces, first, x_sum.shape[0] * T, *x_sum.stride()[:2], *g_x.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+        d_x_sum = _like(inputs[0])
+        d_nu_log = _parts(turns.rows, inputs[1])
+        d_theta_log = _parts(turns.rows, inputs[2])
+        d_gamma_log = _parts(turns.rows, inputs[3])
+        first_d_x = None if inputs[4] is None else _like(inputs[4])
+        kept_x = torch.empty(turns.kept, 2 * N, dtype=torch.float32, device=x_sum.device)
+        if turns.rooms > 0:
+            if config.pieces == 1:
+                g_last_x = _handed_on(g_last_x, rows * 2 * N, x_sum)
+            d_nu_log.zero_()
+            d_theta_log.zero_()
+            d_gamma_log.zero_()
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            lru_keep_kernel[grid](
+                x_sum, nu_log, theta_log, gamma_log, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *x_sum.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            )  # fmt: skip
+            lru_backward_kernel[grid](
+                x_sum, nu_log, theta_log, gamma_log, g_x, kept_x, g_last_x, _reals(d_x_sum), d_nu_log, d_theta_log, d_gamma_log, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *x_sum.stride()[:2], *g_x.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
         d_nu_log = _summed(d_nu_log, inputs[1])
         d_theta_log = _summed(d_theta_log, inputs[2])
@@ -2132,7 +2186,7 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
 
     def double_backward(ctx, *cotangents):
         """The derivatives of the adjoint, through its eager formula: exact, and differentiable again."""
-        needed, create_graph = ctx.needs_input_grad[: n_given + n_tensors + 1], torch.is_grad_enabled()
+        needed, create_graph = ctx.needs_input_grad[: len(ctx.saved_tensors)], torch.is_grad_enabled()
         nothing = (None,) * len(ctx.others)
         with torch.enable_grad():
             inputs = [v.view_as(v) if n else v for v, n in zip(ctx.saved_tensors, needed)]

@@ -92,7 +92,7 @@ def mamba_op(z, B, C, dt_raw, x, A_log, D, *, initial_state=None, return_state=F
         _check_in_place("mamba_op", (z, B, C, dt_raw, x, A_log, D,), (h,), z.shape[1], cu_seqlens)
         result = _ops.mamba_step(z, B, C, dt_raw, x, A_log, D, h, backend)
         return (result, initial_state) if return_state else result
-    out = _ops.mamba(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, backend)
+    out = _ops.mamba(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, torch.is_grad_enabled(), backend)
     result = out[0]
     return (result, out[1]) if return_state else result
 
@@ -245,6 +245,11 @@ def _use_triton(backend, device, dtype):
     if backend != "eager":
         raise ValueError(f"backend is 'auto', 'triton' or 'eager', not {backend!r}")
     return False
+
+
+def _served(backend, device, dtype):
+    """Whether Triton kernels would serve a call, of which nobody is told."""
+    return backend == "triton" or backend == "auto" and _why_eager(device, dtype) is None
 
 
 def _no_kernel(backend, reason, device):
@@ -714,6 +719,13 @@ if triton is not None:
         return rows
 
     @triton.jit
+    def tl_add(p, b_v, m, MORE: tl.constexpr):
+        """Writes a sum; with MORE what is there is a part of it."""
+        if MORE:
+            b_v += tl.load(p, mask=m)
+        tl.store(p, b_v, mask=m)
+
+    @triton.jit
     def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
         """Writes the L numbers of each channel of block i_c, so that up to 16 bytes of a channel lie together, and beside
         them those of the next channel: what a warp writes and reads at once."""
@@ -769,25 +781,43 @@ if triton is not None:
         v, w = tl.split(tl.permute(both, (1, 0)))
         return tl.reshape(v, [b_v.shape[1]]), tl.reshape(w, [b_v.shape[1]])
 
+    _ALIGN = tl.constexpr(32)  # pieces of time but the first have a multiple of so many tokens, which blocks divide
+
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
-        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
+        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, and its number
+        of tokens. All pieces but the first are whole blocks of BT tokens."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
             n = bos + T
-            i_k = i_s * tl.cdiv(n, BT)
         else:
             i_b = i_s * 0
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
-            i_k = bos // BT + i_s
-        n_p = n // NP // BT * BT
-        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
-        i_t = n - (NP - i_p) * n_p
+        i_t = n - (NP - i_p) * (n // BT) // NP * BT
         i_t = tl.where(i_p == 0, 0, i_t)
-        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
+        n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
+        return i_b, bos, n, i_t, n_t.to(tl.int32)
+
+    @triton.jit(do_not_specialize=["n", "T", "FIRST", "NS", "NP", "NQ", "ROOMS", "LENGTH"])
+    def _gather_kernel(
+        parts, out, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH, M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr
+    ):  # fmt: skip
+        """`_sum_kernel` for pieces walked in turn: M numbers of a token from rooms of LENGTH tokens, to their places."""
+        i = tl.program_id(0).to(tl.int64)
+        i_m, turn = i % tl.cdiv(LENGTH * M, BM), i // tl.cdiv(LENGTH * M, BM) + FIRST
+        row, i_q = turn % NS, NQ - 1 - turn // NS
+        i_b, bos, n_s, i_t, n_t = _piece(None, row // NP, row % NP * NQ + i_q, T, NP * NQ, _ALIGN)
+        begin = n_s - i_t - n_t if REVERSE else i_t
+        o_m, o_p = i_m * BM + tl.arange(0, BM), tl.arange(0, BP)
+        m_m = o_m < n_t * M
+        b_sum = tl.zeros([BM], tl.float32)
+        for i_p in range(0, n, BP):
+            p = ((i_p + o_p).to(tl.int64) * ROOMS + turn % ROOMS) * (LENGTH * M)
+            m = (i_p + o_p < n)[:, None] & m_m[None, :]
+            b_sum += tl.sum(tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
+        tl.store(out + (i_b * T + begin) * M + o_m, b_sum, mask=m_m)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -898,81 +928,14 @@ if triton is not None:
         b_d_A_log = -b_d_A * b_w_1  # mamba.ssm:21
         return b_d_A_log, b_d_D
 
-    @triton.jit(do_not_specialize=["T", "NP", "A_log", "h0"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC", "A_log", "h0", "h_starts"])
     def mamba_walk_kernel(
-        z, B, C, dt_raw, x, A_log, D, h0, y_out_proj_in, hT, cu_seqlens, T, NP,
+        z, B, C, dt_raw, x, A_log, D, h0, y_out_proj_in, hT, h_starts, cu_seqlens, T, NP, NQ, NC,
         s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt,
         E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states."""
-        i = tl.program_id(0).to(tl.int64)
-        i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
-        i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_n = tl.arange(0, BN)
-        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        o_ne = o_n[None, :] * E + o_e[:, None]
-        m_e = tl_inside(o_e, E, BE)
-        m_n = tl_inside(o_n, N, BN)
-        m_en = m_e[:, None] & m_n[None, :]
-        o_en = o_e[:, None] * N + o_n[None, :]
-        o_t = tl.arange(0, BT)
-        p_z = z + i_b * s_zb + (bos + i_t) * s_zt
-        p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
-        p_C = C + i_b * s_Cb + (bos + i_t) * s_Ct
-        p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
-        p_x = x + i_b * s_xb + (bos + i_t) * s_xt
-        p_y_out_proj_in = y_out_proj_in + (i_b * T + bos + i_t) * E
-        b_A_log = tl.load(A_log + o_ne, mask=m_en, other=0.0).to(tl.float32)
-        b_D = tl.load(D + o_e, mask=m_e, other=0.0).to(tl.float32)
-        b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
-        if h0 is not None:
-            b_h = tl.load(h0 + (i_s * NP + i_p) * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
-        else:
-            b_h = tl.zeros([BE, BN], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
-            zs = tl_rows_1(tl.load(p_z + o_t[:, None] * s_zt + o_e[None, :], mask=m_e[None, :], other=0.0))
-            Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
-            Cs = tl_rows_1(tl.load(p_C + o_t[:, None] * s_Ct + o_n[None, :], mask=m_n[None, :], other=0.0))
-            dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
-            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
-            for j in tl.static_range(BT):
-                b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
-                b_h = mamba_update(b_h, Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
-                b_out_proj_in = mamba_read(b_h, zs[j].to(tl.float32), Cs[j].to(tl.float32), xs[j].to(tl.float32), b_D, N)
-                tl.store(p_y_out_proj_in + j * E + o_e, b_out_proj_in, mask=m_e)
-            p_z += BT * s_zt
-            p_B += BT * s_Bt
-            p_C += BT * s_Ct
-            p_dt_raw += BT * s_dt_rawt
-            p_x += BT * s_xt
-            p_y_out_proj_in += BT * E
-        for _ in range(n_t % BT):
-            b_z = tl.load(p_z + o_e, mask=m_e, other=0.0).to(tl.float32)
-            b_B = tl.load(p_B + o_n, mask=m_n, other=0.0).to(tl.float32)
-            b_C = tl.load(p_C + o_n, mask=m_n, other=0.0).to(tl.float32)
-            b_dt_raw = tl.load(p_dt_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
-            b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
-            b_dt = mamba_prepare(b_dt_raw)
-            b_h = mamba_update(b_h, b_B, b_x, b_A_log2, b_dt)
-            b_out_proj_in = mamba_read(b_h, b_z, b_C, b_x, b_D, N)
-            tl.store(p_y_out_proj_in + o_e, b_out_proj_in, mask=m_e)
-            p_z += s_zt
-            p_B += s_Bt
-            p_C += s_Ct
-            p_dt_raw += s_dt_rawt
-            p_x += s_xt
-            p_y_out_proj_in += E
-        if i_p == NP - 1:
-            tl.store(hT + i_s * (E * N) + o_en, b_h, mask=m_en)
-
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "A_log", "h0"])
-    def mamba_keep_kernel(
-        B, dt_raw, x, A_log, D, h0, hs, cu_seqlens, T, NP, NQ,
-        s_Bb, s_Bt, s_dt_rawb, s_dt_rawt, s_xb, s_xt,
-        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
-    ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
+        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
+        NC a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
@@ -992,50 +955,140 @@ if triton is not None:
         else:
             b_h = tl.zeros([BE, BN], tl.float32)
         for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+            if h_starts is not None:
+                tl.store(h_starts + (i_s * NC + i_p * NQ + i_q) * (E * N) + o_ne, b_h, mask=m_en)
+            p_z = z + i_b * s_zb + (bos + i_t) * s_zt
             p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
+            p_C = C + i_b * s_Cb + (bos + i_t) * s_Ct
             p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
             p_x = x + i_b * s_xb + (bos + i_t) * s_xt
-            p_hs = hs + i_k * (E * BN)
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_hs, b_h, i_e, E, BE, BN)
-                p_hs += (E * BN)
+            p_y_out_proj_in = y_out_proj_in + (i_b * T + bos + i_t) * E
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
+                zs = tl_rows_1(tl.load(p_z + o_t[:, None] * s_zt + o_e[None, :], mask=m_e[None, :], other=0.0))
                 Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
+                Cs = tl_rows_1(tl.load(p_C + o_t[:, None] * s_Ct + o_n[None, :], mask=m_n[None, :], other=0.0))
                 dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
                 xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
-                p_B += BT * s_Bt
-                p_dt_raw += BT * s_dt_rawt
-                p_x += BT * s_xt
                 for j in tl.static_range(BT):
                     b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
                     b_h = mamba_update(b_h, Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_hs, b_h, i_e, E, BE, BN)
-                for _ in range(n_t % BT):
-                    b_B = tl.load(p_B + o_n, mask=m_n, other=0.0).to(tl.float32)
-                    b_dt_raw = tl.load(p_dt_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
-                    b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
-                    b_dt = mamba_prepare(b_dt_raw)
-                    b_h = mamba_update(b_h, b_B, b_x, b_A_log2, b_dt)
-                    p_B += s_Bt
-                    p_dt_raw += s_dt_rawt
-                    p_x += s_xt
+                    b_out_proj_in = mamba_read(b_h, zs[j].to(tl.float32), Cs[j].to(tl.float32), xs[j].to(tl.float32), b_D, N)
+                    tl.store(p_y_out_proj_in + j * E + o_e, b_out_proj_in, mask=m_e)
+                p_z += BT * s_zt
+                p_B += BT * s_Bt
+                p_C += BT * s_Ct
+                p_dt_raw += BT * s_dt_rawt
+                p_x += BT * s_xt
+                p_y_out_proj_in += BT * E
+            for _ in range(n_t % BT):
+                b_z = tl.load(p_z + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_B = tl.load(p_B + o_n, mask=m_n, other=0.0).to(tl.float32)
+                b_C = tl.load(p_C + o_n, mask=m_n, other=0.0).to(tl.float32)
+                b_dt_raw = tl.load(p_dt_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_dt = mamba_prepare(b_dt_raw)
+                b_h = mamba_update(b_h, b_B, b_x, b_A_log2, b_dt)
+                b_out_proj_in = mamba_read(b_h, b_z, b_C, b_x, b_D, N)
+                tl.store(p_y_out_proj_in + o_e, b_out_proj_in, mask=m_e)
+                p_z += s_zt
+                p_B += s_Bt
+                p_C += s_Ct
+                p_dt_raw += s_dt_rawt
+                p_x += s_xt
+                p_y_out_proj_in += E
+        if i_p == NP - 1:
+            tl.store(hT + i_s * (E * N) + o_en, b_h, mask=m_en)
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "A_log", "d_hT"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "A_log", "h0"])
+    def mamba_keep_kernel(
+        B, dt_raw, x, A_log, D, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        s_Bb, s_Bt, s_dt_rawb, s_dt_rawt, s_xb, s_xt,
+        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_e, turn = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        o_n = tl.arange(0, BN)
+        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
+        o_ne = o_n[None, :] * E + o_e[:, None]
+        m_e = tl_inside(o_e, E, BE)
+        m_n = tl_inside(o_n, N, BN)
+        m_en = m_e[:, None] & m_n[None, :]
+        o_en = o_e[:, None] * N + o_n[None, :]
+        o_t = tl.arange(0, BT)
+        b_A_log = tl.load(A_log + o_ne, mask=m_en, other=0.0).to(tl.float32)
+        b_D = tl.load(D + o_e, mask=m_e, other=0.0).to(tl.float32)
+        b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
+        if h0 is not None:
+            b_h = tl.load(h0 + (i_s * NC + i_p * NQ + i_q) * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
+        else:
+            b_h = tl.zeros([BE, BN], tl.float32)
+        p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
+        p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
+        p_x = x + i_b * s_xb + (bos + i_t) * s_xt
+        p_hs = hs + i_k * (E * BN)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_hs, b_h, i_e, E, BE, BN)
+            p_hs += (E * BN)
+            Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
+            dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+            p_B += BT * s_Bt
+            p_dt_raw += BT * s_dt_rawt
+            p_x += BT * s_xt
+            for j in tl.static_range(BT):
+                b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
+                b_h = mamba_update(b_h, Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_hs, b_h, i_e, E, BE, BN)
+            for _ in range(n_t % BT):
+                b_B = tl.load(p_B + o_n, mask=m_n, other=0.0).to(tl.float32)
+                b_dt_raw = tl.load(p_dt_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_dt = mamba_prepare(b_dt_raw)
+                b_h = mamba_update(b_h, b_B, b_x, b_A_log2, b_dt)
+                p_B += s_Bt
+                p_dt_raw += s_dt_rawt
+                p_x += s_xt
+
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens", "A_log", "d_hT"])
     def mamba_backward_kernel(
-        z, B, C, dt_raw, x, A_log, D, g_out_proj_in, hs, d_hT, d_z, d_B, d_C, d_dt_raw, d_x, d_A_log, d_D, d_h0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        z, B, C, dt_raw, x, A_log, D, g_out_proj_in, hs, d_hT, d_z, d_B, d_C, d_dt_raw, d_x, d_A_log, d_D, d_h0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_g_out_proj_inb, s_g_out_proj_int, s_d_zb, s_d_zt,
         E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_e, i_s = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NS
-        i_p = NP - 1 - i // tl.cdiv(E, BE) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_e, turn = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(E, BE) + i_e
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
         o_n = tl.arange(0, BN)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         o_ne = o_n[None, :] * E + o_e[:, None]
@@ -1053,8 +1106,8 @@ if triton is not None:
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         p_g_out_proj_in = g_out_proj_in + i_b * s_g_out_proj_inb + (bos + i_t) * s_g_out_proj_int
         p_d_z = d_z + i_b * s_d_zb + (bos + i_t) * s_d_zt
-        p_d_B = d_B + (i_e * n_tokens + i_b * T + bos + i_t) * N
-        p_d_C = d_C + (i_e * n_tokens + i_b * T + bos + i_t) * N
+        p_d_B = d_B + (i_e * n_tokens + room + bos + i_t) * N
+        p_d_C = d_C + (i_e * n_tokens + room + bos + i_t) * N
         p_d_dt_raw = d_dt_raw + (i_b * T + bos + i_t) * E
         p_d_x = d_x + (i_b * T + bos + i_t) * E
         p_hs = hs + i_k * (E * BN)
@@ -1064,7 +1117,7 @@ if triton is not None:
         b_d_A = tl.zeros([BE, BN], tl.float32)
         b_d_D = tl.zeros([BE], tl.float32)
         if d_hT is not None:
-            b_d_h = tl.load(d_hT + i_a * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
+            b_d_h = tl.load(d_hT + row * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BE, BN], tl.float32)
         for i_j in range(n_t % KT):
@@ -1150,13 +1203,13 @@ if triton is not None:
                 tl.store(p_d_x + j * E + o_e, b_d_x, mask=m_e)
         b_A_log = tl.load(A_log + o_ne, mask=m_en, other=0.0).to(tl.float32)
         b_d_A_log, b_d_D = mamba_hoist_vjp(b_A_log, b_d_A, b_d_D)
-        tl.store(d_A_log + (i_s * NP + i_p) * (E * N) + o_en, b_d_A_log, mask=m_en)
-        tl.store(d_D + (i_s * NP + i_p) * E + o_e, b_d_D, mask=m_e)
+        tl_add(d_A_log + row * (E * N) + o_en, b_d_A_log, m_en, CARRY)
+        tl_add(d_D + row * E + o_e, b_d_D, m_e, CARRY)
         if d_h0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_h0 + i_s * (E * N) + o_en, b_d_h, mask=m_en)
         if CARRY:
-            tl.store(d_hT + i_a * (E * N) + o_ne, b_d_h, mask=m_en)
+            tl.store(d_hT + row * (E * N) + o_ne, b_d_h, mask=m_en)
 
     @triton.jit
     def mamba_step_kernel(
@@ -1208,7 +1261,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_n = tl.arange(0, BN)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         o_ne = o_n[None, :] * E + o_e[:, None]
@@ -1291,7 +1344,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         m_e = tl_inside(o_e, E, BE)
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
@@ -1339,7 +1392,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         m_e = tl_inside(o_e, E, BE)
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
@@ -1426,11 +1479,65 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # pieces of time that the way back walks in turn
+    parts: int = 1  # pieces of each of these that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
-    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
+    wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
+
+
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+
+
+def _starts(like, width, keep, cu_seqlens):
+    """Room for these states, of `width` numbers each; none where none are to be kept."""
+    if not keep or cu_seqlens is not None:
+        return like.new_empty(0, dtype=torch.float32)
+    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=torch.float32, device=like.device)
+
+
+def _in_turn(config, T):
+    """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
+    n = config.pieces * config.parts
+    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
+
+
+class _Turns(NamedTuple):
+    """How the way back is launched: at once, or a wave of programs after another, of which each has the room of the last."""
+
+    rows: int  # that are walked at once: pieces of all rows
+    parts: int  # pieces of each of these, walked in turn
+    programs: int  # a launch
+    starts: int  # for how many states before pieces a row has room
+    rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
+    slots: int  # states kept of each
+    kept: int  # states kept in all
+    tokens: int  # tokens in all of which there are sums over channels
+
+
+def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
+    """The launches for time in so many cuts that are walked in turn, or 1."""
+    (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
+    if config.wave == 0 or cu_seqlens is not None:
+        kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
+    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
+    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
+    rooms, slots = triton.cdiv(programs, n_blocks) + 1, triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+
+
+def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
+    """Adds up the sums over channels, (parts, sum) each, of the pieces that the launch from program `begin` on ended."""
+    done, end = begin // n_blocks, min(begin + turns.programs, turns.rows * turns.parts * n_blocks) // n_blocks
+    for parts, out in sums if end > done else ():
+        M = parts[0, 0].numel()
+        length = turns.tokens // turns.rooms
+        _gather_kernel[(triton.cdiv(length * M, 256) * (end - done),)](
+            parts, _reals(out), parts.shape[0], T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
+            M=M, REVERSE=reverse, BP=16, BM=256, num_warps=4,
+        )  # fmt: skip
 
 
 def _pow2(n):
@@ -1488,10 +1595,11 @@ def _room(v):
     return rows[..., v.storage_offset() % width :][..., :n].view(v.shape)
 
 
-def _parts(n, like, narrow=False):
-    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
-    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+def _parts(n, like, n_tokens=None):
+    """n partial sums, each of the shape of `like`, or of so many of its tokens; these in its dtype, if it is bfloat16."""
+    shape = like.shape if n_tokens is None else (n_tokens, *like.shape[2:])
+    dtype = torch.bfloat16 if n_tokens is not None and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
 
 
 def _kept_dtype(dtype, inner):
@@ -1514,7 +1622,7 @@ def _handed_on(d_last, n, like):
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
-        return parts[0]
+        return parts[0].view(like.shape)
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
@@ -1540,7 +1648,7 @@ def choose_mamba(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
@@ -1553,24 +1661,26 @@ def choose_mamba(rows, T, lanes, inner, sms, forward=False):
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces, registers=registers if inner <= 16 else 255)
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 32 + 3 * held + tokens * (5 + 3 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts, registers, 2 if tokens <= 2 else 1, wave=wave)
+    halves = 2 if tokens <= 2 else 1
+    kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = (max(1, T // _PIECE // pieces), max(1, room // num_warps)) if kept > 2**24 else (1, 0)
+    return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
 
-def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens):
-    """The results and the last states."""
+def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, keep):
+    """The results and the last states; to `keep`, those before pieces of time too."""
     T = z.shape[1]
     rows = z.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     E = z.shape[2]
     N = B.shape[2]
     y_out_proj_in = torch.empty((z.shape[0], T, E, ), dtype=_stream_dtype(z, B, C, dt_raw, x), device=z.device)
     last_h = torch.empty((rows, E, N, ), dtype=torch.float32, device=z.device)
+    starts_h = _starts(z, E * N, keep, cu_seqlens)
     if rows * E * N == 0:
-        return y_out_proj_in, last_h
+        return y_out_proj_in, last_h, starts_h
     z = _rows_of(z)
     B = _rows_of(B)
     C = _rows_of(C)
@@ -1580,13 +1690,19 @@ def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens):
     D = D.contiguous()
     h = None if h is None else _reals(h.contiguous())
     config = choose_mamba(rows, T, E, _pow2(N), _sms(z.device), forward=True)
+    cuts = 1
+    if starts_h.numel() > 0:  # time in pieces of the way back
+        back = choose_mamba(rows, T, E, _pow2(N), _sms(z.device))
+        cuts = _in_turn(back, T)
+    if cuts > 1:
+        config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(E=E, N=N, BE=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     with _on(z.device):
         if cu_seqlens is None and T == 1:
             mamba_step_kernel[(triton.cdiv(E, config.lanes) * rows,)](
                 z, B, C, dt_raw, x, A_log, D, h, _reals(y_out_proj_in), _reals(last_h), z.stride(0), B.stride(0), C.stride(0), dt_raw.stride(0), x.stride(0), **fixed,
             )  # fmt: skip
-            return y_out_proj_in, last_h
+            return y_out_proj_in, last_h, starts_h
         B = _wide(B)
         C = _wide(C)
         turned_A_log = A_log.reshape(E, N).permute(1, 0).contiguous()
@@ -1600,10 +1716,10 @@ def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens):
             _pass(products, ends, h, starts, rows, config.pieces, E * N, False)
             h = starts
         mamba_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-            z, B, C, dt_raw, x, turned_A_log, D, h, _reals(y_out_proj_in), _reals(last_h), cu_seqlens, T, config.pieces, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
+            z, B, C, dt_raw, x, turned_A_log, D, h, _reals(y_out_proj_in), _reals(last_h), starts_h if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
-    return y_out_proj_in, last_h
+    return y_out_proj_in, last_h, starts_h
 
 
 def _mamba_triton_step(z, B, C, dt_raw, x, A_log, D, h):
@@ -1624,7 +1740,7 @@ def _mamba_triton_step(z, B, C, dt_raw, x, A_log, D, h):
     A_log = A_log.contiguous()
     D = D.contiguous()
     h = None if h is None else _reals(h.contiguous())
-    config = choose_mamba(rows, 1, E, _pow2(N), _sms(z.device))
+    config = choose_mamba(rows, 1, E, _pow2(N), _sms(z.device), forward=True)
     fixed = dict(E=E, N=N, BE=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     with _on(z.device):
         mamba_step_kernel[(triton.cdiv(E, config.lanes) * rows,)](
@@ -1636,7 +1752,7 @@ def _mamba_triton_step(z, B, C, dt_raw, x, A_log, D, h):
     return y_out_proj_in
 
 
-def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D, h, cu_seqlens):
+def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, starts_h):
     """The cotangents of the operands and of the initial states."""
     inputs = (z, B, C, dt_raw, x, A_log, D, h)
     T = z.shape[1]
@@ -1661,47 +1777,50 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
     h = None if h is None else h.reshape(rows, E, N).permute(0, 2, 1).contiguous()
     g_last_h = None if g_last_h is None else g_last_h.reshape(rows, E, N).permute(0, 2, 1).contiguous()
     config = choose_mamba(rows, T, E, _pow2(N), _sms(z.device))
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(E=E, N=N, BE=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
-    n_blocks = triton.cdiv(E, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_z = _room(inputs[0])
-    d_B = _parts(n_blocks, inputs[1], narrow=True)
-    d_C = _parts(n_blocks, inputs[2], narrow=True)
-    d_dt_raw = _like(inputs[3])
-    d_x = _like(inputs[4])
-    d_A_log = _parts(rows * pieces, inputs[5])
-    d_D = _parts(rows * pieces, inputs[6])
-    first_d_h = None if h is None else _like(inputs[7])
-    kept_h = torch.empty(slots, E * _pow2(N), dtype=_kept_dtype(_stream_dtype(z, B, C, dt_raw, x), _pow2(N)), device=z.device)
+    n_blocks, fixed = triton.cdiv(E, config.lanes), dict(E=E, N=N, BE=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
+    cuts = _in_turn(config, T) if starts_h.numel() > 0 else 1
+    turns = _turns(config, cuts, z, rows, n_blocks, cu_seqlens)
     with _on(z.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(rows * pieces * E * N, z)
-            mamba_piece_kernel[(n_blocks * pieces * rows,)](
+            products, ends, wanted = _rooms(turns.rows * E * N, z)
+            mamba_piece_kernel[(n_blocks * turns.rows,)](
                 z, wide_B, wide_C, dt_raw, x, turned_A_log, D, g_out_proj_in, products, ends, wanted, cu_seqlens, T, config.pieces, *z.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2],
-                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, h, ends, rows, pieces, E * N, False)
-            _pass(products, wanted, g_last_h, wanted, rows, pieces, E * N, True)
+            _pass(products, ends, h, ends, rows, config.pieces, E * N, False)
+            _pass(products, wanted, g_last_h, wanted, rows, config.pieces, E * N, True)
             h, g_last_h, products = ends, wanted, None
-        mamba_keep_kernel[(n_blocks * config.pieces * rows,)](
-            wide_B, dt_raw, x, turned_A_log, D, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *wide_B.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
-            g_last_h = _handed_on(g_last_h, rows * E * N, z)
-        for first in range(0, programs, at_once):
-            mamba_backward_kernel[(min(at_once, programs - first),)](
-                z, wide_B, wide_C, dt_raw, x, turned_A_log, D, g_out_proj_in, kept_h, g_last_h, _reals(d_z), d_B, d_C, _reals(d_dt_raw), _reals(d_x), d_A_log, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, rows, pieces, first, z.shape[0] * T, *z.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2], *d_z.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+        d_z = _room(inputs[0])
+        d_B = _parts(n_blocks, inputs[1], turns.tokens)
+        d_C = _parts(n_blocks, inputs[2], turns.tokens)
+        d_dt_raw = _like(inputs[3])
+        d_x = _like(inputs[4])
+        d_A_log = _parts(turns.rows, inputs[5])
+        d_D = _parts(turns.rows, inputs[6])
+        first_d_h = None if inputs[7] is None else _like(inputs[7])
+        kept_h = torch.empty(turns.kept, E * _pow2(N), dtype=_kept_dtype(_stream_dtype(z, B, C, dt_raw, x), _pow2(N)), device=z.device)
+        h = starts_h if turns.parts > 1 else h
+        if turns.rooms > 0:
+            if config.pieces == 1:
+                g_last_h = _handed_on(g_last_h, rows * E * N, z)
+            d_A_log.zero_()
+            d_D.zero_()
+            sum_d_B = _like(inputs[1])
+            sum_d_C = _like(inputs[2])
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            mamba_keep_kernel[grid](
+                wide_B, dt_raw, x, turned_A_log, D, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *wide_B.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-        d_B = _summed(d_B, inputs[1])
-        d_C = _summed(d_C, inputs[2])
+            mamba_backward_kernel[grid](
+                z, wide_B, wide_C, dt_raw, x, turned_A_log, D, g_out_proj_in, kept_h, g_last_h, _reals(d_z), d_B, d_C, _reals(d_dt_raw), _reals(d_x), d_A_log, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *z.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2], *d_z.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
+            )  # fmt: skip
+            if turns.rooms > 0:
+                _add_up([(d_B, sum_d_B), (d_C, sum_d_C)], turns, config.pieces, begin, T, n_blocks, False)
+        d_B = sum_d_B if turns.rooms > 0 else _summed(d_B, inputs[1])
+        d_C = sum_d_C if turns.rooms > 0 else _summed(d_C, inputs[2])
         d_A_log = _summed(d_A_log, inputs[5])
         d_D = _summed(d_D, inputs[6])
     return (
@@ -1787,13 +1906,14 @@ def _mamba_conv1d_triton_backward(g, d_last, x, weight, bias, taps, cu_seqlens, 
 # ======================================================================================================================
 
 
-def _mamba(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, backend):
+def _mamba(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, keep, backend):
     if _use_triton(backend, z.device, _compute_dtype(z, B, C, dt_raw, x, A_log, D, h)):
-        return _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens)
-    return _per_segment(_mamba_eager, "tttttpps", "ts", cu_seqlens, z, B, C, dt_raw, x, A_log, D, h)
+        return _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, keep)
+    out = _per_segment(_mamba_eager, "tttttpps", "ts", cu_seqlens, z, B, C, dt_raw, x, A_log, D, h)
+    return (*out, z.new_empty(0, dtype=torch.float32))
 
 
-def _mamba_fake(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, backend):
+def _mamba_fake(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, keep, backend):
     rows = z.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(z, B, C, dt_raw, x, A_log, D, h)
     E = z.shape[2]
@@ -1801,20 +1921,21 @@ def _mamba_fake(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, backend):
     return (
         z.new_empty((*z.shape[:2], E), dtype=_stream_dtype(z, B, C, dt_raw, x)),
         z.new_empty((rows, E, N,), dtype=dtype),
+        _starts(z, E * N, keep and _served(backend, z.device, dtype), cu_seqlens),
     )
 
 
-def _mamba_adjoint(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D, h, cu_seqlens):
+def _mamba_adjoint(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, starts_h, keep):
     return _per_segment(
         _mamba_eager_backward, "tstttttpps", "tttttpps", cu_seqlens,
         g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D, h,
     )
 
 
-def _mamba_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, backend):
+def _mamba_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, starts_h, keep, backend):
     if _use_triton(backend, z.device, _compute_dtype(z, B, C, dt_raw, x, A_log, D, h)):
-        return _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D, h, cu_seqlens)
-    return _mamba_adjoint(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D, h, cu_seqlens)
+        return _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, starts_h)
+    return _mamba_adjoint(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, starts_h, keep)
 
 
 def _mamba_step(z, B, C, dt_raw, x, A_log, D, h, backend):
@@ -1825,7 +1946,7 @@ def _mamba_step(z, B, C, dt_raw, x, A_log, D, h, backend):
 
 
 def _mamba_step_fake(z, B, C, dt_raw, x, A_log, D, h, backend):
-    out = _mamba_fake(z, B, C, dt_raw, x, A_log, D, h, None, backend)
+    out = _mamba_fake(z, B, C, dt_raw, x, A_log, D, h, None, False, backend)
     return out[0]
 
 
@@ -1892,16 +2013,19 @@ def _exact(formula):
 _EXACT = getattr(torch.Tag, "needs_exact_strides", torch.Tag.needs_fixed_stride_order)  # the former is of torch 2.8
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, beside=()):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, beside=(), starts=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none)."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
+    the states before pieces of time, which the way back takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    gives = ", ".join(["Tensor"] * n_tensors)
-    outs = ", ".join(["Tensor"] * (n_results + len(states)))
+    n_more = len(states) if starts else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
+    takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
     lib.define(f"{name}_backward({given}, {takes}) -> ({gives})", tags=(torch.Tag.pt2_compliant_tag, _EXACT))
     adjoint = _exact(adjoint)
     lib.impl(name, _exact(run), "CompositeExplicitAutograd")
@@ -1920,12 +2044,14 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
     def laid_out(*args):
         """The same, those of operands `beside` others in rows as wide as theirs, where kernels write them."""
         grads, values = backward_fake(*args), args[n_given : n_given + n_tensors]
-        served = args[-1] == "triton" or args[-1] == "auto" and _why_eager(values[0].device, _compute_dtype(*values)) is None
+        served = _served(args[-1], values[0].device, _compute_dtype(*values))
         return tuple(_room(v) if served and n in beside else d for n, v, d in zip((*operands, *states), values, grads))
 
     def save(ctx, inputs, output):
         ctx.others = tuple(v for v in inputs[n_tensors + 1 :])
-        ctx.save_for_backward(*inputs[: n_tensors + 1])
+        more = output[n_given:]
+        ctx.mark_non_differentiable(*more)
+        ctx.save_for_backward(*inputs[: n_tensors + 1], *more)
         ctx.set_materialize_grads(False)
 
     def backward(ctx, *cotangents):
@@ -1935,21 +2061,21 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
         results = cotangents[:n_results]
         if any(c is None for c in results):  # only some results, or only the last states, were used
             with torch.no_grad():
-                like = fake(*saved, *ctx.others)
+                like = fake(*saved[: n_tensors + 1], *ctx.others)
             results = tuple(torch.zeros_like(v) if c is None else c for c, v in zip(results, like))
-        grads = backward_op(*results, *cotangents[n_results:], *saved, *ctx.others)
+        grads = backward_op(*results, *cotangents[n_results:n_given], *saved, *ctx.others)
         wanted = (v is not None and d for v, d in zip(saved, (*differentiable, *(True for _ in states))))
         return (*(g if w else None for g, w in zip(grads, wanted)), None, *(None,) * n_others)
 
     def save_backward(ctx, inputs, output):
-        n = n_given + n_tensors + 1
+        n = n_given + n_tensors + 1 + n_more
         ctx.others = inputs[n:]
         ctx.save_for_backward(*inputs[:n])
         ctx.set_materialize_grads(False)
 
     def double_backward(ctx, *cotangents):
         """The derivatives of the adjoint, through its eager formula: exact, and differentiable again."""
-        needed, create_graph = ctx.needs_input_grad[: n_given + n_tensors + 1], torch.is_grad_enabled()
+        needed, create_graph = ctx.needs_input_grad[: len(ctx.saved_tensors)], torch.is_grad_enabled()
         nothing = (None,) * len(ctx.others)
         with torch.enable_grad():
             inputs = [v.view_as(v) if n else v for v, n in zip(ctx.saved_tensors, needed)]
@@ -1983,8 +2109,8 @@ def _register():
     if not hasattr(ops, "_ssmc_library"):
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
-            lib, "mamba", ("z", "B", "C", "dt_raw", "x", "A_log", "D", ), ("h", ), "", 1, (True, True, True, True, True, True, True, ),
-            _mamba, _mamba_fake, _mamba_backward, _mamba_adjoint, beside=("z",),
+            lib, "mamba", ("z", "B", "C", "dt_raw", "x", "A_log", "D", ), ("h", ), ", bool keep", 1, (True, True, True, True, True, True, True, ),
+            _mamba, _mamba_fake, _mamba_backward, _mamba_adjoint, beside=("z",), starts=True,
         )
         _define_step(
             lib, "mamba", ("z", "B", "C", "dt_raw", "x", "A_log", "D", ), ("h", ), "", 1,

@@ -71,7 +71,7 @@ def min_gru_op(hidden, gate, *, initial_state=None, return_state=False, cu_seqle
         _check_in_place("min_gru_op", (hidden, gate,), (h,), hidden.shape[1], cu_seqlens)
         result = _ops.min_gru_step(hidden, gate, h, backend)
         return (result, initial_state) if return_state else result
-    out = _ops.min_gru(hidden, gate, h, cu_seqlens, backend)
+    out = _ops.min_gru(hidden, gate, h, cu_seqlens, torch.is_grad_enabled(), backend)
     result = out[0]
     return (result, out[1]) if return_state else result
 
@@ -210,6 +210,11 @@ def _use_triton(backend, device, dtype):
     if backend != "eager":
         raise ValueError(f"backend is 'auto', 'triton' or 'eager', not {backend!r}")
     return False
+
+
+def _served(backend, device, dtype):
+    """Whether Triton kernels would serve a call, of which nobody is told."""
+    return backend == "triton" or backend == "auto" and _why_eager(device, dtype) is None
 
 
 def _no_kernel(backend, reason, device):
@@ -562,25 +567,24 @@ if triton is not None:
         b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0).to(tl.float32)
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
+    _ALIGN = tl.constexpr(32)  # pieces of time but the first have a multiple of so many tokens, which blocks divide
+
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
-        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
+        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, and its number
+        of tokens. All pieces but the first are whole blocks of BT tokens."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
             n = bos + T
-            i_k = i_s * tl.cdiv(n, BT)
         else:
             i_b = i_s * 0
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
-            i_k = bos // BT + i_s
-        n_p = n // NP // BT * BT
-        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
-        i_t = n - (NP - i_p) * n_p
+        i_t = n - (NP - i_p) * (n // BT) // NP * BT
         i_t = tl.where(i_p == 0, 0, i_t)
-        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
+        n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
+        return i_b, bos, n, i_t, n_t.to(tl.int32)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -664,56 +668,14 @@ if triton is not None:
         b_d_gate = b_d_z * b_z * b_a_h
         return b_back_h, b_d_hidden, b_d_gate
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC"])
     def min_gru_walk_kernel(
-        hidden, gate, h0, y_y, hT, cu_seqlens, T, NP,
+        hidden, gate, h0, y_y, hT, h_starts, cu_seqlens, T, NP, NQ, NC,
         s_hiddenb, s_hiddent, s_gateb, s_gatet,
         E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states."""
-        i = tl.program_id(0).to(tl.int64)
-        i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
-        i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
-        m_e = tl_inside(o_e, E, BE)
-        o_t = tl.arange(0, BT)
-        p_hidden = hidden + i_b * s_hiddenb + (bos + i_t) * s_hiddent
-        p_gate = gate + i_b * s_gateb + (bos + i_t) * s_gatet
-        p_y_y = y_y + (i_b * T + bos + i_t) * E
-        if h0 is not None:
-            b_h = tl.load(h0 + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
-        else:
-            b_h = tl.zeros([BE], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
-            hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
-            gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
-            for j in tl.static_range(BT):
-                b_h = min_gru_update(b_h, hiddens[j].to(tl.float32), gates[j].to(tl.float32))
-                b_y = min_gru_read(b_h)
-                tl.store(p_y_y + j * E + o_e, b_y, mask=m_e)
-            p_hidden += BT * s_hiddent
-            p_gate += BT * s_gatet
-            p_y_y += BT * E
-        for _ in range(n_t % BT):
-            b_hidden = tl.load(p_hidden + o_e, mask=m_e, other=0.0).to(tl.float32)
-            b_gate = tl.load(p_gate + o_e, mask=m_e, other=0.0).to(tl.float32)
-            b_h = min_gru_update(b_h, b_hidden, b_gate)
-            b_y = min_gru_read(b_h)
-            tl.store(p_y_y + o_e, b_y, mask=m_e)
-            p_hidden += s_hiddent
-            p_gate += s_gatet
-            p_y_y += E
-        if i_p == NP - 1:
-            tl.store(hT + i_s * E + o_e, b_h, mask=m_e)
-
-    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
-    def min_gru_keep_kernel(
-        hidden, gate, h0, hs, cu_seqlens, T, NP, NQ,
-        s_hiddenb, s_hiddent, s_gateb, s_gatet,
-        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
-    ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
+        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
+        NC a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
@@ -725,43 +687,108 @@ if triton is not None:
         else:
             b_h = tl.zeros([BE], tl.float32)
         for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+            if h_starts is not None:
+                tl.store(h_starts + (i_s * NC + i_p * NQ + i_q) * E + o_e, b_h, mask=m_e)
             p_hidden = hidden + i_b * s_hiddenb + (bos + i_t) * s_hiddent
             p_gate = gate + i_b * s_gateb + (bos + i_t) * s_gatet
-            p_hs = hs + i_k * E
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_hs, b_h, i_e, E, BE, 1)
-                p_hs += E
+            p_y_y = y_y + (i_b * T + bos + i_t) * E
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
                 hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
                 gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
-                p_hidden += BT * s_hiddent
-                p_gate += BT * s_gatet
                 for j in tl.static_range(BT):
                     b_h = min_gru_update(b_h, hiddens[j].to(tl.float32), gates[j].to(tl.float32))
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_hs, b_h, i_e, E, BE, 1)
-                for _ in range(n_t % BT):
-                    b_hidden = tl.load(p_hidden + o_e, mask=m_e, other=0.0).to(tl.float32)
-                    b_gate = tl.load(p_gate + o_e, mask=m_e, other=0.0).to(tl.float32)
-                    b_h = min_gru_update(b_h, b_hidden, b_gate)
-                    p_hidden += s_hiddent
-                    p_gate += s_gatet
+                    b_y = min_gru_read(b_h)
+                    tl.store(p_y_y + j * E + o_e, b_y, mask=m_e)
+                p_hidden += BT * s_hiddent
+                p_gate += BT * s_gatet
+                p_y_y += BT * E
+            for _ in range(n_t % BT):
+                b_hidden = tl.load(p_hidden + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_gate = tl.load(p_gate + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_h = min_gru_update(b_h, b_hidden, b_gate)
+                b_y = min_gru_read(b_h)
+                tl.store(p_y_y + o_e, b_y, mask=m_e)
+                p_hidden += s_hiddent
+                p_gate += s_gatet
+                p_y_y += E
+        if i_p == NP - 1:
+            tl.store(hT + i_s * E + o_e, b_h, mask=m_e)
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
+    def min_gru_keep_kernel(
+        hidden, gate, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        s_hiddenb, s_hiddent, s_gateb, s_gatet,
+        E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_e, turn = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
+        m_e = tl_inside(o_e, E, BE)
+        o_t = tl.arange(0, BT)
+        if h0 is not None:
+            b_h = tl.load(h0 + (i_s * NC + i_p * NQ + i_q) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
+        else:
+            b_h = tl.zeros([BE], tl.float32)
+        p_hidden = hidden + i_b * s_hiddenb + (bos + i_t) * s_hiddent
+        p_gate = gate + i_b * s_gateb + (bos + i_t) * s_gatet
+        p_hs = hs + i_k * E
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_hs, b_h, i_e, E, BE, 1)
+            p_hs += E
+            hiddens = tl_rows_1(tl.load(p_hidden + o_t[:, None] * s_hiddent + o_e[None, :], mask=m_e[None, :], other=0.0))
+            gates = tl_rows_1(tl.load(p_gate + o_t[:, None] * s_gatet + o_e[None, :], mask=m_e[None, :], other=0.0))
+            p_hidden += BT * s_hiddent
+            p_gate += BT * s_gatet
+            for j in tl.static_range(BT):
+                b_h = min_gru_update(b_h, hiddens[j].to(tl.float32), gates[j].to(tl.float32))
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_hs, b_h, i_e, E, BE, 1)
+            for _ in range(n_t % BT):
+                b_hidden = tl.load(p_hidden + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_gate = tl.load(p_gate + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_h = min_gru_update(b_h, b_hidden, b_gate)
+                p_hidden += s_hiddent
+                p_gate += s_gatet
+
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens"])
     def min_gru_backward_kernel(
-        hidden, gate, g_y, hs, d_hT, d_hidden, d_gate, d_h0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        hidden, gate, g_y, hs, d_hT, d_hidden, d_gate, d_h0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_hiddenb, s_hiddent, s_gateb, s_gatet, s_g_yb, s_g_yt,
         E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_e, i_s = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NS
-        i_p = NP - 1 - i // tl.cdiv(E, BE) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_e, turn = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(E, BE) + i_e
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         m_e = tl_inside(o_e, E, BE)
         o_t = tl.arange(0, BT)
@@ -774,7 +801,7 @@ if triton is not None:
         p_d_gate = d_gate + (i_b * T + bos + i_t) * E
         p_hs = hs + i_k * E
         if d_hT is not None:
-            b_d_h = tl.load(d_hT + i_a * E + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_d_h = tl.load(d_hT + row * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BE], tl.float32)
         for i_j in range(n_t % KT):
@@ -825,10 +852,10 @@ if triton is not None:
                 tl.store(p_d_hidden + j * E + o_e, b_d_hidden, mask=m_e)
                 tl.store(p_d_gate + j * E + o_e, b_d_gate, mask=m_e)
         if d_h0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_h0 + i_s * E + o_e, b_d_h, mask=m_e)
         if CARRY:
-            tl.store(d_hT + i_a * E + o_e, b_d_h, mask=m_e)
+            tl.store(d_hT + row * E + o_e, b_d_h, mask=m_e)
 
     @triton.jit
     def min_gru_step_kernel(
@@ -866,7 +893,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         m_e = tl_inside(o_e, E, BE)
         o_t = tl.arange(0, BT)
@@ -918,11 +945,53 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # pieces of time that the way back walks in turn
+    parts: int = 1  # pieces of each of these that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
-    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
+    wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
+
+
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+
+
+def _starts(like, width, keep, cu_seqlens):
+    """Room for these states, of `width` numbers each; none where none are to be kept."""
+    if not keep or cu_seqlens is not None:
+        return like.new_empty(0, dtype=torch.float32)
+    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=torch.float32, device=like.device)
+
+
+def _in_turn(config, T):
+    """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
+    n = config.pieces * config.parts
+    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
+
+
+class _Turns(NamedTuple):
+    """How the way back is launched: at once, or a wave of programs after another, of which each has the room of the last."""
+
+    rows: int  # that are walked at once: pieces of all rows
+    parts: int  # pieces of each of these, walked in turn
+    programs: int  # a launch
+    starts: int  # for how many states before pieces a row has room
+    rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
+    slots: int  # states kept of each
+    kept: int  # states kept in all
+    tokens: int  # tokens in all of which there are sums over channels
+
+
+def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
+    """The launches for time in so many cuts that are walked in turn, or 1."""
+    (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
+    if config.wave == 0 or cu_seqlens is not None:
+        kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
+    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
+    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
+    rooms, slots = triton.cdiv(programs, n_blocks) + 1, triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -977,10 +1046,11 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
-def _parts(n, like, narrow=False):
-    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
-    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+def _parts(n, like, n_tokens=None):
+    """n partial sums, each of the shape of `like`, or of so many of its tokens; these in its dtype, if it is bfloat16."""
+    shape = like.shape if n_tokens is None else (n_tokens, *like.shape[2:])
+    dtype = torch.bfloat16 if n_tokens is not None and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
 
 
 def _rooms(n, like):
@@ -996,7 +1066,7 @@ def _handed_on(d_last, n, like):
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
-        return parts[0]
+        return parts[0].view(like.shape)
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
@@ -1022,7 +1092,7 @@ def choose_min_gru(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
@@ -1037,36 +1107,44 @@ def choose_min_gru(rows, T, lanes, inner, sms, forward=False):
         if warps >= sms:  # few operations: memory is what they wait for
             return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
         return _Config(block, tokens, num_warps, pieces, registers=registers if inner <= 16 else 255)
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 1 * held + tokens * (0 + 6 * held) > 236:
         tokens //= 2
     if warps >= sms:
         return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 3 * 128 * tokens))
-    return _Config(block, tokens, num_warps, pieces, parts, registers, 2 if tokens <= 2 else 1, wave=wave)
+    halves = 2 if tokens <= 2 else 1
+    kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = (max(1, T // _PIECE // pieces), max(1, room // num_warps)) if kept > 2**24 else (1, 0)
+    return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
 
-def _min_gru_triton(hidden, gate, h, cu_seqlens):
-    """The results and the last states."""
+def _min_gru_triton(hidden, gate, h, cu_seqlens, keep):
+    """The results and the last states; to `keep`, those before pieces of time too."""
     T = hidden.shape[1]
     rows = hidden.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     E = hidden.shape[2]
     y_y = torch.empty((hidden.shape[0], T, E, ), dtype=_stream_dtype(hidden, gate), device=hidden.device)
     last_h = torch.empty((rows, E, ), dtype=torch.float32, device=hidden.device)
+    starts_h = _starts(hidden, E, keep, cu_seqlens)
     if rows * E == 0:
-        return y_y, last_h
+        return y_y, last_h, starts_h
     hidden = _rows_of(hidden)
     gate = _rows_of(gate)
     h = None if h is None else _reals(h.contiguous())
     config = choose_min_gru(rows, T, E, 1, _sms(hidden.device), forward=True)
+    cuts = 1
+    if starts_h.numel() > 0:  # time in pieces of the way back
+        back = choose_min_gru(rows, T, E, 1, _sms(hidden.device))
+        cuts = _in_turn(back, T)
+    if cuts > 1:
+        config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(E=E, BE=config.lanes, num_warps=config.num_warps)
     with _on(hidden.device):
         if cu_seqlens is None and T == 1:
             min_gru_step_kernel[(triton.cdiv(E, config.lanes) * rows,)](
                 hidden, gate, h, _reals(y_y), _reals(last_h), hidden.stride(0), gate.stride(0), **fixed,
             )  # fmt: skip
-            return y_y, last_h
+            return y_y, last_h, starts_h
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * E, hidden)
             min_gru_piece_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
@@ -1076,10 +1154,10 @@ def _min_gru_triton(hidden, gate, h, cu_seqlens):
             _pass(products, ends, h, starts, rows, config.pieces, E, False)
             h = starts
         min_gru_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-            hidden, gate, h, _reals(y_y), _reals(last_h), cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2],
+            hidden, gate, h, _reals(y_y), _reals(last_h), starts_h if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *hidden.stride()[:2], *gate.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
-    return y_y, last_h
+    return y_y, last_h, starts_h
 
 
 def _min_gru_triton_step(hidden, gate, h):
@@ -1094,7 +1172,7 @@ def _min_gru_triton_step(hidden, gate, h):
     hidden = _rows_of(hidden)
     gate = _rows_of(gate)
     h = None if h is None else _reals(h.contiguous())
-    config = choose_min_gru(rows, 1, E, 1, _sms(hidden.device))
+    config = choose_min_gru(rows, 1, E, 1, _sms(hidden.device), forward=True)
     fixed = dict(E=E, BE=config.lanes, num_warps=config.num_warps)
     with _on(hidden.device):
         min_gru_step_kernel[(triton.cdiv(E, config.lanes) * rows,)](
@@ -1106,7 +1184,7 @@ def _min_gru_triton_step(hidden, gate, h):
     return y_y
 
 
-def _min_gru_triton_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens):
+def _min_gru_triton_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens, starts_h):
     """The cotangents of the operands and of the initial states."""
     inputs = (hidden, gate, h)
     T = hidden.shape[1]
@@ -1120,39 +1198,36 @@ def _min_gru_triton_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens):
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_min_gru(rows, T, E, 1, _sms(hidden.device))
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(E=E, BE=config.lanes, num_warps=config.num_warps)
-    n_blocks = triton.cdiv(E, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_hidden = _like(inputs[0])
-    d_gate = _like(inputs[1])
-    first_d_h = None if h is None else _like(inputs[2])
-    kept_h = torch.empty(slots, E, dtype=torch.float32, device=hidden.device)
+    n_blocks, fixed = triton.cdiv(E, config.lanes), dict(E=E, BE=config.lanes, num_warps=config.num_warps)
+    cuts = _in_turn(config, T) if starts_h.numel() > 0 else 1
+    turns = _turns(config, cuts, hidden, rows, n_blocks, cu_seqlens)
     with _on(hidden.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(rows * pieces * E, hidden)
-            min_gru_piece_kernel[(n_blocks * pieces * rows,)](
+            products, ends, wanted = _rooms(turns.rows * E, hidden)
+            min_gru_piece_kernel[(n_blocks * turns.rows,)](
                 hidden, gate, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *hidden.stride()[:2], *gate.stride()[:2], *g_y.stride()[:2],
-                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, h, ends, rows, pieces, E, False)
-            _pass(products, wanted, g_last_h, wanted, rows, pieces, E, True)
+            _pass(products, ends, h, ends, rows, config.pieces, E, False)
+            _pass(products, wanted, g_last_h, wanted, rows, config.pieces, E, True)
             h, g_last_h, products = ends, wanted, None
-        min_gru_keep_kernel[(n_blocks * config.pieces * rows,)](
-            hidden, gate, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *hidden.stride()[:2], *gate.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
-            g_last_h = _handed_on(g_last_h, rows * E, hidden)
-        for first in range(0, programs, at_once):
-            min_gru_backward_kernel[(min(at_once, programs - first),)](
-                hidden, gate, g_y, kept_h, g_last_h, _reals(d_hidden), _reals(d_gate), None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, rows, pieces, first, hidden.shape[0] * T, *hidden.stride()[:2], *gate.stride()[:2], *g_y.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+        d_hidden = _like(inputs[0])
+        d_gate = _like(inputs[1])
+        first_d_h = None if inputs[2] is None else _like(inputs[2])
+        kept_h = torch.empty(turns.kept, E, dtype=torch.float32, device=hidden.device)
+        h = starts_h if turns.parts > 1 else h
+        if turns.rooms > 0:
+            if config.pieces == 1:
+                g_last_h = _handed_on(g_last_h, rows * E, hidden)
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            min_gru_keep_kernel[grid](
+                hidden, gate, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *hidden.stride()[:2], *gate.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            )  # fmt: skip
+            min_gru_backward_kernel[grid](
+                hidden, gate, g_y, kept_h, g_last_h, _reals(d_hidden), _reals(d_gate), None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *hidden.stride()[:2], *gate.stride()[:2], *g_y.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
     return (
         d_hidden,
@@ -1166,33 +1241,35 @@ def _min_gru_triton_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens):
 # ======================================================================================================================
 
 
-def _min_gru(hidden, gate, h, cu_seqlens, backend):
+def _min_gru(hidden, gate, h, cu_seqlens, keep, backend):
     if _use_triton(backend, hidden.device, _compute_dtype(hidden, gate, h)):
-        return _min_gru_triton(hidden, gate, h, cu_seqlens)
-    return _per_segment(_min_gru_eager, "tts", "ts", cu_seqlens, hidden, gate, h)
+        return _min_gru_triton(hidden, gate, h, cu_seqlens, keep)
+    out = _per_segment(_min_gru_eager, "tts", "ts", cu_seqlens, hidden, gate, h)
+    return (*out, hidden.new_empty(0, dtype=torch.float32))
 
 
-def _min_gru_fake(hidden, gate, h, cu_seqlens, backend):
+def _min_gru_fake(hidden, gate, h, cu_seqlens, keep, backend):
     rows = hidden.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(hidden, gate, h)
     E = hidden.shape[2]
     return (
         hidden.new_empty((*hidden.shape[:2], E), dtype=_stream_dtype(hidden, gate)),
         hidden.new_empty((rows, E,), dtype=dtype),
+        _starts(hidden, E, keep and _served(backend, hidden.device, dtype), cu_seqlens),
     )
 
 
-def _min_gru_adjoint(g_y, g_last_h, hidden, gate, h, cu_seqlens):
+def _min_gru_adjoint(g_y, g_last_h, hidden, gate, h, cu_seqlens, starts_h, keep):
     return _per_segment(
         _min_gru_eager_backward, "tstts", "tts", cu_seqlens,
         g_y, g_last_h, hidden, gate, h,
     )
 
 
-def _min_gru_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens, backend):
+def _min_gru_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens, starts_h, keep, backend):
     if _use_triton(backend, hidden.device, _compute_dtype(hidden, gate, h)):
-        return _min_gru_triton_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens)
-    return _min_gru_adjoint(g_y, g_last_h, hidden, gate, h, cu_seqlens)
+        return _min_gru_triton_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens, starts_h)
+    return _min_gru_adjoint(g_y, g_last_h, hidden, gate, h, cu_seqlens, starts_h, keep)
 
 
 def _min_gru_step(hidden, gate, h, backend):
@@ -1203,7 +1280,7 @@ def _min_gru_step(hidden, gate, h, backend):
 
 
 def _min_gru_step_fake(hidden, gate, h, backend):
-    out = _min_gru_fake(hidden, gate, h, None, backend)
+    out = _min_gru_fake(hidden, gate, h, None, False, backend)
     return out[0]
 
 
@@ -1235,16 +1312,19 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, starts=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none)."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
+    the states before pieces of time, which the way back takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    gives = ", ".join(["Tensor"] * n_tensors)
-    outs = ", ".join(["Tensor"] * (n_results + len(states)))
+    n_more = len(states) if starts else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
+    takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
     lib.define(f"{name}_backward({given}, {takes}) -> ({gives})", tags=(torch.Tag.pt2_compliant_tag,))
     adjoint = _exact(adjoint)
     lib.impl(name, _exact(run), "CompositeExplicitAutograd")
@@ -1262,7 +1342,9 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
 
     def save(ctx, inputs, output):
         ctx.others = tuple(v for v in inputs[n_tensors + 1 :])
-        ctx.save_for_backward(*inputs[: n_tensors + 1])
+        more = output[n_given:]
+        ctx.mark_non_differentiable(*more)
+        ctx.save_for_backward(*inputs[: n_tensors + 1], *more)
         ctx.set_materialize_grads(False)
 
     def backward(ctx, *cotangents):
@@ -1272,21 +1354,21 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
         results = cotangents[:n_results]
         if any(c is None for c in results):  # only some results, or only the last states, were used
             with torch.no_grad():
-                like = fake(*saved, *ctx.others)
+                like = fake(*saved[: n_tensors + 1], *ctx.others)
             results = tuple(torch.zeros_like(v) if c is None else c for c, v in zip(results, like))
-        grads = backward_op(*results, *cotangents[n_results:], *saved, *ctx.others)
+        grads = backward_op(*results, *cotangents[n_results:n_given], *saved, *ctx.others)
         wanted = (v is not None and d for v, d in zip(saved, (*differentiable, *(True for _ in states))))
         return (*(g if w else None for g, w in zip(grads, wanted)), None, *(None,) * n_others)
 
     def save_backward(ctx, inputs, output):
-        n = n_given + n_tensors + 1
+        n = n_given + n_tensors + 1 + n_more
         ctx.others = inputs[n:]
         ctx.save_for_backward(*inputs[:n])
         ctx.set_materialize_grads(False)
 
     def double_backward(ctx, *cotangents):
         """The derivatives of the adjoint, through its eager formula: exact, and differentiable again."""
-        needed, create_graph = ctx.needs_input_grad[: n_given + n_tensors + 1], torch.is_grad_enabled()
+        needed, create_graph = ctx.needs_input_grad[: len(ctx.saved_tensors)], torch.is_grad_enabled()
         nothing = (None,) * len(ctx.others)
         with torch.enable_grad():
             inputs = [v.view_as(v) if n else v for v, n in zip(ctx.saved_tensors, needed)]
@@ -1320,8 +1402,8 @@ def _register():
     if not hasattr(ops, "_ssmc_library"):
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
-            lib, "min_gru", ("hidden", "gate", ), ("h", ), "", 1, (True, True, ),
-            _min_gru, _min_gru_fake, _min_gru_backward, _min_gru_adjoint,
+            lib, "min_gru", ("hidden", "gate", ), ("h", ), ", bool keep", 1, (True, True, ),
+            _min_gru, _min_gru_fake, _min_gru_backward, _min_gru_adjoint, starts=True,
         )
         _define_step(
             lib, "min_gru", ("hidden", "gate", ), ("h", ), "", 1,

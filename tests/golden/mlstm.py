@@ -107,7 +107,7 @@ def mlstm_m_op(i_, log_f, *, initial_state=None, return_state=False, cu_seqlens=
         _check_in_place("mlstm_m_op", (i_, log_f,), (m,), i_.shape[1], cu_seqlens)
         result = _ops.mlstm_m_step(i_, log_f, m, backend)
         return (result, initial_state) if return_state else result
-    out = _ops.mlstm_m(i_, log_f, m, cu_seqlens, backend)
+    out = _ops.mlstm_m(i_, log_f, m, cu_seqlens, torch.is_grad_enabled(), backend)
     result = out[0]
     return (result, out[1]) if return_state else result
 
@@ -140,7 +140,7 @@ def mlstm_n_op(q, k, log_keep, add, *, initial_state=None, return_state=False, c
         _check_in_place("mlstm_n_op", (q, k, log_keep, add,), (n,), q.shape[1], cu_seqlens)
         result = _ops.mlstm_n_step(q, k, log_keep, add, n, backend)
         return (result, initial_state) if return_state else result
-    out = _ops.mlstm_n(q, k, log_keep, add, n, cu_seqlens, backend)
+    out = _ops.mlstm_n(q, k, log_keep, add, n, cu_seqlens, torch.is_grad_enabled(), backend)
     result = out[0]
     return (result, out[1]) if return_state else result
 
@@ -374,6 +374,11 @@ def _use_triton(backend, device, dtype):
     if backend != "eager":
         raise ValueError(f"backend is 'auto', 'triton' or 'eager', not {backend!r}")
     return False
+
+
+def _served(backend, device, dtype):
+    """Whether Triton kernels would serve a call, of which nobody is told."""
+    return backend == "triton" or backend == "auto" and _why_eager(device, dtype) is None
 
 
 def _no_kernel(backend, reason, device):
@@ -1208,25 +1213,43 @@ if triton is not None:
         """The sums of runs of R lanes."""
         return tl.sum(tl.reshape(b_v, [b_v.shape[0] // R, R, b_v.shape[1]]), 1)
 
+    _ALIGN = tl.constexpr(32)  # pieces of time but the first have a multiple of so many tokens, which blocks divide
+
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
-        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
+        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, and its number
+        of tokens. All pieces but the first are whole blocks of BT tokens."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
             n = bos + T
-            i_k = i_s * tl.cdiv(n, BT)
         else:
             i_b = i_s * 0
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
-            i_k = bos // BT + i_s
-        n_p = n // NP // BT * BT
-        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
-        i_t = n - (NP - i_p) * n_p
+        i_t = n - (NP - i_p) * (n // BT) // NP * BT
         i_t = tl.where(i_p == 0, 0, i_t)
-        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
+        n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
+        return i_b, bos, n, i_t, n_t.to(tl.int32)
+
+    @triton.jit(do_not_specialize=["n", "T", "FIRST", "NS", "NP", "NQ", "ROOMS", "LENGTH"])
+    def _gather_kernel(
+        parts, out, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH, M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr
+    ):  # fmt: skip
+        """`_sum_kernel` for pieces walked in turn: M numbers of a token from rooms of LENGTH tokens, to their places."""
+        i = tl.program_id(0).to(tl.int64)
+        i_m, turn = i % tl.cdiv(LENGTH * M, BM), i // tl.cdiv(LENGTH * M, BM) + FIRST
+        row, i_q = turn % NS, NQ - 1 - turn // NS
+        i_b, bos, n_s, i_t, n_t = _piece(None, row // NP, row % NP * NQ + i_q, T, NP * NQ, _ALIGN)
+        begin = n_s - i_t - n_t if REVERSE else i_t
+        o_m, o_p = i_m * BM + tl.arange(0, BM), tl.arange(0, BP)
+        m_m = o_m < n_t * M
+        b_sum = tl.zeros([BM], tl.float32)
+        for i_p in range(0, n, BP):
+            p = ((i_p + o_p).to(tl.int64) * ROOMS + turn % ROOMS) * (LENGTH * M)
+            m = (i_p + o_p < n)[:, None] & m_m[None, :]
+            b_sum += tl.sum(tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
+        tl.store(out + (i_b * T + begin) * M + o_m, b_sum, mask=m_m)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1280,56 +1303,14 @@ if triton is not None:
         b_d_log_f = b_carry_m  # mlstm.ssm:26
         return b_back_m, b_d_i, b_d_log_f
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC"])
     def mlstm_m_walk_kernel(
-        i_, log_f, m0, y_m, mT, cu_seqlens, T, NP,
+        i_, log_f, m0, y_m, mT, m_starts, cu_seqlens, T, NP, NQ, NC,
         s_i_b, s_i_t, s_log_fb, s_log_ft,
         H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states."""
-        i = tl.program_id(0).to(tl.int64)
-        i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
-        i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
-        m_h = tl_inside(o_h, H, BH)
-        o_t = tl.arange(0, BT)
-        p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
-        p_log_f = log_f + i_b * s_log_fb + (bos + i_t) * s_log_ft
-        p_y_m = y_m + (i_b * T + bos + i_t) * H
-        if m0 is not None:
-            b_m = tl.load(m0 + (i_s * NP + i_p) * H + o_h, mask=m_h, other=0.0).to(tl.float32)
-        else:
-            b_m = tl.zeros([BH], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
-            i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
-            log_fs = tl_rows_1(tl.load(p_log_f + o_t[:, None] * s_log_ft + o_h[None, :], mask=m_h[None, :], other=0.0))
-            for j in tl.static_range(BT):
-                b_m = mlstm_m_update(b_m, i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
-                b_m = b_m
-                tl.store(p_y_m + j * H + o_h, b_m, mask=m_h)
-            p_i_ += BT * s_i_t
-            p_log_f += BT * s_log_ft
-            p_y_m += BT * H
-        for _ in range(n_t % BT):
-            b_i_ = tl.load(p_i_ + o_h, mask=m_h, other=0.0).to(tl.float32)
-            b_log_f = tl.load(p_log_f + o_h, mask=m_h, other=0.0).to(tl.float32)
-            b_m = mlstm_m_update(b_m, b_i_, b_log_f)
-            b_m = b_m
-            tl.store(p_y_m + o_h, b_m, mask=m_h)
-            p_i_ += s_i_t
-            p_log_f += s_log_ft
-            p_y_m += H
-        if i_p == NP - 1:
-            tl.store(mT + i_s * H + o_h, b_m, mask=m_h)
-
-    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
-    def mlstm_m_keep_kernel(
-        i_, log_f, m0, ms, cu_seqlens, T, NP, NQ,
-        s_i_b, s_i_t, s_log_fb, s_log_ft,
-        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
-    ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
+        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
+        NC a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1341,43 +1322,108 @@ if triton is not None:
         else:
             b_m = tl.zeros([BH], tl.float32)
         for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+            if m_starts is not None:
+                tl.store(m_starts + (i_s * NC + i_p * NQ + i_q) * H + o_h, b_m, mask=m_h)
             p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
             p_log_f = log_f + i_b * s_log_fb + (bos + i_t) * s_log_ft
-            p_ms = ms + i_k * H
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_ms, b_m, i_h, H, BH, 1)
-                p_ms += H
+            p_y_m = y_m + (i_b * T + bos + i_t) * H
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
                 i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
                 log_fs = tl_rows_1(tl.load(p_log_f + o_t[:, None] * s_log_ft + o_h[None, :], mask=m_h[None, :], other=0.0))
-                p_i_ += BT * s_i_t
-                p_log_f += BT * s_log_ft
                 for j in tl.static_range(BT):
                     b_m = mlstm_m_update(b_m, i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_ms, b_m, i_h, H, BH, 1)
-                for _ in range(n_t % BT):
-                    b_i_ = tl.load(p_i_ + o_h, mask=m_h, other=0.0).to(tl.float32)
-                    b_log_f = tl.load(p_log_f + o_h, mask=m_h, other=0.0).to(tl.float32)
-                    b_m = mlstm_m_update(b_m, b_i_, b_log_f)
-                    p_i_ += s_i_t
-                    p_log_f += s_log_ft
+                    b_m = b_m
+                    tl.store(p_y_m + j * H + o_h, b_m, mask=m_h)
+                p_i_ += BT * s_i_t
+                p_log_f += BT * s_log_ft
+                p_y_m += BT * H
+            for _ in range(n_t % BT):
+                b_i_ = tl.load(p_i_ + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_log_f = tl.load(p_log_f + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_m = mlstm_m_update(b_m, b_i_, b_log_f)
+                b_m = b_m
+                tl.store(p_y_m + o_h, b_m, mask=m_h)
+                p_i_ += s_i_t
+                p_log_f += s_log_ft
+                p_y_m += H
+        if i_p == NP - 1:
+            tl.store(mT + i_s * H + o_h, b_m, mask=m_h)
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
+    def mlstm_m_keep_kernel(
+        i_, log_f, m0, ms, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        s_i_b, s_i_t, s_log_fb, s_log_ft,
+        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        m_h = tl_inside(o_h, H, BH)
+        o_t = tl.arange(0, BT)
+        if m0 is not None:
+            b_m = tl.load(m0 + (i_s * NC + i_p * NQ + i_q) * H + o_h, mask=m_h, other=0.0).to(tl.float32)
+        else:
+            b_m = tl.zeros([BH], tl.float32)
+        p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
+        p_log_f = log_f + i_b * s_log_fb + (bos + i_t) * s_log_ft
+        p_ms = ms + i_k * H
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_ms, b_m, i_h, H, BH, 1)
+            p_ms += H
+            i_s_ = tl_rows_1(tl.load(p_i_ + o_t[:, None] * s_i_t + o_h[None, :], mask=m_h[None, :], other=0.0))
+            log_fs = tl_rows_1(tl.load(p_log_f + o_t[:, None] * s_log_ft + o_h[None, :], mask=m_h[None, :], other=0.0))
+            p_i_ += BT * s_i_t
+            p_log_f += BT * s_log_ft
+            for j in tl.static_range(BT):
+                b_m = mlstm_m_update(b_m, i_s_[j].to(tl.float32), log_fs[j].to(tl.float32))
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_ms, b_m, i_h, H, BH, 1)
+            for _ in range(n_t % BT):
+                b_i_ = tl.load(p_i_ + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_log_f = tl.load(p_log_f + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_m = mlstm_m_update(b_m, b_i_, b_log_f)
+                p_i_ += s_i_t
+                p_log_f += s_log_ft
+
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens"])
     def mlstm_m_backward_kernel(
-        i_, log_f, g_m, ms, d_mT, d_i, d_log_f, d_m0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        i_, log_f, g_m, ms, d_mT, d_i, d_log_f, d_m0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_i_b, s_i_t, s_log_fb, s_log_ft, s_g_mb, s_g_mt,
         H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NS
-        i_p = NP - 1 - i // tl.cdiv(H, BH) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(H, BH) + i_h
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_t = tl.arange(0, BT)
@@ -1390,7 +1436,7 @@ if triton is not None:
         p_d_log_f = d_log_f + (i_b * T + bos + i_t) * H
         p_ms = ms + i_k * H
         if d_mT is not None:
-            b_d_m = tl.load(d_mT + i_a * H + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_d_m = tl.load(d_mT + row * H + o_h, mask=m_h, other=0.0).to(tl.float32)
         else:
             b_d_m = tl.zeros([BH], tl.float32)
         for i_j in range(n_t % KT):
@@ -1441,10 +1487,10 @@ if triton is not None:
                 tl.store(p_d_i + j * H + o_h, b_d_i, mask=m_h)
                 tl.store(p_d_log_f + j * H + o_h, b_d_log_f, mask=m_h)
         if d_m0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_m0 + i_s * H + o_h, b_d_m, mask=m_h)
         if CARRY:
-            tl.store(d_mT + i_a * H + o_h, b_d_m, mask=m_h)
+            tl.store(d_mT + row * H + o_h, b_d_m, mask=m_h)
 
     @triton.jit
     def mlstm_m_step_kernel(
@@ -1513,73 +1559,14 @@ if triton is not None:
         b_d_add = tl_sum_1_of_2(b_d_n * b_k_, K)  # mlstm.ssm:29
         return b_back_n, b_d_q, b_d_k, b_d_log_keep, b_d_add
 
-    @triton.jit(do_not_specialize=["T", "NP", "n_0"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC", "n_0", "n__starts"])
     def mlstm_n_walk_kernel(
-        q, k_, log_keep, add, n_0, y_weight, n_T, cu_seqlens, T, NP,
+        q, k_, log_keep, add, n_0, y_weight, n_T, n__starts, cu_seqlens, T, NP, NQ, NC,
         s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt,
         H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states."""
-        i = tl.program_id(0).to(tl.int64)
-        i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
-        i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
-        o_k_ = tl.arange(0, BK)
-        o_hk_ = o_h[:, None] * K + o_k_[None, :]
-        o_k_h = o_k_[None, :] * H + o_h[:, None]
-        m_h = tl_inside(o_h, H, BH)
-        m_k_ = tl_inside(o_k_, K, BK)
-        m_hk_ = m_h[:, None] & m_k_[None, :]
-        o_t = tl.arange(0, BT)
-        p_q = q + i_b * s_qb + (bos + i_t) * s_qt
-        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
-        p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
-        p_add = add + i_b * s_addb + (bos + i_t) * s_addt
-        p_y_weight = y_weight + (i_b * T + bos + i_t) * H
-        if n_0 is not None:
-            b_n_ = tl.load(n_0 + (i_s * NP + i_p) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
-        else:
-            b_n_ = tl.zeros([BH, BK], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
-            qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
-            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
-            for j in tl.static_range(BT):
-                b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
-                b_n_ = mlstm_n_update(b_n_, k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
-                b_weight = mlstm_n_read(b_n_, qs[j].to(tl.float32), K, c_1)
-                tl.store(p_y_weight + j * H + o_h, b_weight, mask=m_h)
-            p_q += BT * s_qt
-            p_k_ += BT * s_k_t
-            p_log_keep += BT * s_log_keept
-            p_add += BT * s_addt
-            p_y_weight += BT * H
-        for _ in range(n_t % BT):
-            b_q = tl.load(p_q + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
-            b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
-            b_log_keep = tl.load(p_log_keep + o_h, mask=m_h, other=0.0).to(tl.float32)
-            b_add = tl.load(p_add + o_h, mask=m_h, other=0.0).to(tl.float32)
-            b_a_n = mlstm_n_prepare(b_log_keep)
-            b_n_ = mlstm_n_update(b_n_, b_k_, b_add, b_a_n)
-            b_weight = mlstm_n_read(b_n_, b_q, K, c_1)
-            tl.store(p_y_weight + o_h, b_weight, mask=m_h)
-            p_q += s_qt
-            p_k_ += s_k_t
-            p_log_keep += s_log_keept
-            p_add += s_addt
-            p_y_weight += H
-        if i_p == NP - 1:
-            tl.store(n_T + i_s * (H * K) + o_hk_, b_n_, mask=m_hk_)
-
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "n_0"])
-    def mlstm_n_keep_kernel(
-        k_, log_keep, add, n_0, n_s, cu_seqlens, T, NP, NQ,
-        s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
-    ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
+        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
+        NC a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1596,50 +1583,132 @@ if triton is not None:
         else:
             b_n_ = tl.zeros([BH, BK], tl.float32)
         for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+            if n__starts is not None:
+                tl.store(n__starts + (i_s * NC + i_p * NQ + i_q) * (H * K) + o_k_h, b_n_, mask=m_hk_)
+            p_q = q + i_b * s_qb + (bos + i_t) * s_qt
             p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
             p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
             p_add = add + i_b * s_addb + (bos + i_t) * s_addt
-            p_n_s = n_s + i_k * (H * BK)
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_n_s, b_n_, i_h, H, BH, BK)
-                p_n_s += (H * BK)
+            p_y_weight = y_weight + (i_b * T + bos + i_t) * H
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
+                qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
                 k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
                 log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
                 adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
-                p_k_ += BT * s_k_t
-                p_log_keep += BT * s_log_keept
-                p_add += BT * s_addt
                 for j in tl.static_range(BT):
                     b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
                     b_n_ = mlstm_n_update(b_n_, k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_n_s, b_n_, i_h, H, BH, BK)
-                for _ in range(n_t % BT):
-                    b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
-                    b_log_keep = tl.load(p_log_keep + o_h, mask=m_h, other=0.0).to(tl.float32)
-                    b_add = tl.load(p_add + o_h, mask=m_h, other=0.0).to(tl.float32)
-                    b_a_n = mlstm_n_prepare(b_log_keep)
-                    b_n_ = mlstm_n_update(b_n_, b_k_, b_add, b_a_n)
-                    p_k_ += s_k_t
-                    p_log_keep += s_log_keept
-                    p_add += s_addt
+                    b_weight = mlstm_n_read(b_n_, qs[j].to(tl.float32), K, c_1)
+                    tl.store(p_y_weight + j * H + o_h, b_weight, mask=m_h)
+                p_q += BT * s_qt
+                p_k_ += BT * s_k_t
+                p_log_keep += BT * s_log_keept
+                p_add += BT * s_addt
+                p_y_weight += BT * H
+            for _ in range(n_t % BT):
+                b_q = tl.load(p_q + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+                b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+                b_log_keep = tl.load(p_log_keep + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_add = tl.load(p_add + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_a_n = mlstm_n_prepare(b_log_keep)
+                b_n_ = mlstm_n_update(b_n_, b_k_, b_add, b_a_n)
+                b_weight = mlstm_n_read(b_n_, b_q, K, c_1)
+                tl.store(p_y_weight + o_h, b_weight, mask=m_h)
+                p_q += s_qt
+                p_k_ += s_k_t
+                p_log_keep += s_log_keept
+                p_add += s_addt
+                p_y_weight += H
+        if i_p == NP - 1:
+            tl.store(n_T + i_s * (H * K) + o_hk_, b_n_, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "d_n_T"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "n_0"])
+    def mlstm_n_keep_kernel(
+        k_, log_keep, add, n_0, n_s, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
+        o_k_ = tl.arange(0, BK)
+        o_hk_ = o_h[:, None] * K + o_k_[None, :]
+        o_k_h = o_k_[None, :] * H + o_h[:, None]
+        m_h = tl_inside(o_h, H, BH)
+        m_k_ = tl_inside(o_k_, K, BK)
+        m_hk_ = m_h[:, None] & m_k_[None, :]
+        o_t = tl.arange(0, BT)
+        if n_0 is not None:
+            b_n_ = tl.load(n_0 + (i_s * NC + i_p * NQ + i_q) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
+        else:
+            b_n_ = tl.zeros([BH, BK], tl.float32)
+        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+        p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
+        p_add = add + i_b * s_addb + (bos + i_t) * s_addt
+        p_n_s = n_s + i_k * (H * BK)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_n_s, b_n_, i_h, H, BH, BK)
+            p_n_s += (H * BK)
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
+            p_k_ += BT * s_k_t
+            p_log_keep += BT * s_log_keept
+            p_add += BT * s_addt
+            for j in tl.static_range(BT):
+                b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
+                b_n_ = mlstm_n_update(b_n_, k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_n_s, b_n_, i_h, H, BH, BK)
+            for _ in range(n_t % BT):
+                b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+                b_log_keep = tl.load(p_log_keep + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_add = tl.load(p_add + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_a_n = mlstm_n_prepare(b_log_keep)
+                b_n_ = mlstm_n_update(b_n_, b_k_, b_add, b_a_n)
+                p_k_ += s_k_t
+                p_log_keep += s_log_keept
+                p_add += s_addt
+
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens", "d_n_T"])
     def mlstm_n_backward_kernel(
-        q, k_, log_keep, add, g_weight, n_s, d_n_T, d_q, d_k, d_log_keep, d_add, d_n_0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        q, k_, log_keep, add, g_weight, n_s, d_n_T, d_q, d_k, d_log_keep, d_add, d_n_0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt, s_g_weightb, s_g_weightt,
         H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NS
-        i_p = NP - 1 - i // tl.cdiv(H, BH) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(H, BH) + i_h
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
@@ -1661,7 +1730,7 @@ if triton is not None:
         p_d_add = d_add + (i_b * T + bos + i_t) * H
         p_n_s = n_s + i_k * (H * BK)
         if d_n_T is not None:
-            b_d_n = tl.load(d_n_T + i_a * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
+            b_d_n = tl.load(d_n_T + row * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_d_n = tl.zeros([BH, BK], tl.float32)
         for i_j in range(n_t % KT):
@@ -1734,10 +1803,10 @@ if triton is not None:
                 tl.store(p_d_log_keep + j * H + o_h, b_d_log_keep, mask=m_h)
                 tl.store(p_d_add + j * H + o_h, b_d_add, mask=m_h)
         if d_n_0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_n_0 + i_s * (H * K) + o_hk_, b_d_n, mask=m_hk_)
         if CARRY:
-            tl.store(d_n_T + i_a * (H * K) + o_k_h, b_d_n, mask=m_hk_)
+            tl.store(d_n_T + row * (H * K) + o_k_h, b_d_n, mask=m_hk_)
 
     @triton.jit
     def mlstm_n_step_kernel(
@@ -1784,7 +1853,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
@@ -1925,7 +1994,6 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
@@ -1937,6 +2005,11 @@ if triton is not None:
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
+        if S0 is not None:
+            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+        else:
+            b_S = tl.zeros([BC, BK], tl.float32)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         p_q = q + i_b * s_qb + (bos + i_t) * s_qt
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
@@ -1945,10 +2018,6 @@ if triton is not None:
         p_weight = weight + i_b * s_weightb + (bos + i_t) * s_weightt
         p_m = m + i_b * s_mb + (bos + i_t) * s_mt
         p_y_h = y_h + (i_b * T + bos + i_t) * C
-        if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
-        else:
-            b_S = tl.zeros([BC, BK], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
             k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
@@ -1993,16 +2062,25 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "S0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "S0"])
     def mlstm_S_keep_kernel(
-        k_, v, log_keep, add, S0, Ss, cu_seqlens, T, NP, NQ,
+        k_, v, log_keep, add, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
@@ -2015,59 +2093,69 @@ if triton is not None:
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NC + i_p * NQ + i_q) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
-        for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
-            p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
-            p_v = v + i_b * s_vb + (bos + i_t) * s_vt
-            p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
-            p_add = add + i_b * s_addb + (bos + i_t) * s_addt
-            p_Ss = Ss + i_k * (C * BK)
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_Ss, b_S, i_c, C, BC, BK)
-                p_Ss += (C * BK)
-                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_c[None, :], other=0.0))
-                adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_c[None, :], other=0.0))
-                p_k_ += BT * s_k_t
-                p_v += BT * s_vt
-                p_log_keep += BT * s_log_keept
-                p_add += BT * s_addt
-                for j in tl.static_range(BT):
-                    b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
-                    b_S = mlstm_S_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_Ss, b_S, i_c, C, BC, BK)
-                for _ in range(n_t % BT):
-                    b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-                    b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
-                    b_log_keep = tl.load(p_log_keep + o_h, mask=m_c, other=0.0).to(tl.float32)
-                    b_add = tl.load(p_add + o_h, mask=m_c, other=0.0).to(tl.float32)
-                    b_a_S = mlstm_S_prepare(b_log_keep)
-                    b_S = mlstm_S_update(b_S, b_k_, b_v, b_add, b_a_S)
-                    p_k_ += s_k_t
-                    p_v += s_vt
-                    p_log_keep += s_log_keept
-                    p_add += s_addt
+        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+        p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+        p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
+        p_add = add + i_b * s_addb + (bos + i_t) * s_addt
+        p_Ss = Ss + i_k * (C * BK)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_Ss, b_S, i_c, C, BC, BK)
+            p_Ss += (C * BK)
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_c[None, :], other=0.0))
+            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_c[None, :], other=0.0))
+            p_k_ += BT * s_k_t
+            p_v += BT * s_vt
+            p_log_keep += BT * s_log_keept
+            p_add += BT * s_addt
+            for j in tl.static_range(BT):
+                b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
+                b_S = mlstm_S_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_Ss, b_S, i_c, C, BC, BK)
+            for _ in range(n_t % BT):
+                b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+                b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_log_keep = tl.load(p_log_keep + o_h, mask=m_c, other=0.0).to(tl.float32)
+                b_add = tl.load(p_add + o_h, mask=m_c, other=0.0).to(tl.float32)
+                b_a_S = mlstm_S_prepare(b_log_keep)
+                b_S = mlstm_S_update(b_S, b_k_, b_v, b_add, b_a_S)
+                p_k_ += s_k_t
+                p_v += s_vt
+                p_log_keep += s_log_keept
+                p_add += s_addt
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens", "d_ST"])
     def mlstm_S_backward_kernel(
-        q, k_, v, log_keep, add, weight, m, g_h, Ss, d_ST, d_q, d_k, d_v, d_log_keep, d_add, d_weight, d_m, d_S0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        q, k_, v, log_keep, add, weight, m, g_h, Ss, d_ST, d_q, d_k, d_v, d_log_keep, d_add, d_weight, d_m, d_S0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
         H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
-        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(C, BC) + i_c
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
@@ -2097,16 +2185,16 @@ if triton is not None:
         p_weight = weight + i_b * s_weightb + (bos + i_t) * s_weightt
         p_m = m + i_b * s_mb + (bos + i_t) * s_mt
         p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
-        p_d_q = d_q + (i_b * T + bos + i_t) * (H * K)
-        p_d_k = d_k + (i_b * T + bos + i_t) * (H * K)
+        p_d_q = d_q + (room + bos + i_t) * (H * K)
+        p_d_k = d_k + (room + bos + i_t) * (H * K)
         p_d_v = d_v + (i_b * T + bos + i_t) * C
-        p_d_log_keep = d_log_keep + (i_b * T + bos + i_t) * H
-        p_d_add = d_add + (i_b * T + bos + i_t) * H
-        p_d_weight = d_weight + (i_b * T + bos + i_t) * H
-        p_d_m = d_m + (i_b * T + bos + i_t) * H
+        p_d_log_keep = d_log_keep + (room + bos + i_t) * H
+        p_d_add = d_add + (room + bos + i_t) * H
+        p_d_weight = d_weight + (room + bos + i_t) * H
+        p_d_m = d_m + (room + bos + i_t) * H
         p_Ss = Ss + i_k * (C * BK)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + i_a * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + row * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
         for i_j in range(n_t % KT):
@@ -2201,10 +2289,10 @@ if triton is not None:
                 tl.store(p_d_weight + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_weight, RUN), mask=m_c_run)
                 tl.store(p_d_m + j * H + o_v_part_run_ + o_h_run, tl_runs_1(b_d_m, RUN), mask=m_c_run)
         if d_S0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
         if CARRY:
-            tl.store(d_ST + i_a * (H * K * V) + o_k_c, b_d_S, mask=m_ck_)
+            tl.store(d_ST + row * (H * K * V) + o_k_c, b_d_S, mask=m_ck_)
 
     @triton.jit
     def mlstm_S_step_kernel(
@@ -2260,7 +2348,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
@@ -2931,11 +3019,65 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # pieces of time that the way back walks in turn
+    parts: int = 1  # pieces of each of these that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
-    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
+    wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
+
+
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+
+
+def _starts(like, width, keep, cu_seqlens):
+    """Room for these states, of `width` numbers each; none where none are to be kept."""
+    if not keep or cu_seqlens is not None:
+        return like.new_empty(0, dtype=torch.float32)
+    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=torch.float32, device=like.device)
+
+
+def _in_turn(config, T):
+    """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
+    n = config.pieces * config.parts
+    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
+
+
+class _Turns(NamedTuple):
+    """How the way back is launched: at once, or a wave of programs after another, of which each has the room of the last."""
+
+    rows: int  # that are walked at once: pieces of all rows
+    parts: int  # pieces of each of these, walked in turn
+    programs: int  # a launch
+    starts: int  # for how many states before pieces a row has room
+    rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
+    slots: int  # states kept of each
+    kept: int  # states kept in all
+    tokens: int  # tokens in all of which there are sums over channels
+
+
+def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
+    """The launches for time in so many cuts that are walked in turn, or 1."""
+    (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
+    if config.wave == 0 or cu_seqlens is not None:
+        kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
+    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
+    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
+    rooms, slots = triton.cdiv(programs, n_blocks) + 1, triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+
+
+def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
+    """Adds up the sums over channels, (parts, sum) each, of the pieces that the launch from program `begin` on ended."""
+    done, end = begin // n_blocks, min(begin + turns.programs, turns.rows * turns.parts * n_blocks) // n_blocks
+    for parts, out in sums if end > done else ():
+        M = parts[0, 0].numel()
+        length = turns.tokens // turns.rooms
+        _gather_kernel[(triton.cdiv(length * M, 256) * (end - done),)](
+            parts, _reals(out), parts.shape[0], T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
+            M=M, REVERSE=reverse, BP=16, BM=256, num_warps=4,
+        )  # fmt: skip
 
 
 def _pow2(n):
@@ -2990,10 +3132,11 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
-def _parts(n, like, narrow=False):
-    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
-    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+def _parts(n, like, n_tokens=None):
+    """n partial sums, each of the shape of `like`, or of so many of its tokens; these in its dtype, if it is bfloat16."""
+    shape = like.shape if n_tokens is None else (n_tokens, *like.shape[2:])
+    dtype = torch.bfloat16 if n_tokens is not None and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
 
 
 def _kept_dtype(dtype, inner):
@@ -3016,7 +3159,7 @@ def _handed_on(d_last, n, like):
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
-        return parts[0]
+        return parts[0].view(like.shape)
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
@@ -3042,7 +3185,7 @@ def choose_mlstm_m(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
@@ -3056,42 +3199,50 @@ def choose_mlstm_m(rows, T, lanes, inner, sms, forward=False):
         if warps >= sms:  # few operations: memory is what they wait for
             return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
         return _Config(block, tokens, num_warps, pieces)
-    pieces = 1
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 1 * held + tokens * (0 + 4 * held) > 236:
         tokens //= 2
     if warps >= sms:
         return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 3 * 128 * tokens))
-    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
+    halves = 1
+    kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = (max(1, T // _PIECE // pieces), max(1, room // num_warps)) if kept > 2**24 else (1, 0)
+    pieces, parts = 1, parts * pieces if parts > 1 else 1
+    return _Config(block, tokens, num_warps, pieces, parts, halves=halves, wave=wave)
 
 
-def _mlstm_m_triton(i_, log_f, m, cu_seqlens):
-    """The results and the last states."""
+def _mlstm_m_triton(i_, log_f, m, cu_seqlens, keep):
+    """The results and the last states; to `keep`, those before pieces of time too."""
     T = i_.shape[1]
     rows = i_.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = i_.shape[2]
     y_m = torch.empty((i_.shape[0], T, H, ), dtype=_stream_dtype(i_, log_f), device=i_.device)
     last_m = torch.empty((rows, H, ), dtype=torch.float32, device=i_.device)
+    starts_m = _starts(i_, H, keep, cu_seqlens)
     if rows * H == 0:
-        return y_m, last_m
+        return y_m, last_m, starts_m
     i_ = _rows_of(i_)
     log_f = _rows_of(log_f)
     m = None if m is None else _reals(m.contiguous())
     config = choose_mlstm_m(rows, T, H, 1, _sms(i_.device), forward=True)
+    cuts = 1
+    if starts_m.numel() > 0:  # time in pieces of the way back
+        back = choose_mlstm_m(rows, T, H, 1, _sms(i_.device))
+        cuts = _in_turn(back, T)
+    if cuts > 1:
+        config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(H=H, BH=config.lanes, num_warps=config.num_warps)
     with _on(i_.device):
         if cu_seqlens is None and T == 1:
             mlstm_m_step_kernel[(triton.cdiv(H, config.lanes) * rows,)](
                 i_, log_f, m, _reals(y_m), _reals(last_m), i_.stride(0), log_f.stride(0), **fixed,
             )  # fmt: skip
-            return y_m, last_m
+            return y_m, last_m, starts_m
         mlstm_m_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-            i_, log_f, m, _reals(y_m), _reals(last_m), cu_seqlens, T, config.pieces, *i_.stride()[:2], *log_f.stride()[:2],
+            i_, log_f, m, _reals(y_m), _reals(last_m), starts_m if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *i_.stride()[:2], *log_f.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
-    return y_m, last_m
+    return y_m, last_m, starts_m
 
 
 def _mlstm_m_triton_step(i_, log_f, m):
@@ -3106,7 +3257,7 @@ def _mlstm_m_triton_step(i_, log_f, m):
     i_ = _rows_of(i_)
     log_f = _rows_of(log_f)
     m = None if m is None else _reals(m.contiguous())
-    config = choose_mlstm_m(rows, 1, H, 1, _sms(i_.device))
+    config = choose_mlstm_m(rows, 1, H, 1, _sms(i_.device), forward=True)
     fixed = dict(H=H, BH=config.lanes, num_warps=config.num_warps)
     with _on(i_.device):
         mlstm_m_step_kernel[(triton.cdiv(H, config.lanes) * rows,)](
@@ -3118,7 +3269,7 @@ def _mlstm_m_triton_step(i_, log_f, m):
     return y_m
 
 
-def _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens):
+def _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens, starts_m):
     """The cotangents of the operands and of the initial states."""
     inputs = (i_, log_f, m)
     T = i_.shape[1]
@@ -3133,30 +3284,26 @@ def _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens):
     g_last_m = None if g_last_m is None else _reals(g_last_m.contiguous())
     config = choose_mlstm_m(rows, T, H, 1, _sms(i_.device))
     config = config._replace(pieces=1)
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(H=H, BH=config.lanes, num_warps=config.num_warps)
-    n_blocks = triton.cdiv(H, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_i = _like(inputs[0])
-    d_log_f = _like(inputs[1])
-    first_d_m = None if m is None else _like(inputs[2])
-    kept_m = torch.empty(slots, H, dtype=torch.float32, device=i_.device)
+    n_blocks, fixed = triton.cdiv(H, config.lanes), dict(H=H, BH=config.lanes, num_warps=config.num_warps)
+    cuts = _in_turn(config, T) if starts_m.numel() > 0 else 1
+    turns = _turns(config, cuts, i_, rows, n_blocks, cu_seqlens)
     with _on(i_.device):
-        mlstm_m_keep_kernel[(n_blocks * config.pieces * rows,)](
-            i_, log_f, m, kept_m, cu_seqlens, T, config.pieces, config.parts, *i_.stride()[:2], *log_f.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
+        d_i = _like(inputs[0])
+        d_log_f = _like(inputs[1])
+        first_d_m = None if inputs[2] is None else _like(inputs[2])
+        kept_m = torch.empty(turns.kept, H, dtype=torch.float32, device=i_.device)
+        m = starts_m if turns.parts > 1 else m
+        if turns.rooms > 0:
             g_last_m = _handed_on(g_last_m, rows * H, i_)
-        for first in range(0, programs, at_once):
-            mlstm_m_backward_kernel[(min(at_once, programs - first),)](
-                i_, log_f, g_m, kept_m, g_last_m, _reals(d_i), _reals(d_log_f), None if first_d_m is None else _reals(first_d_m), cu_seqlens, T, rows, pieces, first, i_.shape[0] * T, *i_.stride()[:2], *log_f.stride()[:2], *g_m.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            mlstm_m_keep_kernel[grid](
+                i_, log_f, m, kept_m, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *i_.stride()[:2], *log_f.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            )  # fmt: skip
+            mlstm_m_backward_kernel[grid](
+                i_, log_f, g_m, kept_m, g_last_m, _reals(d_i), _reals(d_log_f), None if first_d_m is None else _reals(first_d_m), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *i_.stride()[:2], *log_f.stride()[:2], *g_m.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
     return (
         d_i,
@@ -3169,7 +3316,7 @@ def choose_mlstm_n(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
@@ -3181,37 +3328,45 @@ def choose_mlstm_n(rows, T, lanes, inner, sms, forward=False):
     if forward:
         tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 1 * held + tokens * (4 + 3 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
+    halves = 1
+    kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = (max(1, T // _PIECE // pieces), max(1, room // num_warps)) if kept > 2**24 else (1, 0)
+    return _Config(block, tokens, num_warps, pieces, parts, halves=halves, wave=wave)
 
 
-def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens):
-    """The results and the last states."""
+def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens, keep):
+    """The results and the last states; to `keep`, those before pieces of time too."""
     T = q.shape[1]
     rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = q.shape[2]
     K = q.shape[3]
     y_weight = torch.empty((q.shape[0], T, H, ), dtype=_stream_dtype(q, k), device=q.device)
     last_n = torch.empty((rows, H, K, ), dtype=torch.float32, device=q.device)
+    starts_n = _starts(q, H * K, keep, cu_seqlens)
     if rows * H * K == 0:
-        return y_weight, last_n
+        return y_weight, last_n, starts_n
     q = _rows_of(q)
     k = _rows_of(k)
     log_keep = _rows_of(log_keep)
     add = _rows_of(add)
     n = None if n is None else _reals(n.contiguous())
     config = choose_mlstm_n(rows, T, H, _pow2(K), _sms(q.device), forward=True)
+    cuts = 1
+    if starts_n.numel() > 0:  # time in pieces of the way back
+        back = choose_mlstm_n(rows, T, H, _pow2(K), _sms(q.device))
+        cuts = _in_turn(back, T)
+    if cuts > 1:
+        config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(H=H, K=K, c_1=K ** (-0.5), BH=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
     with _on(q.device):
         if cu_seqlens is None and T == 1:
             mlstm_n_step_kernel[(triton.cdiv(H, config.lanes) * rows,)](
                 q, k, log_keep, add, n, _reals(y_weight), _reals(last_n), q.stride(0), k.stride(0), log_keep.stride(0), add.stride(0), **fixed,
             )  # fmt: skip
-            return y_weight, last_n
+            return y_weight, last_n, starts_n
         n = None if n is None else n.reshape(rows, H, K).permute(0, 2, 1).contiguous()
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * H * K, q)
@@ -3222,10 +3377,10 @@ def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens):
             _pass(products, ends, n, starts, rows, config.pieces, H * K, False)
             n = starts
         mlstm_n_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-            q, k, log_keep, add, n, _reals(y_weight), _reals(last_n), cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+            q, k, log_keep, add, n, _reals(y_weight), _reals(last_n), starts_n if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
-    return y_weight, last_n
+    return y_weight, last_n, starts_n
 
 
 def _mlstm_n_triton_step(q, k, log_keep, add, n):
@@ -3243,7 +3398,7 @@ def _mlstm_n_triton_step(q, k, log_keep, add, n):
     log_keep = _rows_of(log_keep)
     add = _rows_of(add)
     n = None if n is None else _reals(n.contiguous())
-    config = choose_mlstm_n(rows, 1, H, _pow2(K), _sms(q.device))
+    config = choose_mlstm_n(rows, 1, H, _pow2(K), _sms(q.device), forward=True)
     fixed = dict(H=H, K=K, c_1=K ** (-0.5), BH=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
     with _on(q.device):
         mlstm_n_step_kernel[(triton.cdiv(H, config.lanes) * rows,)](
@@ -3255,7 +3410,7 @@ def _mlstm_n_triton_step(q, k, log_keep, add, n):
     return y_weight
 
 
-def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seqlens):
+def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seqlens, starts_n):
     """The cotangents of the operands and of the initial states."""
     inputs = (q, k, log_keep, add, n)
     T = q.shape[1]
@@ -3274,41 +3429,38 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
     n = None if n is None else n.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     g_last_n = None if g_last_n is None else g_last_n.reshape(rows, H, K).permute(0, 2, 1).contiguous()
     config = choose_mlstm_n(rows, T, H, _pow2(K), _sms(q.device))
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(H=H, K=K, c_1=K ** (-0.5), BH=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
-    n_blocks = triton.cdiv(H, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_q = _like(inputs[0])
-    d_k = _like(inputs[1])
-    d_log_keep = _like(inputs[2])
-    d_add = _like(inputs[3])
-    first_d_n = None if n is None else _like(inputs[4])
-    kept_n = torch.empty(slots, H * _pow2(K), dtype=_kept_dtype(_stream_dtype(q, k), _pow2(K)), device=q.device)
+    n_blocks, fixed = triton.cdiv(H, config.lanes), dict(H=H, K=K, c_1=K ** (-0.5), BH=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
+    cuts = _in_turn(config, T) if starts_n.numel() > 0 else 1
+    turns = _turns(config, cuts, q, rows, n_blocks, cu_seqlens)
     with _on(q.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(rows * pieces * H * K, q)
-            mlstm_n_piece_kernel[(n_blocks * pieces * rows,)](
+            products, ends, wanted = _rooms(turns.rows * H * K, q)
+            mlstm_n_piece_kernel[(n_blocks * turns.rows,)](
                 q, k, log_keep, add, g_weight, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
-                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, n, ends, rows, pieces, H * K, False)
-            _pass(products, wanted, g_last_n, wanted, rows, pieces, H * K, True)
+            _pass(products, ends, n, ends, rows, config.pieces, H * K, False)
+            _pass(products, wanted, g_last_n, wanted, rows, config.pieces, H * K, True)
             n, g_last_n, products = ends, wanted, None
-        mlstm_n_keep_kernel[(n_blocks * config.pieces * rows,)](
-            k, log_keep, add, n, kept_n, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
-            g_last_n = _handed_on(g_last_n, rows * H * K, q)
-        for first in range(0, programs, at_once):
-            mlstm_n_backward_kernel[(min(at_once, programs - first),)](
-                q, k, log_keep, add, g_weight, kept_n, g_last_n, _reals(d_q), _reals(d_k), _reals(d_log_keep), _reals(d_add), None if first_d_n is None else _reals(first_d_n), cu_seqlens, T, rows, pieces, first, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+        d_q = _like(inputs[0])
+        d_k = _like(inputs[1])
+        d_log_keep = _like(inputs[2])
+        d_add = _like(inputs[3])
+        first_d_n = None if inputs[4] is None else _like(inputs[4])
+        kept_n = torch.empty(turns.kept, H * _pow2(K), dtype=_kept_dtype(_stream_dtype(q, k), _pow2(K)), device=q.device)
+        n = starts_n if turns.parts > 1 else n
+        if turns.rooms > 0:
+            if config.pieces == 1:
+                g_last_n = _handed_on(g_last_n, rows * H * K, q)
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            mlstm_n_keep_kernel[grid](
+                k, log_keep, add, n, kept_n, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            )  # fmt: skip
+            mlstm_n_backward_kernel[grid](
+                q, k, log_keep, add, g_weight, kept_n, g_last_n, _reals(d_q), _reals(d_k), _reals(d_log_keep), _reals(d_add), None if first_d_n is None else _reals(first_d_n), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
     return (
         d_q,
@@ -3323,7 +3475,7 @@ def choose_mlstm_S(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
@@ -3335,12 +3487,13 @@ def choose_mlstm_S(rows, T, lanes, inner, sms, forward=False):
     if forward:
         tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 1 * held + tokens * (7 + 3 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
+    halves = 1
+    kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = 1, max(1, room // num_warps) if kept > 2**24 else 0
+    return _Config(block, tokens, num_warps, pieces, parts, halves=halves, wave=wave)
 
 
 def _mlstm_S_triton(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
@@ -3409,7 +3562,7 @@ def _mlstm_S_triton_step(q, k, v, log_keep, add, weight, m, S, eps):
     weight = _rows_of(weight)
     m = _rows_of(m)
     S = None if S is None else _reals(S.contiguous())
-    config = choose_mlstm_S(rows, 1, H * V, _pow2(K), _sms(q.device))
+    config = choose_mlstm_S(rows, 1, H * V, _pow2(K), _sms(q.device), forward=True)
     fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), eps=eps, BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     with _on(q.device):
         mlstm_S_step_kernel[(triton.cdiv(H * V, config.lanes) * rows,)](
@@ -3448,51 +3601,54 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_mlstm_S(rows, T, H * V, _pow2(K), _sms(q.device))
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), eps=eps, BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
-    n_blocks = triton.cdiv(H * V, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_q = _parts(V // fixed["RUN"], inputs[0], narrow=True)
-    d_k = _parts(V // fixed["RUN"], inputs[1], narrow=True)
-    d_v = _like(inputs[2])
-    d_log_keep = _parts(V // fixed["RUN"], inputs[3], narrow=True)
-    d_add = _parts(V // fixed["RUN"], inputs[4], narrow=True)
-    d_weight_ = _parts(V // fixed["RUN"], inputs[5], narrow=True)
-    d_m = _parts(V // fixed["RUN"], inputs[6], narrow=True)
-    first_d_S = None if S is None else _like(inputs[7])
-    kept_S = torch.empty(slots, H * V * _pow2(K), dtype=_kept_dtype(_stream_dtype(q, k, v, weight), _pow2(K)), device=q.device)
+    n_blocks, fixed = triton.cdiv(H * V, config.lanes), dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), eps=eps, BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
+    turns = _turns(config, 1, q, rows, n_blocks, cu_seqlens)
     with _on(q.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(rows * pieces * H * K * V, q)
-            mlstm_S_piece_kernel[(n_blocks * pieces * rows,)](
+            products, ends, wanted = _rooms(turns.rows * H * K * V, q)
+            mlstm_S_piece_kernel[(n_blocks * turns.rows,)](
                 q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
-                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
-            _pass(products, wanted, g_last_S, wanted, rows, pieces, H * K * V, True)
+            _pass(products, ends, S, ends, rows, config.pieces, H * K * V, False)
+            _pass(products, wanted, g_last_S, wanted, rows, config.pieces, H * K * V, True)
             S, g_last_S, products = ends, wanted, None
-        mlstm_S_keep_kernel[(n_blocks * config.pieces * rows,)](
-            k, v, wide_log_keep, wide_add, S, kept_S, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
-            g_last_S = _handed_on(g_last_S, rows * H * K * V, q)
-        for first in range(0, programs, at_once):
-            mlstm_S_backward_kernel[(min(at_once, programs - first),)](
-                q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_log_keep, d_add, d_weight_, d_m, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, rows, pieces, first, q.shape[0] * T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+        d_q = _parts(V // fixed["RUN"], inputs[0], turns.tokens)
+        d_k = _parts(V // fixed["RUN"], inputs[1], turns.tokens)
+        d_v = _like(inputs[2])
+        d_log_keep = _parts(V // fixed["RUN"], inputs[3], turns.tokens)
+        d_add = _parts(V // fixed["RUN"], inputs[4], turns.tokens)
+        d_weight_ = _parts(V // fixed["RUN"], inputs[5], turns.tokens)
+        d_m = _parts(V // fixed["RUN"], inputs[6], turns.tokens)
+        first_d_S = None if inputs[7] is None else _like(inputs[7])
+        kept_S = torch.empty(turns.kept, H * V * _pow2(K), dtype=_kept_dtype(_stream_dtype(q, k, v, weight), _pow2(K)), device=q.device)
+        if turns.rooms > 0:
+            if config.pieces == 1:
+                g_last_S = _handed_on(g_last_S, rows * H * K * V, q)
+            sum_d_q = _like(inputs[0])
+            sum_d_k = _like(inputs[1])
+            sum_d_log_keep = _like(inputs[3])
+            sum_d_add = _like(inputs[4])
+            sum_d_weight = _like(inputs[5])
+            sum_d_m = _like(inputs[6])
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            mlstm_S_keep_kernel[grid](
+                k, v, wide_log_keep, wide_add, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-        d_q = _summed(d_q, inputs[0])
-        d_k = _summed(d_k, inputs[1])
-        d_log_keep = _summed(d_log_keep, inputs[3])
-        d_add = _summed(d_add, inputs[4])
-        d_weight_ = _summed(d_weight_, inputs[5])
-        d_m = _summed(d_m, inputs[6])
+            mlstm_S_backward_kernel[grid](
+                q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_log_keep, d_add, d_weight_, d_m, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
+            )  # fmt: skip
+            if turns.rooms > 0:
+                _add_up([(d_q, sum_d_q), (d_k, sum_d_k), (d_log_keep, sum_d_log_keep), (d_add, sum_d_add), (d_weight_, sum_d_weight), (d_m, sum_d_m)], turns, config.pieces, begin, T, n_blocks, False)
+        d_q = sum_d_q if turns.rooms > 0 else _summed(d_q, inputs[0])
+        d_k = sum_d_k if turns.rooms > 0 else _summed(d_k, inputs[1])
+        d_log_keep = sum_d_log_keep if turns.rooms > 0 else _summed(d_log_keep, inputs[3])
+        d_add = sum_d_add if turns.rooms > 0 else _summed(d_add, inputs[4])
+        d_weight_ = sum_d_weight if turns.rooms > 0 else _summed(d_weight_, inputs[5])
+        d_m = sum_d_m if turns.rooms > 0 else _summed(d_m, inputs[6])
     return (
         d_q,
         d_k,
@@ -3755,33 +3911,35 @@ def _mlstm_S_triton_by_mode_backward(g_h, g_last_S, q, k, v, log_keep, add, weig
 # ======================================================================================================================
 
 
-def _mlstm_m(i_, log_f, m, cu_seqlens, backend):
+def _mlstm_m(i_, log_f, m, cu_seqlens, keep, backend):
     if _use_triton(backend, i_.device, _compute_dtype(i_, log_f, m)):
-        return _mlstm_m_triton(i_, log_f, m, cu_seqlens)
-    return _per_segment(_mlstm_m_eager, "tts", "ts", cu_seqlens, i_, log_f, m)
+        return _mlstm_m_triton(i_, log_f, m, cu_seqlens, keep)
+    out = _per_segment(_mlstm_m_eager, "tts", "ts", cu_seqlens, i_, log_f, m)
+    return (*out, i_.new_empty(0, dtype=torch.float32))
 
 
-def _mlstm_m_fake(i_, log_f, m, cu_seqlens, backend):
+def _mlstm_m_fake(i_, log_f, m, cu_seqlens, keep, backend):
     rows = i_.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(i_, log_f, m)
     H = i_.shape[2]
     return (
         i_.new_empty((*i_.shape[:2], H), dtype=_stream_dtype(i_, log_f)),
         i_.new_empty((rows, H,), dtype=dtype),
+        _starts(i_, H, keep and _served(backend, i_.device, dtype), cu_seqlens),
     )
 
 
-def _mlstm_m_adjoint(g_m, g_last_m, i_, log_f, m, cu_seqlens):
+def _mlstm_m_adjoint(g_m, g_last_m, i_, log_f, m, cu_seqlens, starts_m, keep):
     return _per_segment(
         _mlstm_m_eager_backward, "tstts", "tts", cu_seqlens,
         g_m, g_last_m, i_, log_f, m,
     )
 
 
-def _mlstm_m_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens, backend):
+def _mlstm_m_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens, starts_m, keep, backend):
     if _use_triton(backend, i_.device, _compute_dtype(i_, log_f, m)):
-        return _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens)
-    return _mlstm_m_adjoint(g_m, g_last_m, i_, log_f, m, cu_seqlens)
+        return _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens, starts_m)
+    return _mlstm_m_adjoint(g_m, g_last_m, i_, log_f, m, cu_seqlens, starts_m, keep)
 
 
 def _mlstm_m_step(i_, log_f, m, backend):
@@ -3792,17 +3950,18 @@ def _mlstm_m_step(i_, log_f, m, backend):
 
 
 def _mlstm_m_step_fake(i_, log_f, m, backend):
-    out = _mlstm_m_fake(i_, log_f, m, None, backend)
+    out = _mlstm_m_fake(i_, log_f, m, None, False, backend)
     return out[0]
 
 
-def _mlstm_n(q, k, log_keep, add, n, cu_seqlens, backend):
+def _mlstm_n(q, k, log_keep, add, n, cu_seqlens, keep, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, k, log_keep, add, n)):
-        return _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens)
-    return _per_segment(_mlstm_n_eager, "tttts", "ts", cu_seqlens, q, k, log_keep, add, n)
+        return _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens, keep)
+    out = _per_segment(_mlstm_n_eager, "tttts", "ts", cu_seqlens, q, k, log_keep, add, n)
+    return (*out, q.new_empty(0, dtype=torch.float32))
 
 
-def _mlstm_n_fake(q, k, log_keep, add, n, cu_seqlens, backend):
+def _mlstm_n_fake(q, k, log_keep, add, n, cu_seqlens, keep, backend):
     rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(q, k, log_keep, add, n)
     H = q.shape[2]
@@ -3810,20 +3969,21 @@ def _mlstm_n_fake(q, k, log_keep, add, n, cu_seqlens, backend):
     return (
         q.new_empty((*q.shape[:2], H), dtype=_stream_dtype(q, k)),
         q.new_empty((rows, H, K,), dtype=dtype),
+        _starts(q, H * K, keep and _served(backend, q.device, dtype), cu_seqlens),
     )
 
 
-def _mlstm_n_adjoint(g_weight, g_last_n, q, k, log_keep, add, n, cu_seqlens):
+def _mlstm_n_adjoint(g_weight, g_last_n, q, k, log_keep, add, n, cu_seqlens, starts_n, keep):
     return _per_segment(
         _mlstm_n_eager_backward, "tstttts", "tttts", cu_seqlens,
         g_weight, g_last_n, q, k, log_keep, add, n,
     )
 
 
-def _mlstm_n_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seqlens, backend):
+def _mlstm_n_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seqlens, starts_n, keep, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, k, log_keep, add, n)):
-        return _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seqlens)
-    return _mlstm_n_adjoint(g_weight, g_last_n, q, k, log_keep, add, n, cu_seqlens)
+        return _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seqlens, starts_n)
+    return _mlstm_n_adjoint(g_weight, g_last_n, q, k, log_keep, add, n, cu_seqlens, starts_n, keep)
 
 
 def _mlstm_n_step(q, k, log_keep, add, n, backend):
@@ -3834,7 +3994,7 @@ def _mlstm_n_step(q, k, log_keep, add, n, backend):
 
 
 def _mlstm_n_step_fake(q, k, log_keep, add, n, backend):
-    out = _mlstm_n_fake(q, k, log_keep, add, n, None, backend)
+    out = _mlstm_n_fake(q, k, log_keep, add, n, None, False, backend)
     return out[0]
 
 
@@ -3909,16 +4069,19 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, starts=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none)."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
+    the states before pieces of time, which the way back takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    gives = ", ".join(["Tensor"] * n_tensors)
-    outs = ", ".join(["Tensor"] * (n_results + len(states)))
+    n_more = len(states) if starts else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
+    takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
     lib.define(f"{name}_backward({given}, {takes}) -> ({gives})", tags=(torch.Tag.pt2_compliant_tag,))
     adjoint = _exact(adjoint)
     lib.impl(name, _exact(run), "CompositeExplicitAutograd")
@@ -3936,7 +4099,9 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
 
     def save(ctx, inputs, output):
         ctx.others = tuple(v for v in inputs[n_tensors + 1 :])
-        ctx.save_for_backward(*inputs[: n_tensors + 1])
+        more = output[n_given:]
+        ctx.mark_non_differentiable(*more)
+        ctx.save_for_backward(*inputs[: n_tensors + 1], *more)
         ctx.set_materialize_grads(False)
 
     def backward(ctx, *cotangents):
@@ -3946,21 +4111,21 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
         results = cotangents[:n_results]
         if any(c is None for c in results):  # only some results, or only the last states, were used
             with torch.no_grad():
-                like = fake(*saved, *ctx.others)
+                like = fake(*saved[: n_tensors + 1], *ctx.others)
             results = tuple(torch.zeros_like(v) if c is None else c for c, v in zip(results, like))
-        grads = backward_op(*results, *cotangents[n_results:], *saved, *ctx.others)
+        grads = backward_op(*results, *cotangents[n_results:n_given], *saved, *ctx.others)
         wanted = (v is not None and d for v, d in zip(saved, (*differentiable, *(True for _ in states))))
         return (*(g if w else None for g, w in zip(grads, wanted)), None, *(None,) * n_others)
 
     def save_backward(ctx, inputs, output):
-        n = n_given + n_tensors + 1
+        n = n_given + n_tensors + 1 + n_more
         ctx.others = inputs[n:]
         ctx.save_for_backward(*inputs[:n])
         ctx.set_materialize_grads(False)
 
     def double_backward(ctx, *cotangents):
         """The derivatives of the adjoint, through its eager formula: exact, and differentiable again."""
-        needed, create_graph = ctx.needs_input_grad[: n_given + n_tensors + 1], torch.is_grad_enabled()
+        needed, create_graph = ctx.needs_input_grad[: len(ctx.saved_tensors)], torch.is_grad_enabled()
         nothing = (None,) * len(ctx.others)
         with torch.enable_grad():
             inputs = [v.view_as(v) if n else v for v, n in zip(ctx.saved_tensors, needed)]
@@ -3994,16 +4159,16 @@ def _register():
     if not hasattr(ops, "_ssmc_library"):
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
-            lib, "mlstm_m", ("i_", "log_f", ), ("m", ), "", 1, (True, True, ),
-            _mlstm_m, _mlstm_m_fake, _mlstm_m_backward, _mlstm_m_adjoint,
+            lib, "mlstm_m", ("i_", "log_f", ), ("m", ), ", bool keep", 1, (True, True, ),
+            _mlstm_m, _mlstm_m_fake, _mlstm_m_backward, _mlstm_m_adjoint, starts=True,
         )
         _define_step(
             lib, "mlstm_m", ("i_", "log_f", ), ("m", ), "", 1,
             _mlstm_m_step, _mlstm_m_step_fake,
         )
         _define(
-            lib, "mlstm_n", ("q", "k", "log_keep", "add", ), ("n", ), "", 1, (True, True, True, True, ),
-            _mlstm_n, _mlstm_n_fake, _mlstm_n_backward, _mlstm_n_adjoint,
+            lib, "mlstm_n", ("q", "k", "log_keep", "add", ), ("n", ), ", bool keep", 1, (True, True, True, True, ),
+            _mlstm_n, _mlstm_n_fake, _mlstm_n_backward, _mlstm_n_adjoint, starts=True,
         )
         _define_step(
             lib, "mlstm_n", ("q", "k", "log_keep", "add", ), ("n", ), "", 1,

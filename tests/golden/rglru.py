@@ -95,7 +95,7 @@ def rglru_op(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, *, initial_st
         _check_in_place("rglru_op", (y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param,), (h,), y_in.shape[1], cu_seqlens)
         result = _ops.rglru_step(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, backend)
         return (result, initial_state) if return_state else result
-    out = _ops.rglru(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, backend)
+    out = _ops.rglru(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, torch.is_grad_enabled(), backend)
     result = out[0]
     return (result, out[1]) if return_state else result
 
@@ -252,6 +252,11 @@ def _use_triton(backend, device, dtype):
     if backend != "eager":
         raise ValueError(f"backend is 'auto', 'triton' or 'eager', not {backend!r}")
     return False
+
+
+def _served(backend, device, dtype):
+    """Whether Triton kernels would serve a call, of which nobody is told."""
+    return backend == "triton" or backend == "auto" and _why_eager(device, dtype) is None
 
 
 def _no_kernel(backend, reason, device):
@@ -700,6 +705,13 @@ if triton is not None:
         return many
 
     @triton.jit
+    def tl_add(p, b_v, m, MORE: tl.constexpr):
+        """Writes a sum; with MORE what is there is a part of it."""
+        if MORE:
+            b_v += tl.load(p, mask=m)
+        tl.store(p, b_v, mask=m)
+
+    @triton.jit
     def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
         """Writes the L numbers of each channel of block i_c, so that up to 16 bytes of a channel lie together, and beside
         them those of the next channel: what a warp writes and reads at once."""
@@ -718,25 +730,24 @@ if triton is not None:
         b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0).to(tl.float32)
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
+    _ALIGN = tl.constexpr(32)  # pieces of time but the first have a multiple of so many tokens, which blocks divide
+
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
-        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
+        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, and its number
+        of tokens. All pieces but the first are whole blocks of BT tokens."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
             n = bos + T
-            i_k = i_s * tl.cdiv(n, BT)
         else:
             i_b = i_s * 0
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
-            i_k = bos // BT + i_s
-        n_p = n // NP // BT * BT
-        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
-        i_t = n - (NP - i_p) * n_p
+        i_t = n - (NP - i_p) * (n // BT) // NP * BT
         i_t = tl.where(i_p == 0, 0, i_t)
-        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
+        n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
+        return i_b, bos, n, i_t, n_t.to(tl.int32)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -857,75 +868,14 @@ if triton is not None:
         b_d_a_param = b_d_c_1 * tl_sigmoid(b_a_param)  # rglru.ssm:39
         return b_d_input_b, b_d_a_b, b_d_a_param
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC"])
     def rglru_walk_kernel(
-        y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, y_linear_out_in, hT, cu_seqlens, T, NP,
+        y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, y_linear_out_in, hT, h_starts, cu_seqlens, T, NP, NQ, NC,
         s_y_inb, s_y_int, s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt,
         G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
-        m_c = tl_inside(o_c, C, BC)
-        o_t = tl.arange(0, BT)
-        p_y_in = y_in + i_b * s_y_inb + (bos + i_t) * s_y_int
-        p_begins = begins + i_b * s_beginsb + (bos + i_t) * s_beginst
-        p_x = x + i_b * s_xb + (bos + i_t) * s_xt
-        p_i_sum = i_sum + i_b * s_i_sumb + (bos + i_t) * s_i_sumt
-        p_r_sum = r_sum + i_b * s_r_sumb + (bos + i_t) * s_r_sumt
-        p_y_linear_out_in = y_linear_out_in + (i_b * T + bos + i_t) * C
-        b_input_b = tl.load(input_b + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_a_b = tl.load(a_b + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_c_1 = rglru_hoist(b_a_param.to(tl.float64)).to(tl.float32)
-        if h0 is not None:
-            b_h = tl.load(h0 + (i_s * NP + i_p) * C + o_c, mask=m_c, other=0.0).to(tl.float32)
-        else:
-            b_h = tl.zeros([BC], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
-            y_ins = tl_rows_1(tl.load(p_y_in + o_t[:, None] * s_y_int + o_c[None, :], mask=m_c[None, :], other=0.0))
-            beginss = tl_scalars(p_begins, s_beginst, BT)
-            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            for j in tl.static_range(BT):
-                b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
-                b_linear_out_in = rglru_read(b_h, y_ins[j].to(tl.float32))
-                tl.store(p_y_linear_out_in + j * C + o_c, b_linear_out_in, mask=m_c)
-            p_y_in += BT * s_y_int
-            p_begins += BT * s_beginst
-            p_x += BT * s_xt
-            p_i_sum += BT * s_i_sumt
-            p_r_sum += BT * s_r_sumt
-            p_y_linear_out_in += BT * C
-        for _ in range(n_t % BT):
-            b_y_in = tl.load(p_y_in + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_begins = tl.load(p_begins).to(tl.float32)
-            b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_i_sum = tl.load(p_i_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_r_sum = tl.load(p_r_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_h = rglru_update(b_h, b_begins, b_x, b_i_sum, b_r_sum, b_input_b, b_a_b, b_c_1)
-            b_linear_out_in = rglru_read(b_h, b_y_in)
-            tl.store(p_y_linear_out_in + o_c, b_linear_out_in, mask=m_c)
-            p_y_in += s_y_int
-            p_begins += s_beginst
-            p_x += s_xt
-            p_i_sum += s_i_sumt
-            p_r_sum += s_r_sumt
-            p_y_linear_out_in += C
-        if i_p == NP - 1:
-            tl.store(hT + i_s * C + o_c, b_h, mask=m_c)
-
-    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
-    def rglru_keep_kernel(
-        begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, hs, cu_seqlens, T, NP, NQ,
-        s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt,
-        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
-    ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
+        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
+        NC a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -941,53 +891,137 @@ if triton is not None:
         else:
             b_h = tl.zeros([BC], tl.float32)
         for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+            if h_starts is not None:
+                tl.store(h_starts + (i_s * NC + i_p * NQ + i_q) * C + o_c, b_h, mask=m_c)
+            p_y_in = y_in + i_b * s_y_inb + (bos + i_t) * s_y_int
             p_begins = begins + i_b * s_beginsb + (bos + i_t) * s_beginst
             p_x = x + i_b * s_xb + (bos + i_t) * s_xt
             p_i_sum = i_sum + i_b * s_i_sumb + (bos + i_t) * s_i_sumt
             p_r_sum = r_sum + i_b * s_r_sumb + (bos + i_t) * s_r_sumt
-            p_hs = hs + i_k * C
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_hs, b_h, i_c, C, BC, 1)
-                p_hs += C
+            p_y_linear_out_in = y_linear_out_in + (i_b * T + bos + i_t) * C
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
+                y_ins = tl_rows_1(tl.load(p_y_in + o_t[:, None] * s_y_int + o_c[None, :], mask=m_c[None, :], other=0.0))
                 beginss = tl_scalars(p_begins, s_beginst, BT)
                 xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
                 r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                for j in tl.static_range(BT):
+                    b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
+                    b_linear_out_in = rglru_read(b_h, y_ins[j].to(tl.float32))
+                    tl.store(p_y_linear_out_in + j * C + o_c, b_linear_out_in, mask=m_c)
+                p_y_in += BT * s_y_int
                 p_begins += BT * s_beginst
                 p_x += BT * s_xt
                 p_i_sum += BT * s_i_sumt
                 p_r_sum += BT * s_r_sumt
-                for j in tl.static_range(BT):
-                    b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_hs, b_h, i_c, C, BC, 1)
-                for _ in range(n_t % BT):
-                    b_begins = tl.load(p_begins).to(tl.float32)
-                    b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
-                    b_i_sum = tl.load(p_i_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
-                    b_r_sum = tl.load(p_r_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
-                    b_h = rglru_update(b_h, b_begins, b_x, b_i_sum, b_r_sum, b_input_b, b_a_b, b_c_1)
-                    p_begins += s_beginst
-                    p_x += s_xt
-                    p_i_sum += s_i_sumt
-                    p_r_sum += s_r_sumt
+                p_y_linear_out_in += BT * C
+            for _ in range(n_t % BT):
+                b_y_in = tl.load(p_y_in + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_begins = tl.load(p_begins).to(tl.float32)
+                b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_i_sum = tl.load(p_i_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_r_sum = tl.load(p_r_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_h = rglru_update(b_h, b_begins, b_x, b_i_sum, b_r_sum, b_input_b, b_a_b, b_c_1)
+                b_linear_out_in = rglru_read(b_h, b_y_in)
+                tl.store(p_y_linear_out_in + o_c, b_linear_out_in, mask=m_c)
+                p_y_in += s_y_int
+                p_begins += s_beginst
+                p_x += s_xt
+                p_i_sum += s_i_sumt
+                p_r_sum += s_r_sumt
+                p_y_linear_out_in += C
+        if i_p == NP - 1:
+            tl.store(hT + i_s * C + o_c, b_h, mask=m_c)
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
+    def rglru_keep_kernel(
+        begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt,
+        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
+        m_c = tl_inside(o_c, C, BC)
+        o_t = tl.arange(0, BT)
+        b_input_b = tl.load(input_b + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_a_b = tl.load(a_b + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_c_1 = rglru_hoist(b_a_param.to(tl.float64)).to(tl.float32)
+        if h0 is not None:
+            b_h = tl.load(h0 + (i_s * NC + i_p * NQ + i_q) * C + o_c, mask=m_c, other=0.0).to(tl.float32)
+        else:
+            b_h = tl.zeros([BC], tl.float32)
+        p_begins = begins + i_b * s_beginsb + (bos + i_t) * s_beginst
+        p_x = x + i_b * s_xb + (bos + i_t) * s_xt
+        p_i_sum = i_sum + i_b * s_i_sumb + (bos + i_t) * s_i_sumt
+        p_r_sum = r_sum + i_b * s_r_sumb + (bos + i_t) * s_r_sumt
+        p_hs = hs + i_k * C
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_hs, b_h, i_c, C, BC, 1)
+            p_hs += C
+            beginss = tl_scalars(p_begins, s_beginst, BT)
+            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            p_begins += BT * s_beginst
+            p_x += BT * s_xt
+            p_i_sum += BT * s_i_sumt
+            p_r_sum += BT * s_r_sumt
+            for j in tl.static_range(BT):
+                b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_hs, b_h, i_c, C, BC, 1)
+            for _ in range(n_t % BT):
+                b_begins = tl.load(p_begins).to(tl.float32)
+                b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_i_sum = tl.load(p_i_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_r_sum = tl.load(p_r_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_h = rglru_update(b_h, b_begins, b_x, b_i_sum, b_r_sum, b_input_b, b_a_b, b_c_1)
+                p_begins += s_beginst
+                p_x += s_xt
+                p_i_sum += s_i_sumt
+                p_r_sum += s_r_sumt
+
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens"])
     def rglru_backward_kernel(
-        y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, hs, d_hT, d_y_in, d_x, d_i_sum, d_r_sum, d_input_b, d_a_b, d_a_param, d_h0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, hs, d_hT, d_y_in, d_x, d_i_sum, d_r_sum, d_input_b, d_a_b, d_a_param, d_h0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_y_inb, s_y_int, s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt, s_g_linear_out_inb, s_g_linear_out_int,
         G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
-        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(C, BC) + i_c
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         m_c = tl_inside(o_c, C, BC)
         o_t = tl.arange(0, BT)
@@ -1012,7 +1046,7 @@ if triton is not None:
         b_d_input_b = tl.zeros([BC], tl.float32)
         b_d_a_b = tl.zeros([BC], tl.float32)
         if d_hT is not None:
-            b_d_h = tl.load(d_hT + i_a * C + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_d_h = tl.load(d_hT + row * C + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_h = tl.zeros([BC], tl.float32)
         for i_j in range(n_t % KT):
@@ -1093,14 +1127,14 @@ if triton is not None:
                 tl.store(p_d_r_sum + j * C + o_c, b_d_r_sum, mask=m_c)
         b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_d_input_b, b_d_a_b, b_d_a_param = rglru_hoist_vjp(b_a_param, b_d_a_b, b_d_c_1, b_d_input_b)
-        tl.store(d_input_b + (i_s * NP + i_p) * C + o_c, b_d_input_b, mask=m_c)
-        tl.store(d_a_b + (i_s * NP + i_p) * C + o_c, b_d_a_b, mask=m_c)
-        tl.store(d_a_param + (i_s * NP + i_p) * C + o_c, b_d_a_param, mask=m_c)
+        tl_add(d_input_b + row * C + o_c, b_d_input_b, m_c, CARRY)
+        tl_add(d_a_b + row * C + o_c, b_d_a_b, m_c, CARRY)
+        tl_add(d_a_param + row * C + o_c, b_d_a_param, m_c, CARRY)
         if d_h0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_h0 + i_s * C + o_c, b_d_h, mask=m_c)
         if CARRY:
-            tl.store(d_hT + i_a * C + o_c, b_d_h, mask=m_c)
+            tl.store(d_hT + row * C + o_c, b_d_h, mask=m_c)
 
     @triton.jit
     def rglru_step_kernel(
@@ -1148,7 +1182,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         m_c = tl_inside(o_c, C, BC)
         o_t = tl.arange(0, BT)
@@ -1217,11 +1251,53 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # pieces of time that the way back walks in turn
+    parts: int = 1  # pieces of each of these that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
-    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
+    wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
+
+
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+
+
+def _starts(like, width, keep, cu_seqlens):
+    """Room for these states, of `width` numbers each; none where none are to be kept."""
+    if not keep or cu_seqlens is not None:
+        return like.new_empty(0, dtype=torch.float32)
+    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=torch.float32, device=like.device)
+
+
+def _in_turn(config, T):
+    """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
+    n = config.pieces * config.parts
+    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
+
+
+class _Turns(NamedTuple):
+    """How the way back is launched: at once, or a wave of programs after another, of which each has the room of the last."""
+
+    rows: int  # that are walked at once: pieces of all rows
+    parts: int  # pieces of each of these, walked in turn
+    programs: int  # a launch
+    starts: int  # for how many states before pieces a row has room
+    rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
+    slots: int  # states kept of each
+    kept: int  # states kept in all
+    tokens: int  # tokens in all of which there are sums over channels
+
+
+def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
+    """The launches for time in so many cuts that are walked in turn, or 1."""
+    (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
+    if config.wave == 0 or cu_seqlens is not None:
+        kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
+    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
+    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
+    rooms, slots = triton.cdiv(programs, n_blocks) + 1, triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -1270,10 +1346,11 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
-def _parts(n, like, narrow=False):
-    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
-    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+def _parts(n, like, n_tokens=None):
+    """n partial sums, each of the shape of `like`, or of so many of its tokens; these in its dtype, if it is bfloat16."""
+    shape = like.shape if n_tokens is None else (n_tokens, *like.shape[2:])
+    dtype = torch.bfloat16 if n_tokens is not None and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
 
 
 def _rooms(n, like):
@@ -1289,7 +1366,7 @@ def _handed_on(d_last, n, like):
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
-        return parts[0]
+        return parts[0].view(like.shape)
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
@@ -1315,7 +1392,7 @@ def choose_rglru(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
@@ -1328,16 +1405,17 @@ def choose_rglru(rows, T, lanes, inner, sms, forward=False):
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces, registers=registers if inner <= 16 else 255)
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 7 * held + tokens * (1 + 9 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts, registers, 2 if tokens <= 2 else 1, wave=wave)
+    halves = 2 if tokens <= 2 else 1
+    kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = (max(1, T // _PIECE // pieces), max(1, room // num_warps)) if kept > 2**24 else (1, 0)
+    return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
 
-def _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens):
-    """The results and the last states."""
+def _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, keep):
+    """The results and the last states; to `keep`, those before pieces of time too."""
     T = y_in.shape[1]
     rows = y_in.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     E = y_in.shape[2]
@@ -1345,8 +1423,9 @@ def _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_se
     J = i_sum.shape[3]
     y_linear_out_in = torch.empty((y_in.shape[0], T, E, ), dtype=_stream_dtype(y_in, begins, x, i_sum, r_sum), device=y_in.device)
     last_h = torch.empty((rows, E, ), dtype=torch.float32, device=y_in.device)
+    starts_h = _starts(y_in, G * J, keep, cu_seqlens)
     if rows * G * J == 0:
-        return y_linear_out_in, last_h
+        return y_linear_out_in, last_h, starts_h
     y_in = _rows_of(y_in)
     begins = _rows_of(begins)
     x = _rows_of(x)
@@ -1357,13 +1436,19 @@ def _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_se
     a_param = a_param.contiguous()
     h = None if h is None else _reals(h.contiguous())
     config = choose_rglru(rows, T, G * J, 1, _sms(y_in.device), forward=True)
+    cuts = 1
+    if starts_h.numel() > 0:  # time in pieces of the way back
+        back = choose_rglru(rows, T, G * J, 1, _sms(y_in.device))
+        cuts = _in_turn(back, T)
+    if cuts > 1:
+        config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(G=G, J=J, C=G * J, BC=config.lanes, num_warps=config.num_warps)
     with _on(y_in.device):
         if cu_seqlens is None and T == 1:
             rglru_step_kernel[(triton.cdiv(G * J, config.lanes) * rows,)](
                 y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, _reals(y_linear_out_in), _reals(last_h), y_in.stride(0), begins.stride(0), x.stride(0), i_sum.stride(0), r_sum.stride(0), **fixed,
             )  # fmt: skip
-            return y_linear_out_in, last_h
+            return y_linear_out_in, last_h, starts_h
         if config.pieces > 1:  # the state before each piece
             products, ends, starts = _rooms(rows * config.pieces * G * J, y_in)
             rglru_piece_kernel[(triton.cdiv(G * J, config.lanes) * config.pieces * rows,)](
@@ -1373,10 +1458,10 @@ def _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_se
             _pass(products, ends, h, starts, rows, config.pieces, G * J, False)
             h = starts
         rglru_walk_kernel[(triton.cdiv(G * J, config.lanes) * config.pieces * rows,)](
-            y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, _reals(y_linear_out_in), _reals(last_h), cu_seqlens, T, config.pieces, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
+            y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, _reals(y_linear_out_in), _reals(last_h), starts_h if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
-    return y_linear_out_in, last_h
+    return y_linear_out_in, last_h, starts_h
 
 
 def _rglru_triton_step(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h):
@@ -1399,7 +1484,7 @@ def _rglru_triton_step(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h):
     a_b = a_b.contiguous()
     a_param = a_param.contiguous()
     h = None if h is None else _reals(h.contiguous())
-    config = choose_rglru(rows, 1, G * J, 1, _sms(y_in.device))
+    config = choose_rglru(rows, 1, G * J, 1, _sms(y_in.device), forward=True)
     fixed = dict(G=G, J=J, C=G * J, BC=config.lanes, num_warps=config.num_warps)
     with _on(y_in.device):
         rglru_step_kernel[(triton.cdiv(G * J, config.lanes) * rows,)](
@@ -1411,7 +1496,7 @@ def _rglru_triton_step(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h):
     return y_linear_out_in
 
 
-def _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens):
+def _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, starts_h):
     """The cotangents of the operands and of the initial states."""
     inputs = (y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h)
     T = y_in.shape[1]
@@ -1433,44 +1518,44 @@ def _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_
     h = None if h is None else _reals(h.contiguous())
     g_last_h = None if g_last_h is None else _reals(g_last_h.contiguous())
     config = choose_rglru(rows, T, G * J, 1, _sms(y_in.device))
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(G=G, J=J, C=G * J, BC=config.lanes, num_warps=config.num_warps)
-    n_blocks = triton.cdiv(G * J, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_y_in = _like(inputs[0])
-    d_x = _like(inputs[2])
-    d_i_sum = _like(inputs[3])
-    d_r_sum = _like(inputs[4])
-    d_input_b = _parts(rows * pieces, inputs[5])
-    d_a_b = _parts(rows * pieces, inputs[6])
-    d_a_param = _parts(rows * pieces, inputs[7])
-    first_d_h = None if h is None else _like(inputs[8])
-    kept_h = torch.empty(slots, G * J, dtype=torch.float32, device=y_in.device)
+    n_blocks, fixed = triton.cdiv(G * J, config.lanes), dict(G=G, J=J, C=G * J, BC=config.lanes, num_warps=config.num_warps)
+    cuts = _in_turn(config, T) if starts_h.numel() > 0 else 1
+    turns = _turns(config, cuts, y_in, rows, n_blocks, cu_seqlens)
     with _on(y_in.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(rows * pieces * G * J, y_in)
-            rglru_piece_kernel[(n_blocks * pieces * rows,)](
+            products, ends, wanted = _rooms(turns.rows * G * J, y_in)
+            rglru_piece_kernel[(n_blocks * turns.rows,)](
                 y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, products, ends, wanted, cu_seqlens, T, config.pieces, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
-                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, h, ends, rows, pieces, G * J, False)
-            _pass(products, wanted, g_last_h, wanted, rows, pieces, G * J, True)
+            _pass(products, ends, h, ends, rows, config.pieces, G * J, False)
+            _pass(products, wanted, g_last_h, wanted, rows, config.pieces, G * J, True)
             h, g_last_h, products = ends, wanted, None
-        rglru_keep_kernel[(n_blocks * config.pieces * rows,)](
-            begins, x, i_sum, r_sum, input_b, a_b, a_param, h, kept_h, cu_seqlens, T, config.pieces, config.parts, *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
-            g_last_h = _handed_on(g_last_h, rows * G * J, y_in)
-        for first in range(0, programs, at_once):
-            rglru_backward_kernel[(min(at_once, programs - first),)](
-                y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, kept_h, g_last_h, _reals(d_y_in), _reals(d_x), _reals(d_i_sum), _reals(d_r_sum), d_input_b, d_a_b, d_a_param, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, rows, pieces, first, y_in.shape[0] * T, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+        d_y_in = _like(inputs[0])
+        d_x = _like(inputs[2])
+        d_i_sum = _like(inputs[3])
+        d_r_sum = _like(inputs[4])
+        d_input_b = _parts(turns.rows, inputs[5])
+        d_a_b = _parts(turns.rows, inputs[6])
+        d_a_param = _parts(turns.rows, inputs[7])
+        first_d_h = None if inputs[8] is None else _like(inputs[8])
+        kept_h = torch.empty(turns.kept, G * J, dtype=torch.float32, device=y_in.device)
+        h = starts_h if turns.parts > 1 else h
+        if turns.rooms > 0:
+            if config.pieces == 1:
+                g_last_h = _handed_on(g_last_h, rows * G * J, y_in)
+            d_input_b.zero_()
+            d_a_b.zero_()
+            d_a_param.zero_()
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            rglru_keep_kernel[grid](
+                begins, x, i_sum, r_sum, input_b, a_b, a_param, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            )  # fmt: skip
+            rglru_backward_kernel[grid](
+                y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, kept_h, g_last_h, _reals(d_y_in), _reals(d_x), _reals(d_i_sum), _reals(d_r_sum), d_input_b, d_a_b, d_a_param, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
         d_input_b = _summed(d_input_b, inputs[5])
         d_a_b = _summed(d_a_b, inputs[6])
@@ -1493,13 +1578,14 @@ def _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_
 # ======================================================================================================================
 
 
-def _rglru(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, backend):
+def _rglru(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, keep, backend):
     if _use_triton(backend, y_in.device, _compute_dtype(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h)):
-        return _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens)
-    return _per_segment(_rglru_eager, "tttttppps", "ts", cu_seqlens, y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h)
+        return _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, keep)
+    out = _per_segment(_rglru_eager, "tttttppps", "ts", cu_seqlens, y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h)
+    return (*out, y_in.new_empty(0, dtype=torch.float32))
 
 
-def _rglru_fake(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, backend):
+def _rglru_fake(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, keep, backend):
     rows = y_in.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h)
     E = y_in.shape[2]
@@ -1508,20 +1594,21 @@ def _rglru_fake(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seql
     return (
         y_in.new_empty((*y_in.shape[:2], E), dtype=_stream_dtype(y_in, begins, x, i_sum, r_sum)),
         y_in.new_empty((rows, E,), dtype=dtype),
+        _starts(y_in, G * J, keep and _served(backend, y_in.device, dtype), cu_seqlens),
     )
 
 
-def _rglru_adjoint(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens):
+def _rglru_adjoint(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, starts_h, keep):
     return _per_segment(
         _rglru_eager_backward, "tstttttppps", "tttttppps", cu_seqlens,
         g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h,
     )
 
 
-def _rglru_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, backend):
+def _rglru_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, starts_h, keep, backend):
     if _use_triton(backend, y_in.device, _compute_dtype(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h)):
-        return _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens)
-    return _rglru_adjoint(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens)
+        return _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, starts_h)
+    return _rglru_adjoint(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seqlens, starts_h, keep)
 
 
 def _rglru_step(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, backend):
@@ -1532,7 +1619,7 @@ def _rglru_step(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, backend
 
 
 def _rglru_step_fake(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, backend):
-    out = _rglru_fake(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, None, backend)
+    out = _rglru_fake(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, None, False, backend)
     return out[0]
 
 
@@ -1564,16 +1651,19 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, starts=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none)."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
+    the states before pieces of time, which the way back takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    gives = ", ".join(["Tensor"] * n_tensors)
-    outs = ", ".join(["Tensor"] * (n_results + len(states)))
+    n_more = len(states) if starts else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
+    takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
     lib.define(f"{name}_backward({given}, {takes}) -> ({gives})", tags=(torch.Tag.pt2_compliant_tag,))
     adjoint = _exact(adjoint)
     lib.impl(name, _exact(run), "CompositeExplicitAutograd")
@@ -1591,7 +1681,9 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
 
     def save(ctx, inputs, output):
         ctx.others = tuple(v for v in inputs[n_tensors + 1 :])
-        ctx.save_for_backward(*inputs[: n_tensors + 1])
+        more = output[n_given:]
+        ctx.mark_non_differentiable(*more)
+        ctx.save_for_backward(*inputs[: n_tensors + 1], *more)
         ctx.set_materialize_grads(False)
 
     def backward(ctx, *cotangents):
@@ -1601,21 +1693,21 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
         results = cotangents[:n_results]
         if any(c is None for c in results):  # only some results, or only the last states, were used
             with torch.no_grad():
-                like = fake(*saved, *ctx.others)
+                like = fake(*saved[: n_tensors + 1], *ctx.others)
             results = tuple(torch.zeros_like(v) if c is None else c for c, v in zip(results, like))
-        grads = backward_op(*results, *cotangents[n_results:], *saved, *ctx.others)
+        grads = backward_op(*results, *cotangents[n_results:n_given], *saved, *ctx.others)
         wanted = (v is not None and d for v, d in zip(saved, (*differentiable, *(True for _ in states))))
         return (*(g if w else None for g, w in zip(grads, wanted)), None, *(None,) * n_others)
 
     def save_backward(ctx, inputs, output):
-        n = n_given + n_tensors + 1
+        n = n_given + n_tensors + 1 + n_more
         ctx.others = inputs[n:]
         ctx.save_for_backward(*inputs[:n])
         ctx.set_materialize_grads(False)
 
     def double_backward(ctx, *cotangents):
         """The derivatives of the adjoint, through its eager formula: exact, and differentiable again."""
-        needed, create_graph = ctx.needs_input_grad[: n_given + n_tensors + 1], torch.is_grad_enabled()
+        needed, create_graph = ctx.needs_input_grad[: len(ctx.saved_tensors)], torch.is_grad_enabled()
         nothing = (None,) * len(ctx.others)
         with torch.enable_grad():
             inputs = [v.view_as(v) if n else v for v, n in zip(ctx.saved_tensors, needed)]
@@ -1649,8 +1741,8 @@ def _register():
     if not hasattr(ops, "_ssmc_library"):
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
-            lib, "rglru", ("y_in", "begins", "x", "i_sum", "r_sum", "input_b", "a_b", "a_param", ), ("h", ), "", 1, (True, False, True, True, True, True, True, True, ),
-            _rglru, _rglru_fake, _rglru_backward, _rglru_adjoint,
+            lib, "rglru", ("y_in", "begins", "x", "i_sum", "r_sum", "input_b", "a_b", "a_param", ), ("h", ), ", bool keep", 1, (True, False, True, True, True, True, True, True, ),
+            _rglru, _rglru_fake, _rglru_backward, _rglru_adjoint, starts=True,
         )
         _define_step(
             lib, "rglru", ("y_in", "begins", "x", "i_sum", "r_sum", "input_b", "a_b", "a_param", ), ("h", ), "", 1,

@@ -103,9 +103,9 @@ def rwkv4_op(k, v, r, time_decay, time_first, *, initial_state=None, return_stat
         _check_in_place("rwkv4_op", (k, v, r, time_decay, time_first,), (p, q, log_scale,), k.shape[1], cu_seqlens)
         result = _ops.rwkv4_step(k, v, r, time_decay, time_first, p, q, log_scale, backend)
         return (result, initial_state) if return_state else result
-    out = _ops.rwkv4(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, backend)
+    out = _ops.rwkv4(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, torch.is_grad_enabled(), backend)
     result = out[0]
-    return (result, tuple(out[1:])) if return_state else result
+    return (result, tuple(out[1:4])) if return_state else result
 
 
 _RWKV4_AXES = (
@@ -261,6 +261,11 @@ def _use_triton(backend, device, dtype):
     if backend != "eager":
         raise ValueError(f"backend is 'auto', 'triton' or 'eager', not {backend!r}")
     return False
+
+
+def _served(backend, device, dtype):
+    """Whether Triton kernels would serve a call, of which nobody is told."""
+    return backend == "triton" or backend == "auto" and _why_eager(device, dtype) is None
 
 
 def _no_kernel(backend, reason, device):
@@ -644,6 +649,13 @@ if triton is not None:
         return rows
 
     @triton.jit
+    def tl_add(p, b_v, m, MORE: tl.constexpr):
+        """Writes a sum; with MORE what is there is a part of it."""
+        if MORE:
+            b_v += tl.load(p, mask=m)
+        tl.store(p, b_v, mask=m)
+
+    @triton.jit
     def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
         """Writes the L numbers of each channel of block i_c, so that up to 16 bytes of a channel lie together, and beside
         them those of the next channel: what a warp writes and reads at once."""
@@ -662,25 +674,24 @@ if triton is not None:
         b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0).to(tl.float32)
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
+    _ALIGN = tl.constexpr(32)  # pieces of time but the first have a multiple of so many tokens, which blocks divide
+
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
-        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
+        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, and its number
+        of tokens. All pieces but the first are whole blocks of BT tokens."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
             n = bos + T
-            i_k = i_s * tl.cdiv(n, BT)
         else:
             i_b = i_s * 0
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
-            i_k = bos // BT + i_s
-        n_p = n // NP // BT * BT
-        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
-        i_t = n - (NP - i_p) * n_p
+        i_t = n - (NP - i_p) * (n // BT) // NP * BT
         i_t = tl.where(i_p == 0, 0, i_t)
-        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
+        n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
+        return i_b, bos, n, i_t, n_t.to(tl.int32)
 
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
@@ -770,149 +781,176 @@ if triton is not None:
         b_d_time_decay = -b_d_w * b_w_1  # rwkv4.ssm:18
         return b_d_time_decay, b_d_time_first
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC"])
     def rwkv4_walk_kernel(
-        k_, v, r, time_decay, time_first, p0, q0, log_scale0, y_output_in, pT, qT, log_scaleT, cu_seqlens, T, NP,
+        k_, v, r, time_decay, time_first, p0, q0, log_scale0, y_output_in, pT, qT, log_scaleT, p_starts, q_starts, log_scale_starts, cu_seqlens, T, NP, NQ, NC,
         s_k_b, s_k_t, s_vb, s_vt, s_rb, s_rt,
         A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states."""
+        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
+        NC a row have room."""
         i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
+        i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
         i_s = i // tl.cdiv(A, BA) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
-        o_c = i_c.to(tl.int32) * BA + tl.arange(0, BA)
-        m_c = tl_inside(o_c, A, BA)
+        o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
+        m_a = tl_inside(o_a, A, BA)
         o_t = tl.arange(0, BT)
-        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
-        p_v = v + i_b * s_vb + (bos + i_t) * s_vt
-        p_r = r + i_b * s_rb + (bos + i_t) * s_rt
-        p_y_output_in = y_output_in + (i_b * T + bos + i_t) * A
-        b_time_decay = tl.load(time_decay + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_time_first = tl.load(time_first + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_time_decay = tl.load(time_decay + o_a, mask=m_a, other=0.0).to(tl.float32)
+        b_time_first = tl.load(time_first + o_a, mask=m_a, other=0.0).to(tl.float32)
         b_w = rwkv4_hoist(b_time_decay.to(tl.float64)).to(tl.float32)
         if p0 is not None:
-            b_p = tl.load(p0 + (i_s * NP + i_p) * A + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_p = tl.load(p0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_p = tl.zeros([BA], tl.float32)
         if q0 is not None:
-            b_q = tl.load(q0 + (i_s * NP + i_p) * A + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_q = tl.load(q0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_q = tl.zeros([BA], tl.float32)
         if log_scale0 is not None:
-            b_log_scale = tl.load(log_scale0 + (i_s * NP + i_p) * A + o_c, mask=m_c, other=0.0).to(tl.float32)
-        else:
-            b_log_scale = tl.zeros([BA], tl.float32)
-        for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
-            k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_c[None, :], mask=m_c[None, :], other=0.0))
-            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            for j in tl.static_range(BT):
-                b_p_prev = b_p
-                b_q_prev = b_q
-                b_log_scale_prev = b_log_scale
-                b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
-                b_output_in = rwkv4_read(b_p_prev, b_q_prev, b_log_scale_prev, k_s[j].to(tl.float32), vs[j].to(tl.float32), rs[j].to(tl.float32), b_time_first)
-                tl.store(p_y_output_in + j * A + o_c, b_output_in, mask=m_c)
-            p_k_ += BT * s_k_t
-            p_v += BT * s_vt
-            p_r += BT * s_rt
-            p_y_output_in += BT * A
-        for _ in range(n_t % BT):
-            b_k_ = tl.load(p_k_ + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_r = tl.load(p_r + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_p_prev = b_p
-            b_q_prev = b_q
-            b_log_scale_prev = b_log_scale
-            b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, b_k_, b_v, b_w)
-            b_output_in = rwkv4_read(b_p_prev, b_q_prev, b_log_scale_prev, b_k_, b_v, b_r, b_time_first)
-            tl.store(p_y_output_in + o_c, b_output_in, mask=m_c)
-            p_k_ += s_k_t
-            p_v += s_vt
-            p_r += s_rt
-            p_y_output_in += A
-        if i_p == NP - 1:
-            tl.store(pT + i_s * A + o_c, b_p, mask=m_c)
-            tl.store(qT + i_s * A + o_c, b_q, mask=m_c)
-            tl.store(log_scaleT + i_s * A + o_c, b_log_scale, mask=m_c)
-
-    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
-    def rwkv4_keep_kernel(
-        k_, v, time_decay, time_first, p0, q0, log_scale0, ps, qs, log_scales, cu_seqlens, T, NP, NQ,
-        s_k_b, s_k_t, s_vb, s_vt,
-        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
-    ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
-        i_s = i // tl.cdiv(A, BA) // NP
-        o_c = i_c.to(tl.int32) * BA + tl.arange(0, BA)
-        m_c = tl_inside(o_c, A, BA)
-        o_t = tl.arange(0, BT)
-        b_time_decay = tl.load(time_decay + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_time_first = tl.load(time_first + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_w = rwkv4_hoist(b_time_decay.to(tl.float64)).to(tl.float32)
-        if p0 is not None:
-            b_p = tl.load(p0 + (i_s * NP + i_p) * A + o_c, mask=m_c, other=0.0).to(tl.float32)
-        else:
-            b_p = tl.zeros([BA], tl.float32)
-        if q0 is not None:
-            b_q = tl.load(q0 + (i_s * NP + i_p) * A + o_c, mask=m_c, other=0.0).to(tl.float32)
-        else:
-            b_q = tl.zeros([BA], tl.float32)
-        if log_scale0 is not None:
-            b_log_scale = tl.load(log_scale0 + (i_s * NP + i_p) * A + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_log_scale = tl.load(log_scale0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_log_scale = tl.zeros([BA], tl.float32)
         for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+            if p_starts is not None:
+                tl.store(p_starts + (i_s * NC + i_p * NQ + i_q) * A + o_a, b_p, mask=m_a)
+            if q_starts is not None:
+                tl.store(q_starts + (i_s * NC + i_p * NQ + i_q) * A + o_a, b_q, mask=m_a)
+            if log_scale_starts is not None:
+                tl.store(log_scale_starts + (i_s * NC + i_p * NQ + i_q) * A + o_a, b_log_scale, mask=m_a)
             p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
             p_v = v + i_b * s_vb + (bos + i_t) * s_vt
-            p_ps = ps + i_k * A
-            p_qs = qs + i_k * A
-            p_log_scales = log_scales + i_k * A
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_ps, b_p, i_c, A, BA, 1)
-                tl_keep(p_qs, b_q, i_c, A, BA, 1)
-                tl_keep(p_log_scales, b_log_scale, i_c, A, BA, 1)
-                p_ps += A
-                p_qs += A
-                p_log_scales += A
-                k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_c[None, :], mask=m_c[None, :], other=0.0))
-                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            p_r = r + i_b * s_rb + (bos + i_t) * s_rt
+            p_y_output_in = y_output_in + (i_b * T + bos + i_t) * A
+            for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
+                k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
+                rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_a[None, :], mask=m_a[None, :], other=0.0))
+                for j in tl.static_range(BT):
+                    b_p_prev = b_p
+                    b_q_prev = b_q
+                    b_log_scale_prev = b_log_scale
+                    b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
+                    b_output_in = rwkv4_read(b_p_prev, b_q_prev, b_log_scale_prev, k_s[j].to(tl.float32), vs[j].to(tl.float32), rs[j].to(tl.float32), b_time_first)
+                    tl.store(p_y_output_in + j * A + o_a, b_output_in, mask=m_a)
                 p_k_ += BT * s_k_t
                 p_v += BT * s_vt
-                for j in tl.static_range(BT):
-                    b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_ps, b_p, i_c, A, BA, 1)
-                tl_keep(p_qs, b_q, i_c, A, BA, 1)
-                tl_keep(p_log_scales, b_log_scale, i_c, A, BA, 1)
-                for _ in range(n_t % BT):
-                    b_k_ = tl.load(p_k_ + o_c, mask=m_c, other=0.0).to(tl.float32)
-                    b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
-                    b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, b_k_, b_v, b_w)
-                    p_k_ += s_k_t
-                    p_v += s_vt
+                p_r += BT * s_rt
+                p_y_output_in += BT * A
+            for _ in range(n_t % BT):
+                b_k_ = tl.load(p_k_ + o_a, mask=m_a, other=0.0).to(tl.float32)
+                b_v = tl.load(p_v + o_a, mask=m_a, other=0.0).to(tl.float32)
+                b_r = tl.load(p_r + o_a, mask=m_a, other=0.0).to(tl.float32)
+                b_p_prev = b_p
+                b_q_prev = b_q
+                b_log_scale_prev = b_log_scale
+                b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, b_k_, b_v, b_w)
+                b_output_in = rwkv4_read(b_p_prev, b_q_prev, b_log_scale_prev, b_k_, b_v, b_r, b_time_first)
+                tl.store(p_y_output_in + o_a, b_output_in, mask=m_a)
+                p_k_ += s_k_t
+                p_v += s_vt
+                p_r += s_rt
+                p_y_output_in += A
+        if i_p == NP - 1:
+            tl.store(pT + i_s * A + o_a, b_p, mask=m_a)
+            tl.store(qT + i_s * A + o_a, b_q, mask=m_a)
+            tl.store(log_scaleT + i_s * A + o_a, b_log_scale, mask=m_a)
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
+    def rwkv4_keep_kernel(
+        k_, v, time_decay, time_first, p0, q0, log_scale0, ps, qs, log_scales, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        s_k_b, s_k_t, s_vb, s_vt,
+        A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+    ):  # fmt: skip
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_a, turn = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
+        m_a = tl_inside(o_a, A, BA)
+        o_t = tl.arange(0, BT)
+        b_time_decay = tl.load(time_decay + o_a, mask=m_a, other=0.0).to(tl.float32)
+        b_time_first = tl.load(time_first + o_a, mask=m_a, other=0.0).to(tl.float32)
+        b_w = rwkv4_hoist(b_time_decay.to(tl.float64)).to(tl.float32)
+        if p0 is not None:
+            b_p = tl.load(p0 + (i_s * NC + i_p * NQ + i_q) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+        else:
+            b_p = tl.zeros([BA], tl.float32)
+        if q0 is not None:
+            b_q = tl.load(q0 + (i_s * NC + i_p * NQ + i_q) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+        else:
+            b_q = tl.zeros([BA], tl.float32)
+        if log_scale0 is not None:
+            b_log_scale = tl.load(log_scale0 + (i_s * NC + i_p * NQ + i_q) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+        else:
+            b_log_scale = tl.zeros([BA], tl.float32)
+        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+        p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+        p_ps = ps + i_k * A
+        p_qs = qs + i_k * A
+        p_log_scales = log_scales + i_k * A
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_ps, b_p, i_a, A, BA, 1)
+            tl_keep(p_qs, b_q, i_a, A, BA, 1)
+            tl_keep(p_log_scales, b_log_scale, i_a, A, BA, 1)
+            p_ps += A
+            p_qs += A
+            p_log_scales += A
+            k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            p_k_ += BT * s_k_t
+            p_v += BT * s_vt
+            for j in tl.static_range(BT):
+                b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_ps, b_p, i_a, A, BA, 1)
+            tl_keep(p_qs, b_q, i_a, A, BA, 1)
+            tl_keep(p_log_scales, b_log_scale, i_a, A, BA, 1)
+            for _ in range(n_t % BT):
+                b_k_ = tl.load(p_k_ + o_a, mask=m_a, other=0.0).to(tl.float32)
+                b_v = tl.load(p_v + o_a, mask=m_a, other=0.0).to(tl.float32)
+                b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, b_k_, b_v, b_w)
+                p_k_ += s_k_t
+                p_v += s_vt
+
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens"])
     def rwkv4_backward_kernel(
-        k_, v, r, time_decay, time_first, g_output_in, ps, qs, log_scales, d_pT, d_qT, d_log_scaleT, d_k, d_v, d_r, d_time_decay, d_time_first, d_p0, d_q0, d_log_scale0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        k_, v, r, time_decay, time_first, g_output_in, ps, qs, log_scales, d_pT, d_qT, d_log_scaleT, d_k, d_v, d_r, d_time_decay, d_time_first, d_p0, d_q0, d_log_scale0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_k_b, s_k_t, s_vb, s_vt, s_rb, s_rt, s_g_output_inb, s_g_output_int,
         A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_c, i_s = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NS
-        i_p = NP - 1 - i // tl.cdiv(A, BA) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
-        o_c = i_c.to(tl.int32) * BA + tl.arange(0, BA)
-        m_c = tl_inside(o_c, A, BA)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_a, turn = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(A, BA) + i_a
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
+        o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
+        m_a = tl_inside(o_a, A, BA)
         o_t = tl.arange(0, BT)
         i_k += n_t // KT  # start after the last whole block
         i_t += n_t // KT * KT
@@ -926,36 +964,36 @@ if triton is not None:
         p_ps = ps + i_k * A
         p_qs = qs + i_k * A
         p_log_scales = log_scales + i_k * A
-        b_time_decay = tl.load(time_decay + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_time_first = tl.load(time_first + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_time_decay = tl.load(time_decay + o_a, mask=m_a, other=0.0).to(tl.float32)
+        b_time_first = tl.load(time_first + o_a, mask=m_a, other=0.0).to(tl.float32)
         b_w = rwkv4_hoist(b_time_decay.to(tl.float64)).to(tl.float32)
         b_d_w = tl.zeros([BA], tl.float32)
         b_d_time_first = tl.zeros([BA], tl.float32)
         if d_pT is not None:
-            b_d_p = tl.load(d_pT + i_a * A + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_d_p = tl.load(d_pT + row * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_d_p = tl.zeros([BA], tl.float32)
         if d_qT is not None:
-            b_d_q = tl.load(d_qT + i_a * A + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_d_q = tl.load(d_qT + row * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_d_q = tl.zeros([BA], tl.float32)
         if d_log_scaleT is not None:
-            b_d_log_scale = tl.load(d_log_scaleT + i_a * A + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_d_log_scale = tl.load(d_log_scaleT + row * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_d_log_scale = tl.zeros([BA], tl.float32)
         for i_j in range(n_t % KT):
             k = n_t % KT - 1 - i_j
-            b_p = tl.reshape(tl_kept(p_ps, i_c, A, BA, 1), [BA])
-            b_q = tl.reshape(tl_kept(p_qs, i_c, A, BA, 1), [BA])
-            b_log_scale = tl.reshape(tl_kept(p_log_scales, i_c, A, BA, 1), [BA])
+            b_p = tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA])
+            b_q = tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA])
+            b_log_scale = tl.reshape(tl_kept(p_log_scales, i_a, A, BA, 1), [BA])
             for j in range(k):
-                b_k_ = tl.load(p_k_ + j * s_k_t + o_c, mask=m_c, other=0.0).to(tl.float32)
-                b_v = tl.load(p_v + j * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_k_ = tl.load(p_k_ + j * s_k_t + o_a, mask=m_a, other=0.0).to(tl.float32)
+                b_v = tl.load(p_v + j * s_vt + o_a, mask=m_a, other=0.0).to(tl.float32)
                 b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, b_k_, b_v, b_w)
-            b_k_ = tl.load(p_k_ + k * s_k_t + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_v = tl.load(p_v + k * s_vt + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_r = tl.load(p_r + k * s_rt + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_g_output_in = tl.load(p_g_output_in + k * s_g_output_int + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_k_ = tl.load(p_k_ + k * s_k_t + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_v = tl.load(p_v + k * s_vt + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_r = tl.load(p_r + k * s_rt + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_g_output_in = tl.load(p_g_output_in + k * s_g_output_int + o_a, mask=m_a, other=0.0).to(tl.float32)
             b_p_prev = b_p
             b_q_prev = b_q
             b_log_scale_prev = b_log_scale
@@ -966,9 +1004,9 @@ if triton is not None:
             b_d_log_scale = b_back_log_scale
             b_d_w += b_d_w_j
             b_d_time_first += b_d_time_first_j
-            tl.store(p_d_k + k * A + o_c, b_d_k, mask=m_c)
-            tl.store(p_d_v + k * A + o_c, b_d_v, mask=m_c)
-            tl.store(p_d_r + k * A + o_c, b_d_r, mask=m_c)
+            tl.store(p_d_k + k * A + o_a, b_d_k, mask=m_a)
+            tl.store(p_d_v + k * A + o_a, b_d_v, mask=m_a)
+            tl.store(p_d_r + k * A + o_a, b_d_r, mask=m_a)
         for i_j in tl.range(0, n_t // KT * HALVES, num_stages=STAGES):
             p_ps -= tl.where(i_j % HALVES == 0, A, 0)
             p_qs -= tl.where(i_j % HALVES == 0, A, 0)
@@ -980,24 +1018,24 @@ if triton is not None:
             p_d_k -= BT * A
             p_d_v -= BT * A
             p_d_r -= BT * A
-            b_p = tl.reshape(tl_kept(p_ps, i_c, A, BA, 1), [BA])
-            b_q = tl.reshape(tl_kept(p_qs, i_c, A, BA, 1), [BA])
-            b_log_scale = tl.reshape(tl_kept(p_log_scales, i_c, A, BA, 1), [BA])
+            b_p = tl.reshape(tl_kept(p_ps, i_a, A, BA, 1), [BA])
+            b_q = tl.reshape(tl_kept(p_qs, i_a, A, BA, 1), [BA])
+            b_log_scale = tl.reshape(tl_kept(p_log_scales, i_a, A, BA, 1), [BA])
             if HALVES > 1:
                 n_k = tl.where(i_j % 2 == 0, BT, 0)  # this is the later half, or what is loaded is not used
                 p_k_ -= n_k * s_k_t
                 p_v -= n_k * s_vt
-                k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_c[None, :], mask=m_c[None, :], other=0.0))
-                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
                 p_k_ += n_k * s_k_t
                 p_v += n_k * s_vt
                 if n_k > 0:
                     for j in tl.static_range(BT):
                         b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_w)
-            k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_c[None, :], mask=m_c[None, :], other=0.0))
-            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            g_output_ins = tl_rows_1(tl.load(p_g_output_in + o_t[:, None] * s_g_output_int + o_c[None, :], mask=m_c[None, :], other=0.0))
+            k_s = tl_rows_1(tl.load(p_k_ + o_t[:, None] * s_k_t + o_a[None, :], mask=m_a[None, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            rs = tl_rows_1(tl.load(p_r + o_t[:, None] * s_rt + o_a[None, :], mask=m_a[None, :], other=0.0))
+            g_output_ins = tl_rows_1(tl.load(p_g_output_in + o_t[:, None] * s_g_output_int + o_a[None, :], mask=m_a[None, :], other=0.0))
             b_ps = (b_p,)
             b_qs = (b_q,)
             b_log_scales = (b_log_scale,)
@@ -1013,28 +1051,28 @@ if triton is not None:
                 b_d_log_scale = b_back_log_scale
                 b_d_w += b_d_w_j
                 b_d_time_first += b_d_time_first_j
-                tl.store(p_d_k + j * A + o_c, b_d_k, mask=m_c)
-                tl.store(p_d_v + j * A + o_c, b_d_v, mask=m_c)
-                tl.store(p_d_r + j * A + o_c, b_d_r, mask=m_c)
-        b_time_decay = tl.load(time_decay + o_c, mask=m_c, other=0.0).to(tl.float32)
+                tl.store(p_d_k + j * A + o_a, b_d_k, mask=m_a)
+                tl.store(p_d_v + j * A + o_a, b_d_v, mask=m_a)
+                tl.store(p_d_r + j * A + o_a, b_d_r, mask=m_a)
+        b_time_decay = tl.load(time_decay + o_a, mask=m_a, other=0.0).to(tl.float32)
         b_d_time_decay, b_d_time_first = rwkv4_hoist_vjp(b_time_decay, b_d_time_first, b_d_w)
-        tl.store(d_time_decay + (i_s * NP + i_p) * A + o_c, b_d_time_decay, mask=m_c)
-        tl.store(d_time_first + (i_s * NP + i_p) * A + o_c, b_d_time_first, mask=m_c)
+        tl_add(d_time_decay + row * A + o_a, b_d_time_decay, m_a, CARRY)
+        tl_add(d_time_first + row * A + o_a, b_d_time_first, m_a, CARRY)
         if d_p0 is not None:
-            if i_p == 0:
-                tl.store(d_p0 + i_s * A + o_c, b_d_p, mask=m_c)
+            if i_p + i_q == 0:
+                tl.store(d_p0 + i_s * A + o_a, b_d_p, mask=m_a)
         if CARRY:
-            tl.store(d_pT + i_a * A + o_c, b_d_p, mask=m_c)
+            tl.store(d_pT + row * A + o_a, b_d_p, mask=m_a)
         if d_q0 is not None:
-            if i_p == 0:
-                tl.store(d_q0 + i_s * A + o_c, b_d_q, mask=m_c)
+            if i_p + i_q == 0:
+                tl.store(d_q0 + i_s * A + o_a, b_d_q, mask=m_a)
         if CARRY:
-            tl.store(d_qT + i_a * A + o_c, b_d_q, mask=m_c)
+            tl.store(d_qT + row * A + o_a, b_d_q, mask=m_a)
         if d_log_scale0 is not None:
-            if i_p == 0:
-                tl.store(d_log_scale0 + i_s * A + o_c, b_d_log_scale, mask=m_c)
+            if i_p + i_q == 0:
+                tl.store(d_log_scale0 + i_s * A + o_a, b_d_log_scale, mask=m_a)
         if CARRY:
-            tl.store(d_log_scaleT + i_a * A + o_c, b_d_log_scale, mask=m_c)
+            tl.store(d_log_scaleT + row * A + o_a, b_d_log_scale, mask=m_a)
 
     @triton.jit
     def rwkv4_step_kernel(
@@ -1044,40 +1082,40 @@ if triton is not None:
     ):  # fmt: skip
         """One token of every row; a last state may be the first one's memory."""
         i = tl.program_id(0).to(tl.int64)
-        i_c, i_b = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA)
-        o_c = i_c.to(tl.int32) * BA + tl.arange(0, BA)
-        m_c = tl_inside(o_c, A, BA)
+        i_a, i_b = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA)
+        o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
+        m_a = tl_inside(o_a, A, BA)
         p_k_ = k_ + i_b * s_k_b
         p_v = v + i_b * s_vb
         p_r = r + i_b * s_rb
         p_y_output_in = y_output_in + i_b * A
-        b_time_decay = tl.load(time_decay + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_time_first = tl.load(time_first + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_time_decay = tl.load(time_decay + o_a, mask=m_a, other=0.0).to(tl.float32)
+        b_time_first = tl.load(time_first + o_a, mask=m_a, other=0.0).to(tl.float32)
         b_w = rwkv4_hoist(b_time_decay)
         if p0 is not None:
-            b_p = tl.load(p0 + i_b * A + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_p = tl.load(p0 + i_b * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_p = tl.zeros([BA], tl.float32)
         if q0 is not None:
-            b_q = tl.load(q0 + i_b * A + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_q = tl.load(q0 + i_b * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_q = tl.zeros([BA], tl.float32)
         if log_scale0 is not None:
-            b_log_scale = tl.load(log_scale0 + i_b * A + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_log_scale = tl.load(log_scale0 + i_b * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_log_scale = tl.zeros([BA], tl.float32)
-        b_k_ = tl.load(p_k_ + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
-        b_r = tl.load(p_r + o_c, mask=m_c, other=0.0).to(tl.float32)
+        b_k_ = tl.load(p_k_ + o_a, mask=m_a, other=0.0).to(tl.float32)
+        b_v = tl.load(p_v + o_a, mask=m_a, other=0.0).to(tl.float32)
+        b_r = tl.load(p_r + o_a, mask=m_a, other=0.0).to(tl.float32)
         b_p_prev = b_p
         b_q_prev = b_q
         b_log_scale_prev = b_log_scale
         b_p, b_q, b_log_scale = rwkv4_update(b_p, b_q, b_log_scale, b_k_, b_v, b_w)
         b_output_in = rwkv4_read(b_p_prev, b_q_prev, b_log_scale_prev, b_k_, b_v, b_r, b_time_first)
-        tl.store(p_y_output_in + o_c, b_output_in, mask=m_c)
-        tl.store(pT + i_b * A + o_c, b_p, mask=m_c)
-        tl.store(qT + i_b * A + o_c, b_q, mask=m_c)
-        tl.store(log_scaleT + i_b * A + o_c, b_log_scale, mask=m_c)
+        tl.store(p_y_output_in + o_a, b_output_in, mask=m_a)
+        tl.store(pT + i_b * A + o_a, b_p, mask=m_a)
+        tl.store(qT + i_b * A + o_a, b_q, mask=m_a)
+        tl.store(log_scaleT + i_b * A + o_a, b_log_scale, mask=m_a)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1092,11 +1130,53 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # pieces of time that the way back walks in turn
+    parts: int = 1  # pieces of each of these that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
-    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
+    wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
+
+
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+
+
+def _starts(like, width, keep, cu_seqlens):
+    """Room for these states, of `width` numbers each; none where none are to be kept."""
+    if not keep or cu_seqlens is not None:
+        return like.new_empty(0, dtype=torch.float32)
+    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=torch.float32, device=like.device)
+
+
+def _in_turn(config, T):
+    """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
+    n = config.pieces * config.parts
+    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
+
+
+class _Turns(NamedTuple):
+    """How the way back is launched: at once, or a wave of programs after another, of which each has the room of the last."""
+
+    rows: int  # that are walked at once: pieces of all rows
+    parts: int  # pieces of each of these, walked in turn
+    programs: int  # a launch
+    starts: int  # for how many states before pieces a row has room
+    rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
+    slots: int  # states kept of each
+    kept: int  # states kept in all
+    tokens: int  # tokens in all of which there are sums over channels
+
+
+def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
+    """The launches for time in so many cuts that are walked in turn, or 1."""
+    (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
+    if config.wave == 0 or cu_seqlens is not None:
+        kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
+    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
+    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
+    rooms, slots = triton.cdiv(programs, n_blocks) + 1, triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -1145,10 +1225,11 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
-def _parts(n, like, narrow=False):
-    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
-    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+def _parts(n, like, n_tokens=None):
+    """n partial sums, each of the shape of `like`, or of so many of its tokens; these in its dtype, if it is bfloat16."""
+    shape = like.shape if n_tokens is None else (n_tokens, *like.shape[2:])
+    dtype = torch.bfloat16 if n_tokens is not None and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
 
 
 def _rooms(n, like):
@@ -1164,7 +1245,7 @@ def _handed_on(d_last, n, like):
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
-        return parts[0]
+        return parts[0].view(like.shape)
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
@@ -1185,7 +1266,7 @@ def choose_rwkv4(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 128 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 128 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 128))
@@ -1198,17 +1279,18 @@ def choose_rwkv4(rows, T, lanes, inner, sms, forward=False):
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces, registers=registers if inner <= 16 else 255)
-    pieces = 1
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 13 * held + tokens * (0 + 9 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts, registers, 2 if tokens <= 2 else 1, wave=wave)
+    halves = 2 if tokens <= 2 else 1
+    kept = 3 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = (max(1, T // _PIECE // pieces), max(1, room // num_warps)) if kept > 2**24 else (1, 0)
+    pieces, parts = 1, parts * pieces if parts > 1 else 1
+    return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
 
-def _rwkv4_triton(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens):
-    """The results and the last states."""
+def _rwkv4_triton(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, keep):
+    """The results and the last states; to `keep`, those before pieces of time too."""
     T = k.shape[1]
     rows = k.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     A = k.shape[2]
@@ -1216,8 +1298,11 @@ def _rwkv4_triton(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens):
     last_p = torch.empty((rows, A, ), dtype=torch.float32, device=k.device)
     last_q = torch.empty((rows, A, ), dtype=torch.float32, device=k.device)
     last_log_scale = torch.empty((rows, A, ), dtype=torch.float32, device=k.device)
+    starts_p = _starts(k, A, keep, cu_seqlens)
+    starts_q = _starts(k, A, keep, cu_seqlens)
+    starts_log_scale = _starts(k, A, keep, cu_seqlens)
     if rows * A == 0:
-        return y_output_in, last_p, last_q, last_log_scale
+        return y_output_in, last_p, last_q, last_log_scale, starts_p, starts_q, starts_log_scale
     k = _rows_of(k)
     v = _rows_of(v)
     r = _rows_of(r)
@@ -1227,18 +1312,24 @@ def _rwkv4_triton(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens):
     q = None if q is None else _reals(q.contiguous())
     log_scale = None if log_scale is None else _reals(log_scale.contiguous())
     config = choose_rwkv4(rows, T, A, 1, _sms(k.device), forward=True)
+    cuts = 1
+    if starts_p.numel() > 0:  # time in pieces of the way back
+        back = choose_rwkv4(rows, T, A, 1, _sms(k.device))
+        cuts = _in_turn(back, T)
+    if cuts > 1:
+        config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(A=A, BA=config.lanes, num_warps=config.num_warps)
     with _on(k.device):
         if cu_seqlens is None and T == 1:
             rwkv4_step_kernel[(triton.cdiv(A, config.lanes) * rows,)](
                 k, v, r, time_decay, time_first, p, q, log_scale, _reals(y_output_in), _reals(last_p), _reals(last_q), _reals(last_log_scale), k.stride(0), v.stride(0), r.stride(0), **fixed,
             )  # fmt: skip
-            return y_output_in, last_p, last_q, last_log_scale
+            return y_output_in, last_p, last_q, last_log_scale, starts_p, starts_q, starts_log_scale
         rwkv4_walk_kernel[(triton.cdiv(A, config.lanes) * config.pieces * rows,)](
-            k, v, r, time_decay, time_first, p, q, log_scale, _reals(y_output_in), _reals(last_p), _reals(last_q), _reals(last_log_scale), cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2],
+            k, v, r, time_decay, time_first, p, q, log_scale, _reals(y_output_in), _reals(last_p), _reals(last_q), _reals(last_log_scale), starts_p if cuts > 1 else None, starts_q if cuts > 1 else None, starts_log_scale if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
-    return y_output_in, last_p, last_q, last_log_scale
+    return y_output_in, last_p, last_q, last_log_scale, starts_p, starts_q, starts_log_scale
 
 
 def _rwkv4_triton_step(k, v, r, time_decay, time_first, p, q, log_scale):
@@ -1260,7 +1351,7 @@ def _rwkv4_triton_step(k, v, r, time_decay, time_first, p, q, log_scale):
     p = None if p is None else _reals(p.contiguous())
     q = None if q is None else _reals(q.contiguous())
     log_scale = None if log_scale is None else _reals(log_scale.contiguous())
-    config = choose_rwkv4(rows, 1, A, 1, _sms(k.device))
+    config = choose_rwkv4(rows, 1, A, 1, _sms(k.device), forward=True)
     fixed = dict(A=A, BA=config.lanes, num_warps=config.num_warps)
     with _on(k.device):
         rwkv4_step_kernel[(triton.cdiv(A, config.lanes) * rows,)](
@@ -1272,7 +1363,7 @@ def _rwkv4_triton_step(k, v, r, time_decay, time_first, p, q, log_scale):
     return y_output_in
 
 
-def _rwkv4_triton_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens):
+def _rwkv4_triton_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, starts_p, starts_q, starts_log_scale):
     """The cotangents of the operands and of the initial states."""
     inputs = (k, v, r, time_decay, time_first, p, q, log_scale)
     T = k.shape[1]
@@ -1294,39 +1385,39 @@ def _rwkv4_triton_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k,
     g_last_log_scale = None if g_last_log_scale is None else _reals(g_last_log_scale.contiguous())
     config = choose_rwkv4(rows, T, A, 1, _sms(k.device))
     config = config._replace(pieces=1)
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(A=A, BA=config.lanes, num_warps=config.num_warps)
-    n_blocks = triton.cdiv(A, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_k = _like(inputs[0])
-    d_v = _like(inputs[1])
-    d_r = _like(inputs[2])
-    d_time_decay = _parts(rows * pieces, inputs[3])
-    d_time_first = _parts(rows * pieces, inputs[4])
-    first_d_p = None if p is None else _like(inputs[5])
-    first_d_q = None if q is None else _like(inputs[6])
-    first_d_log_scale = None if log_scale is None else _like(inputs[7])
-    kept_p = torch.empty(slots, A, dtype=torch.float32, device=k.device)
-    kept_q = torch.empty(slots, A, dtype=torch.float32, device=k.device)
-    kept_log_scale = torch.empty(slots, A, dtype=torch.float32, device=k.device)
+    n_blocks, fixed = triton.cdiv(A, config.lanes), dict(A=A, BA=config.lanes, num_warps=config.num_warps)
+    cuts = _in_turn(config, T) if starts_p.numel() > 0 else 1
+    turns = _turns(config, cuts, k, rows, n_blocks, cu_seqlens)
     with _on(k.device):
-        rwkv4_keep_kernel[(n_blocks * config.pieces * rows,)](
-            k, v, time_decay, time_first, p, q, log_scale, kept_p, kept_q, kept_log_scale, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2], *v.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
+        d_k = _like(inputs[0])
+        d_v = _like(inputs[1])
+        d_r = _like(inputs[2])
+        d_time_decay = _parts(turns.rows, inputs[3])
+        d_time_first = _parts(turns.rows, inputs[4])
+        first_d_p = None if inputs[5] is None else _like(inputs[5])
+        first_d_q = None if inputs[6] is None else _like(inputs[6])
+        first_d_log_scale = None if inputs[7] is None else _like(inputs[7])
+        kept_p = torch.empty(turns.kept, A, dtype=torch.float32, device=k.device)
+        kept_q = torch.empty(turns.kept, A, dtype=torch.float32, device=k.device)
+        kept_log_scale = torch.empty(turns.kept, A, dtype=torch.float32, device=k.device)
+        p = starts_p if turns.parts > 1 else p
+        q = starts_q if turns.parts > 1 else q
+        log_scale = starts_log_scale if turns.parts > 1 else log_scale
+        if turns.rooms > 0:
             g_last_p = _handed_on(g_last_p, rows * A, k)
             g_last_q = _handed_on(g_last_q, rows * A, k)
             g_last_log_scale = _handed_on(g_last_log_scale, rows * A, k)
-        for first in range(0, programs, at_once):
-            rwkv4_backward_kernel[(min(at_once, programs - first),)](
-                k, v, r, time_decay, time_first, g_output_in, kept_p, kept_q, kept_log_scale, g_last_p, g_last_q, g_last_log_scale, _reals(d_k), _reals(d_v), _reals(d_r), d_time_decay, d_time_first, None if first_d_p is None else _reals(first_d_p), None if first_d_q is None else _reals(first_d_q), None if first_d_log_scale is None else _reals(first_d_log_scale), cu_seqlens, T, rows, pieces, first, k.shape[0] * T, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2], *g_output_in.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            d_time_decay.zero_()
+            d_time_first.zero_()
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            rwkv4_keep_kernel[grid](
+                k, v, time_decay, time_first, p, q, log_scale, kept_p, kept_q, kept_log_scale, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            )  # fmt: skip
+            rwkv4_backward_kernel[grid](
+                k, v, r, time_decay, time_first, g_output_in, kept_p, kept_q, kept_log_scale, g_last_p, g_last_q, g_last_log_scale, _reals(d_k), _reals(d_v), _reals(d_r), d_time_decay, d_time_first, None if first_d_p is None else _reals(first_d_p), None if first_d_q is None else _reals(first_d_q), None if first_d_log_scale is None else _reals(first_d_log_scale), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2], *g_output_in.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
         d_time_decay = _summed(d_time_decay, inputs[3])
         d_time_first = _summed(d_time_first, inputs[4])
@@ -1347,13 +1438,14 @@ def _rwkv4_triton_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k,
 # ======================================================================================================================
 
 
-def _rwkv4(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, backend):
+def _rwkv4(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, keep, backend):
     if _use_triton(backend, k.device, _compute_dtype(k, v, r, time_decay, time_first, p, q, log_scale)):
-        return _rwkv4_triton(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens)
-    return _per_segment(_rwkv4_eager, "tttppsss", "tsss", cu_seqlens, k, v, r, time_decay, time_first, p, q, log_scale)
+        return _rwkv4_triton(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, keep)
+    out = _per_segment(_rwkv4_eager, "tttppsss", "tsss", cu_seqlens, k, v, r, time_decay, time_first, p, q, log_scale)
+    return (*out, k.new_empty(0, dtype=torch.float32), k.new_empty(0, dtype=torch.float32), k.new_empty(0, dtype=torch.float32))
 
 
-def _rwkv4_fake(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, backend):
+def _rwkv4_fake(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, keep, backend):
     rows = k.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(k, v, r, time_decay, time_first, p, q, log_scale)
     A = k.shape[2]
@@ -1362,20 +1454,23 @@ def _rwkv4_fake(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, ba
         k.new_empty((rows, A,), dtype=dtype),
         k.new_empty((rows, A,), dtype=dtype),
         k.new_empty((rows, A,), dtype=dtype),
+        _starts(k, A, keep and _served(backend, k.device, dtype), cu_seqlens),
+        _starts(k, A, keep and _served(backend, k.device, dtype), cu_seqlens),
+        _starts(k, A, keep and _served(backend, k.device, dtype), cu_seqlens),
     )
 
 
-def _rwkv4_adjoint(g_output_in, g_last_p, g_last_q, g_last_log_scale, k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens):
+def _rwkv4_adjoint(g_output_in, g_last_p, g_last_q, g_last_log_scale, k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, starts_p, starts_q, starts_log_scale, keep):
     return _per_segment(
         _rwkv4_eager_backward, "tssstttppsss", "tttppsss", cu_seqlens,
         g_output_in, g_last_p, g_last_q, g_last_log_scale, k, v, r, time_decay, time_first, p, q, log_scale,
     )
 
 
-def _rwkv4_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, backend):
+def _rwkv4_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, starts_p, starts_q, starts_log_scale, keep, backend):
     if _use_triton(backend, k.device, _compute_dtype(k, v, r, time_decay, time_first, p, q, log_scale)):
-        return _rwkv4_triton_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens)
-    return _rwkv4_adjoint(g_output_in, g_last_p, g_last_q, g_last_log_scale, k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens)
+        return _rwkv4_triton_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, starts_p, starts_q, starts_log_scale)
+    return _rwkv4_adjoint(g_output_in, g_last_p, g_last_q, g_last_log_scale, k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, starts_p, starts_q, starts_log_scale, keep)
 
 
 def _rwkv4_step(k, v, r, time_decay, time_first, p, q, log_scale, backend):
@@ -1386,7 +1481,7 @@ def _rwkv4_step(k, v, r, time_decay, time_first, p, q, log_scale, backend):
 
 
 def _rwkv4_step_fake(k, v, r, time_decay, time_first, p, q, log_scale, backend):
-    out = _rwkv4_fake(k, v, r, time_decay, time_first, p, q, log_scale, None, backend)
+    out = _rwkv4_fake(k, v, r, time_decay, time_first, p, q, log_scale, None, False, backend)
     return out[0]
 
 
@@ -1418,16 +1513,19 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, starts=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none)."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
+    the states before pieces of time, which the way back takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    gives = ", ".join(["Tensor"] * n_tensors)
-    outs = ", ".join(["Tensor"] * (n_results + len(states)))
+    n_more = len(states) if starts else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
+    takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
     lib.define(f"{name}_backward({given}, {takes}) -> ({gives})", tags=(torch.Tag.pt2_compliant_tag,))
     adjoint = _exact(adjoint)
     lib.impl(name, _exact(run), "CompositeExplicitAutograd")
@@ -1445,7 +1543,9 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
 
     def save(ctx, inputs, output):
         ctx.others = tuple(v for v in inputs[n_tensors + 1 :])
-        ctx.save_for_backward(*inputs[: n_tensors + 1])
+        more = output[n_given:]
+        ctx.mark_non_differentiable(*more)
+        ctx.save_for_backward(*inputs[: n_tensors + 1], *more)
         ctx.set_materialize_grads(False)
 
     def backward(ctx, *cotangents):
@@ -1455,21 +1555,21 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
         results = cotangents[:n_results]
         if any(c is None for c in results):  # only some results, or only the last states, were used
             with torch.no_grad():
-                like = fake(*saved, *ctx.others)
+                like = fake(*saved[: n_tensors + 1], *ctx.others)
             results = tuple(torch.zeros_like(v) if c is None else c for c, v in zip(results, like))
-        grads = backward_op(*results, *cotangents[n_results:], *saved, *ctx.others)
+        grads = backward_op(*results, *cotangents[n_results:n_given], *saved, *ctx.others)
         wanted = (v is not None and d for v, d in zip(saved, (*differentiable, *(True for _ in states))))
         return (*(g if w else None for g, w in zip(grads, wanted)), None, *(None,) * n_others)
 
     def save_backward(ctx, inputs, output):
-        n = n_given + n_tensors + 1
+        n = n_given + n_tensors + 1 + n_more
         ctx.others = inputs[n:]
         ctx.save_for_backward(*inputs[:n])
         ctx.set_materialize_grads(False)
 
     def double_backward(ctx, *cotangents):
         """The derivatives of the adjoint, through its eager formula: exact, and differentiable again."""
-        needed, create_graph = ctx.needs_input_grad[: n_given + n_tensors + 1], torch.is_grad_enabled()
+        needed, create_graph = ctx.needs_input_grad[: len(ctx.saved_tensors)], torch.is_grad_enabled()
         nothing = (None,) * len(ctx.others)
         with torch.enable_grad():
             inputs = [v.view_as(v) if n else v for v, n in zip(ctx.saved_tensors, needed)]
@@ -1503,8 +1603,8 @@ def _register():
     if not hasattr(ops, "_ssmc_library"):
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
-            lib, "rwkv4", ("k", "v", "r", "time_decay", "time_first", ), ("p", "q", "log_scale", ), "", 1, (True, True, True, True, True, ),
-            _rwkv4, _rwkv4_fake, _rwkv4_backward, _rwkv4_adjoint,
+            lib, "rwkv4", ("k", "v", "r", "time_decay", "time_first", ), ("p", "q", "log_scale", ), ", bool keep", 1, (True, True, True, True, True, ),
+            _rwkv4, _rwkv4_fake, _rwkv4_backward, _rwkv4_adjoint, starts=True,
         )
         _define_step(
             lib, "rwkv4", ("k", "v", "r", "time_decay", "time_first", ), ("p", "q", "log_scale", ), "", 1,

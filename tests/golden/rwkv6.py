@@ -937,6 +937,13 @@ if triton is not None:
         return rows
 
     @triton.jit
+    def tl_add(p, b_v, m, MORE: tl.constexpr):
+        """Writes a sum; with MORE what is there is a part of it."""
+        if MORE:
+            b_v += tl.load(p, mask=m)
+        tl.store(p, b_v, mask=m)
+
+    @triton.jit
     def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
         """Writes the L numbers of each channel of block i_c, so that up to 16 bytes of a channel lie together, and beside
         them those of the next channel: what a warp writes and reads at once."""
@@ -960,25 +967,43 @@ if triton is not None:
         """The sums of runs of R lanes."""
         return tl.sum(tl.reshape(b_v, [b_v.shape[0] // R, R, b_v.shape[1]]), 1)
 
+    _ALIGN = tl.constexpr(32)  # pieces of time but the first have a multiple of so many tokens, which blocks divide
+
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
-        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
+        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, and its number
+        of tokens. All pieces but the first are whole blocks of BT tokens."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
             n = bos + T
-            i_k = i_s * tl.cdiv(n, BT)
         else:
             i_b = i_s * 0
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
-            i_k = bos // BT + i_s
-        n_p = n // NP // BT * BT
-        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
-        i_t = n - (NP - i_p) * n_p
+        i_t = n - (NP - i_p) * (n // BT) // NP * BT
         i_t = tl.where(i_p == 0, 0, i_t)
-        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
+        n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
+        return i_b, bos, n, i_t, n_t.to(tl.int32)
+
+    @triton.jit(do_not_specialize=["n", "T", "FIRST", "NS", "NP", "NQ", "ROOMS", "LENGTH"])
+    def _gather_kernel(
+        parts, out, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH, M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr
+    ):  # fmt: skip
+        """`_sum_kernel` for pieces walked in turn: M numbers of a token from rooms of LENGTH tokens, to their places."""
+        i = tl.program_id(0).to(tl.int64)
+        i_m, turn = i % tl.cdiv(LENGTH * M, BM), i // tl.cdiv(LENGTH * M, BM) + FIRST
+        row, i_q = turn % NS, NQ - 1 - turn // NS
+        i_b, bos, n_s, i_t, n_t = _piece(None, row // NP, row % NP * NQ + i_q, T, NP * NQ, _ALIGN)
+        begin = n_s - i_t - n_t if REVERSE else i_t
+        o_m, o_p = i_m * BM + tl.arange(0, BM), tl.arange(0, BP)
+        m_m = o_m < n_t * M
+        b_sum = tl.zeros([BM], tl.float32)
+        for i_p in range(0, n, BP):
+            p = ((i_p + o_p).to(tl.int64) * ROOMS + turn % ROOMS) * (LENGTH * M)
+            m = (i_p + o_p < n)[:, None] & m_m[None, :]
+            b_sum += tl.sum(tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
+        tl.store(out + (i_b * T + begin) * M + o_m, b_sum, mask=m_m)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1075,7 +1100,6 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_k_ = tl.arange(0, BK)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_k_c = o_k_[None, :] * C + o_c[:, None]
@@ -1087,17 +1111,18 @@ if triton is not None:
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
-        p_r = r + i_b * s_rb + (bos + i_t) * s_rt
-        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
-        p_v = v + i_b * s_vb + (bos + i_t) * s_vt
-        p_d_sum_2 = d_sum_2 + i_b * s_d_sum_2b + (bos + i_t) * s_d_sum_2t
-        p_y_y = y_y + (i_b * T + bos + i_t) * C
         b_d_sum = tl.load(d_sum + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         b_time_faaaa = tl.load(time_faaaa + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         if S0 is not None:
             b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
+        p_r = r + i_b * s_rb + (bos + i_t) * s_rt
+        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+        p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+        p_d_sum_2 = d_sum_2 + i_b * s_d_sum_2b + (bos + i_t) * s_d_sum_2t
+        p_y_y = y_y + (i_b * T + bos + i_t) * C
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             rs = tl_rows_2(tl.load(p_r + o_t[:, None, None] * s_rt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
             k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
@@ -1130,16 +1155,25 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "d_sum", "time_faaaa", "S0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "d_sum", "time_faaaa", "S0"])
     def rwkv6_keep_kernel(
-        k_, v, d_sum_2, d_sum, time_faaaa, S0, Ss, cu_seqlens, T, NP, NQ,
+        k_, v, d_sum_2, d_sum, time_faaaa, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_k_b, s_k_t, s_vb, s_vt, s_d_sum_2b, s_d_sum_2t,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
         o_k_ = tl.arange(0, BK)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_k_c = o_k_[None, :] * C + o_c[:, None]
@@ -1154,52 +1188,62 @@ if triton is not None:
         b_d_sum = tl.load(d_sum + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         b_time_faaaa = tl.load(time_faaaa + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NP + i_p) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NC + i_p * NQ + i_q) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
-        for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
-            p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
-            p_v = v + i_b * s_vb + (bos + i_t) * s_vt
-            p_d_sum_2 = d_sum_2 + i_b * s_d_sum_2b + (bos + i_t) * s_d_sum_2t
-            p_Ss = Ss + i_k * (C * BK)
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_Ss, b_S, i_c, C, BC, BK)
-                p_Ss += (C * BK)
-                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-                d_sum_2s = tl_rows_2(tl.load(p_d_sum_2 + o_t[:, None, None] * s_d_sum_2t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-                p_k_ += BT * s_k_t
-                p_v += BT * s_vt
-                p_d_sum_2 += BT * s_d_sum_2t
-                for j in tl.static_range(BT):
-                    b_S = rwkv6_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), d_sum_2s[j].to(tl.float32), b_d_sum)
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_Ss, b_S, i_c, C, BC, BK)
-                for _ in range(n_t % BT):
-                    b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-                    b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
-                    b_d_sum_2 = tl.load(p_d_sum_2 + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-                    b_S = rwkv6_update(b_S, b_k_, b_v, b_d_sum_2, b_d_sum)
-                    p_k_ += s_k_t
-                    p_v += s_vt
-                    p_d_sum_2 += s_d_sum_2t
+        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+        p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+        p_d_sum_2 = d_sum_2 + i_b * s_d_sum_2b + (bos + i_t) * s_d_sum_2t
+        p_Ss = Ss + i_k * (C * BK)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_Ss, b_S, i_c, C, BC, BK)
+            p_Ss += (C * BK)
+            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+            d_sum_2s = tl_rows_2(tl.load(p_d_sum_2 + o_t[:, None, None] * s_d_sum_2t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+            p_k_ += BT * s_k_t
+            p_v += BT * s_vt
+            p_d_sum_2 += BT * s_d_sum_2t
+            for j in tl.static_range(BT):
+                b_S = rwkv6_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), d_sum_2s[j].to(tl.float32), b_d_sum)
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_Ss, b_S, i_c, C, BC, BK)
+            for _ in range(n_t % BT):
+                b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+                b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_d_sum_2 = tl.load(p_d_sum_2 + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+                b_S = rwkv6_update(b_S, b_k_, b_v, b_d_sum_2, b_d_sum)
+                p_k_ += s_k_t
+                p_v += s_vt
+                p_d_sum_2 += s_d_sum_2t
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "d_sum", "time_faaaa", "d_ST"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens", "d_sum", "time_faaaa", "d_ST"])
     def rwkv6_backward_kernel(
-        r, k_, v, d_sum_2, d_sum, time_faaaa, g_y, Ss, d_ST, d_r, d_k, d_v, d_d_sum_2, d_d_sum, d_time_faaaa, d_S0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        r, k_, v, d_sum_2, d_sum, time_faaaa, g_y, Ss, d_ST, d_r, d_k, d_v, d_d_sum_2, d_d_sum, d_time_faaaa, d_S0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_rb, s_rt, s_k_b, s_k_t, s_vb, s_vt, s_d_sum_2b, s_d_sum_2t, s_g_yb, s_g_yt,
         H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
-        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(C, BC) + i_c
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
         o_k_ = tl.arange(0, BK)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_k_c = o_k_[None, :] * C + o_c[:, None]
@@ -1225,17 +1269,17 @@ if triton is not None:
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         p_d_sum_2 = d_sum_2 + i_b * s_d_sum_2b + (bos + i_t) * s_d_sum_2t
         p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
-        p_d_r = d_r + (i_b * T + bos + i_t) * (H * K)
-        p_d_k = d_k + (i_b * T + bos + i_t) * (H * K)
+        p_d_r = d_r + (room + bos + i_t) * (H * K)
+        p_d_k = d_k + (room + bos + i_t) * (H * K)
         p_d_v = d_v + (i_b * T + bos + i_t) * C
-        p_d_d_sum_2 = d_d_sum_2 + (i_b * T + bos + i_t) * (H * K)
+        p_d_d_sum_2 = d_d_sum_2 + (room + bos + i_t) * (H * K)
         p_Ss = Ss + i_k * (C * BK)
         b_d_sum = tl.load(d_sum + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         b_time_faaaa = tl.load(time_faaaa + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         b_d_d_sum = tl.zeros([BC, BK], tl.float32)
         b_d_time_faaaa = tl.zeros([BC, BK], tl.float32)
         if d_ST is not None:
-            b_d_S = tl.load(d_ST + i_a * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_d_S = tl.load(d_ST + row * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_d_S = tl.zeros([BC, BK], tl.float32)
         for i_j in range(n_t % KT):
@@ -1305,13 +1349,13 @@ if triton is not None:
                 tl.store(p_d_k + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_k, RUN), mask=m_ck__run)
                 tl.store(p_d_v + j * C + o_c, b_d_v, mask=m_c)
                 tl.store(p_d_d_sum_2 + j * (H * K) + o_v_part_run[:, None] + o_h_runk__run, tl_runs_2(b_d_d_sum_2, RUN), mask=m_ck__run)
-        tl.store(d_d_sum + (i_s * NP + i_p) * V * (H * K) + (o_v * (H * K))[:, None] + o_hk_, b_d_d_sum, mask=m_ck_)
-        tl.store(d_time_faaaa + (i_s * NP + i_p) * V * (H * K) + (o_v * (H * K))[:, None] + o_hk_, b_d_time_faaaa, mask=m_ck_)
+        tl_add(d_d_sum + row * V * (H * K) + (o_v * (H * K))[:, None] + o_hk_, b_d_d_sum, m_ck_, CARRY)
+        tl_add(d_time_faaaa + row * V * (H * K) + (o_v * (H * K))[:, None] + o_hk_, b_d_time_faaaa, m_ck_, CARRY)
         if d_S0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_S0 + i_s * (H * K * V) + o_hk_v, b_d_S, mask=m_ck_)
         if CARRY:
-            tl.store(d_ST + i_a * (H * K * V) + o_k_c, b_d_S, mask=m_ck_)
+            tl.store(d_ST + row * (H * K * V) + o_k_c, b_d_S, mask=m_ck_)
 
     @triton.jit
     def rwkv6_step_kernel(
@@ -1363,7 +1407,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_k_ = tl.arange(0, BK)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_k_c = o_k_[None, :] * C + o_c[:, None]
@@ -1924,11 +1968,52 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # pieces of time that the way back walks in turn
+    parts: int = 1  # pieces of each of these that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
-    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
+    wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
+
+
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+
+
+class _Turns(NamedTuple):
+    """How the way back is launched: at once, or a wave of programs after another, of which each has the room of the last."""
+
+    rows: int  # that are walked at once: pieces of all rows
+    parts: int  # pieces of each of these, walked in turn
+    programs: int  # a launch
+    starts: int  # for how many states before pieces a row has room
+    rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
+    slots: int  # states kept of each
+    kept: int  # states kept in all
+    tokens: int  # tokens in all of which there are sums over channels
+
+
+def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
+    """The launches for time in so many cuts that are walked in turn, or 1."""
+    (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
+    if config.wave == 0 or cu_seqlens is not None:
+        kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
+    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
+    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
+    rooms, slots = triton.cdiv(programs, n_blocks) + 1, triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+
+
+def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
+    """Adds up the sums over channels, (parts, sum) each, of the pieces that the launch from program `begin` on ended."""
+    done, end = begin // n_blocks, min(begin + turns.programs, turns.rows * turns.parts * n_blocks) // n_blocks
+    for parts, out in sums if end > done else ():
+        M = parts[0, 0].numel()
+        length = turns.tokens // turns.rooms
+        _gather_kernel[(triton.cdiv(length * M, 256) * (end - done),)](
+            parts, _reals(out), parts.shape[0], T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
+            M=M, REVERSE=reverse, BP=16, BM=256, num_warps=4,
+        )  # fmt: skip
 
 
 def _pow2(n):
@@ -1977,10 +2062,11 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
-def _parts(n, like, narrow=False):
-    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
-    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+def _parts(n, like, n_tokens=None):
+    """n partial sums, each of the shape of `like`, or of so many of its tokens; these in its dtype, if it is bfloat16."""
+    shape = like.shape if n_tokens is None else (n_tokens, *like.shape[2:])
+    dtype = torch.bfloat16 if n_tokens is not None and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
 
 
 def _kept_dtype(dtype, inner):
@@ -2003,7 +2089,7 @@ def _handed_on(d_last, n, like):
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
-        return parts[0]
+        return parts[0].view(like.shape)
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
@@ -2029,7 +2115,7 @@ def choose_rwkv6(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 512 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 512 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 512))
@@ -2042,12 +2128,13 @@ def choose_rwkv6(rows, T, lanes, inner, sms, forward=False):
     if forward:
         tokens = 2 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces, registers=registers if inner <= 16 else 255)
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 5 * held + tokens * (2 + 6 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts, registers, 2 if tokens <= 2 else 1, wave=wave)
+    halves = 2 if tokens <= 2 else 1
+    kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = 1, max(1, room // num_warps) if kept > 2**24 else 0
+    return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
 
 def _rwkv6_triton(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
@@ -2112,7 +2199,7 @@ def _rwkv6_triton_step(r, k, v, d_sum_2, d_sum, time_faaaa, S):
     d_sum = d_sum.contiguous()
     time_faaaa = time_faaaa.contiguous()
     S = None if S is None else _reals(S.contiguous())
-    config = choose_rwkv6(rows, 1, H * V, _pow2(K), _sms(r.device))
+    config = choose_rwkv6(rows, 1, H * V, _pow2(K), _sms(r.device), forward=True)
     fixed = dict(H=H, V=V, K=K, C=H * V, BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     with _on(r.device):
         rwkv6_step_kernel[(triton.cdiv(H * V, config.lanes) * rows,)](
@@ -2148,47 +2235,49 @@ def _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
     S = None if S is None else S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     g_last_S = None if g_last_S is None else g_last_S.reshape(rows, H, K, V).permute(0, 2, 1, 3).contiguous()
     config = choose_rwkv6(rows, T, H * V, _pow2(K), _sms(r.device))
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(H=H, V=V, K=K, C=H * V, BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
-    n_blocks = triton.cdiv(H * V, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_r = _parts(V // fixed["RUN"], inputs[0], narrow=True)
-    d_k = _parts(V // fixed["RUN"], inputs[1], narrow=True)
-    d_v = _like(inputs[2])
-    d_d_sum_2 = _parts(V // fixed["RUN"], inputs[3], narrow=True)
-    d_d_sum = _parts(rows * pieces * V, inputs[4])
-    d_time_faaaa = _parts(rows * pieces * V, inputs[5])
-    first_d_S = None if S is None else _like(inputs[6])
-    kept_S = torch.empty(slots, H * V * _pow2(K), dtype=_kept_dtype(_stream_dtype(r, k, v, d_sum_2), _pow2(K)), device=r.device)
+    n_blocks, fixed = triton.cdiv(H * V, config.lanes), dict(H=H, V=V, K=K, C=H * V, BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
+    turns = _turns(config, 1, r, rows, n_blocks, cu_seqlens)
     with _on(r.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(rows * pieces * H * K * V, r)
-            rwkv6_piece_kernel[(n_blocks * pieces * rows,)](
+            products, ends, wanted = _rooms(turns.rows * H * K * V, r)
+            rwkv6_piece_kernel[(n_blocks * turns.rows,)](
                 r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
-                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, S, ends, rows, pieces, H * K * V, False)
-            _pass(products, wanted, g_last_S, wanted, rows, pieces, H * K * V, True)
+            _pass(products, ends, S, ends, rows, config.pieces, H * K * V, False)
+            _pass(products, wanted, g_last_S, wanted, rows, config.pieces, H * K * V, True)
             S, g_last_S, products = ends, wanted, None
-        rwkv6_keep_kernel[(n_blocks * config.pieces * rows,)](
-            k, v, d_sum_2, turned_d_sum, turned_time_faaaa, S, kept_S, cu_seqlens, T, config.pieces, config.parts, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
-            g_last_S = _handed_on(g_last_S, rows * H * K * V, r)
-        for first in range(0, programs, at_once):
-            rwkv6_backward_kernel[(min(at_once, programs - first),)](
-                r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, g_y, kept_S, g_last_S, d_r, d_k, _reals(d_v), d_d_sum_2, d_d_sum, d_time_faaaa, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, rows, pieces, first, r.shape[0] * T, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+        d_r = _parts(V // fixed["RUN"], inputs[0], turns.tokens)
+        d_k = _parts(V // fixed["RUN"], inputs[1], turns.tokens)
+        d_v = _like(inputs[2])
+        d_d_sum_2 = _parts(V // fixed["RUN"], inputs[3], turns.tokens)
+        d_d_sum = _parts(turns.rows * V, inputs[4])
+        d_time_faaaa = _parts(turns.rows * V, inputs[5])
+        first_d_S = None if inputs[6] is None else _like(inputs[6])
+        kept_S = torch.empty(turns.kept, H * V * _pow2(K), dtype=_kept_dtype(_stream_dtype(r, k, v, d_sum_2), _pow2(K)), device=r.device)
+        if turns.rooms > 0:
+            if config.pieces == 1:
+                g_last_S = _handed_on(g_last_S, rows * H * K * V, r)
+            d_d_sum.zero_()
+            d_time_faaaa.zero_()
+            sum_d_r = _like(inputs[0])
+            sum_d_k = _like(inputs[1])
+            sum_d_d_sum_2 = _like(inputs[3])
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            rwkv6_keep_kernel[grid](
+                k, v, d_sum_2, turned_d_sum, turned_time_faaaa, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-        d_r = _summed(d_r, inputs[0])
-        d_k = _summed(d_k, inputs[1])
-        d_d_sum_2 = _summed(d_d_sum_2, inputs[3])
+            rwkv6_backward_kernel[grid](
+                r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, g_y, kept_S, g_last_S, d_r, d_k, _reals(d_v), d_d_sum_2, d_d_sum, d_time_faaaa, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
+            )  # fmt: skip
+            if turns.rooms > 0:
+                _add_up([(d_r, sum_d_r), (d_k, sum_d_k), (d_d_sum_2, sum_d_d_sum_2)], turns, config.pieces, begin, T, n_blocks, False)
+        d_r = sum_d_r if turns.rooms > 0 else _summed(d_r, inputs[0])
+        d_k = sum_d_k if turns.rooms > 0 else _summed(d_k, inputs[1])
+        d_d_sum_2 = sum_d_d_sum_2 if turns.rooms > 0 else _summed(d_d_sum_2, inputs[3])
         d_d_sum = _summed(d_d_sum, inputs[4])
         d_time_faaaa = _summed(d_time_faaaa, inputs[5])
     return (
@@ -2585,7 +2674,7 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
 
     def double_backward(ctx, *cotangents):
         """The derivatives of the adjoint, through its eager formula: exact, and differentiable again."""
-        needed, create_graph = ctx.needs_input_grad[: n_given + n_tensors + 1], torch.is_grad_enabled()
+        needed, create_graph = ctx.needs_input_grad[: len(ctx.saved_tensors)], torch.is_grad_enabled()
         nothing = (None,) * len(ctx.others)
         with torch.enable_grad():
             inputs = [v.view_as(v) if n else v for v, n in zip(ctx.saved_tensors, needed)]

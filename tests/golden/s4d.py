@@ -1399,6 +1399,13 @@ if triton is not None:
         return rows
 
     @triton.jit
+    def tl_add(p, b_v, m, MORE: tl.constexpr):
+        """Writes a sum; with MORE what is there is a part of it."""
+        if MORE:
+            b_v += tl.load(p, mask=m)
+        tl.store(p, b_v, mask=m)
+
+    @triton.jit
     def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
         """Writes the L numbers of each channel of block i_c, so that up to 16 bytes of a channel lie together, and beside
         them those of the next channel: what a warp writes and reads at once."""
@@ -1417,25 +1424,24 @@ if triton is not None:
         b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0).to(tl.float32)
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
+    _ALIGN = tl.constexpr(32)  # pieces of time but the first have a multiple of so many tokens, which blocks divide
+
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
-        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
+        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, and its number
+        of tokens. All pieces but the first are whole blocks of BT tokens."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
             n = bos + T
-            i_k = i_s * tl.cdiv(n, BT)
         else:
             i_b = i_s * 0
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
-            i_k = bos // BT + i_s
-        n_p = n // NP // BT * BT
-        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
-        i_t = n - (NP - i_p) * n_p
+        i_t = n - (NP - i_p) * (n // BT) // NP * BT
         i_t = tl.where(i_p == 0, 0, i_t)
-        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
+        n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
+        return i_b, bos, n, i_t, n_t.to(tl.int32)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_complex_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1821,7 +1827,6 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
@@ -1830,8 +1835,6 @@ if triton is not None:
         m_hn = m_h[:, None] & m_n[None, :]
         o_hn = o_h[:, None] * N + o_n[None, :]
         o_t = tl.arange(0, BT)
-        p_u = u + i_b * s_ub + (bos + i_t) * s_ut
-        p_y_output_linear_in = y_output_linear_in + (i_b * T + bos + i_t) * H
         b_log_dt = tl.load(log_dt + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_log_A_real = tl.load(log_A_real + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         b_A_imag = tl.load(A_imag + o_nh, mask=m_hn, other=0.0).to(tl.float32)
@@ -1851,6 +1854,9 @@ if triton is not None:
             b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BH, BN], tl.float32)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
+        p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+        p_y_output_linear_in = y_output_linear_in + (i_b * T + bos + i_t) * H
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
             for j in tl.static_range(BT):
@@ -1870,16 +1876,25 @@ if triton is not None:
             tl.store(xT + i_s * (2 * H * N) + 2 * o_hn, b_x_re, mask=m_hn)
             tl.store(xT + i_s * (2 * H * N) + 2 * o_hn + 1, b_x_im, mask=m_hn)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "log_A_real", "A_imag", "C", "x0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "log_A_real", "A_imag", "C", "x0"])
     def s4d_keep_kernel(
-        u, log_dt, log_A_real, A_imag, C, D, x0, xs, cu_seqlens, T, NP, NQ,
+        u, log_dt, log_A_real, A_imag, C, D, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_ub, s_ut,
-        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
-        i = tl.program_id(0).to(tl.int64)
-        i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
-        i_s = i // tl.cdiv(H, BH) // NP
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
@@ -1900,48 +1915,58 @@ if triton is not None:
         b_B_bar_re = b_B_bar_re.to(tl.float32)
         b_B_bar_im = b_B_bar_im.to(tl.float32)
         if x0 is not None:
-            b_x_re = tl.load(x0 + (i_s * NP + i_p) * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+            b_x_re = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_x_re = tl.zeros([BH, BN], tl.float32)
         if x0 is not None:
-            b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
+            b_x_im = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BH, BN], tl.float32)
-        for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
-            p_u = u + i_b * s_ub + (bos + i_t) * s_ut
-            p_xs = xs + i_k * (2 * H * BN)
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_xs, b_x_re, i_h, H, BH, BN)
-                tl_keep(p_xs + H * BN, b_x_im, i_h, H, BH, BN)
-                p_xs += (2 * H * BN)
-                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
-                p_u += BT * s_ut
-                for j in tl.static_range(BT):
-                    b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, us[j].to(tl.float32), b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_xs, b_x_re, i_h, H, BH, BN)
-                tl_keep(p_xs + H * BN, b_x_im, i_h, H, BH, BN)
-                for _ in range(n_t % BT):
-                    b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
-                    b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, b_u, b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
-                    p_u += s_ut
+        p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+        p_xs = xs + i_k * (2 * H * BN)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_xs, b_x_re, i_h, H, BH, BN)
+            tl_keep(p_xs + H * BN, b_x_im, i_h, H, BH, BN)
+            p_xs += (2 * H * BN)
+            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+            p_u += BT * s_ut
+            for j in tl.static_range(BT):
+                b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, us[j].to(tl.float32), b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_xs, b_x_re, i_h, H, BH, BN)
+            tl_keep(p_xs + H * BN, b_x_im, i_h, H, BH, BN)
+            for _ in range(n_t % BT):
+                b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_x_re, b_x_im = s4d_update(b_x_re, b_x_im, b_u, b_A_bar_im, b_A_bar_re, b_B_bar_im, b_B_bar_re)
+                p_u += s_ut
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens", "log_A_real", "A_imag", "C", "d_xT"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens", "log_A_real", "A_imag", "C", "d_xT"])
     def s4d_backward_kernel(
-        u, log_dt, log_A_real, A_imag, C, D, g_output_linear_in, xs, d_xT, d_u, d_log_dt, d_log_A_real, d_A_imag, d_C, d_D, d_x0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        u, log_dt, log_A_real, A_imag, C, D, g_output_linear_in, xs, d_xT, d_u, d_log_dt, d_log_A_real, d_A_imag, d_C, d_D, d_x0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_ub, s_ut, s_g_output_linear_inb, s_g_output_linear_int,
         H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NS
-        i_p = NP - 1 - i // tl.cdiv(H, BH) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(H, BH) + i_h
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
@@ -1975,11 +2000,11 @@ if triton is not None:
         b_d_C_im = tl.zeros([BH, BN], tl.float32)
         b_d_D = tl.zeros([BH], tl.float32)
         if d_xT is not None:
-            b_d_x_re = tl.load(d_xT + i_a * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+            b_d_x_re = tl.load(d_xT + row * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_d_x_re = tl.zeros([BH, BN], tl.float32)
         if d_xT is not None:
-            b_d_x_im = tl.load(d_xT + i_a * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
+            b_d_x_im = tl.load(d_xT + row * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_d_x_im = tl.zeros([BH, BN], tl.float32)
         for i_j in range(n_t % KT):
@@ -2044,22 +2069,22 @@ if triton is not None:
         b_log_A_real = tl.load(log_A_real + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         b_A_imag = tl.load(A_imag + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         b_d_log_dt, b_d_log_A_real, b_d_A_imag, b_d_C_re, b_d_C_im, b_d_D = s4d_hoist_vjp(b_log_dt, b_log_A_real, b_A_imag, b_d_A_bar_im, b_d_A_bar_re, b_d_B_bar_im, b_d_B_bar_re, b_d_C_im, b_d_C_re, b_d_D, N)
-        tl.store(d_log_dt + (i_s * NP + i_p) * H + o_h, b_d_log_dt, mask=m_h)
-        tl.store(d_log_A_real + (i_s * NP + i_p) * (H * N) + o_hn, b_d_log_A_real, mask=m_hn)
-        tl.store(d_A_imag + (i_s * NP + i_p) * (H * N) + o_hn, b_d_A_imag, mask=m_hn)
-        tl.store(d_C + (i_s * NP + i_p) * (2 * H * N) + 2 * o_hn, b_d_C_re, mask=m_hn)
-        tl.store(d_C + (i_s * NP + i_p) * (2 * H * N) + 2 * o_hn + 1, b_d_C_im, mask=m_hn)
-        tl.store(d_D + (i_s * NP + i_p) * H + o_h, b_d_D, mask=m_h)
+        tl_add(d_log_dt + row * H + o_h, b_d_log_dt, m_h, CARRY)
+        tl_add(d_log_A_real + row * (H * N) + o_hn, b_d_log_A_real, m_hn, CARRY)
+        tl_add(d_A_imag + row * (H * N) + o_hn, b_d_A_imag, m_hn, CARRY)
+        tl_add(d_C + row * (2 * H * N) + 2 * o_hn, b_d_C_re, m_hn, CARRY)
+        tl_add(d_C + row * (2 * H * N) + 2 * o_hn + 1, b_d_C_im, m_hn, CARRY)
+        tl_add(d_D + row * H + o_h, b_d_D, m_h, CARRY)
         if d_x0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_x0 + i_s * (2 * H * N) + 2 * o_hn, b_d_x_re, mask=m_hn)
         if CARRY:
-            tl.store(d_xT + i_a * (2 * H * N) + o_nh, b_d_x_re, mask=m_hn)
+            tl.store(d_xT + row * (2 * H * N) + o_nh, b_d_x_re, mask=m_hn)
         if d_x0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_x0 + i_s * (2 * H * N) + 2 * o_hn + 1, b_d_x_im, mask=m_hn)
         if CARRY:
-            tl.store(d_xT + i_a * (2 * H * N) + o_nh + N * H, b_d_x_im, mask=m_hn)
+            tl.store(d_xT + row * (2 * H * N) + o_nh + N * H, b_d_x_im, mask=m_hn)
 
     @triton.jit
     def s4d_step_kernel(
@@ -2114,7 +2139,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
@@ -2324,7 +2349,7 @@ if triton is not None:
         """The results, from a state of zero on."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
@@ -2370,7 +2395,7 @@ if triton is not None:
         """The read alone, which the way back needs."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
@@ -2415,7 +2440,7 @@ if triton is not None:
         sums of both over time that the parameters' cotangents are made of."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_s = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_s * 0, T, 1, BT)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
@@ -2553,11 +2578,40 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # pieces of time that the way back walks in turn
+    parts: int = 1  # pieces of each of these that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
-    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
+    wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
+
+
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+
+
+class _Turns(NamedTuple):
+    """How the way back is launched: at once, or a wave of programs after another, of which each has the room of the last."""
+
+    rows: int  # that are walked at once: pieces of all rows
+    parts: int  # pieces of each of these, walked in turn
+    programs: int  # a launch
+    starts: int  # for how many states before pieces a row has room
+    rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
+    slots: int  # states kept of each
+    kept: int  # states kept in all
+    tokens: int  # tokens in all of which there are sums over channels
+
+
+def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
+    """The launches for time in so many cuts that are walked in turn, or 1."""
+    (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
+    if config.wave == 0 or cu_seqlens is not None:
+        kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
+    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
+    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
+    rooms, slots = triton.cdiv(programs, n_blocks) + 1, triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -2606,10 +2660,11 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
-def _parts(n, like, narrow=False):
-    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
-    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+def _parts(n, like, n_tokens=None):
+    """n partial sums, each of the shape of `like`, or of so many of its tokens; these in its dtype, if it is bfloat16."""
+    shape = like.shape if n_tokens is None else (n_tokens, *like.shape[2:])
+    dtype = torch.bfloat16 if n_tokens is not None and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
 
 
 def _rooms(n, like):
@@ -2625,7 +2680,7 @@ def _handed_on(d_last, n, like):
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
-        return parts[0]
+        return parts[0].view(like.shape)
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
@@ -2655,7 +2710,7 @@ def choose_s4d(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 256 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 256 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 256))
@@ -2667,13 +2722,14 @@ def choose_s4d(rows, T, lanes, inner, sms, forward=False):
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         return _Config(block, tokens, num_warps, pieces)
-    pieces = 1
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 32 + 17 * held + tokens * (2 + 2 * held) > 236:
         tokens //= 2
-    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
+    halves = 1
+    kept = 2 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = 1, max(1, room // num_warps) if kept > 2**24 else 0
+    pieces = 1
+    return _Config(block, tokens, num_warps, pieces, parts, halves=halves, wave=wave)
 
 
 def _s4d_triton(u, log_dt, log_A_real, A_imag, C, D, x, cu_seqlens):
@@ -2737,7 +2793,7 @@ def _s4d_triton_step(u, log_dt, log_A_real, A_imag, C, D, x):
     C = _reals(C.contiguous())
     D = D.contiguous()
     x = None if x is None else _reals(x.contiguous())
-    config = choose_s4d(rows, 1, H, _pow2(N), _sms(u.device))
+    config = choose_s4d(rows, 1, H, _pow2(N), _sms(u.device), forward=True)
     fixed = dict(H=H, N=N, BH=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
     with _on(u.device):
         s4d_step_kernel[(triton.cdiv(H, config.lanes) * rows,)](
@@ -2774,34 +2830,33 @@ def _s4d_triton_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_real, A_
     g_last_x = None if g_last_x is None else g_last_x.reshape(rows, H, N, 2).permute(0, 3, 2, 1).contiguous()
     config = choose_s4d(rows, T, H, _pow2(N), _sms(u.device))
     config = config._replace(pieces=1)
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(H=H, N=N, BH=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
-    n_blocks = triton.cdiv(H, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_u = _like(inputs[0])
-    d_log_dt = _parts(rows * pieces, inputs[1])
-    d_log_A_real = _parts(rows * pieces, inputs[2])
-    d_A_imag = _parts(rows * pieces, inputs[3])
-    d_C = _parts(rows * pieces, inputs[4])
-    d_D = _parts(rows * pieces, inputs[5])
-    first_d_x = None if x is None else _like(inputs[6])
-    kept_x = torch.empty(slots, 2 * H * _pow2(N), dtype=torch.float32, device=u.device)
+    n_blocks, fixed = triton.cdiv(H, config.lanes), dict(H=H, N=N, BH=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
+    turns = _turns(config, 1, u, rows, n_blocks, cu_seqlens)
     with _on(u.device):
-        s4d_keep_kernel[(n_blocks * config.pieces * rows,)](
-            u, log_dt, turned_log_A_real, turned_A_imag, turned_C, D, x, kept_x, cu_seqlens, T, config.pieces, config.parts, *u.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
+        d_u = _like(inputs[0])
+        d_log_dt = _parts(turns.rows, inputs[1])
+        d_log_A_real = _parts(turns.rows, inputs[2])
+        d_A_imag = _parts(turns.rows, inputs[3])
+        d_C = _parts(turns.rows, inputs[4])
+        d_D = _parts(turns.rows, inputs[5])
+        first_d_x = None if inputs[6] is None else _like(inputs[6])
+        kept_x = torch.empty(turns.kept, 2 * H * _pow2(N), dtype=torch.float32, device=u.device)
+        if turns.rooms > 0:
             g_last_x = _handed_on(g_last_x, rows * 2 * H * N, u)
-        for first in range(0, programs, at_once):
-            s4d_backward_kernel[(min(at_once, programs - first),)](
-                u, log_dt, turned_log_A_real, turned_A_imag, turned_C, D, g_output_linear_in, kept_x, g_last_x, _reals(d_u), d_log_dt, d_log_A_real, d_A_imag, d_C, d_D, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, rows, pieces, first, u.shape[0] * T, *u.stride()[:2], *g_output_linear_in.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+            d_log_dt.zero_()
+            d_log_A_real.zero_()
+            d_A_imag.zero_()
+            d_C.zero_()
+            d_D.zero_()
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            s4d_keep_kernel[grid](
+                u, log_dt, turned_log_A_real, turned_A_imag, turned_C, D, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            )  # fmt: skip
+            s4d_backward_kernel[grid](
+                u, log_dt, turned_log_A_real, turned_A_imag, turned_C, D, g_output_linear_in, kept_x, g_last_x, _reals(d_u), d_log_dt, d_log_A_real, d_A_imag, d_C, d_D, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *u.stride()[:2], *g_output_linear_in.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
         d_log_dt = _summed(d_log_dt, inputs[1])
         d_log_A_real = _summed(d_log_A_real, inputs[2])
@@ -3222,7 +3277,7 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
 
     def double_backward(ctx, *cotangents):
         """The derivatives of the adjoint, through its eager formula: exact, and differentiable again."""
-        needed, create_graph = ctx.needs_input_grad[: n_given + n_tensors + 1], torch.is_grad_enabled()
+        needed, create_graph = ctx.needs_input_grad[: len(ctx.saved_tensors)], torch.is_grad_enabled()
         nothing = (None,) * len(ctx.others)
         with torch.enable_grad():
             inputs = [v.view_as(v) if n else v for v, n in zip(ctx.saved_tensors, needed)]

@@ -1351,6 +1351,13 @@ if triton is not None:
         return tl_rows_1(re), tl_rows_1(im)
 
     @triton.jit
+    def tl_add(p, b_v, m, MORE: tl.constexpr):
+        """Writes a sum; with MORE what is there is a part of it."""
+        if MORE:
+            b_v += tl.load(p, mask=m)
+        tl.store(p, b_v, mask=m)
+
+    @triton.jit
     def tl_keep(p, b_v, i_c, C: tl.constexpr, B: tl.constexpr, L: tl.constexpr):
         """Writes the L numbers of each channel of block i_c, so that up to 16 bytes of a channel lie together, and beside
         them those of the next channel: what a warp writes and reads at once."""
@@ -1369,25 +1376,24 @@ if triton is not None:
         b_v = tl.load(p, mask=tl_inside(o // V, C, B), other=0.0).to(tl.float32)
         return tl.reshape(tl.permute(tl.reshape(b_v, [L // V, B, V]), (1, 0, 2)), [B, L])
 
+    _ALIGN = tl.constexpr(32)  # pieces of time but the first have a multiple of so many tokens, which blocks divide
+
     @triton.jit
     def _piece(cu_seqlens, i_s, i_p, T, NP, BT: tl.constexpr):
-        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, its number
-        of tokens, and its first slot among the states kept every BT tokens. All pieces but the first are whole blocks."""
+        """Piece i_p of NP of sequence i_s: its row; the sequence's begin and length; the piece's begin in it, and its number
+        of tokens. All pieces but the first are whole blocks of BT tokens."""
         if cu_seqlens is None:
             i_b = i_s
             bos = i_s * 0
             n = bos + T
-            i_k = i_s * tl.cdiv(n, BT)
         else:
             i_b = i_s * 0
             bos = tl.load(cu_seqlens + i_s).to(tl.int64)
             n = tl.load(cu_seqlens + i_s + 1).to(tl.int64) - bos
-            i_k = bos // BT + i_s
-        n_p = n // NP // BT * BT
-        n_t = tl.where(i_p == 0, n - (NP - 1) * n_p, n_p).to(tl.int32)
-        i_t = n - (NP - i_p) * n_p
+        i_t = n - (NP - i_p) * (n // BT) // NP * BT
         i_t = tl.where(i_p == 0, 0, i_t)
-        return i_b, bos, n, i_t, n_t, i_k + tl.cdiv(i_t, BT)
+        n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
+        return i_b, bos, n, i_t, n_t.to(tl.int32)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_complex_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1636,12 +1642,9 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         m_c = tl_inside(o_c, C, BC)
         o_t = tl.arange(0, BT)
-        p_Bu_sum = Bu_sum + i_b * s_Bu_sumb + (bos + i_t) * s_Bu_sumt
-        p_y_x = y_x + (i_b * T + bos + i_t) * (2 * C)
         b_Lambda_re = tl.load(Lambda_re + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_Lambda_im = tl.load(Lambda_im + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_log_step = tl.load(log_step + o_c, mask=m_c, other=0.0).to(tl.float32)
@@ -1658,6 +1661,9 @@ if triton is not None:
             b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * C) + o_c + C, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BC], tl.float32)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
+        p_Bu_sum = Bu_sum + i_b * s_Bu_sumb + (bos + i_t) * s_Bu_sumt
+        p_y_x = y_x + (i_b * T + bos + i_t) * (2 * C)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
             Bu_sum_res, Bu_sum_ims = tl_pairs_1(tl.load(p_Bu_sum + o_t[:, None, None] * s_Bu_sumt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
             for j in tl.static_range(BT):
@@ -1678,16 +1684,25 @@ if triton is not None:
             tl.store(xT + i_s * (2 * C) + 2 * o_c, b_x_re, mask=m_c)
             tl.store(xT + i_s * (2 * C) + 2 * o_c + 1, b_x_im, mask=m_c)
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
     def s5_keep_kernel(
-        Bu_sum, Lambda_re, Lambda_im, log_step, x0, xs, cu_seqlens, T, NP, NQ,
+        Bu_sum, Lambda_re, Lambda_im, log_step, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_Bu_sumb, s_Bu_sumt,
-        J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
+        J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of the NQ pieces of a piece, for the way back."""
-        i = tl.program_id(0).to(tl.int64)
-        i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
-        i_s = i // tl.cdiv(C, BC) // NP
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
+        else:
+            i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         m_c = tl_inside(o_c, C, BC)
         o_t = tl.arange(0, BT)
@@ -1700,49 +1715,59 @@ if triton is not None:
         b_B_scale_re = b_B_scale_re.to(tl.float32)
         b_B_scale_im = b_B_scale_im.to(tl.float32)
         if x0 is not None:
-            b_x_re = tl.load(x0 + (i_s * NP + i_p) * (2 * C) + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_x_re = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * C) + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_x_re = tl.zeros([BC], tl.float32)
         if x0 is not None:
-            b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * C) + o_c + C, mask=m_c, other=0.0).to(tl.float32)
+            b_x_im = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * C) + o_c + C, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BC], tl.float32)
-        for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, BT)
-            p_Bu_sum = Bu_sum + i_b * s_Bu_sumb + (bos + i_t) * s_Bu_sumt
-            p_xs = xs + i_k * (2 * C)
-            for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-                tl_keep(p_xs, b_x_re, i_c, C, BC, 1)
-                tl_keep(p_xs + C * 1, b_x_im, i_c, C, BC, 1)
-                p_xs += (2 * C)
-                Bu_sum_res, Bu_sum_ims = tl_pairs_1(tl.load(p_Bu_sum + o_t[:, None, None] * s_Bu_sumt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
-                p_Bu_sum += BT * s_Bu_sumt
-                for j in tl.static_range(BT):
-                    b_x_re, b_x_im = s5_update(b_x_re, b_x_im, Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
-            if n_t % BT > 0:  # of the first piece
-                tl_keep(p_xs, b_x_re, i_c, C, BC, 1)
-                tl_keep(p_xs + C * 1, b_x_im, i_c, C, BC, 1)
-                for _ in range(n_t % BT):
-                    b_Bu_sum_re = tl.load(p_Bu_sum + 2 * o_c, mask=m_c, other=0.0).to(tl.float32)
-                    b_Bu_sum_im = tl.load(p_Bu_sum + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32)
-                    b_x_re, b_x_im = s5_update(b_x_re, b_x_im, b_Bu_sum_re, b_Bu_sum_im, b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
-                    p_Bu_sum += s_Bu_sumt
+        p_Bu_sum = Bu_sum + i_b * s_Bu_sumb + (bos + i_t) * s_Bu_sumt
+        p_xs = xs + i_k * (2 * C)
+        for _ in tl.range(0, n_t // BT, num_stages=STAGES):
+            tl_keep(p_xs, b_x_re, i_c, C, BC, 1)
+            tl_keep(p_xs + C * 1, b_x_im, i_c, C, BC, 1)
+            p_xs += (2 * C)
+            Bu_sum_res, Bu_sum_ims = tl_pairs_1(tl.load(p_Bu_sum + o_t[:, None, None] * s_Bu_sumt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
+            p_Bu_sum += BT * s_Bu_sumt
+            for j in tl.static_range(BT):
+                b_x_re, b_x_im = s5_update(b_x_re, b_x_im, Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
+        if n_t % BT > 0:  # of the first piece
+            tl_keep(p_xs, b_x_re, i_c, C, BC, 1)
+            tl_keep(p_xs + C * 1, b_x_im, i_c, C, BC, 1)
+            for _ in range(n_t % BT):
+                b_Bu_sum_re = tl.load(p_Bu_sum + 2 * o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_Bu_sum_im = tl.load(p_Bu_sum + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32)
+                b_x_re, b_x_im = s5_update(b_x_re, b_x_im, b_Bu_sum_re, b_Bu_sum_im, b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
+                p_Bu_sum += s_Bu_sumt
 
-    @triton.jit(do_not_specialize=["T", "NS", "NP", "FIRST", "n_tokens"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "ROOMS", "SLOTS", "n_tokens"])
     def s5_backward_kernel(
-        Bu_sum, Lambda_re, Lambda_im, log_step, g_x, xs, d_xT, d_Bu_sum, d_Lambda_re_, d_Lambda_im_, d_log_step, d_x0, cu_seqlens, T, NS, NP, FIRST, n_tokens,
+        Bu_sum, Lambda_re, Lambda_im, log_step, g_x, xs, d_xT, d_Bu_sum, d_Lambda_re_, d_Lambda_im_, d_log_step, d_x0, cu_seqlens, T, FIRST, NS, NP, NQ, ROOMS, SLOTS, n_tokens,
         s_Bu_sumb, s_Bu_sumt, s_g_xb, s_g_xt,
         J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, HALVES: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
         """Walk back over blocks of BT tokens: their states again from those kept, then one token after another in
-        reverse. With two HALVES only the state before every second block is kept. With CARRY the pieces of a row are
-        walked in turn, the later in an earlier launch, and each hands the cotangent of the state before it on."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
-        i_c, i_s = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NS
-        i_p = NP - 1 - i // tl.cdiv(C, BC) // NS  # the last piece first
-        i_a = i_s if CARRY else i_s * NP + i_p
+        reverse. With two HALVES only the state before every second block is kept. With CARRY the NQ pieces of each of NS
+        rows are walked in turn, the later in an earlier launch: each hands the cotangent of the state before it on, and
+        adds to what later ones left of parameters' cotangents; what is kept, and sums over channels, lie in one of
+        ROOMS until the piece is done with."""
         KT: tl.constexpr = BT * HALVES
-        i_b, bos, n, i_t, n_t, i_k = _piece(cu_seqlens, i_s, i_p, T, NP, KT)
+        i = tl.program_id(0).to(tl.int64) + FIRST
+        i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
+        row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
+        i_s, i_p = row // NP, row % NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        if CARRY:
+            i_k = turn % ROOMS * SLOTS
+        elif cu_seqlens is None:
+            i_k = i_s * tl.cdiv(n, KT) + tl.cdiv(i_t, KT)
+        else:
+            i_k = bos // KT + i_s + tl.cdiv(i_t, KT)
+        i = row * tl.cdiv(C, BC) + i_c
+        room = i_b * T
+        if CARRY:  # so that the piece's first token in memory is the room's
+            room = i_k * KT - i_t
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         m_c = tl_inside(o_c, C, BC)
         o_t = tl.arange(0, BT)
@@ -1765,11 +1790,11 @@ if triton is not None:
         b_d_B_scale_re = tl.zeros([BC], tl.float32)
         b_d_B_scale_im = tl.zeros([BC], tl.float32)
         if d_xT is not None:
-            b_d_x_re = tl.load(d_xT + i_a * (2 * C) + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_d_x_re = tl.load(d_xT + row * (2 * C) + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_x_re = tl.zeros([BC], tl.float32)
         if d_xT is not None:
-            b_d_x_im = tl.load(d_xT + i_a * (2 * C) + o_c + C, mask=m_c, other=0.0).to(tl.float32)
+            b_d_x_im = tl.load(d_xT + row * (2 * C) + o_c + C, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_d_x_im = tl.zeros([BC], tl.float32)
         for i_j in range(n_t % KT):
@@ -1831,19 +1856,19 @@ if triton is not None:
         b_Lambda_im = tl.load(Lambda_im + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_log_step = tl.load(log_step + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_d_Lambda_re_, b_d_Lambda_im_, b_d_log_step = s5_hoist_vjp(b_Lambda_re, b_Lambda_im, b_log_step, b_d_B_scale_im, b_d_B_scale_re, b_d_L_bar_im, b_d_L_bar_re, step_rescale)
-        tl.store(d_Lambda_re_ + (i_s * NP + i_p) * C + o_c, b_d_Lambda_re_, mask=m_c)
-        tl.store(d_Lambda_im_ + (i_s * NP + i_p) * C + o_c, b_d_Lambda_im_, mask=m_c)
-        tl.store(d_log_step + (i_s * NP + i_p) * C + o_c, b_d_log_step, mask=m_c)
+        tl_add(d_Lambda_re_ + row * C + o_c, b_d_Lambda_re_, m_c, CARRY)
+        tl_add(d_Lambda_im_ + row * C + o_c, b_d_Lambda_im_, m_c, CARRY)
+        tl_add(d_log_step + row * C + o_c, b_d_log_step, m_c, CARRY)
         if d_x0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_x0 + i_s * (2 * C) + 2 * o_c, b_d_x_re, mask=m_c)
         if CARRY:
-            tl.store(d_xT + i_a * (2 * C) + o_c, b_d_x_re, mask=m_c)
+            tl.store(d_xT + row * (2 * C) + o_c, b_d_x_re, mask=m_c)
         if d_x0 is not None:
-            if i_p == 0:
+            if i_p + i_q == 0:
                 tl.store(d_x0 + i_s * (2 * C) + 2 * o_c + 1, b_d_x_im, mask=m_c)
         if CARRY:
-            tl.store(d_xT + i_a * (2 * C) + o_c + C, b_d_x_im, mask=m_c)
+            tl.store(d_xT + row * (2 * C) + o_c + C, b_d_x_im, mask=m_c)
 
     @triton.jit
     def s5_step_kernel(
@@ -1893,7 +1918,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
-        i_b, bos, n, i_t, n_t, _ = _piece(cu_seqlens, i_s, i_p, T, NP, BT)
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         m_c = tl_inside(o_c, C, BC)
         o_t = tl.arange(0, BT)
@@ -1956,11 +1981,40 @@ class _Config(NamedTuple):
     tokens: int  # tokens a block
     num_warps: int
     pieces: int  # pieces time is cut into; 1: one walk
-    parts: int = 1  # pieces of time that the way back walks in turn
+    parts: int = 1  # pieces of each of these that the way back walks in turn
     registers: int = 255  # that a thread of the walk that keeps states may have
     halves: int = 1  # blocks on the way back for each state that is kept: one or two
     stages: int = 3  # blocks of tokens on their way, with the one that is worked on
-    wave: int = 1  # programs a launch of the way back if pieces are walked in turn
+    wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
+
+
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+
+
+class _Turns(NamedTuple):
+    """How the way back is launched: at once, or a wave of programs after another, of which each has the room of the last."""
+
+    rows: int  # that are walked at once: pieces of all rows
+    parts: int  # pieces of each of these, walked in turn
+    programs: int  # a launch
+    starts: int  # for how many states before pieces a row has room
+    rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
+    slots: int  # states kept of each
+    kept: int  # states kept in all
+    tokens: int  # tokens in all of which there are sums over channels
+
+
+def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
+    """The launches for time in so many cuts that are walked in turn, or 1."""
+    (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
+    if config.wave == 0 or cu_seqlens is not None:
+        kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
+    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
+    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
+    rooms, slots = triton.cdiv(programs, n_blocks) + 1, triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -2015,10 +2069,11 @@ def _like(v):
     return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
 
-def _parts(n, like, narrow=False):
-    """n partial sums, each of the shape of `like`; `narrow` ones in its dtype, if that is bfloat16."""
-    dtype = torch.bfloat16 if narrow and like.dtype == torch.bfloat16 else torch.float32
-    return torch.empty((n, *like.shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
+def _parts(n, like, n_tokens=None):
+    """n partial sums, each of the shape of `like`, or of so many of its tokens; these in its dtype, if it is bfloat16."""
+    shape = like.shape if n_tokens is None else (n_tokens, *like.shape[2:])
+    dtype = torch.bfloat16 if n_tokens is not None and like.dtype == torch.bfloat16 else torch.float32
+    return torch.empty((n, *shape, *((2,) if like.is_complex() else ())), dtype=dtype, device=like.device)
 
 
 def _rooms(n, like):
@@ -2034,7 +2089,7 @@ def _handed_on(d_last, n, like):
 def _summed(parts, like):
     """The partial sums as one gradient of the shape and dtype of `like`."""
     if parts.shape[0] == 1 and parts.dtype == like.dtype:
-        return parts[0]
+        return parts[0].view(like.shape)
     out = _like(like)
     n, M = parts.shape[0], out.numel() * (2 if like.is_complex() else 1)
     if M > 0:
@@ -2064,7 +2119,7 @@ def choose_s5(rows, T, lanes, inner, sms, forward=False):
     """The launch configuration, by size alone: up to 256 values of a state a warp, and time in pieces where rows and
     channels do not fill the GPU. `lanes` channels, each with `inner` state values (padded)."""
     block = min(32, _pow2(lanes), max(1, 256 // inner))
-    if T == 1:  # nothing is walked: many small programs
+    if forward and T == 1:  # nothing is walked: many small programs
         while block * inner > 128 and block > 1 and rows * -(-lanes // block) < 4 * sms:
             block //= 2
     num_warps = min(16, max(1, block * inner // 256))
@@ -2078,14 +2133,15 @@ def choose_s5(rows, T, lanes, inner, sms, forward=False):
         if warps >= sms:  # few operations: memory is what they wait for
             return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
         return _Config(block, tokens, num_warps, pieces)
-    parts = enough if pieces == 1 and room < warps <= 2 * room else 1  # whole waves of programs, one after another
-    wave = max(1, room // num_warps)
     tokens = 8
     while tokens > 1 and 30 + 13 * held + tokens * (0 + 6 * held) > 236:
         tokens //= 2
     if warps >= sms:
         return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 4 * 128 * tokens))
-    return _Config(block, tokens, num_warps, pieces, parts, wave=wave)
+    halves = 1
+    kept = 2 * rows * lanes * inner * T // (tokens * halves)  # numbers
+    parts, wave = 1, max(1, room // num_warps) if kept > 2**24 else 0
+    return _Config(block, tokens, num_warps, pieces, parts, halves=halves, wave=wave)
 
 
 def _s5_triton(Bu_sum, Lambda_re, Lambda_im, log_step, x, cu_seqlens, step_rescale):
@@ -2144,7 +2200,7 @@ def _s5_triton_step(Bu_sum, Lambda_re, Lambda_im, log_step, x, step_rescale):
     Lambda_im = Lambda_im.contiguous()
     log_step = log_step.contiguous()
     x = None if x is None else _reals(x.contiguous())
-    config = choose_s5(rows, 1, J * M, 1, _sms(Bu_sum.device))
+    config = choose_s5(rows, 1, J * M, 1, _sms(Bu_sum.device), forward=True)
     fixed = dict(J=J, M=M, C=J * M, step_rescale=step_rescale, BC=config.lanes, num_warps=config.num_warps)
     with _on(Bu_sum.device):
         s5_step_kernel[(triton.cdiv(J * M, config.lanes) * rows,)](
@@ -2176,41 +2232,39 @@ def _s5_triton_backward(g_x, g_last_x, Bu_sum, Lambda_re, Lambda_im, log_step, x
     x = None if x is None else x.reshape(rows, J, M, 2).permute(0, 3, 1, 2).contiguous()
     g_last_x = None if g_last_x is None else g_last_x.reshape(rows, J, M, 2).permute(0, 3, 1, 2).contiguous()
     config = choose_s5(rows, T, J * M, 1, _sms(Bu_sum.device))
-    pieces = config.pieces * config.parts
-    if config.pieces > 1:
-        config = config._replace(pieces=pieces, parts=1)
-    fixed = dict(J=J, M=M, C=J * M, step_rescale=step_rescale, BC=config.lanes, num_warps=config.num_warps)
-    n_blocks = triton.cdiv(J * M, config.lanes)
-    kept = config.tokens * config.halves
-    slots = rows * triton.cdiv(T, kept) if cu_seqlens is None else T // kept + rows + 1
-    d_Bu_sum = _like(inputs[0])
-    d_Lambda_re_ = _parts(rows * pieces, inputs[1])
-    d_Lambda_im_ = _parts(rows * pieces, inputs[2])
-    d_log_step = _parts(rows * pieces, inputs[3])
-    first_d_x = None if x is None else _like(inputs[4])
-    kept_x = torch.empty(slots, 2 * J * M, dtype=torch.float32, device=Bu_sum.device)
+    n_blocks, fixed = triton.cdiv(J * M, config.lanes), dict(J=J, M=M, C=J * M, step_rescale=step_rescale, BC=config.lanes, num_warps=config.num_warps)
+    turns = _turns(config, 1, Bu_sum, rows, n_blocks, cu_seqlens)
     with _on(Bu_sum.device):
         if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(rows * pieces * 2 * J * M, Bu_sum)
-            s5_piece_kernel[(n_blocks * pieces * rows,)](
+            products, ends, wanted = _rooms(turns.rows * 2 * J * M, Bu_sum)
+            s5_piece_kernel[(n_blocks * turns.rows,)](
                 Bu_sum, Lambda_re, Lambda_im, log_step, g_x, products, ends, wanted, cu_seqlens, T, config.pieces, *Bu_sum.stride()[:2], *g_x.stride()[:2],
-                BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, x, ends, rows, pieces, J * M, False, True)
-            _pass(products, wanted, g_last_x, wanted, rows, pieces, J * M, True, True)
+            _pass(products, ends, x, ends, rows, config.pieces, J * M, False, True)
+            _pass(products, wanted, g_last_x, wanted, rows, config.pieces, J * M, True, True)
             x, g_last_x, products = ends, wanted, None
-        s5_keep_kernel[(n_blocks * config.pieces * rows,)](
-            Bu_sum, Lambda_re, Lambda_im, log_step, x, kept_x, cu_seqlens, T, config.pieces, config.parts, *Bu_sum.stride()[:2],
-            BT=kept, STAGES=config.stages, **fixed, **_within(config.registers),
-        )  # fmt: skip
-        programs = at_once = n_blocks * pieces * rows
-        if config.parts > 1:
-            at_once = min(n_blocks * rows, config.wave)
-            g_last_x = _handed_on(g_last_x, rows * 2 * J * M, Bu_sum)
-        for first in range(0, programs, at_once):
-            s5_backward_kernel[(min(at_once, programs - first),)](
-                Bu_sum, Lambda_re, Lambda_im, log_step, g_x, kept_x, g_last_x, _reals(d_Bu_sum), d_Lambda_re_, d_Lambda_im_, d_log_step, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, rows, pieces, first, Bu_sum.shape[0] * T, *Bu_sum.stride()[:2], *g_x.stride()[:2],
-                BT=config.tokens, HALVES=config.halves, CARRY=config.parts > 1, STAGES=config.stages, **fixed,
+        d_Bu_sum = _like(inputs[0])
+        d_Lambda_re_ = _parts(turns.rows, inputs[1])
+        d_Lambda_im_ = _parts(turns.rows, inputs[2])
+        d_log_step = _parts(turns.rows, inputs[3])
+        first_d_x = None if inputs[4] is None else _like(inputs[4])
+        kept_x = torch.empty(turns.kept, 2 * J * M, dtype=torch.float32, device=Bu_sum.device)
+        if turns.rooms > 0:
+            if config.pieces == 1:
+                g_last_x = _handed_on(g_last_x, rows * 2 * J * M, Bu_sum)
+            d_Lambda_re_.zero_()
+            d_Lambda_im_.zero_()
+            d_log_step.zero_()
+        for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            s5_keep_kernel[grid](
+                Bu_sum, Lambda_re, Lambda_im, log_step, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *Bu_sum.stride()[:2],
+                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            )  # fmt: skip
+            s5_backward_kernel[grid](
+                Bu_sum, Lambda_re, Lambda_im, log_step, g_x, kept_x, g_last_x, _reals(d_Bu_sum), d_Lambda_re_, d_Lambda_im_, d_log_step, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *Bu_sum.stride()[:2], *g_x.stride()[:2],
+                BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
         d_Lambda_re_ = _summed(d_Lambda_re_, inputs[1])
         d_Lambda_im_ = _summed(d_Lambda_im_, inputs[2])
@@ -2436,7 +2490,7 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
 
     def double_backward(ctx, *cotangents):
         """The derivatives of the adjoint, through its eager formula: exact, and differentiable again."""
-        needed, create_graph = ctx.needs_input_grad[: n_given + n_tensors + 1], torch.is_grad_enabled()
+        needed, create_graph = ctx.needs_input_grad[: len(ctx.saved_tensors)], torch.is_grad_enabled()
         nothing = (None,) * len(ctx.others)
         with torch.enable_grad():
             inputs = [v.view_as(v) if n else v for v, n in zip(ctx.saved_tensors, needed)]

@@ -229,7 +229,7 @@ def test_opcheck() -> None:
     for call in calls("mamba", 2, 9, d_model=8):
         namespace = getattr(torch.ops, call.module.NAMESPACE)
         operands = [v.requires_grad_() for v in call.operands.values()]
-        torch.library.opcheck(namespace.mamba.default, (*operands, None, None, "triton"))
+        torch.library.opcheck(namespace.mamba.default, (*operands, None, None, True, "triton"))
 
 
 def test_parent_with_large_strides() -> None:

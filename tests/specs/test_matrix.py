@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn as nn
 
-from tests.harness import Call, capture, cast, check, compare, error, given_last, random_states, run
+from tests.harness import Call, capture, cast, check, compare, error, flags, random_states, run
 from tests.specs.layers import SMALL, SPECS, close, given, gradients, make, module_of
 from tests.tolerances import FP64_EAGER, LAYER
 
@@ -149,7 +149,7 @@ def test_opcheck(spec):
     for call, states in zip(calls(spec, 2, 3), states_of(spec, 2), strict=True):
         leaves, starts = _leaves(call, states)
         op = getattr(getattr(torch.ops, call.module.NAMESPACE), call.op.removesuffix("_op")).default
-        numbers = (*call.numbers.values(), *given_last(op))
+        numbers = (*call.numbers.values(), *flags(op))
         torch.library.opcheck(op, (*leaves.values(), *starts, None, *numbers, "eager"))
         torch.library.opcheck(op, (*leaves.values(), *(None for _ in starts), None, *numbers, "eager"))
 

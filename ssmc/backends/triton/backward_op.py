@@ -39,6 +39,7 @@ def backward(k: Kernels) -> Backward:
     kernel = k.kernel(loc, leaves, tensors, wanted, stores, seeds=seeds, turned=k.state_tensors("d_last"))
     return Backward(
         kernel=replace(kernel, stores=_stores(k, given, stores)),
+        lowest="(n - i_t - n_t)" if k.p.recurrence.reverse else "i_t",
         advance=k.advance(loc, ", ".join(f.again for f in fields), before),
         prepared=tuple((many[n], e.name((n, 0))) for n in q.prepared),
         vjp_block=k.call(q.vjp, loc, "j", block, WIDE),

@@ -88,6 +88,7 @@ class FieldText:
     back: str
     first: str
     last: str
+    starts: str
     d_last: str
     d_first: str
     at: str
@@ -153,9 +154,10 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True)
 class Backward:
-    """The way back: a block's states again, sums, lines after the walk."""
+    """The way back: the piece's token that lies first in memory, a block's states again, sums, lines after the walk."""
 
     kernel: Kernel
+    lowest: str
     advance: Token
     prepared: tuple[tuple[str, str], ...]
     vjp_block: str
@@ -181,6 +183,7 @@ class Registers:
     numbers: str
     tiles: str
     limit: str
+    fields: str
     keep: str
     loads: str
     loads_back: str
@@ -225,6 +228,12 @@ class Launch:
     state: str
     d_last: str
     handed_on: tuple[str, ...]
+    starts: tuple[tuple[str, str, str], ...]
+    start: str
+    added: tuple[str, ...]
+    gathered: tuple[str, ...]
+    sums: str
+    reverse: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +262,7 @@ class TritonOp:
     backward: Backward
     pieces: Pieces | None
     cut_back: bool
+    walked: bool
     light: bool
     exponentials: bool
     registers: Registers
@@ -284,3 +294,5 @@ class TritonFile:
     complex_passes: bool
     light: bool
     narrow: bool
+    starts: bool
+    gathers: bool

@@ -85,20 +85,29 @@ class FreshHost(Host):
             read=read,
             read_size=f"{first}.shape[0], T, {lanes}",
             adjoint=self._args([*back, *held, "system", *seeds, *again, "sums", *tokens], [*back, *seeds], counted),
-            gradients=tuple(map(self._made, gradients)),
+            gradients=tuple(map(self.made, gradients)),
             gradient=", ".join([*self._parameters(self._read(f.system, q.hoist_vjp)), "sums", *own]),
-            finished=tuple(self._finished(x) for x in gradients if self.partial(x)),
+            finished=tuple(self.finished(x) for x in gradients if self.partial(x)),
             returned_back=(
                 *(names(f"d:{x.name}") if x in gradients else f"{first}.new_empty(0)" for x in o.operands),
                 f"{first}.new_empty(0)",
             ),
         )
 
+    def tokens(self) -> str:
+        """For how many tokens there are parts: for all."""
+        return f"{self.first}.shape[0] * T"
+
     def partial(self, o: Operand) -> bool:
         """Whether an operand's cotangent comes in parts: rows are summed before."""
         return self.k.tile.lacks_all(o.atoms) or bool(splits(self.k.tile, o.atoms))
 
-    def _parts(self, o: Operand) -> list[str]:
+    def gathers(self, o: Operand) -> bool:
+        """No: there is one launch."""
+        return False
+
+    def parts(self, o: Operand) -> list[str]:
+        """In how many parts a cotangent comes, as factors: rows are summed before."""
         if not self.partial(o):
             return []
         lacking = splits(self.k.tile, o.atoms)

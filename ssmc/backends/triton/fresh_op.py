@@ -23,7 +23,7 @@ class FreshKernels(Kernels):
     def __init__(self, f: FreshFunctions) -> None:
         super().__init__(f.e, f.q)
         self.f = f
-        self.memory.slot = ""
+        self.memory.slot, self.memory.room = "", "i_b * T"
         self.parts = ("re", "im") if f.complex else ("re",)
         self.numel_state = " * ".join([*(self.tile.size(a) for a in self.tile.inner), self.tile.lanes])
 

@@ -32,9 +32,9 @@ class Kernels:
     # --- names ------------------------------------------------------------------------------------------------------
 
     def state_name(self, c: Carried, kind: str) -> str:
-        """The tensors of a state: first, last, kept, and their cotangents."""
+        """The tensors of a state: first, last, before pieces of time, kept, and their cotangents."""
         form = {
-            "first": "{}0", "last": "{}T", "kept": "{}s", "d_last": "d_{}T", "d_first": "d_{}0",
+            "first": "{}0", "last": "{}T", "starts": "{}_starts", "kept": "{}s", "d_last": "d_{}T", "d_first": "d_{}0",
             "a": "{}_decay", "b": "{}_piece", "wanted": "{}_wanted",
         }[kind]  # fmt: skip
         return self.memory.fresh(form.format(self.name(c.of)))
@@ -56,10 +56,6 @@ class Kernels:
         """The numbers a row of a state has."""
         return self.memory.numel(c.atoms, c.dtype == "complex")
 
-    def host_width(self, c: Carried) -> str:
-        """The same as Python outside kernels."""
-        return " * ".join([*(["2"] if c.dtype == "complex" else []), *(self.e.o.size(a) for a in c.atoms)]) or "1"
-
     def fields(self, loc: Locals, walks: bool = True) -> tuple[FieldText, ...]:
         """The fields in a kernel: of a walk, or of a step."""
         t, out = self.tile, []
@@ -79,6 +75,7 @@ class Kernels:
                     many=self.memory.fresh(f"b_{name}s"),
                     back=f"b_{self.name(f'back:{f.name}')}",
                     first=self.state_name(c, "first"),
+                    starts=self.state_name(c, "starts"),
                     last=self.state_name(c, "last"),
                     d_last=self.state_name(c, "d_last"),
                     d_first=self.state_name(c, "d_first"),
@@ -244,8 +241,9 @@ class Kernels:
         leaves = self.used(q.prepare, q.update, q.read)
         self.hoist(loc), self.fields(loc), self.index(loc, q.prepare, q.update, q.read)
         stores = self.results(loc)
-        tensors = [*self.state_tensors("first"), *self.result_tensors(), *self.state_tensors("last")]
-        return self.kernel(loc, leaves, tensors, stores=stores, turned=self.state_tensors("first")), loc
+        kept = self.state_tensors("starts") if self.e.o.walked else []
+        tensors = [*self.state_tensors("first"), *self.result_tensors(), *self.state_tensors("last"), *kept]
+        return self.kernel(loc, leaves, tensors, stores=stores, turned=[*self.state_tensors("first"), *kept]), loc
 
     def single(self) -> Kernel:
         """One token of every row."""

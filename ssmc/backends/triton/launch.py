@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ssmc.backends.triton.contexts import Kernel, Launch
+from ssmc.backends.triton.host_gradients import Gradients
 from ssmc.backends.triton.kernel_op import Kernels
-from ssmc.backends.triton.memory import splits
 from ssmc.ir.program import Leaf
 from ssmc.ir.regions import Carried, Operand
 
 
-class Host:
+class Host(Gradients):
     """Builds the context of the launches of an op."""
 
     def __init__(self, k: Kernels) -> None:
@@ -80,11 +80,12 @@ class Host:
         leaves_back = k.used(q.prepare, q.update, q.vjp)
         seeds = [self.seed(r.name) for r in k.seeded(q.vjp)]
         d_lasts, d_firsts = [names(f"g_last:{x.of}") for x in c], [names(f"first:d:{x.of}") for x in c]
-        kept = [names(f"kept:{x.of}") for x in c]
+        kept, starts = [names(f"kept:{x.of}") for x in c], [names(f"starts:{x.of}") for x in c]
         reals = [f"_reals({r})" for r in results]
         real_lasts = [f"_reals({v})" for v in lasts]
         streams, streams_back = self.streams(leaves), self.streams(leaves_back, wide=True)
         gradients = [o for o in self.operands if k.has_gradient(o)]
+        gathered = [o for o in gradients if self.gathers(o)]
         d_args = [names(f"d:{o.name}") if self.partial(o) else f"_reals({names(f'd:{o.name}')})" for o in gradients]
         step = k.used(q.prepare, q.update, q.decay) if q.decay else []
         step += [x for x in k.used(*([q.wants] if q.wants else [])) if x not in step]
@@ -120,7 +121,7 @@ class Host:
             lanes=self.product(k.tile.channels),
             inner=inner or "1",
             numbers=" * ".join(["rows", *(self.o.size(a) for a in (*k.tile.channels, *k.tile.inner))]),
-            width=k.host_width(state),
+            width=self.o.width(state),
             numel=self.product(state.atoms),
             complex_flag=", True" if state.dtype == "complex" else "",
             constants=self._constants(),
@@ -141,28 +142,35 @@ class Host:
             copied=tuple(zip(lasts, states, strict=True)),
             last_states=", ".join(lasts),
             gradients=(
-                *(self._made(o) for o in gradients),
+                *(self.made(o) for o in gradients),
                 *(
-                    f"{d} = None if {s} is None else _like(inputs[{len(self.o.operands) + i}])"
-                    for i, (d, s) in enumerate(zip(d_firsts, states, strict=True))
+                    f"{d} = None if inputs[{i}] is None else _like(inputs[{i}])"
+                    for i, d in enumerate(d_firsts, len(self.o.operands))
                 ),
                 *(
-                    f"{n} = torch.empty(slots, {self._kept(x, inner)}, dtype={kind}, device={self.first}.device)"
+                    f"{n} = torch.empty(turns.kept, {self._kept(x, inner)}, dtype={kind}, device={self.first}.device)"
                     for n, x in zip(kept, c, strict=True)
                 ),
             ),
-            finished=tuple(self._finished(o) for o in gradients if self.partial(o)),
-            returned=", ".join((*results, *lasts)),
+            finished=tuple(self.finished(o) for o in gradients if self.partial(o)),
+            returned=", ".join((*results, *lasts, *(starts if self.o.walked else ()))),
             returned_step=", ".join(results),
             returned_back=(
                 *(names(f"d:{o.name}") if o in gradients else f"{self.first}.new_empty(0)" for o in self.o.operands),
                 *(f"{self.first}.new_empty(0) if {d} is None else {d}" for d in d_firsts),
             ),
             walk=self.passed(
-                [*streams, *self.parameters(), *states, *reals, *real_lasts], ["config.pieces"], streams
+                [
+                    *streams, *self.parameters(), *states, *reals, *real_lasts,
+                    *(f"{v} if cuts > 1 else None" for v in starts if self.o.walked),
+                ],
+                ["config.pieces", *(["max(1, cuts // config.pieces)", "T // _PIECE"] if self.o.walked else [])],
+                streams,
             ),
             keep=self.passed(
-                [*keep, *self.parameters(), *states, *kept], ["config.pieces", "config.parts"], keep
+                [*keep, *self.parameters(), *states, *kept],
+                ["begin", "turns.rows", "config.pieces", "turns.parts", "turns.starts", "turns.rooms", "turns.slots"],
+                keep,
             ),
             backward=self.passed(
                 [
@@ -174,7 +182,7 @@ class Host:
                     *d_args,
                     *(f"None if {d} is None else _reals({d})" for d in d_firsts),
                 ],
-                ["rows", "pieces", "first", f"{self.first}.shape[0] * T"],
+                ["begin", "turns.rows", "config.pieces", "turns.parts", "turns.rooms", "turns.slots", "turns.tokens"],
                 [*streams_back, *seeds, *(names(f"d:{o.name}") for o in k.beside())],
             ),
             step=", ".join(
@@ -197,15 +205,16 @@ class Host:
             state=states[0],
             d_last=d_lasts[0],
             handed_on=tuple(
-                f"{d} = _handed_on({d}, rows * {k.host_width(x)}, {self.first})"
+                f"{d} = _handed_on({d}, rows * {self.o.width(x)}, {self.first})"
                 for d, x in zip(d_lasts, c, strict=True)
             ),
+            starts=tuple(zip(starts, (self.o.width(x) for x in c), states, strict=True)) if self.o.walked else (),
+            start=starts[0],
+            added=tuple(names(f"d:{o.name}") for o in gradients if not o.token),
+            gathered=tuple(f"{self.sum(o)} = _like({self.given(o)})" for o in gathered),
+            sums="[" + ", ".join(f"({names(f'd:{o.name}')}, {self.sum(o)})" for o in gathered) + "]",
+            reverse=self.p.recurrence.reverse,
         )
-
-    def partial(self, o: Operand) -> bool:
-        """Whether an operand's cotangent comes in parts that are summed afterwards."""
-        t = self.k.tile
-        return not o.token or t.lacks_all(o.atoms) or bool(splits(t, o.atoms))
 
     def _turned(self, code: str, atoms: Sequence[str], lead: Sequence[str], is_complex: bool) -> str:
         """A tensor with its channels last, behind its inner atoms, and the parts of complex numbers before both."""
@@ -267,29 +276,6 @@ class Host:
         kind = "torch.complex64" if is_complex else f"_stream_dtype({self.o.streams})"
         shape = f"({self.first}.shape[0], T, {self.size(axes)})"
         return f"{self.names(f'y:{name}')} = torch.empty({shape}, dtype={kind}, device={self.first}.device)"
-
-    def _index(self, o: Operand) -> int:
-        return [x.name for x in self.o.operands].index(o.name)
-
-    def _parts(self, o: Operand) -> list[str]:
-        """In how many parts a cotangent comes, as factors."""
-        t, n = self.k.tile, [] if o.token else ["rows", "pieces"]
-        return [*n, "n_blocks"] if t.lacks_all(o.atoms) else [*n, *map(self.o.size, splits(t, o.atoms))]
-
-    def _made(self, o: Operand) -> str:
-        like, name = f"inputs[{self._index(o)}]", self.names(f"d:{o.name}")
-        parts = [x.part for x in self.p.leaves if x.operand.name == o.name and x.name in self.p.adjoint.gradients]
-        whole = o.dtype != "complex" or len(parts) == 2
-        if not self.partial(o):
-            room = "_room" if o in self.k.beside() else "_like"
-            return f"{name} = {room}({like})" if whole else f"{name} = _like({like}).zero_()"
-        runs = ' // fixed["RUN"]' if self.k.in_runs(o) else ""
-        made = f"_parts({' * '.join(self._parts(o))}{runs}, {like}{', narrow=True' if o.token else ''})"
-        return f"{name} = {made}" if whole else f"{name} = {made}.zero_()"
-
-    def _finished(self, o: Operand) -> str:
-        name = self.names(f"d:{o.name}")
-        return f"{name} = _summed({name}, inputs[{self._index(o)}])"
 
 
 def _kind(c: Carried) -> str:

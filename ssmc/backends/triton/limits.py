@@ -34,7 +34,7 @@ def registers(e: Equations, q: LayerEquations) -> Registers:
     keep = (3 if q.wants else 1) * n_fields + sum(d == t.full for d in held)
     forward = [x for x in q.tokens if x in {k[0] for f in (q.prepare, q.update, q.read) for k in f.inputs}]
     back = [n for n in read if n in q.tokens or n.startswith("g:")]
-    counts = (FIXED + fixed_numbers, fixed_tiles, numbers, tiles + shared, LIMIT, keep)
+    counts = (FIXED + fixed_numbers, fixed_tiles, numbers, tiles + shared, LIMIT, n_fields, keep)
     own = (program, 2 if wide else BLOCK, inner, *counts, len(forward), len(back))
     return Registers(*map(str, own))
 

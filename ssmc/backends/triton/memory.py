@@ -32,7 +32,8 @@ class Memory:
 
     def __init__(self, e: Equations, first: str, step: str) -> None:
         self.e, self.tile, self.first, self.step = e, e.tile, first, step
-        self.slot = "(i_s * NP + i_p)"  # of what a program adds to a parameter's cotangent; empty if it is all of it
+        self.slot = "row"  # of what a program adds to a parameter's cotangent; empty if it is all of it
+        self.room = "room"  # where sums over channels of a row's tokens begin
         self.names: dict[str, str] = {}
 
     def fresh(self, wish: str) -> str:
@@ -162,11 +163,11 @@ class Memory:
 
     # --- results and gradients --------------------------------------------------------------------------------------
 
-    def row(self, width: str, extra: str = "") -> str:
-        """The offset of the first token of a contiguous [batch, time, width]."""
+    def row(self, width: str, begin: str = "i_b * T") -> str:
+        """The offset of the first token of a contiguous [batch, time, width] whose row begins with token `begin`."""
         scale = f"({width})" if "*" in width else width
         first = self.first[1:-1]
-        return f"({extra}i_b * T + {first}) * {scale}" if width != "1" else f"({extra}i_b * T + {first})"
+        return f"({begin} + {first}) * {scale}" if width != "1" else f"({begin} + {first})"
 
     def result(self, r: Result, part: str, loc: Locals) -> tuple[Stream, Store]:
         """A part of a result."""
@@ -199,7 +200,8 @@ class Memory:
         if leaf.operand.name in self.e.o.beside:  # in rows of a width of their own
             stream = self.stream(f"d:{leaf.operand.name}")
         else:
-            stream = Stream(pointer, f"{name} + {self.row(width, extra)}", scaled(width))
+            begin = extra + (self.room if t.lacks_all(atoms) or t.missing(atoms) else "i_b * T")
+            stream = Stream(pointer, f"{name} + {self.row(width, begin)}", scaled(width))
         offset = parts_of(loc.offset(atoms), leaf.part)
         target = tuple(sorted({*t.dims(atoms), *dims}))
         at = plus(lane and place(lane, (0,), target)) + plus(offset and placed(offset, t.dims(atoms), target))
@@ -231,7 +233,7 @@ class Memory:
         return f"{helper}({', '.join(values)}, {loc.mask((0,))}, {t.lanes} % {t.block} != 0)"
 
     def sum_store(self, leaf: Leaf, value: str, dims: Dims, loc: Locals) -> str:
-        """The store of a parameter's cotangent: a partial sum for each piece of each row."""
+        """The store of a parameter's cotangent: a partial sum for each of the rows that are walked at once."""
         t, atoms = self.tile, leaf.operand.atoms
         width = scaled(self.numel(atoms, leaf.part != ""))
         slot, lane = self.slot, ""
@@ -249,6 +251,9 @@ class Memory:
         mask = loc.mask(target)
         base = t.name(f"d:{leaf.operand.name}")
         at = plus(slot and (slot if width == "1" else f"{slot} * {width}")) + at
+        if self.slot:
+            self.e.helpers.add("tl_add")
+            return f"tl_add({base}{at}, {place(value, dims, target)}, {mask or None}, CARRY)"
         return f"tl.store({base}{at}, {place(value, dims, target)}{f', mask={mask}' if mask else ''})"
 
 

@@ -66,6 +66,8 @@ def triton_ops(
             complex_passes=any(bool(op.launch.complex_flag) for op in cut),
             light=any(op.light for op in made),
             narrow=any("_kept_dtype" in line for op in made for line in op.launch.gradients),
+            starts=any(op.walked for op in made),
+            gathers=any(bool(op.launch.gathered) for op in made),
         ),
     )
 
@@ -146,6 +148,7 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
         backward=back,
         pieces=cut,
         cut_back=cut is not None and bool(cut.stored_back),
+        walked=o.walked,
         light=light(e),
         exponentials=exponentials(e) > 0,
         registers=registers(e, q),
