@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import warnings
 
@@ -115,6 +116,23 @@ def test_repeatable(name: str) -> None:
             again, more = run(low, states, "triton")
             assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
             assert all(torch.equal(grads[k], more[k]) for k in grads)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", KERNELS)
+def test_way_back_in_waves(name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Launches of three programs, and time in two pieces walked in turn."""
+    for call in calls(name, 2, 500):
+        module, stem = call.module, f"choose_{call.op.removesuffix('_op')}"
+        choose = getattr(module, stem)
+        waves = functools.partial(_waves, choose)
+        with monkeypatch.context() as m:
+            m.setattr(module, stem, waves)
+            check(call, compare(call, dtype, random_states(call, 2, torch.float32, "cuda"), "triton"), dtype)
+
+
+def _waves(choose, *sizes, **more):
+    return choose(*sizes, **more)._replace(pieces=1, parts=2, wave=3)
 
 
 @pytest.mark.parametrize("name", KERNELS)
