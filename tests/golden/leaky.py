@@ -1640,7 +1640,7 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
     programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
     length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
-    rooms, slots = triton.cdiv(programs, n_blocks) + 1, triton.cdiv(length, each)
+    rooms, slots = min(triton.cdiv(programs, n_blocks) + 1, at_once * parts), triton.cdiv(length, each)
     return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
@@ -1751,11 +1751,12 @@ def choose_leaky(rows, T, lanes, inner, sms, forward=False):
     enough = _pieces(warps, min(-(-40 * sms // warps), T // 128), room)
     pieces = enough if warps <= 4 * sms else 1  # a pass over time more
     held = max(1, block * inner // (32 * num_warps))
+    registers = 255
     if forward:
         tokens = 8 if 0 * held <= 16 else 4 if 0 * held <= 32 else 2
         if warps >= sms:  # few operations: memory is what they wait for
             return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 1 * 128 * tokens))
-        return _Config(block, tokens, num_warps, pieces)
+        return _Config(block, tokens, num_warps, pieces, registers=registers if inner <= 16 else 255)
     tokens = 8
     while tokens > 1 and 30 + 5 * held + tokens * (0 + 3 * held) > 236:
         tokens //= 2
@@ -1763,8 +1764,8 @@ def choose_leaky(rows, T, lanes, inner, sms, forward=False):
         return _Config(block, tokens, num_warps, 1, stages=_stages(warps, sms, 2 * 128 * tokens))
     halves = 1
     kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
-    parts, wave = 1, max(1, room // num_warps) if kept > 2**24 else 0
-    return _Config(block, tokens, num_warps, pieces, parts, halves=halves, wave=wave)
+    wave = max(1, room // num_warps) if kept > 2**24 else 0  # too many for one launch
+    return _Config(block, tokens, num_warps, pieces, 1, registers, halves, wave=wave)
 
 
 def _leaky_triton(u, rate, h, cu_seqlens):

@@ -1175,7 +1175,7 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
     programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
     length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
-    rooms, slots = triton.cdiv(programs, n_blocks) + 1, triton.cdiv(length, each)
+    rooms, slots = min(triton.cdiv(programs, n_blocks) + 1, at_once * parts), triton.cdiv(length, each)
     return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
@@ -1284,7 +1284,8 @@ def choose_rwkv4(rows, T, lanes, inner, sms, forward=False):
         tokens //= 2
     halves = 2 if tokens <= 2 else 1
     kept = 3 * rows * lanes * inner * T // (tokens * halves)  # numbers
-    parts, wave = (max(1, T // _PIECE // pieces), max(1, room // num_warps)) if kept > 2**24 else (1, 0)
+    wave = max(1, room // num_warps) if kept > 2**24 else 0  # too many for one launch
+    parts = max(1, T // _PIECE // pieces) if wave > 0 else 1
     pieces, parts = 1, parts * pieces if parts > 1 else 1
     return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
