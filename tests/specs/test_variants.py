@@ -40,6 +40,7 @@ CLASSES = {
     "s4dr": {"x": "LTI"},
     "mimo": {"x": "LTI"},
     "spike": {"h": "P", "k": "P"},
+    "squares": {"S": "O1", "n": "LTI"},
     "ssd": {"S": "O1"},
     "s4d_kernel": {"x": "LTI"},
     "s4d_kernel tied=false bidirectional=true": {"x": "LTI", "z": "LTI"},
