@@ -42,6 +42,7 @@ CLASSES = {
     "spike": {"h": "P", "k": "P"},
     "squares": {"S": "O1", "n": "LTI"},
     "ssd": {"S": "O1"},
+    "trapezoid": {"h": "D"},
     "s4d_kernel": {"x": "LTI"},
     "s4d_kernel tied=false bidirectional=true": {"x": "LTI", "z": "LTI"},
     "dss_options hyper=true": {"x": "LTI"},
