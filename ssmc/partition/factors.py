@@ -20,7 +20,11 @@ def delay_factors(layer: Layer) -> Layer:
     states = {s.name: replace(s, update=work.spread(s.update)) for s in layer.states.values()}
     if not work.made:
         return layer
-    return replace(layer, values={**values, **work.parts}, states=states, times=work.times)
+    nodes = [*(v.node for v in values.values()), *(s.update for s in states.values())]
+    read = {r.name for r in refs(*nodes)} | {m.input for m in layer.modules} | {layer.result}
+    unread = {r.name for r in work.made} - read
+    kept = {n: v for n, v in values.items() if n not in unread}
+    return replace(layer, values={**kept, **work.parts}, states=states, times=work.times)
 
 
 class _Spreading:
@@ -29,7 +33,7 @@ class _Spreading:
     def __init__(self, layer: Layer) -> None:
         self.layer, self.times = layer, dict(layer.times)
         self.parts: dict[str, Value] = {}
-        self.made: dict[Ref, Node | None] = {}
+        self.made: dict[Ref, Node] = {}
         self.whole = _in_circles(layer)
 
     def spread(self, node: Node) -> Node:
