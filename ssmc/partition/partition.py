@@ -83,7 +83,7 @@ class _Partitioner:
         fused: list[Fused] = []
         inside: set[str] = {m for c in found for m in c}
         for c in found:
-            f = fuse(self.graph(), c, inside - set(c), self.module_of, self.module_input, self._local(c))
+            f = fuse(self.graph(), c, inside - set(c), self.module_of, self.module_input)
             fused.append(f)
             inside |= {*f.prologue, *f.epilogue}
 
@@ -145,10 +145,6 @@ class _Partitioner:
             )
             return False
         return True
-
-    def _local(self, c: tuple[str, ...]) -> bool:
-        """Whether every access to a state in the component is at the identical index."""
-        return not any(isinstance(self.definitions[m].node, Reduce | Relabel) for m in c)
 
     def _recurrence(self, f: Fused) -> Recurrence:
         ds = self.definitions

@@ -23,7 +23,7 @@ BACK = [
     {"T": 14, "rows": 1, "pieces": 2},
     {"cu_seqlens": [0, 5, 5, 12], "pieces": 1, "parts": 2, "wave": 2, "halves": 2},
 ]
-JOBS = {n: {"text": "edition 1\n\n" + s, "cases": BACK if n == "reverse" else PLAIN + PIECES} for n, s in SPECS.items()}
+JOBS = {n: {"text": "edition 1\n\n" + s, "cases": BACK if n in ("reverse", "meeting") else PLAIN + PIECES} for n, s in SPECS.items()}
 MAMBA = [
     {"T": 6, "step": True, "conv": True},
     {"T": 13, "states": True, "pieces": 3, "parts": 2},

@@ -45,6 +45,7 @@ CLASSES = {
     "trapezoid": {"h": "D"},
     "s4d_kernel": {"x": "LTI"},
     "s4d_kernel tied=false bidirectional=true": {"x": "LTI", "z": "LTI"},
+    "delta": {"S": "X"},
     "dss_options hyper=true": {"x": "LTI"},
     "dss_options bidirectional=true": {"x": "LTI", "b": "LTI"},
     "ema_port bidirectional=true": {"h": "LTI", "g": "LTI"},
