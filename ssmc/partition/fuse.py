@@ -102,6 +102,10 @@ def fuse(
         """Whether a value is of the op's shape and reads of the op what it may, and nothing else that depends on it."""
         touched = [r for r in refs(d.node) if r.name in inside]
         if not touched or not (read(d) or (graph.pointwise(d) and set(d.atoms) <= state_atoms)):
+            if local and isinstance(d.node, Reduce) and any(r.name in carried for r in touched):
+                more = ", ".join(f"`{a}`" for a in d.node.body.axes if a not in state_atoms)
+                why = f"it sums over what has {more} too, which the state has not: the state of every token is written"
+                reasons.update({d.name: why} if more else {})
             return False
         if any(r.offset and r.name not in carried for r in touched):
             return False
