@@ -54,8 +54,9 @@ def classify(recurrence: Recurrence, positive: Callable[[Node], bool] = unaided)
             coefficients = [a for a, _ in match.linear]
             time = max((times[r.name] for a in coefficients for r in refs(a)), default=Time.LITERAL)
             letter, title = match.letter, match.title
-            outer: Outer | str = f"a recurrence of class {letter} is not linear"
-            impulse: Filter | str = f"a recurrence of class {letter} is not linear"
+            nonlinear = match.reasons[-1] if letter == "X" else f"a recurrence of class {letter} is not linear"
+            outer: Outer | str = nonlinear
+            impulse: Filter | str = nonlinear
             if match.linear:
                 impulse = find_filter(recurrence, match.linear, times)
                 outer = find_outer(recurrence, match.linear, times, positive)

@@ -19,7 +19,7 @@ from ssmc.analysis.weighted import FLOOR, Unscaled, Weighted
 from ssmc.diagnostics.sink import Sink
 from ssmc.ir import build as b
 from ssmc.ir import linear
-from ssmc.ir.expr import Node, Ref, refs
+from ssmc.ir.expr import Node, Pointwise, Ref, refs, walk
 from ssmc.ir.layer import Gauge, Layer, State, Time, Value
 from ssmc.sema.binding import binding_times, node_time
 
@@ -90,9 +90,29 @@ class _Stabiliser:
             return False  # made here: a difference to a maximum
         if node not in self._unbounded:
             inner = self.facts.inline(node)
+            if isinstance(inner, Pointwise) and inner.fn == "exp":
+                inner = b.apply("exp", self._level(inner.args[0]))
             late = node_time(node, self.layer.times) >= Time.TOKEN
             self._unbounded[node] = late and Prover(self.facts.known([inner], ranges=False)).real(inner).hi == INF
         return self._unbounded[node]
+
+    def _level(self, exponent: Node) -> Node:
+        """What of an exponent may overflow: of e^(log p + q) that is q, if p is a number as others are."""
+
+        def tame(p: Node) -> bool:
+            wild = any(isinstance(n, Pointwise) and n.fn in ("exp", "expm1", "pow") for n in walk(p))
+            return not wild and all(self.layer.times[r.name] < Time.STATE for r in refs(p))
+
+        match exponent:
+            case Pointwise(fn="log" | "log1p", args=(p,)) if tame(p):
+                return b.ZERO
+            case Pointwise(fn="add" | "max" | "min", args=(x, y)):
+                return b.apply(exponent.fn, self._level(x), self._level(y))
+            case Pointwise(fn="sub", args=(x, y)):
+                return b.sub(self._level(x), y)
+            case Pointwise(fn="where", args=(c, x, y)):
+                return b.apply("where", c, self._level(x), self._level(y))
+        return exponent
 
     def _free_of(self, g: Gathers, gathering: set[str]) -> bool:
         """Whether a state's update needs no other one that is to be scaled, and is one to scale."""
@@ -112,6 +132,8 @@ class _Stabiliser:
     def _log(self, decay: Node) -> Node | None:
         def positive(node: Node) -> bool:
             inner = self.facts.inline(node)
+            if isinstance(inner, Pointwise) and inner.fn == "exp":
+                inner = b.apply("exp", self._level(inner.args[0]))
             return Prover(self.facts.known([inner], ranges=False)).real(inner).positive
 
         def meaning(r: Ref) -> Node | None:

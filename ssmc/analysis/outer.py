@@ -51,7 +51,7 @@ class _Search:
         taken = {a for f in (coefficient, *(x.weight for x in reads)) for a in f.axes}
         values = tuple(a for a in self.r.channels if a not in taken and not self._beside_keys(a, factors))
         if not values:
-            raise NotOuter("no axis of the state belongs to one factor of its input alone")
+            raise NotOuter(self._why_no_values(coefficient, inputs, factors))
         key: list[Node] = []
         value: list[Node] = []
         for f in factors:
@@ -68,6 +68,17 @@ class _Search:
             raise NotOuter("neither the key nor a read depends on the token")
         heads = tuple(a for a in self.r.channels if a not in values)
         return Outer(self._log(coefficient), k, v, reads, heads, self.keys, values, by_key)
+
+    def _why_no_values(self, coefficient: Node, inputs: Node, factors: list[Node]) -> str:
+        if len(linear.terms(inputs)) > 1:
+            return "its input is a sum, not one product of a key and a value"
+        apart = [a for a in self.r.channels if not self._beside_keys(a, factors)]
+        own = [a for a in apart if a in coefficient.axes]
+        if own:
+            return f"the decay differs along {', '.join(f'`{a}`' for a in own)}, which no read sums"
+        if apart:
+            return f"a read's weight differs along {', '.join(f'`{a}`' for a in apart)}"
+        return "no axis of the state belongs to one factor of its input alone"
 
     def _beside_keys(self, axis: str, factors: list[Node]) -> bool:
         """Whether the axis is one of a factor that has keys."""

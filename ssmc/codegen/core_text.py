@@ -16,7 +16,8 @@ class CoreText:
     the code of how many tokens are at hand."""
 
     def __init__(self, op: OpText, f: FilterProgram | OuterProgram, reads: Sequence[str], tokens: str) -> None:
-        adjoint = replace(f.adjoint, accumulated=(*f.adjoint.accumulated, *f.given))
+        weights = f.given if isinstance(f, FilterProgram) else ()  # weights precede time
+        adjoint = replace(f.adjoint, accumulated=(*f.adjoint.accumulated, *weights))
         program = replace(
             op.program,
             fields=(),

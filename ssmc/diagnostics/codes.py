@@ -96,6 +96,7 @@ CODES: dict[str, Code] = {
     "SSM0227": Code("error", "a number is out of range"),
     "SSM0228": Code("error", "a condition where a number is needed, or a number where a condition is needed"),
     "SSM0229": Code("error", "the result is not computed from the input"),
+    "SSM0230": Code("warning", "a value that leaves the equations has an axis too many"),
     # 03xx analysis
     "SSM0301": Code("warning", "the stability of a state is undecided"),
     "SSM0302": Code("error", "a discretization is unstable"),

@@ -53,6 +53,8 @@ def _class(r: dict[str, Any]) -> Iterator[str]:
         yield from _filter(r["filter"])
     if r["outer_products"] is not None:
         yield from _outer(r["outer_products"])
+    elif r["not_outer_products"] is not None:
+        yield f"  no chunks of matrix products: {r['not_outer_products']}"
 
 
 def _outer(o: dict[str, Any]) -> Iterator[str]:

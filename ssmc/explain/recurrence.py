@@ -59,6 +59,7 @@ def recurrence(
         "coefficient": _coefficient(c),
         "filter": filter_of(c, p),
         "outer_products": _outer(c),
+        "not_outer_products": _not_outer(c),
         "operands": [_operand(o, c, partition) for o in r.operands],
         "results": [{"name": n, "axes": list(r.definitions[n].axes), "why": _why(c, n)} for n in r.results],
         "channels": list(r.channels),
@@ -119,6 +120,12 @@ def _outer(c: Classified) -> dict[str, Any] | None:
         "keys": list(o.keys),
         "values": list(o.values),
     }
+
+
+def _not_outer(c: Classified) -> str | None:
+    """Why a varying recurrence with a state of several axes is not evaluated as one that gathers outer products."""
+    wide = any(len(x.axes) > 1 for x in c.recurrence.carried)
+    return c.outer if isinstance(c.outer, str) and wide and c.linear and c.letter != "LTI" else None
 
 
 def _operand(o: Operand, c: Classified, partition: Partition) -> dict[str, Any]:

@@ -75,15 +75,15 @@ def fuse(
     taken: set[str],
     module_of: dict[str, str],
     module_input: dict[str, str],
-    local: bool,
 ) -> Fused:
-    """The op around a component. `taken` are values that belong to earlier ops; `local` False (a class that no kernel
-    evaluates by channels) fuses no reads."""
+    """The op around a component. `taken` are values that belong to earlier ops. Where channels cannot be told apart (a
+    class that no kernel evaluates by channels) no reads are fused."""
     definitions = graph.definitions
     members = set(component)
     carried = {r.name for m in component for r in refs(definitions[m].node) if r.offset and r.name in members}
     state_atoms = {a for c in carried for a in definitions[c].atoms}
-    inner: list[str] = []
+    summed = _summed([definitions[m] for m in component], [definitions[c].atoms for c in sorted(carried)])
+    local, inner = summed is not None, list(summed or ())
     epilogue: list[str] = []
     reasons: dict[str, str] = {}
 
@@ -102,6 +102,10 @@ def fuse(
         """Whether a value is of the op's shape and reads of the op what it may, and nothing else that depends on it."""
         touched = [r for r in refs(d.node) if r.name in inside]
         if not touched or not (read(d) or (graph.pointwise(d) and set(d.atoms) <= state_atoms)):
+            if local and isinstance(d.node, Reduce) and any(r.name in carried for r in touched):
+                more = ", ".join(f"`{a}`" for a in d.node.body.axes if a not in state_atoms)
+                why = f"it sums over what has {more} too, which the state has not: the state of every token is written"
+                reasons.update({d.name: why} if more else {})
             return False
         if any(r.offset and r.name not in carried for r in touched):
             return False
@@ -147,6 +151,19 @@ def fuse(
         tuple(inner),
         tuple(sorted(reasons.items())),
     )
+
+
+def _summed(component: list[Definition], states: list[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The axes that sums in the update itself remove; None if states meet at indices that differ in another way, or in
+    all axes."""
+    atoms = set(states[0])
+    nodes = [d.node for d in component]
+    sums = [n for n in nodes if isinstance(n, Reduce)]
+    over = tuple(dict.fromkeys(a for n in sums for a in n.over))
+    if any(isinstance(n, Relabel) for n in nodes) or any(n.op != "sum" or set(n.body.axes) - atoms for n in sums):
+        return None
+    alike = all(set(x) == atoms for x in states) and all(set(d.atoms) <= atoms for d in component)
+    return (over if atoms - set(over) and alike else None) if sums else ()
 
 
 def _together(

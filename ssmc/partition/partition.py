@@ -8,6 +8,7 @@ from ssmc.ir.expr import Const, Node, Pointwise, Reduce, Ref, Relabel, refs, wal
 from ssmc.ir.layer import Conv, Layer, Linear, Split, Time
 from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
 from ssmc.partition.delays import is_delay, offsets, split_delays
+from ssmc.partition.factors import delay_factors
 from ssmc.partition.fuse import Fused, Graph, fuse
 from ssmc.partition.join import join
 from ssmc.partition.normal import POSITION, normalise, uses_position
@@ -23,7 +24,7 @@ CYCLIC = {
 
 def partition(layer: Layer, sink: Sink) -> Partition | None:
     """The layer as regions in order of evaluation."""
-    return _Partitioner(layer, sink).run()
+    return _Partitioner(delay_factors(layer), sink).run()
 
 
 class _Partitioner:
@@ -82,7 +83,7 @@ class _Partitioner:
         fused: list[Fused] = []
         inside: set[str] = {m for c in found for m in c}
         for c in found:
-            f = fuse(self.graph(), c, inside - set(c), self.module_of, self.module_input, self._local(c))
+            f = fuse(self.graph(), c, inside - set(c), self.module_of, self.module_input)
             fused.append(f)
             inside |= {*f.prologue, *f.epilogue}
 
@@ -144,10 +145,6 @@ class _Partitioner:
             )
             return False
         return True
-
-    def _local(self, c: tuple[str, ...]) -> bool:
-        """Whether every access to a state in the component is at the identical index."""
-        return not any(isinstance(self.definitions[m].node, Reduce | Relabel) for m in c)
 
     def _recurrence(self, f: Fused) -> Recurrence:
         ds = self.definitions

@@ -16,6 +16,7 @@ from ssmc.sema.binding import binding_times
 from ssmc.sema.context import VALUE, Refused
 from ssmc.sema.scope import Scope, Setting, equation_order, nodes
 from ssmc.sema.values import Resolver
+from ssmc.sema.widths import check_widths
 from ssmc.sema.words import SPECTRAL
 from ssmc.syntax import ast
 
@@ -116,6 +117,7 @@ def _check(sink: Sink, layer: Layer, r: Resolver, spec: ast.Spec) -> None:
     parameters.check_keys(sink, sorted(owned, key=lambda x: x[1].span.start), layer.source.text)
     if not sink.failed:
         checks.check_use(sink, layer, r, spec)
+        check_widths(sink, layer, r, r.scope)
 
 
 def _fixed(scope: Scope, a: LayerArg) -> Setting | None:

@@ -61,11 +61,7 @@ def _declared(r: Resolver, target: ast.Typed, node: Node, value: ast.Expr) -> tu
     extra, missing = [a for a in node.axes if a not in atoms], [a for a in atoms if a not in node.axes]
     if extra or missing:
         notes = [r.different(x, m) for x, m in zip(extra, missing, strict=False)]
-        advice = (
-            f"sum over it, `sum[{extra[0]}](...)`, or declare it"
-            if extra
-            else f"remove it, or multiply by a value on `{missing[0]}`"
-        )
+        advice = _advice(r, extra, missing)
         which = f"has an axis `{extra[0]}` that is not declared" if extra else f"has no axis `{missing[0]}`"
         r.sink.report(
             "SSM0214",
@@ -78,3 +74,16 @@ def _declared(r: Resolver, target: ast.Typed, node: Node, value: ast.Expr) -> tu
         )
         raise Refused
     return axes
+
+
+def _advice(r: Resolver, extra: list[str], missing: list[str]) -> str:
+    """What to do about axes that are not declared, or about those that are not there."""
+    if not extra:
+        return f"remove it, or multiply by a value on `{missing[0]}`"
+    over, twin = extra[0], next((m for m in missing if r.same_size(extra[0], m)), None)
+    if twin:
+        return f"rename it, `(...)[{over} as {twin}]`, or sum over it, `sum[{over}](...)`"
+    if len(extra) == 1 and len(missing) > 1:
+        whole = f"axis {''.join(missing)} = {' * '.join(missing)}"
+        return f"declare `{whole}` and use it in place of `{over}`, or sum over it, `sum[{over}](...)`"
+    return f"sum over it, `sum[{over}](...)`, or declare it"

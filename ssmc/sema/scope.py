@@ -147,6 +147,8 @@ class Scope:
         axes = declared + [n for n, d in self.names.items() if _is_int(d)]
         near = did_you_mean(name.id, axes if what == "an axis" else [*self.names, *RESERVED])
         advice = None
+        if what == "a value":
+            advice = f"write an equation for it, `{name.id} = ...`, or declare it with `param` or `input`"
         if near is None and what == "an axis":
             advice = f"declare it: `axis {name.id} = ...`" + (
                 f"; the axes are {', '.join(f'`{a}`' for a in declared or axes)}" if axes else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ssmc.diagnostics.sink import Edit, Label
 from ssmc.diagnostics.span import Span
 from ssmc.ir import build as b
-from ssmc.ir.expr import Node
+from ssmc.ir.expr import Arg, Node, Size
 from ssmc.ir.layer import State
 from ssmc.sema import continuous, growth
 from ssmc.sema.context import Context, Refused
@@ -100,12 +100,16 @@ def _report_shapes(r: Resolver, d: ast.State, update: Node, axes: tuple[str, ...
 
 
 def _replacement(r: Resolver, culprit: ast.Expr, extra: list[str], missing: list[str]) -> str | None:
-    """An output of a module that has the missing axis where a factor of the culprit has the extra one."""
+    """The renaming of a factor of the culprit whose axis is as large as the missing one, or an output of a module that
+    has the missing axis where a factor has the extra one."""
     if len(extra) != 1 or len(missing) != 1:
         return None
     for n in nodes(culprit):
         if not isinstance(n, ast.Name) or n.id not in r._axes or extra[0] not in r._axes[n.id]:
             continue
+        own = r.table.axes[missing[0]].size
+        if isinstance(own, Arg | Size) and r.same_size(extra[0], missing[0]):
+            return f"declare `{n.id}` with the axis `{missing[0]}`, or rename it: `{n.id}[{extra[0]} as {missing[0]}]`"
         wanted = tuple(missing[0] if a == extra[0] else a for a in r._axes[n.id])
         for name, decl in r.scope.names.items():
             if isinstance(decl, OutputOf) and r._axes.get(name) == wanted:

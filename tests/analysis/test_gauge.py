@@ -70,6 +70,10 @@ NOT_NEEDED = {
   state p[width] allow unstable: p = exp(prev(m) - m) * prev(p) + exp(k - m) * v
   return p
 """,
+    "a logarithm's": """  log_g = where(v >= 0, log(relu(v) + 0.5), -softplus(-v))
+  state p[width]: p = 0.5 * prev(p) + exp(log_sigmoid(k) + log_g)
+  return p
+""",
     "of a parameter": "  param b[width]\n  state p[width]: p = 0.5 * prev(p) + exp(b) * v\n  return p + 0 * k",
 }
 
@@ -80,6 +84,8 @@ def test_none_where_nothing_overflows(body: str) -> None:
 
 
 REFUSED = {
+    "the result reads `s`, in which the scale does not cancel": "  state s[width]: s = 0.5 * prev(s) + exp(log(1 + exp(k)) + v)"
+    + "\n  return s",
     "the result reads `result`, in which the scale does not cancel": BOTH + "  return p + q",
     "the result reads `p`, in which the scale does not cancel": BOTH + "  return p",
     "`tanh` is taken of a sum of exponentials, in `result`": BOTH + "  return tanh(p) / q",

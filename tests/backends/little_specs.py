@@ -126,6 +126,29 @@ SPECS: dict[str, str] = {
   state q[E]: q = sigmoid(f) * prev(q) + exp(k)
   return (p + prev(p)) / (q + prev(q))
 """,
+    # sums of the state inside its own update: what a key finds is taken away first
+    "delta": """layer Delta(d_model, h = 2, dk = 3, dv = 4)
+  axis H = h, K = dk, V = dv
+  input u[d_model]
+  linear proj(u -> q[H, K], k_in[H, K], v[H, V], b[H], g[H, K])
+  k = l2norm[K](k_in)
+  old = exp(-softplus(g)) * prev(S)
+  state S[H, K, V]: S = old + sigmoid(b) * k * (v - sum[K](k * old))
+  y = sum[K](q * S) + v
+  linear p(y -> [d_model])
+  return p
+""",
+    # two states, one complex, that meet in sums, with a function that is not linear, towards the past
+    "meeting": """layer Meeting(d_model, n = 3)
+  axis E = d_model, N = n
+  input u[E]
+  linear proj(u -> k[N], q[N])
+  param theta[E, N] = uniform(-1, 1)
+  whole = tanh(sum[N](q * re(next(a)) + next(s)) + u)
+  state a[E, N]: a = 0.5 * exp(complex(0, theta)) * next(a) + k * whole
+  state s[E, N]: s = 0.9 * next(s) - 0.1 * k * sum[N](k * next(s)) + im(a)
+  return sum[N](s) * sigmoid(u)
+""",
     # a filter: one stream, one read, of the state before the token and its imaginary part; weights that channels share
     "late_read": """layer LateRead(d_model)
   axis N = 5

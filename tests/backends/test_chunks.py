@@ -41,6 +41,14 @@ LAYERS = {
   a[H, V] = sum[K](q * S) * tanh(s)
   return mean[H, V](a) + u
 """,
+    # keys of two axes, of which each factor of a key has one
+    "squares": """layer Squares(d_model)
+  axis H = 1, K = 4, L = K, V = 17
+  input u[d_model]
+  linear qkv(u -> q[H, K], k[H, K], v[H, V])
+  state S[H, K, L, V] allow unstable: S = prev(S) + k * k[K as L] * v
+  return mean[H, V](sum[K, L](q * q[K as L] * S)) + u
+""",
     # a step that both decay and values have: a part of its cotangent is of all values, another is not
     "stepped": """layer Stepped(d_model)
   axis H = 2, K = 3, V = 32

@@ -30,6 +30,8 @@ ARGUMENTS: dict[str, dict[str, int]] = {
     "heads": {"d_model": 2048, "h": 32, "n": 16},
     "complex_state": {"d_model": 1024, "n": 16},
     "two_results": {"d_model": 1024, "n": 64},
+    "delta": {"d_model": 1024, "h": 8, "dk": 128, "dv": 128},
+    "meeting": {"d_model": 1024, "n": 4},
     "mamba": {"d_model": 2560},
     "gss": {"d_model": 512},
     # states that are matrices, so few of them that time is cut into pieces

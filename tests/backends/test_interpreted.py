@@ -24,7 +24,7 @@ BACK = [
     {"T": 15, "pieces": 1, "parts": 3, "wave": 2, "lanes": 2, "halves": 2, "poisoned": True},
     {"cu_seqlens": [0, 5, 5, 12], "pieces": 1, "parts": 2, "wave": 2, "halves": 2},
 ]
-JOBS = {n: {"text": "edition 1\n\n" + s, "cases": BACK if n == "reverse" else PLAIN + PIECES} for n, s in SPECS.items()}
+JOBS = {n: {"text": "edition 1\n\n" + s, "cases": BACK if n in ("reverse", "meeting") else PLAIN + PIECES} for n, s in SPECS.items()}
 MAMBA = [
     {"T": 6, "step": True, "conv": True},
     {"T": 27, "states": True, "pieces": 3, "parts": 2, "wave": 5, "lanes": 2},

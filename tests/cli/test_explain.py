@@ -172,3 +172,35 @@ def test_plot(name: str, tmp_path: Path) -> None:
 def test_plot_where_it_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", str(ROOT / "specs/leaky.ssm"), "--plot", "/nowhere/plot.png"]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+
+READS = """edition 1
+
+layer Reads(d_model)
+  axis G = 2, J = 3, K = 4, V = 5
+  input u[d_model]
+  linear proj(u -> q[G, J, K], k[G, K], v[G, V], f[G, V], c[G, K])
+  state S[G, K, V] allow unstable: S = {update}
+  o = sum[K]({query} * S)
+  linear out(o * sum[K](c) -> [d_model])
+  return out
+"""
+WHY = {
+    ("sigmoid(c) * prev(S) + k * v", "q"): "no read sums an axis of the state",
+    ("sigmoid(f) * prev(S) + k * v", "c"): "the decay differs along `V`, which no read sums",
+    ("sigmoid(c) * prev(S) + k * v + c * f", "c"): "its input is a sum, not one product of a key and a value",
+    ("sigmoid(c) * prev(S) + k * v", "c * f"): "a read's weight differs along `V`",
+    ("sigmoid(c) * prev(S) + k * v", "c"): None,
+}
+
+
+@pytest.mark.parametrize("written", WHY)
+def test_why_there_are_no_chunks(written: tuple[str, str]) -> None:
+    text = READS.format(update=written[0], query=written[1])
+    done = run(Source("reads.ssm", text), until="plan")
+    assert done.plan is not None, done.rendered()
+    found = next(x for x in explain(done.plan)["recurrences"] if x["name"] == "S")
+    assert found["not_outer_products"] == WHY[written]
+    outside = {x["name"]: x["why"] for x in found["left_outside"]}
+    assert ("has `J` too" in outside.get("o", "")) == (written[1] == "q")

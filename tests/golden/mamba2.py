@@ -777,7 +777,7 @@ def _mamba2_gathered_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D,
         d_x_leaf = g_y * D[..., None] + d_outer_v_core * dt[..., None]  # mamba2.ssm:20
         d_B_leaf = d_outer_k_core.sum(-2)
         d_C_leaf = d_outer_q_0_core.sum(-2)
-        d_A = d_A + (d_outer_z_core * dt).sum((0, 1))
+        d_A = d_A + torch.einsum("ztgj,ztgj->gj", d_outer_z_core, dt)
         d_dt_bias = d_dt_bias + d_dt_raw_leaf.sum((0, 1))
         d_D = d_D + (g_y * x).sum(-1).sum((0, 1))
         grads.append((d_dt_raw_leaf, d_x_leaf, d_B_leaf, d_C_leaf))

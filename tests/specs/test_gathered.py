@@ -14,7 +14,7 @@ from tests.harness import capture, compare, error, layer_of, random_states
 from tests.tolerances import FP64_EAGER, GRADIENT
 
 ROOT = Path(__file__).parents[2]
-NAMES = {"ssd": "O1", "decays": "O1", "linattn": "O2"}
+NAMES = {"ssd": "O1", "decays": "O1", "linattn": "O2", "squares": "O1"}
 pytestmark = pytest.mark.filterwarnings("ignore:.*runs on the eager backend")
 every_name = pytest.mark.parametrize("name", sorted(NAMES))
 every_mode = pytest.mark.parametrize("mode", ("recurrent", "scan"))

@@ -24,6 +24,43 @@ error[SSM0131]: `state` is a keyword and cannot be a name
    |
    = help: choose another name, `state_`
 
+> state = silu(u)
+error[SSM0131]: `state` is a keyword and cannot be a name
+  --> test.ssm:3:3
+   |
+ 3 |   state = silu(u)
+   |   ^^^^^
+   |
+   = help: choose another name, `state_`
+
+> by = silu(u)
+error[SSM0131]: `by` is a keyword and cannot be a name
+  --> test.ssm:3:3
+   |
+ 3 |   by = silu(u)
+   |   ^^
+   |
+   = help: choose another name, `by_`
+
+> conv c(u, 4, bias)
+error[SSM0152]: the width is an option
+  --> test.ssm:3:13
+   |
+ 3 |   conv c(u, 4, bias)
+   |             ^
+   |
+   = help: write `width = 4`
+
+> linear p(u) -> y[N]
+error[SSM0152]: a `)` stands before the outputs
+  --> test.ssm:3:13
+   |
+ 3 |   linear p(u) -> y[N]
+   |             ^
+   |
+   = note: what it yields stands inside the brackets, behind the inputs
+   = help: write `linear proj(x -> y[N])`
+
 > linear if(u -> y[N])
 error[SSM0131]: `if` is a keyword and cannot be a name
   --> test.ssm:3:10

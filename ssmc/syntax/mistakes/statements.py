@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from ssmc.diagnostics.sink import Edit
 from ssmc.diagnostics.span import Span
 from ssmc.diagnostics.suggest import did_you_mean
@@ -17,7 +19,7 @@ _STEP = "write how the equation becomes a step: `by zoh, step dt`"
 def keyword_as_name(stop: Stop) -> Finding | None:
     """`input = 3`, `state, y = f(x)`, `x = 2 * state`, `y = linear(u -> x[E])`."""
     head, second, found = stop.line.pieces[0], stop.piece(1), stop.found
-    if head.text in RESERVED and stop.at == 1 and second.text in ("=", ","):
+    if head.text in RESERVED and stop.at <= 1 and second.text in ("=", ","):
         piece = head
     elif found.text in RESERVED and ("NAME" in stop.expected) and stop.at > 0:
         piece = found
@@ -81,7 +83,7 @@ def _declare(name: str) -> str:
 def state(stop: Stop) -> Finding | None:
     """A state without update, `by` without `step`, and the like."""
     line, found, texts = stop.line, stop.found, stop.texts
-    if line.head != "state":
+    if line.head != "state" or stop.at == 1:
         return None
     name = stop.piece(1).text
     continuous = f"{name}'" in stop.text[line.span.start : line.span.end]
@@ -206,9 +208,16 @@ def module(stop: Stop) -> Finding | None:
         return Finding(
             "SSM0152", "`bias` is an option and cannot be an input", stop.before.span, "", help="rename the value"
         )
+    if line.head == "conv" and stop.piece(2).text == "(" and "->" not in texts:
+        numbers = [x for x, y in pairwise(line.pieces[: stop.at + 1]) if x.kind == "number" and y.text in (",", ")")]
+        if numbers:
+            return instead("SSM0152", "the width is an option", numbers[-1].span, f"width = {numbers[-1].text}")
     if line.head == "conv" and found.text == ")" and "->" not in texts and is_name(stop.before):
         help_ = f"give it a value, `{stop.before.text} = 4`; several inputs need outputs, `conv f(x, z -> a[N], b[N])`"
         return Finding("SSM0152", f"the option `{stop.before.text}` has no value", stop.before.span, "", (), (), help_)
+    if found.text == ")" and "->" in stop.expected and stop.after.text == "->":
+        note = "what it yields stands inside the brackets, behind the inputs"
+        return Finding("SSM0152", "a `)` stands before the outputs", found.span, "", (), (note,), f"write `{example}`")
     if line.head == "linear" and "->" not in texts and (found.text in (")", "=") or found is END):
         help_ = f"say what it yields: `{example}`"
         return Finding("SSM0152", "the linear has no outputs", stop.place, "`-> name[axes]` is missing", (), (), help_)
