@@ -79,8 +79,14 @@ class OpText:
 
     @property
     def streams(self) -> str:
-        """The operands whose dtypes, promoted, are that of the results."""
+        """The operands whose dtypes, promoted, are that of the results that are not fine; none if all are."""
+        if {*self.r.results} <= {*self.r.fine}:
+            return ""
         return ", ".join(self.names(x.name) for x in self.r.operands if x.token and not x.wide)
+
+    def dtype_of(self, result: str, finest: str, else_: str = "") -> str:
+        """The dtype of a result: `finest`, if it is fine, or that of the operands (`else_`, where that has a name)."""
+        return finest if result in self.r.fine else else_ or f"_stream_dtype({self.streams})"
 
     # --- names, sizes, views ----------------------------------------------------------------------------------------
 

@@ -75,7 +75,7 @@ def operator_op(o: OpText, equations: tuple[str, ...], chunked: bool) -> Operato
     fake_results = []
     for res in p.results:
         size = ", ".join([f"*{first}.shape[:2]", *o.shape(res.axes)]) + ("" if res.axes else ",")
-        kind = "_complex_of(dtype)" if len(res.parts) > 1 else f"_stream_dtype({o.streams})"
+        kind = "_complex_of(dtype)" if len(res.parts) > 1 else o.dtype_of(res.name, "dtype")
         fake_results.append(f"{first}.new_empty(({size}), dtype={kind})".replace("(({size}))", "()"))
     fake_states = []
     for c in r.carried:

@@ -8,11 +8,11 @@ from ssmc.ir.expr import Const, Node, Pointwise, Reduce, Ref, Relabel, refs, wal
 from ssmc.ir.layer import Conv, Layer, Linear, Split, Time
 from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
 from ssmc.partition.delays import is_delay, offsets, split_delays
+from ssmc.partition.fine import with_fine
 from ssmc.partition.fuse import Fused, Graph, fuse
 from ssmc.partition.join import join
 from ssmc.partition.normal import POSITION, normalise, uses_position
 from ssmc.partition.real_parts import real_parts
-from ssmc.partition.scales import with_scales
 
 CYCLIC = {
     Linear: "declare its weight with `param` and write the product: `sum[N](W * prev(h))`",
@@ -243,7 +243,7 @@ class _Partitioner:
         }
         position = uses_position(layer)
         found = Partition(layer, tuple(regions), outside, recurrences, delays, position, activations)
-        return with_scales(real_parts(found))
+        return with_fine(real_parts(found))
 
     def _activations(self, owner: dict[str, str]) -> dict[str, str]:
         """For each convolution the pointwise value that alone reads it and reads nothing else."""

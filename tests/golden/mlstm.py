@@ -202,7 +202,7 @@ def mlstm_m_reference(i_, log_f, *, initial_state=None, return_state=False, cu_s
     """The equations of mlstm.ssm, token by token, in plain torch: what `mlstm_m_op` must compute."""
     if cu_seqlens is not None:
         return _packed_reference(mlstm_m_reference, (i_, log_f), (), initial_state, return_state, cu_seqlens)
-    dtype, y_dtype = _compute_dtype(i_, log_f, initial_state), _stream_dtype(i_, log_f)
+    dtype = _compute_dtype(i_, log_f, initial_state)
     rows, T = i_.shape[:2]
     H = i_.shape[2]
     i_ = i_.to(dtype)
@@ -212,7 +212,7 @@ def mlstm_m_reference(i_, log_f, *, initial_state=None, return_state=False, cu_s
     for t in range(T):
         m = torch.maximum(log_f[:, t] + m, i_[:, t])  # mlstm.ssm:27
         m_all.append(m[:, None])
-    m_all = torch.cat([i_.new_empty(rows, 0, H)] + m_all, 1).to(y_dtype)
+    m_all = torch.cat([i_.new_empty(rows, 0, H)] + m_all, 1)
     return (m_all, m) if return_state else m_all
 
 
@@ -220,7 +220,7 @@ def mlstm_n_reference(q, k, log_keep, add, *, initial_state=None, return_state=F
     """The equations of mlstm.ssm, token by token, in plain torch: what `mlstm_n_op` must compute."""
     if cu_seqlens is not None:
         return _packed_reference(mlstm_n_reference, (q, k, log_keep, add), (), initial_state, return_state, cu_seqlens)
-    dtype, y_dtype = _compute_dtype(q, k, log_keep, add, initial_state), _stream_dtype(q, k)
+    dtype = _compute_dtype(q, k, log_keep, add, initial_state)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -234,7 +234,7 @@ def mlstm_n_reference(q, k, log_keep, add, *, initial_state=None, return_state=F
         n = torch.exp(log_keep[:, t])[..., None] * n + add[:, t][..., None] * k[:, t]  # mlstm.ssm:31
         weight = (q[:, t] * K ** (-0.5) * n).sum(-1)  # mlstm.ssm:32
         weight_all.append(weight[:, None])
-    weight = torch.cat([q.new_empty(rows, 0, H)] + weight_all, 1).to(y_dtype)
+    weight = torch.cat([q.new_empty(rows, 0, H)] + weight_all, 1)
     return (weight, n) if return_state else weight
 
 
@@ -242,7 +242,7 @@ def mlstm_S_reference(q, k, v, log_keep, add, weight, m, *, eps, initial_state=N
     """The equations of mlstm.ssm, token by token, in plain torch: what `mlstm_S_op` must compute."""
     if cu_seqlens is not None:
         return _packed_reference(mlstm_S_reference, (q, k, v, log_keep, add, weight, m), (), initial_state, return_state, cu_seqlens, eps=eps)
-    dtype, y_dtype = _compute_dtype(q, k, v, log_keep, add, weight, m, initial_state), _stream_dtype(q, k, v, weight)
+    dtype, y_dtype = _compute_dtype(q, k, v, log_keep, add, weight, m, initial_state), _stream_dtype(q, k, v)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -592,7 +592,6 @@ def _plane(value, lead, n_channels):
 def _mlstm_m_eager(i_, log_f, m):
     """The results and the last states."""
     dtype = _compute_dtype(i_, log_f, m)
-    y_dtype = _stream_dtype(i_, log_f)
     rows, T = i_.shape[:2]
     H = i_.shape[2]
     m = _start(m, i_, dtype, rows, H)
@@ -611,7 +610,7 @@ def _mlstm_m_eager(i_, log_f, m):
         m_chunks.append(m)
         m_0 = m[:, -1]
     return (
-        _as(torch.cat(m_chunks, 1), y_dtype),
+        _as(torch.cat(m_chunks, 1), dtype),
         _own(m_0),
     )
 
@@ -674,7 +673,6 @@ def _mlstm_m_eager_backward(g_m, g_last_m, i_, log_f, m):
 def _mlstm_n_eager(q, k, log_keep, add, n):
     """The results and the last states."""
     dtype = _compute_dtype(q, k, log_keep, add, n)
-    y_dtype = _stream_dtype(q, k)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -692,7 +690,7 @@ def _mlstm_n_eager(q, k, log_keep, add, n):
         weight_chunks.append(weight)
         n_0 = n[:, -1]
     return (
-        _as(torch.cat(weight_chunks, 1), y_dtype),
+        _as(torch.cat(weight_chunks, 1), dtype),
         _own(n_0),
     )
 
@@ -753,7 +751,7 @@ def _mlstm_n_eager_backward(g_weight, g_last_n, q, k, log_keep, add, n):
 def _mlstm_S_eager(q, k, v, log_keep, add, weight, m, S, eps):
     """The results and the last states."""
     dtype = _compute_dtype(q, k, v, log_keep, add, weight, m, S)
-    y_dtype = _stream_dtype(q, k, v, weight)
+    y_dtype = _stream_dtype(q, k, v)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -961,7 +959,7 @@ def _chunked(mode, T):
 def _mlstm_S_gathered(q, k, v, log_keep, add, weight, m, S, eps):
     """The results and the last states, chunk by chunk as matrix products."""
     dtype = _compute_dtype(q, k, v, log_keep, add, weight, m, S)
-    y_dtype = _stream_dtype(q, k, v, weight)
+    y_dtype = _stream_dtype(q, k, v)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -3064,7 +3062,7 @@ def _mlstm_m_triton(i_, log_f, m, cu_seqlens):
     T = i_.shape[1]
     rows = i_.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = i_.shape[2]
-    y_m = torch.empty((i_.shape[0], T, H, ), dtype=_stream_dtype(i_, log_f), device=i_.device)
+    y_m = torch.empty((i_.shape[0], T, H, ), dtype=torch.float32, device=i_.device)
     last_m = torch.empty((rows, H, ), dtype=torch.float32, device=i_.device)
     if rows * H == 0:
         return y_m, last_m
@@ -3090,7 +3088,7 @@ def _mlstm_m_triton_step(i_, log_f, m):
     """One token, [batch, 1, axes]; the states are overwritten."""
     rows, T = i_.shape[:2]
     H = i_.shape[2]
-    y_m = torch.empty((i_.shape[0], T, H, ), dtype=_stream_dtype(i_, log_f), device=i_.device)
+    y_m = torch.empty((i_.shape[0], T, H, ), dtype=torch.float32, device=i_.device)
     if rows * H == 0:
         return y_m
     given = (m,)
@@ -3187,7 +3185,7 @@ def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens):
     rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = q.shape[2]
     K = q.shape[3]
-    y_weight = torch.empty((q.shape[0], T, H, ), dtype=_stream_dtype(q, k), device=q.device)
+    y_weight = torch.empty((q.shape[0], T, H, ), dtype=torch.float32, device=q.device)
     last_n = torch.empty((rows, H, K, ), dtype=torch.float32, device=q.device)
     if rows * H * K == 0:
         return y_weight, last_n
@@ -3225,7 +3223,7 @@ def _mlstm_n_triton_step(q, k, log_keep, add, n):
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
-    y_weight = torch.empty((q.shape[0], T, H, ), dtype=_stream_dtype(q, k), device=q.device)
+    y_weight = torch.empty((q.shape[0], T, H, ), dtype=torch.float32, device=q.device)
     if rows * H * K == 0:
         return y_weight
     given = (n,)
@@ -3342,7 +3340,7 @@ def _mlstm_S_triton(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v, weight), device=q.device)
+    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v), device=q.device)
     last_S = torch.empty((rows, H, K, V, ), dtype=torch.float32, device=q.device)
     if rows * H * V * K == 0:
         return y_h, last_S
@@ -3388,7 +3386,7 @@ def _mlstm_S_triton_step(q, k, v, log_keep, add, weight, m, S, eps):
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v, weight), device=q.device)
+    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v), device=q.device)
     if rows * H * V * K == 0:
         return y_h
     given = (S,)
@@ -3574,7 +3572,7 @@ def _mlstm_S_chunks(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v, weight), device=q.device)
+    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v), device=q.device)
     q = _rows_of(q)
     k = _rows_of(k)
     v = _rows_of(v)
@@ -3758,7 +3756,7 @@ def _mlstm_m_fake(i_, log_f, m, cu_seqlens, backend):
     dtype = _compute_dtype(i_, log_f, m)
     H = i_.shape[2]
     return (
-        i_.new_empty((*i_.shape[:2], H), dtype=_stream_dtype(i_, log_f)),
+        i_.new_empty((*i_.shape[:2], H), dtype=dtype),
         i_.new_empty((rows, H,), dtype=dtype),
     )
 
@@ -3800,7 +3798,7 @@ def _mlstm_n_fake(q, k, log_keep, add, n, cu_seqlens, backend):
     H = q.shape[2]
     K = q.shape[3]
     return (
-        q.new_empty((*q.shape[:2], H), dtype=_stream_dtype(q, k)),
+        q.new_empty((*q.shape[:2], H), dtype=dtype),
         q.new_empty((rows, H, K,), dtype=dtype),
     )
 
@@ -3843,7 +3841,7 @@ def _mlstm_S_fake(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps, backend
     K = q.shape[3]
     V = v.shape[3]
     return (
-        q.new_empty((*q.shape[:2], H, V), dtype=_stream_dtype(q, k, v, weight)),
+        q.new_empty((*q.shape[:2], H, V), dtype=_stream_dtype(q, k, v)),
         q.new_empty((rows, H, K, V,), dtype=dtype),
     )
 
@@ -4288,8 +4286,8 @@ class MLSTM(nn.Module):
         log_f = F.logsigmoid(f)  # mlstm.ssm:26
         m_before = m_last.clone() if inplace else m_last  # the state that a later line reads too
         m, m_last = mlstm_m_op(
-            i_=_wide(i),
-            log_f=_wide(log_f),
+            i_=i,
+            log_f=log_f,
             initial_state=m_last,
             return_state=True,
             cu_seqlens=cu_seqlens,

@@ -263,7 +263,7 @@ class Host:
         return ", ".join(f"{n}={v}" for n, v in own.items())
 
     def _result(self, name: str, axes: tuple[str, ...], is_complex: bool) -> str:
-        kind = "torch.complex64" if is_complex else f"_stream_dtype({self.o.streams})"
+        kind = "torch.complex64" if is_complex else self.o.dtype_of(name, "torch.float32")
         shape = f"({self.first}.shape[0], T, {self.size(axes)})"
         return f"{self.names(f'y:{name}')} = torch.empty({shape}, dtype={kind}, device={self.first}.device)"
 
