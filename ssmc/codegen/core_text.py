@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ssmc.codegen.eager_pieces import leaf_source, names_read, targets
 from ssmc.codegen.op_text import OpText
-from ssmc.ir.program import FilterProgram, Let, OuterProgram
+from ssmc.ir.program import FilterProgram, Let, OuterProgram, Result
 from ssmc.lower.share import slice_lets
 
 
@@ -122,11 +122,11 @@ class CoreText:
                 return self.o.names(read)
         return self.o.expanded(name, atoms, "-1, -1, ")
 
-    def result(self, codes: Sequence[str], axes: Sequence[str], flip: str) -> str:
-        """A result as it leaves the op, from its parts."""
-        back = self.o.view(axes)[1]
+    def result(self, res: Result, codes: Sequence[str], flip: str) -> str:
+        """A result as it leaves the op, from the code of its parts."""
+        back = self.o.view(res.axes)[1]
         if len(codes) == 1:
-            return f"_as({codes[0]}{flip}{back}, y_dtype)"
+            return f"_as({codes[0]}{flip}{back}, {self.o.dtype_of(res.name, 'dtype', 'y_dtype')})"
         return f"_own(torch.complex({', '.join(codes)}){flip}{back})"
 
     def total(self, cotangent: str) -> str:

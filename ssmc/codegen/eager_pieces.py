@@ -219,7 +219,7 @@ def returned_results(o: OpText) -> list[str]:
         _, back = o.view(res.axes)
         parts = [f"torch.cat({o.names(f'{p}:chunks')}, 1){flip}" for p in res.parts]
         if len(parts) == 1:
-            out.append(f"_as({parts[0]}{back}, y_dtype)")
+            out.append(f"_as({parts[0]}{back}, {o.dtype_of(res.name, 'dtype', 'y_dtype')})")
         else:
             out.append(f"torch.complex({', '.join(parts)}){back}")
     return out

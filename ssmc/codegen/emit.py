@@ -29,7 +29,7 @@ from ssmc.codegen.reference_op import reference_op
 from ssmc.ir.build import ZERO
 from ssmc.ir.expr import Draw, walk
 from ssmc.ir.layer import Layer
-from ssmc.ir.plan import Plan, Planned
+from ssmc.ir.plan import Plan
 from ssmc.resources import template_dir
 from ssmc.sema.words import SPECTRAL
 
@@ -80,7 +80,7 @@ def emit(plan: Plan) -> str:
     meets = partial(
         meetings,
         convs=frozenset(c.program.module for c in plan.convs if c.kernel),
-        ops=frozenset(p.program.recurrence.name for p in plan.programs if p.kernel and _walked(p)),
+        ops=frozenset(p.program.recurrence.name for p in plan.programs if p.kernel and p.program.walked),
     )
     beside = {m.beside for p in (partition, *(v.partition for v in plan.variants)) for m in meets(p).values()} - {""}
     ops = []
@@ -147,11 +147,6 @@ def emit(plan: Plan) -> str:
         if called == holes["helpers"]:
             return _tidy(body)
         holes["helpers"] = called
-
-
-def _walked(p: Planned) -> bool:
-    """Whether the kernels of any walk serve an op, and no others."""
-    return p.program.filter is None and p.program.outer is None
 
 
 HELPERS = (

@@ -123,7 +123,7 @@ class _Writer(CoreText):
             reads=tuple((names(r.name), shape) for r in f.reads),
             epilogue=o.lines([let for let in forward if let in f.epilogue], said),
             returned=tuple(
-                self.result([self.part(p, res.atoms) for p in res.parts], res.axes, flip) for res in o.program.results
+                self.result(res, [self.part(p, res.atoms) for p in res.parts], flip) for res in o.program.results
             ),
             empty=f"dtype={kind}",
             reads_again=bool({r.name for r in f.reads} & (names_read(back) | self.summed())),

@@ -138,7 +138,7 @@ class _Writer(CoreText):
                 for p in res.parts
             ),
             returned=tuple(
-                self.result([f"torch.cat({names(f'{p}:chunks')}, 1)" for p in res.parts], res.axes, flip)
+                self.result(res, [f"torch.cat({names(f'{p}:chunks')}, 1)" for p in res.parts], flip)
                 for res in o.program.results
             ),
             d_state=last,

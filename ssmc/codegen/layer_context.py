@@ -179,7 +179,7 @@ def _fields(t: LayerText) -> list[StateField]:
         )
     for d in t.partition.kept.values():
         shape = t.shape(d.axes)
-        kind = "_complex_of(wide)" if d.dtype == "complex" else "wide" if d.name in t.partition.scales else "dtype"
+        kind = "_complex_of(wide)" if d.dtype == "complex" else "wide" if d.name in t.partition.fine else "dtype"
         start = f"torch.zeros(batch, {shape}{', ' if shape else ''}device=device, dtype={kind})"
         if d.init is not None:
             start += f" + {timeless(t, d.init, d.axes, 'probe')}"

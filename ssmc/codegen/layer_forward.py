@@ -12,7 +12,7 @@ from ssmc.ir.regions import Delay, Region
 def forward_lines(t: LayerText, has_state: bool) -> tuple[str, ...]:
     """The statements of forward, region by region."""
     out: list[str] = []
-    wide = set(t.partition.scales)
+    wide = set(t.partition.fine)
     if t.partition.uses_position:
         t_name, position, first = t.locals("t"), t.locals("position"), t.locals(next(iter(t.layer.inputs)))
         seen = position if has_state else "None"
@@ -133,12 +133,10 @@ def _op(t: LayerText, name: str, has_state: bool, wide: set[str]) -> list[str]:
     o = t.ops[name]
     layer = t.layer
     args = []
-    scales = {*t.partition.scales} & {*o.r.results}
     again = [_result(t, layer.convs[c]) for c, m in t.meetings.items() if m.reader == name]
     for x in o.r.operands:
         given = f"{x.name}:again" if x.name in again else x.name
         value = t.parameter(layer.params[x.name]) if x.name in layer.params else t.locals(given)
-        value = f"_wide({value})" if scales and x.streams and x.name not in wide else value
         args.append(f"{o.names(x.name)}={value}")
     for s in o.scalars:
         args.append(f"{s.name}={f'self.{t.arg_names[s.argument]}' if s.argument else t.size_attribute(s.axis)}")
@@ -165,8 +163,8 @@ def _op(t: LayerText, name: str, has_state: bool, wide: set[str]) -> list[str]:
     before = [(t.locals(f"{c.of}:before"), t.locals(f"{c.of}:last")) for c in o.r.carried if c.of in late and has_state]
     saved = [f"{b} = {v}.clone() if inplace else {v}  # the state that a later line reads too" for b, v in before]
     out = [*saved, "\n".join(lines), *after]
-    if scales or any(x.name in wide and not x.wide for x in o.r.operands):  # results are as wide as what streams in
+    if any(x.name in wide and not x.wide for x in o.r.operands):  # results are as wide as what streams in
         like = t.locals(next(iter(layer.inputs)))
-        narrow = [(r, d) for r, d in zip(results, o.r.results, strict=True) if d not in scales and t.is_real(d)]
+        narrow = [(r, d) for r, d in zip(results, o.r.results, strict=True) if d not in o.r.fine and t.is_real(d)]
         out += [f"{r} = {r}.to({like}.dtype)" for r, _ in narrow]
     return out

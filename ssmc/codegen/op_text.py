@@ -77,13 +77,14 @@ class OpText:
 
     @property
     def streams(self) -> str:
-        """The operands whose dtypes, promoted, are that of the results."""
+        """The operands whose dtypes, promoted, are that of the results that are not fine; none if all are."""
+        if {*self.r.results} <= {*self.r.fine}:
+            return ""
         return ", ".join(self.names(x.name) for x in self.r.operands if x.token and not x.wide)
 
-    @property
-    def walked(self) -> bool:
-        """Whether the kernels of any walk serve it, and no others."""
-        return self.kernel and self.program.filter is None and self.program.outer is None
+    def dtype_of(self, result: str, finest: str, else_: str = "") -> str:
+        """The dtype of a result: `finest`, if it is fine, or that of the operands (`else_`, where that has a name)."""
+        return finest if result in self.r.fine else else_ or f"_stream_dtype({self.streams})"
 
     # --- names, sizes, views ----------------------------------------------------------------------------------------
 

@@ -79,14 +79,14 @@ def operator_op(o: OpText, equations: tuple[str, ...], chunked: bool) -> Operato
     fake_results = []
     for res in p.results:
         size = ", ".join([f"*{first}.shape[:2]", *o.shape(res.axes)]) + ("" if res.axes else ",")
-        kind = "_complex_of(dtype)" if len(res.parts) > 1 else f"_stream_dtype({o.streams})"
+        kind = "_complex_of(dtype)" if len(res.parts) > 1 else o.dtype_of(res.name, "dtype")
         fake_results.append(f"{first}.new_empty(({size}), dtype={kind})".replace("(({size}))", "()"))
     fake_states = []
     for c in r.carried:
         kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
         size = f"({', '.join(['rows', *o.shape(c.axes)])},)" + " if last else 0" * has_filter
         fake_states.append(f"{first}.new_empty({size}, dtype={kind})")
-    starts = tuple((names(f"starts:{c.of}"), o.width(c)) for c in r.carried) if o.walked else ()
+    starts = tuple((names(f"starts:{c.of}"), o.width(c)) for c in r.carried) if o.kernel and p.walked else ()
     flag = "last" if has_filter else "keep" if starts else ""
     documented = [
         f"{names(x.name)} [{', '.join([*(['batch', 'time'] if x.token else []), *x.axes])}]" for x in r.operands

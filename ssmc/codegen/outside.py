@@ -55,7 +55,7 @@ def expression(t: LayerText, d: Definition, wide: set[str]) -> str:
         wide.add(d.name)
         return _with(_printer(t, order, like, widened, given)(node), back)
     code = _with(_printer(t, order, like, lambda code, r: code, given)(node), back)
-    if d.name in t.partition.scales:
+    if d.name in t.partition.fine:
         return code
     mixed = any(r.name in wide or r.name in given or not t.streams(r.name) for r in refs(node))
     if token is None or not mixed or d.dtype != "real" or (isinstance(node, Relabel | Ref) and not given):

@@ -85,7 +85,7 @@ def reference_op(o: OpText) -> ReferenceOp:
         size = "".join(f", {s}" for s in o.shape(o.sorted(d.atoms)))
         kind = ", dtype=_complex_of(dtype)" if d.dtype == "complex" else ""
         empty = f"{names(tokens[0].name)}.new_empty(rows, 0{size}{kind})"
-        cast = "" if d.dtype == "complex" else ".to(y_dtype)"
+        cast = "" if d.dtype == "complex" or n in r.fine else ".to(y_dtype)"
         order = "[::-1]" if r.reverse else ""
         joined.append(f"{whole[n]} = torch.cat([{empty}] + {names(f'{n}:all')}{order}, 1){o.view(d.axes)[1]}{cast}")
     finals = [f"{names(c.of)}{o.view(c.axes)[1]}" for c in r.carried]

@@ -201,3 +201,8 @@ class Program:
     def linear(self) -> bool:
         """Whether the fields are solved by a scan over their ports."""
         return bool(self.ports)
+
+    @property
+    def walked(self) -> bool:
+        """Whether it is walked over time and has no other form."""
+        return self.filter is None and self.outer is None

@@ -73,6 +73,7 @@ class Recurrence:
     states; needed for the states' next values; computed from them. `inner` are the state axes that a read sums,
     `channels`
     the others. `reverse` if it runs from the last token to the first. `gauges` are those of which it carries a state.
+    `fine` are the results that are as fine as states.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Recurrence:
     frontier: tuple[tuple[str, str], ...]
     span: Span
     gauges: tuple[Gauge, ...] = ()
+    fine: tuple[str, ...] = ()
 
     @property
     def definitions(self) -> dict[str, Definition]:
@@ -123,7 +125,7 @@ class Region:
 @dataclass(frozen=True, slots=True)
 class Partition:
     """The whole layer as regions in order of evaluation. `definitions` are the values outside ops; `activations` names,
-    for a convolution, the pointwise value that is evaluated with it; `scales` are values of ops and those made of them
+    for a convolution, the pointwise value that is evaluated with it; `fine` are values of ops and those made of them
     that stay in float32 whatever the activations are."""
 
     layer: Layer
@@ -133,7 +135,7 @@ class Partition:
     delays: dict[str, Delay]
     uses_position: bool
     activations: dict[str, str]
-    scales: tuple[str, ...] = ()
+    fine: tuple[str, ...] = ()
 
     @property
     def kept(self) -> dict[str, Delay]:

@@ -7,13 +7,14 @@ from ssmc.ir.components import components
 from ssmc.ir.expr import Const, Node, Pointwise, Reduce, Ref, Relabel, refs, walk
 from ssmc.ir.layer import Conv, Layer, Linear, Split, Time
 from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
+from ssmc.partition.decays import own_decays
 from ssmc.partition.delays import is_delay, offsets, split_delays
 from ssmc.partition.factors import delay_factors
+from ssmc.partition.fine import with_fine
 from ssmc.partition.fuse import Fused, Graph, fuse
 from ssmc.partition.join import join
 from ssmc.partition.normal import POSITION, normalise, uses_position
 from ssmc.partition.real_parts import real_parts
-from ssmc.partition.scales import with_scales
 
 CYCLIC = {
     Linear: "declare its weight with `param` and write the product: `sum[N](W * prev(h))`",
@@ -80,12 +81,11 @@ class _Partitioner:
             return direction.get(r.name) == r.offset and inside
 
         self.definitions = split_delays(self.definitions, self.taken, self.dims, self._time, keep)
-        fused: list[Fused] = []
-        inside: set[str] = {m for c in found for m in c}
-        for c in found:
-            f = fuse(self.graph(), c, inside - set(c), self.module_of, self.module_input)
-            fused.append(f)
-            inside |= {*f.prologue, *f.epilogue}
+        fused = self._fused(found)
+        while own := own_decays(self.graph(), fused, self.layer.params, self.taken):
+            self.definitions = own
+            fused = self._fused(found)
+        inside = {m for f in fused for m in (*f.component, *f.prologue, *f.epilogue)}
 
         def keep_inside(d: Definition, r: Ref) -> bool:
             return any(d.name in (*f.component, *f.epilogue) and r.name in f.component for f in fused)
@@ -95,6 +95,16 @@ class _Partitioner:
         if self.sink.failed:
             return None
         return self._ordered({r.name: r for r in recurrences.values()}, inside)
+
+    def _fused(self, found: list[tuple[str, ...]]) -> list[Fused]:
+        """What the op around each component takes in."""
+        fused: list[Fused] = []
+        inside: set[str] = {m for c in found for m in c}
+        for c in found:
+            f = fuse(self.graph(), c, inside - set(c), self.module_of, self.module_input)
+            fused.append(f)
+            inside |= {*f.prologue, *f.epilogue}
+        return fused
 
     def _drop_unused(self) -> None:
         """Forget what neither the result nor a module reads: the analysis has warned of it."""
@@ -193,11 +203,8 @@ class _Partitioner:
             axes = self.dims(name)
             token = name not in layer.params and self._time(name) > Time.PARAMETER
             module = self.module_of.get(name)
-            span = (
-                self.modules[module].span
-                if module
-                else spans.get(name) or (self.definitions[name].span if name in self.definitions else layer.span)
-            )
+            own = self.definitions[name].span if name in self.definitions else layer.span
+            span = self.modules[module].span if module else spans.get(name) or own
             out.append(Operand(name, axes, layer.axes.atoms(axes), self.dtype(name), token, span))
         return tuple(sorted(out, key=lambda o: not o.token))
 
@@ -240,7 +247,7 @@ class _Partitioner:
         }
         position = uses_position(layer)
         found = Partition(layer, tuple(regions), outside, recurrences, delays, position, activations)
-        return with_scales(real_parts(found))
+        return with_fine(real_parts(found))
 
     def _activations(self, owner: dict[str, str]) -> dict[str, str]:
         """For each convolution the pointwise value that alone reads it and reads nothing else."""

@@ -80,3 +80,34 @@ def test_a_complex_activation_is_not_fused() -> None:
     layer = ssmc.load(text).Alone(4).double()
     u = torch.randn(2, 5, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(layer, u)
+
+
+WIDE = "layer Wide(d_model, taps)\n  input u[d_model]\n  conv c(u, width = taps, bias)\n  return silu(c)\n"
+
+
+def test_many_taps_are_no_kernel_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels unroll their taps: of 32 one spilled 6 KB a thread, of 64 it took a minute to compile. More than they take is
+    the eager formula's, which says so on a GPU, and an error where kernels are demanded."""
+    module = ssmc.load(WIDE)
+    u = torch.randn(2, 40, 3)
+    called: list[int] = []
+
+    def kernel(x: torch.Tensor, weight: torch.Tensor, *more: object) -> tuple[torch.Tensor, torch.Tensor]:
+        called.append(weight.shape[-1])
+        return x.clone(), x.new_empty(x.shape[0], weight.shape[-1] - 1, x.shape[2])
+
+    monkeypatch.setattr(module, "_wide_c_triton", kernel)
+    conv = module._ops.wide_c
+    for taps in (16, 17, 300):
+        child = module.Wide(3, taps).c
+        want = torch.nn.functional.silu(torch.nn.functional.conv1d(
+            torch.nn.functional.pad(u, (0, 0, taps - 1, 0)).transpose(1, 2), child.weight, child.bias, groups=3
+        )).transpose(1, 2)  # fmt: skip
+        assert torch.allclose(conv(u, child.weight, child.bias, None, None, "eager")[0], want, atol=1e-5)
+        if taps == 16:
+            conv(u, child.weight, child.bias, None, None, "triton")
+        else:
+            with pytest.raises(RuntimeError, match=f"a convolution has {taps} taps, and its kernels take 16 at most"):
+                conv(u, child.weight, child.bias, None, None, "triton")
+    assert called == [16]
+    assert module._few_taps(torch.empty(3, 1, 16), "auto") and not module._few_taps(torch.empty(3, 1, 17), "auto")

@@ -1951,8 +1951,19 @@ def _mamba_step_fake(z, B, C, dt_raw, x, A_log, D, h, backend):
     return out[0]
 
 
+_MOST_TAPS = 16
+
+
+def _few_taps(weight, backend):
+    """Whether the kernels of a convolution, which unroll its taps and hold them in registers, take so many."""
+    n = weight.shape[-1]
+    if n > _MOST_TAPS:
+        _no_kernel(backend, f"a convolution has {n} taps, and its kernels take {_MOST_TAPS} at most", weight.device)
+    return n <= _MOST_TAPS
+
+
 def _mamba_conv1d(x, weight, bias, taps, cu_seqlens, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _mamba_conv1d_triton(x, weight, bias, taps, cu_seqlens)
     return _per_segment(_mamba_conv1d_eager, "tpps", "ts", cu_seqlens, x, weight, bias, taps)
 
@@ -1968,13 +1979,13 @@ def _mamba_conv1d_adjoint(g_result, g_last, x, weight, bias, taps, cu_seqlens):
 
 
 def _mamba_conv1d_backward(g_result, g_last, x, weight, bias, taps, cu_seqlens, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _mamba_conv1d_triton_backward(g_result, g_last, x, weight, bias, taps, cu_seqlens)
     return _mamba_conv1d_adjoint(g_result, g_last, x, weight, bias, taps, cu_seqlens)
 
 
 def _mamba_conv1d_step(x, weight, bias, taps, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _mamba_conv1d_triton_step(x, weight, bias, taps)
     return _in_place(_mamba_conv1d_eager(x, weight, bias, taps), (taps,))
 
@@ -2280,7 +2291,7 @@ def _rest_of(d, shape, strides, offset, beside):
 
 def _conv_meeting(backward, beside, op, step, activation, conv, x, taps, cu_seqlens, inplace):
     """`_conv`, with its result once more and `beside` (see `_Meeting`)."""
-    if not inplace and _plain(conv, nn.Conv1d) and _records(x, conv.weight, taps):
+    if not inplace and _plain(conv, nn.Conv1d) and conv.kernel_size[0] <= _MOST_TAPS and _records(x, conv.weight, taps):
         return _Meeting.apply(op, backward, x, conv.weight, conv.bias, taps, cu_seqlens, beside)
     y, taps = _conv(op, step, activation, conv, x, taps, cu_seqlens, inplace)
     return y, y, taps, beside

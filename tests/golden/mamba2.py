@@ -2961,8 +2961,19 @@ def _mamba2_step_fake(dt_raw, x, B, C, dt_bias, A_log, D, S, dt_min, dt_max, P, 
     return out[0]
 
 
+_MOST_TAPS = 16
+
+
+def _few_taps(weight, backend):
+    """Whether the kernels of a convolution, which unroll its taps and hold them in registers, take so many."""
+    n = weight.shape[-1]
+    if n > _MOST_TAPS:
+        _no_kernel(backend, f"a convolution has {n} taps, and its kernels take {_MOST_TAPS} at most", weight.device)
+    return n <= _MOST_TAPS
+
+
 def _mamba2_conv1d(x, weight, bias, taps, cu_seqlens, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _mamba2_conv1d_triton(x, weight, bias, taps, cu_seqlens)
     return _per_segment(_mamba2_conv1d_eager, "tpps", "ts", cu_seqlens, x, weight, bias, taps)
 
@@ -2978,13 +2989,13 @@ def _mamba2_conv1d_adjoint(g_result, g_last, x, weight, bias, taps, cu_seqlens):
 
 
 def _mamba2_conv1d_backward(g_result, g_last, x, weight, bias, taps, cu_seqlens, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _mamba2_conv1d_triton_backward(g_result, g_last, x, weight, bias, taps, cu_seqlens)
     return _mamba2_conv1d_adjoint(g_result, g_last, x, weight, bias, taps, cu_seqlens)
 
 
 def _mamba2_conv1d_step(x, weight, bias, taps, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _mamba2_conv1d_triton_step(x, weight, bias, taps)
     return _in_place(_mamba2_conv1d_eager(x, weight, bias, taps), (taps,))
 

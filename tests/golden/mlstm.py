@@ -202,7 +202,7 @@ def mlstm_m_reference(i_, log_f, *, initial_state=None, return_state=False, cu_s
     """The equations of mlstm.ssm, token by token, in plain torch: what `mlstm_m_op` must compute."""
     if cu_seqlens is not None:
         return _packed_reference(mlstm_m_reference, (i_, log_f), (), initial_state, return_state, cu_seqlens)
-    dtype, y_dtype = _compute_dtype(i_, log_f, initial_state), _stream_dtype(i_, log_f)
+    dtype = _compute_dtype(i_, log_f, initial_state)
     rows, T = i_.shape[:2]
     H = i_.shape[2]
     i_ = i_.to(dtype)
@@ -212,7 +212,7 @@ def mlstm_m_reference(i_, log_f, *, initial_state=None, return_state=False, cu_s
     for t in range(T):
         m = torch.maximum(log_f[:, t] + m, i_[:, t])  # mlstm.ssm:27
         m_all.append(m[:, None])
-    m_all = torch.cat([i_.new_empty(rows, 0, H)] + m_all, 1).to(y_dtype)
+    m_all = torch.cat([i_.new_empty(rows, 0, H)] + m_all, 1)
     return (m_all, m) if return_state else m_all
 
 
@@ -220,7 +220,7 @@ def mlstm_n_reference(q, k, log_keep, add, *, initial_state=None, return_state=F
     """The equations of mlstm.ssm, token by token, in plain torch: what `mlstm_n_op` must compute."""
     if cu_seqlens is not None:
         return _packed_reference(mlstm_n_reference, (q, k, log_keep, add), (), initial_state, return_state, cu_seqlens)
-    dtype, y_dtype = _compute_dtype(q, k, log_keep, add, initial_state), _stream_dtype(q, k)
+    dtype = _compute_dtype(q, k, log_keep, add, initial_state)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -234,7 +234,7 @@ def mlstm_n_reference(q, k, log_keep, add, *, initial_state=None, return_state=F
         n = torch.exp(log_keep[:, t])[..., None] * n + add[:, t][..., None] * k[:, t]  # mlstm.ssm:31
         weight = (q[:, t] * K ** (-0.5) * n).sum(-1)  # mlstm.ssm:32
         weight_all.append(weight[:, None])
-    weight = torch.cat([q.new_empty(rows, 0, H)] + weight_all, 1).to(y_dtype)
+    weight = torch.cat([q.new_empty(rows, 0, H)] + weight_all, 1)
     return (weight, n) if return_state else weight
 
 
@@ -242,7 +242,7 @@ def mlstm_S_reference(q, k, v, log_keep, add, weight, m, *, eps, initial_state=N
     """The equations of mlstm.ssm, token by token, in plain torch: what `mlstm_S_op` must compute."""
     if cu_seqlens is not None:
         return _packed_reference(mlstm_S_reference, (q, k, v, log_keep, add, weight, m), (), initial_state, return_state, cu_seqlens, eps=eps)
-    dtype, y_dtype = _compute_dtype(q, k, v, log_keep, add, weight, m, initial_state), _stream_dtype(q, k, v, weight)
+    dtype, y_dtype = _compute_dtype(q, k, v, log_keep, add, weight, m, initial_state), _stream_dtype(q, k, v)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -597,7 +597,6 @@ def _plane(value, lead, n_channels):
 def _mlstm_m_eager(i_, log_f, m):
     """The results and the last states."""
     dtype = _compute_dtype(i_, log_f, m)
-    y_dtype = _stream_dtype(i_, log_f)
     rows, T = i_.shape[:2]
     H = i_.shape[2]
     m = _start(m, i_, dtype, rows, H)
@@ -616,7 +615,7 @@ def _mlstm_m_eager(i_, log_f, m):
         m_chunks.append(m)
         m_0 = m[:, -1]
     return (
-        _as(torch.cat(m_chunks, 1), y_dtype),
+        _as(torch.cat(m_chunks, 1), dtype),
         _own(m_0),
     )
 
@@ -679,7 +678,6 @@ def _mlstm_m_eager_backward(g_m, g_last_m, i_, log_f, m):
 def _mlstm_n_eager(q, k, log_keep, add, n):
     """The results and the last states."""
     dtype = _compute_dtype(q, k, log_keep, add, n)
-    y_dtype = _stream_dtype(q, k)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -697,7 +695,7 @@ def _mlstm_n_eager(q, k, log_keep, add, n):
         weight_chunks.append(weight)
         n_0 = n[:, -1]
     return (
-        _as(torch.cat(weight_chunks, 1), y_dtype),
+        _as(torch.cat(weight_chunks, 1), dtype),
         _own(n_0),
     )
 
@@ -758,7 +756,7 @@ def _mlstm_n_eager_backward(g_weight, g_last_n, q, k, log_keep, add, n):
 def _mlstm_S_eager(q, k, v, log_keep, add, weight, m, S, eps):
     """The results and the last states."""
     dtype = _compute_dtype(q, k, v, log_keep, add, weight, m, S)
-    y_dtype = _stream_dtype(q, k, v, weight)
+    y_dtype = _stream_dtype(q, k, v)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -966,7 +964,7 @@ def _chunked(mode, T):
 def _mlstm_S_gathered(q, k, v, log_keep, add, weight, m, S, eps):
     """The results and the last states, chunk by chunk as matrix products."""
     dtype = _compute_dtype(q, k, v, log_keep, add, weight, m, S)
-    y_dtype = _stream_dtype(q, k, v, weight)
+    y_dtype = _stream_dtype(q, k, v)
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
@@ -3218,7 +3216,7 @@ def _mlstm_m_triton(i_, log_f, m, cu_seqlens, keep):
     T = i_.shape[1]
     rows = i_.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = i_.shape[2]
-    y_m = torch.empty((i_.shape[0], T, H, ), dtype=_stream_dtype(i_, log_f), device=i_.device)
+    y_m = torch.empty((i_.shape[0], T, H, ), dtype=torch.float32, device=i_.device)
     last_m = torch.empty((rows, H, ), dtype=torch.float32, device=i_.device)
     starts_m = _starts(i_, H, keep, cu_seqlens)
     if rows * H == 0:
@@ -3251,7 +3249,7 @@ def _mlstm_m_triton_step(i_, log_f, m):
     """One token, [batch, 1, axes]; the states are overwritten."""
     rows, T = i_.shape[:2]
     H = i_.shape[2]
-    y_m = torch.empty((i_.shape[0], T, H, ), dtype=_stream_dtype(i_, log_f), device=i_.device)
+    y_m = torch.empty((i_.shape[0], T, H, ), dtype=torch.float32, device=i_.device)
     if rows * H == 0:
         return y_m
     given = (m,)
@@ -3347,7 +3345,7 @@ def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens, keep):
     rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = q.shape[2]
     K = q.shape[3]
-    y_weight = torch.empty((q.shape[0], T, H, ), dtype=_stream_dtype(q, k), device=q.device)
+    y_weight = torch.empty((q.shape[0], T, H, ), dtype=torch.float32, device=q.device)
     last_n = torch.empty((rows, H, K, ), dtype=torch.float32, device=q.device)
     starts_n = _starts(q, H * K, keep, cu_seqlens)
     if rows * H * K == 0:
@@ -3392,7 +3390,7 @@ def _mlstm_n_triton_step(q, k, log_keep, add, n):
     rows, T = q.shape[:2]
     H = q.shape[2]
     K = q.shape[3]
-    y_weight = torch.empty((q.shape[0], T, H, ), dtype=_stream_dtype(q, k), device=q.device)
+    y_weight = torch.empty((q.shape[0], T, H, ), dtype=torch.float32, device=q.device)
     if rows * H * K == 0:
         return y_weight
     given = (n,)
@@ -3451,7 +3449,7 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
         d_log_keep = _like(inputs[2])
         d_add = _like(inputs[3])
         first_d_n = None if inputs[4] is None else _like(inputs[4])
-        kept_n = torch.empty(turns.kept, H * _pow2(K), dtype=_kept_dtype(_stream_dtype(q, k), _pow2(K)), device=q.device)
+        kept_n = torch.empty(turns.kept, H * _pow2(K), dtype=_kept_dtype(_stream_dtype(), _pow2(K)), device=q.device)
         n = starts_n if turns.parts > 1 else n
         if turns.rooms > 0:
             if config.pieces == 1:
@@ -3508,7 +3506,7 @@ def _mlstm_S_triton(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v, weight), device=q.device)
+    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v), device=q.device)
     last_S = torch.empty((rows, H, K, V, ), dtype=torch.float32, device=q.device)
     if rows * H * V * K == 0:
         return y_h, last_S
@@ -3554,7 +3552,7 @@ def _mlstm_S_triton_step(q, k, v, log_keep, add, weight, m, S, eps):
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v, weight), device=q.device)
+    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v), device=q.device)
     if rows * H * V * K == 0:
         return y_h
     given = (S,)
@@ -3626,7 +3624,7 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
         d_weight_ = _parts(V // fixed["RUN"], inputs[5], turns.tokens)
         d_m = _parts(V // fixed["RUN"], inputs[6], turns.tokens)
         first_d_S = None if inputs[7] is None else _like(inputs[7])
-        kept_S = torch.empty(turns.kept, H * V * _pow2(K), dtype=_kept_dtype(_stream_dtype(q, k, v, weight), _pow2(K)), device=q.device)
+        kept_S = torch.empty(turns.kept, H * V * _pow2(K), dtype=_kept_dtype(_stream_dtype(q, k, v), _pow2(K)), device=q.device)
         if turns.rooms > 0:
             if config.pieces == 1:
                 g_last_S = _handed_on(g_last_S, rows * H * K * V, q)
@@ -3743,7 +3741,7 @@ def _mlstm_S_chunks(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v, weight), device=q.device)
+    y_h = torch.empty((q.shape[0], T, H, V, ), dtype=_stream_dtype(q, k, v), device=q.device)
     q = _rows_of(q)
     k = _rows_of(k)
     v = _rows_of(v)
@@ -3928,7 +3926,7 @@ def _mlstm_m_fake(i_, log_f, m, cu_seqlens, keep, backend):
     dtype = _compute_dtype(i_, log_f, m)
     H = i_.shape[2]
     return (
-        i_.new_empty((*i_.shape[:2], H), dtype=_stream_dtype(i_, log_f)),
+        i_.new_empty((*i_.shape[:2], H), dtype=dtype),
         i_.new_empty((rows, H,), dtype=dtype),
         _starts(i_, H, keep and _served(backend, i_.device, dtype), cu_seqlens),
     )
@@ -3972,7 +3970,7 @@ def _mlstm_n_fake(q, k, log_keep, add, n, cu_seqlens, keep, backend):
     H = q.shape[2]
     K = q.shape[3]
     return (
-        q.new_empty((*q.shape[:2], H), dtype=_stream_dtype(q, k)),
+        q.new_empty((*q.shape[:2], H), dtype=dtype),
         q.new_empty((rows, H, K,), dtype=dtype),
         _starts(q, H * K, keep and _served(backend, q.device, dtype), cu_seqlens),
     )
@@ -4016,7 +4014,7 @@ def _mlstm_S_fake(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps, backend
     K = q.shape[3]
     V = v.shape[3]
     return (
-        q.new_empty((*q.shape[:2], H, V), dtype=_stream_dtype(q, k, v, weight)),
+        q.new_empty((*q.shape[:2], H, V), dtype=_stream_dtype(q, k, v)),
         q.new_empty((rows, H, K, V,), dtype=dtype),
     )
 
@@ -4466,8 +4464,8 @@ class MLSTM(nn.Module):
         log_f = F.logsigmoid(f)  # mlstm.ssm:26
         m_before = m_last.clone() if inplace else m_last  # the state that a later line reads too
         m, m_last = mlstm_m_op(
-            i_=_wide(i),
-            log_f=_wide(log_f),
+            i_=i,
+            log_f=log_f,
             initial_state=m_last,
             return_state=True,
             cu_seqlens=cu_seqlens,

@@ -3229,8 +3229,19 @@ def _simple_gla_step_fake(gk, q_conv1d, k_conv1d, v_conv1d, S, gate_logit_normal
     return out[0]
 
 
+_MOST_TAPS = 16
+
+
+def _few_taps(weight, backend):
+    """Whether the kernels of a convolution, which unroll its taps and hold them in registers, take so many."""
+    n = weight.shape[-1]
+    if n > _MOST_TAPS:
+        _no_kernel(backend, f"a convolution has {n} taps, and its kernels take {_MOST_TAPS} at most", weight.device)
+    return n <= _MOST_TAPS
+
+
 def _simple_gla_q_conv1d(x, weight, bias, taps, cu_seqlens, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _simple_gla_q_conv1d_triton(x, weight, bias, taps, cu_seqlens)
     return _per_segment(_simple_gla_q_conv1d_eager, "tpps", "ts", cu_seqlens, x, weight, bias, taps)
 
@@ -3246,13 +3257,13 @@ def _simple_gla_q_conv1d_adjoint(g_result, g_last, x, weight, bias, taps, cu_seq
 
 
 def _simple_gla_q_conv1d_backward(g_result, g_last, x, weight, bias, taps, cu_seqlens, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _simple_gla_q_conv1d_triton_backward(g_result, g_last, x, weight, bias, taps, cu_seqlens)
     return _simple_gla_q_conv1d_adjoint(g_result, g_last, x, weight, bias, taps, cu_seqlens)
 
 
 def _simple_gla_q_conv1d_step(x, weight, bias, taps, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _simple_gla_q_conv1d_triton_step(x, weight, bias, taps)
     return _in_place(_simple_gla_q_conv1d_eager(x, weight, bias, taps), (taps,))
 
@@ -3262,7 +3273,7 @@ def _simple_gla_q_conv1d_step_fake(x, weight, bias, taps, backend):
 
 
 def _simple_gla_k_conv1d(x, weight, bias, taps, cu_seqlens, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _simple_gla_k_conv1d_triton(x, weight, bias, taps, cu_seqlens)
     return _per_segment(_simple_gla_k_conv1d_eager, "tpps", "ts", cu_seqlens, x, weight, bias, taps)
 
@@ -3278,13 +3289,13 @@ def _simple_gla_k_conv1d_adjoint(g_result, g_last, x, weight, bias, taps, cu_seq
 
 
 def _simple_gla_k_conv1d_backward(g_result, g_last, x, weight, bias, taps, cu_seqlens, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _simple_gla_k_conv1d_triton_backward(g_result, g_last, x, weight, bias, taps, cu_seqlens)
     return _simple_gla_k_conv1d_adjoint(g_result, g_last, x, weight, bias, taps, cu_seqlens)
 
 
 def _simple_gla_k_conv1d_step(x, weight, bias, taps, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _simple_gla_k_conv1d_triton_step(x, weight, bias, taps)
     return _in_place(_simple_gla_k_conv1d_eager(x, weight, bias, taps), (taps,))
 
@@ -3294,7 +3305,7 @@ def _simple_gla_k_conv1d_step_fake(x, weight, bias, taps, backend):
 
 
 def _simple_gla_v_conv1d(x, weight, bias, taps, cu_seqlens, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _simple_gla_v_conv1d_triton(x, weight, bias, taps, cu_seqlens)
     return _per_segment(_simple_gla_v_conv1d_eager, "tpps", "ts", cu_seqlens, x, weight, bias, taps)
 
@@ -3310,13 +3321,13 @@ def _simple_gla_v_conv1d_adjoint(g_result, g_last, x, weight, bias, taps, cu_seq
 
 
 def _simple_gla_v_conv1d_backward(g_result, g_last, x, weight, bias, taps, cu_seqlens, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _simple_gla_v_conv1d_triton_backward(g_result, g_last, x, weight, bias, taps, cu_seqlens)
     return _simple_gla_v_conv1d_adjoint(g_result, g_last, x, weight, bias, taps, cu_seqlens)
 
 
 def _simple_gla_v_conv1d_step(x, weight, bias, taps, backend):
-    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)):
+    if _use_triton(backend, x.device, _compute_dtype(x, weight, taps)) and _few_taps(weight, backend):
         return _simple_gla_v_conv1d_triton_step(x, weight, bias, taps)
     return _in_place(_simple_gla_v_conv1d_eager(x, weight, bias, taps), (taps,))
 

@@ -51,7 +51,7 @@ class ChunkHost:
         dotted = [names(x.name) for x in [x for x in tiles if not x.wide] or tiles]
         results = [(r, names(f"y:{r.name}")) for r in k.p.results]
         first = names(next(x for x in o.operands if x.token).name)
-        shapes = [(y, f"({first}.shape[0], T, {''.join(f'{o.size(a)}, ' for a in r.axes)})") for r, y in results]
+        shapes = [(r, y, f"({first}.shape[0], T, {''.join(f'{o.size(a)}, ' for a in r.axes)})") for r, y in results]
         prepared = (
             *(f"{names(x.name)} = _rows_of({names(x.name)})" for x in tokens),
             *(f"{names(x.name)} = {names(x.name)}.contiguous()" for x in parameters),
@@ -83,8 +83,8 @@ class ChunkHost:
             prepared=prepared,
             prepared_back=tuple(f"{names(f'g:{r.name}')} = _rows_of({names(f'g:{r.name}')})" for r in k.p.results),
             made=tuple(
-                f"{y} = torch.empty({shape}, dtype=_stream_dtype({o.streams}), device={first}.device)"
-                for y, shape in shapes
+                f"{y} = torch.empty({shape}, dtype={o.dtype_of(r.name, 'torch.float32')}, device={first}.device)"
+                for r, y, shape in shapes
             ),
             last=last,
             returned=", ".join([*by_name.values(), last]),

@@ -241,7 +241,7 @@ class Kernels:
         leaves = self.used(q.prepare, q.update, q.read)
         self.hoist(loc), self.fields(loc), self.index(loc, q.prepare, q.update, q.read)
         stores = self.results(loc)
-        kept = self.state_tensors("starts") if self.e.o.walked else []
+        kept = self.state_tensors("starts") if self.p.walked else []
         tensors = [*self.state_tensors("first"), *self.result_tensors(), *self.state_tensors("last"), *kept]
         return self.kernel(loc, leaves, tensors, stores=stores, turned=[*self.state_tensors("first"), *kept]), loc
 

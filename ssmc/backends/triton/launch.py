@@ -153,7 +153,7 @@ class Host(Gradients):
                 ),
             ),
             finished=tuple(self.finished(o) for o in gradients if self.partial(o)),
-            returned=", ".join((*results, *lasts, *(starts if self.o.walked else ()))),
+            returned=", ".join((*results, *lasts, *(starts if self.p.walked else ()))),
             returned_step=", ".join(results),
             returned_back=(
                 *(names(f"d:{o.name}") if o in gradients else f"{self.first}.new_empty(0)" for o in self.o.operands),
@@ -162,9 +162,9 @@ class Host(Gradients):
             walk=self.passed(
                 [
                     *streams, *self.parameters(), *states, *reals, *real_lasts,
-                    *(f"{v} if cuts > 1 else None" for v in starts if self.o.walked),
+                    *(f"{v} if cuts > 1 else None" for v in starts if self.p.walked),
                 ],
-                ["config.pieces", *(["max(1, cuts // config.pieces)", "T // _PIECE"] if self.o.walked else [])],
+                ["config.pieces", *(["max(1, cuts // config.pieces)", "T // _PIECE"] if self.p.walked else [])],
                 streams,
             ),
             keep=self.passed(
@@ -208,7 +208,7 @@ class Host(Gradients):
                 f"{d} = _handed_on({d}, rows * {self.o.width(x)}, {self.first})"
                 for d, x in zip(d_lasts, c, strict=True)
             ),
-            starts=tuple(zip(starts, (self.o.width(x) for x in c), states, strict=True)) if self.o.walked else (),
+            starts=tuple(zip(starts, (self.o.width(x) for x in c), states, strict=True)) if self.p.walked else (),
             start=starts[0],
             added=tuple(names(f"d:{o.name}") for o in gradients if not o.token),
             gathered=tuple(f"{self.sum(o)} = _like({self.given(o)})" for o in gathered),
@@ -273,7 +273,7 @@ class Host(Gradients):
         return ", ".join(f"{n}={v}" for n, v in own.items())
 
     def _result(self, name: str, axes: tuple[str, ...], is_complex: bool) -> str:
-        kind = "torch.complex64" if is_complex else f"_stream_dtype({self.o.streams})"
+        kind = "torch.complex64" if is_complex else self.o.dtype_of(name, "torch.float32")
         shape = f"({self.first}.shape[0], T, {self.size(axes)})"
         return f"{self.names(f'y:{name}')} = torch.empty({shape}, dtype={kind}, device={self.first}.device)"
 

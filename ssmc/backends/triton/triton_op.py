@@ -148,7 +148,7 @@ def _op(o: OpText, helpers: set[str]) -> TritonOp:
         backward=back,
         pieces=cut,
         cut_back=cut is not None and bool(cut.stored_back),
-        walked=o.walked,
+        walked=o.program.walked,
         light=light(e),
         exponentials=exponentials(e) > 0,
         registers=registers(e, q),
