@@ -3449,7 +3449,7 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
         d_log_keep = _like(inputs[2])
         d_add = _like(inputs[3])
         first_d_n = None if inputs[4] is None else _like(inputs[4])
-        kept_n = torch.empty(turns.kept, H * _pow2(K), dtype=_kept_dtype(_stream_dtype(), _pow2(K)), device=q.device)
+        kept_n = torch.empty(turns.kept, H * _pow2(K), dtype=torch.float32, device=q.device)
         n = starts_n if turns.parts > 1 else n
         if turns.rooms > 0:
             if config.pieces == 1:

@@ -99,7 +99,8 @@ class Host(Gradients):
         widened = [self.operand(o) for o in self.operands if self.widened(o)]
         state, sizes = c[0], self.o.size_lines()
         inner = " * ".join(f"_pow2({self.o.size(a)})" for a in k.tile.inner)
-        kind = f"_kept_dtype(_stream_dtype({self.o.streams}), {inner})" if q.wants and inner else "torch.float32"
+        narrow = q.wants is not None and inner and self.o.streams
+        kind = f"_kept_dtype(_stream_dtype({self.o.streams}), {inner})" if narrow else "torch.float32"
         made = tuple(self._result(r.name, r.axes, len(r.parts) > 1) for r in self.p.results)
         made_lasts = tuple(
             f"{self.last(x)} = torch.empty((rows, {self.size(x.axes)}), dtype={_kind(x)}, device={self.first}.device)"
