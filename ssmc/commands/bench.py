@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ssmc.commands.console import FAILED, OK, Parser, UsageError, emit_json, say
 from ssmc.commands.files import read_source, write_bytes, write_text
 from ssmc.commands.running import compiled, needed
-from ssmc.commands.settings import add_json, add_plan, add_settings, options, positive, shape
+from ssmc.commands.settings import add_json, add_plan, add_settings, options, positive, seconds, shape
 
 if TYPE_CHECKING:
     from ssmc.driver import Compilation
@@ -89,7 +89,7 @@ def _parser() -> Parser:
     add_plan(parser)
     parser.add_argument("--against", metavar="FILE", action="append", default=[], help="describes a further peer")
     parser.add_argument("--without", choices=WITHOUT, action="append", default=[], help="leave something out")
-    parser.add_argument("--seconds", type=_seconds, default=1.0, metavar="N", help="time for each figure (default 1)")
+    parser.add_argument("--seconds", type=seconds, default=1.0, metavar="N", help="time for each figure (default 1)")
     parser.add_argument("--threads", type=positive, metavar="N", help="threads on a CPU; on a shared machine, take one")
     parser.add_argument("--modes", action="store_true", help="time every mode instead, and judge the choice")
     parser.add_argument("--plot", metavar="FILE", help="draw the modes' time against length (matplotlib)")
@@ -165,13 +165,3 @@ def _shapes(args: argparse.Namespace, done: Compilation) -> list[Shape]:
     if args.plot:
         lengths = [2**i for i in range(4, args.seqlen.bit_length()) if 2**i < args.seqlen] + lengths
     return [Shape(args.batch, n, arguments(layer)[0]) for n in lengths]
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e4:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return value

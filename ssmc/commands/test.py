@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ssmc.commands.console import FAILED, OK, Parser, UsageError, emit_json, say
 from ssmc.commands.files import STANDARD, read_source
 from ssmc.commands.running import compiled, needed
-from ssmc.commands.settings import add_json, add_settings, options
+from ssmc.commands.settings import add_json, add_settings, options, seconds
 
 if TYPE_CHECKING:
     from ssmc.testing.suite import Failure, Report, Tally
@@ -32,7 +32,7 @@ def run(argv: list[str]) -> int:
     """Test one spec."""
     parser = Parser("test", DESCRIPTION)
     parser.add_argument("spec", metavar="SPEC", help="a spec, or - for standard input")
-    parser.add_argument("--seconds", type=_seconds, default=20.0, metavar="N", help="how long to try (default 20)")
+    parser.add_argument("--seconds", type=seconds, default=20.0, metavar="N", help="how long to try (default 20)")
     parser.add_argument("--seed", type=int, default=0, help="the seed of all random choices (default 0)")
     parser.add_argument("--file", metavar="GENERATED", help="try this generated file instead of compiling the spec")
     parser.add_argument("--case", metavar="CASE", help="try one case again, as a failure shows it")
@@ -76,16 +76,6 @@ def run(argv: list[str]) -> int:
         print(f"{head}; eager on cpu{places}")
         _print(report, _again(args))
     return FAILED if report.failures else OK
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return value
 
 
 def _again(args: argparse.Namespace) -> str:

@@ -89,25 +89,22 @@ class _Hoister:
         for sign, parts in terms:
             moving = tuple(sorted((x for x in parts if not self._early(x) and not isinstance(x, Const)), key=id))
             groups.setdefault(moving, []).append((sign, parts))
-        if all(len(g) < 2 or not k or not all(any(self._early(x) for x in p) for _, p in g) for k, g in groups.items()):
+        gathered = {
+            moving
+            for moving, group in groups.items()
+            if len(group) > 1 and moving and all(any(self._early(x) for x in p) for _, p in group)
+        }
+        if not gathered:
             return node
-        total: Node | None = None
+        out: list[tuple[int, Node]] = []
         for moving, group in groups.items():
-            gathers = len(group) > 1 and moving and all(any(self._early(x) for x in p) for _, p in group)
-            if gathers:
+            if moving in gathered:
                 first = [x for x in group[0][1] if x in moving]
-                fixed = [(s, [x for x in p if x not in moving]) for s, p in group]
-                value = _product([*first, _added([(s, _product(p)) for s, p in fixed])])
-                total = value if total is None else b.add(total, value)
+                fixed = [(s, _product([x for x in p if x not in moving])) for s, p in group]
+                out.append((1, _product([*first, _added(fixed)])))
             else:
-                for sign, parts in group:
-                    value = _product(self._grouped(parts))
-                    if total is None:
-                        total = b.neg(value) if sign < 0 else value
-                    else:
-                        total = b.sub(total, value) if sign < 0 else b.add(total, value)
-        assert total is not None
-        return total
+                out += [(sign, _product(self._grouped(parts))) for sign, parts in group]
+        return _added(out)
 
 
 def _cheap(node: Pointwise) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from ssmc.ir.expr import Const, Node, Pointwise, Ref, walk
+from ssmc.ir.expr import Const, Node, Pointwise, Ref, refs, walk
 from ssmc.ir.regions import Definition, Partition, Recurrence
 
 EXPONENTIALS = ("exp", "expm1")
@@ -102,7 +102,7 @@ def _keeps_sign(node: Node, names: set[str]) -> bool:
 
 
 def _reads(node: Node, names: set[str]) -> bool:
-    return any(isinstance(n, Ref) and n.name in names for n in walk(node))
+    return any(r.name in names for r in refs(node))
 
 
 def _marked(r: Recurrence, fine: set[str]) -> Recurrence:
