@@ -49,7 +49,7 @@ ARGUMENTS: dict[str, dict[str, int]] = {
 # A scan with inner axes, pieces and a convolution; a complex state; no scan.
 REPRESENTATIVES = ("mamba", "liquid_s4", "gated_rnn")
 LONG = (1, 16384, True)
-SHARED = {"_sum_kernel"}  # in every file; not every layer has parameters to sum for
+SHARED = {"_sum_kernel", "_gather_kernel"}  # not every layer has parameters to sum for, or much to keep
 TOO_WIDE = {
     "gss": {"_states_kernel", "_outputs_kernel", "_weights_kernel"}
 }  # more state values than chunk kernels take
@@ -57,8 +57,8 @@ LARGEST = 101_376  # bytes of shared memory that smaller devices have
 # Bytes a thread spills, none but these and no more: outside of loops, or where holding less was measured to be slower
 # (bench/NOTES.md). A state of complex numbers has two fields, and a coefficient that is worked out in float64.
 SPILLS = {
-    "mamba_backward_kernel": 24,
-    "two_results_backward_kernel": 592, "heads_backward_kernel": 72, "complex_state_backward_kernel": 128,
+    "mamba_backward_kernel": 32, "complex_state_keep_kernel": 72, "liquid_s4_walk_kernel": 56, "delta_backward_kernel": 32,
+    "two_results_backward_kernel": 592, "heads_backward_kernel": 72, "complex_state_backward_kernel": 264,
     "gss_walk_kernel": 128, "gss_piece_kernel": 96, "gss_backward_kernel": 96, "liquid_s4_backward_kernel": 64, "lti_backward_kernel": 192,
     "s4d_backward_kernel": 64, "dss_backward_kernel": 64,
     # inside chunks, where the tiles of keys, queries and their cotangents stand side by side

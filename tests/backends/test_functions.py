@@ -66,7 +66,7 @@ def found(tmp_path_factory) -> dict[str, list[float]]:
         lines.append(f"    @triton.jit\n    def k_{fn}(x, y, out, BE: tl.constexpr):\n        o = tl.arange(0, BE)\n")
         lines.append("        b_x = tl.load(x + o)\n        b_y = tl.load(y + o)\n")
         lines.append(f"        tl.store(out + o, ({code}).to(tl.float32))\n\n")
-    shared = TritonFile(closure(helpers), (), (), (), (), (), False, False, False)
+    shared = TritonFile(closure(helpers), (), (), (), (), (), *([False] * 6))
     text = "import json, sys, torch, triton, triton.language as tl\nif True:\n"
     text += environment().get_template("triton/functions.py.jinja").render(shared=shared) + "".join(lines)
     text += "data = json.load(sys.stdin)\nresult = {}\nfor fn, (x, y) in data.items():\n"

@@ -1843,6 +1843,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_g, i_p = i % tl.cdiv(G, BG), i // tl.cdiv(G, BG) % NP
         i_s = i // tl.cdiv(G, BG) // NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_g = i_g.to(tl.int32) * BG + tl.arange(0, BG)
         m_g = tl_inside(o_g, G, BG)
         o_n = tl.arange(0, BN)
@@ -1871,7 +1872,6 @@ if triton is not None:
             b_h_im = tl.load(h0 + (i_s * NP + i_p) * (2 * G * N) + o_ng + N * G, mask=m_gn, other=0.0).to(tl.float32)
         else:
             b_h_im = tl.zeros([BG, BN], tl.float32)
-        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         p_v_raw = v_raw + i_b * s_v_rawb + (bos + i_t) * s_v_rawt
         p_v_sum = v_sum + i_b * s_v_sumb + (bos + i_t) * s_v_sumt
         p_v_sum_2 = v_sum_2 + i_b * s_v_sum_2b + (bos + i_t) * s_v_sum_2t

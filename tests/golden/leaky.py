@@ -1347,6 +1347,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(d_model, Bd_model), i // tl.cdiv(d_model, Bd_model) % NP
         i_s = i // tl.cdiv(d_model, Bd_model) // NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_c = i_c.to(tl.int32) * Bd_model + tl.arange(0, Bd_model)
         m_c = tl_inside(o_c, d_model, Bd_model)
         o_t = tl.arange(0, BT)
@@ -1358,7 +1359,6 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * d_model + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([Bd_model], tl.float32)
-        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
         p_y_h = y_h + (i_b * T + bos + i_t) * d_model
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way

@@ -1358,6 +1358,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_n, i_p = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NP
         i_s = i // tl.cdiv(N, BN) // NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
         m_n = tl_inside(o_n, N, BN)
         o_t = tl.arange(0, BT)
@@ -1376,7 +1377,6 @@ if triton is not None:
             b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BN], tl.float32)
-        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         p_x_sum = x_sum + i_b * s_x_sumb + (bos + i_t) * s_x_sumt
         p_y_x = y_x + (i_b * T + bos + i_t) * (2 * N)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way

@@ -1160,6 +1160,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_g_j = o_c // P
         m_c = tl_inside(o_c, C, BC)
@@ -1179,7 +1180,6 @@ if triton is not None:
             b_S = tl.load(S0 + (i_s * NP + i_p) * (C * N) + o_nc, mask=m_cn, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BN], tl.float32)
-        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt

@@ -1418,6 +1418,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_n = tl.arange(0, BN)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_nh = o_n[None, :] * H + o_h[:, None]
@@ -1434,7 +1435,6 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * (H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BH, BN], tl.float32)
-        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
         p_y_result = y_result + (i_b * T + bos + i_t) * H
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way

@@ -1088,6 +1088,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
+        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_w = tl.arange(0, BW)
@@ -1108,7 +1109,6 @@ if triton is not None:
             b_S = tl.load(S0 + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, mask=m_cwj_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BW, BJ], tl.float32)
-        i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p, T, NP, _ALIGN)
         p_t = t + i_b * s_tb + (bos + i_t) * s_tt
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         p_q0 = q0 + i_b * s_q0b + (bos + i_t) * s_q0t
