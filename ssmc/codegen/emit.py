@@ -97,7 +97,11 @@ def emit(plan: Plan) -> str:
     kernels, fresh, chunks, conv_kernels, shared = triton_ops(ops, conv_stem, plan.mode)
     filtered = [replace(f, fresh=any(x.stem == f.stem for x in fresh)) for f in filtered]
     chunked = {c.op.stem for c in chunks}
-    operators = [operator_op(o, p.equations, o.stem in chunked) for o, p in zip(ops, plan.programs, strict=True)]
+    kept = {k.stem: k.launch.kept_dtype for k in kernels}
+    operators = [
+        operator_op(o, p.equations, o.stem in chunked, kept.get(o.stem, ""))
+        for o, p in zip(ops, plan.programs, strict=True)
+    ]
     stem_of = {c.module: c.stem for c in convs}
     text = LayerText(partition, ops, stem_of, meets(partition))
     context = layer_context(text, plan.flags)

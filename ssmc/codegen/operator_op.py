@@ -56,12 +56,13 @@ class OperatorOp:
     saved: str
     last_states: str
     starts: tuple[tuple[str, str], ...]
+    kept_dtype: str
     d_state: str
     beside: str
 
 
-def operator_op(o: OpText, equations: tuple[str, ...], chunked: bool) -> OperatorOp:
-    """The operator of an op; `chunked`, if it has kernels for chunks."""
+def operator_op(o: OpText, equations: tuple[str, ...], chunked: bool, kept_dtype: str) -> OperatorOp:
+    """The operator of an op; `chunked`, if it has kernels for chunks; `kept_dtype`, what kernels keep states in."""
     r, names, p = o.r, o.names, o.program
     has_filter = p.filter is not None
     tokens = [x for x in r.operands if x.token]
@@ -143,6 +144,7 @@ def operator_op(o: OpText, equations: tuple[str, ...], chunked: bool) -> Operato
         last_states=f"out[{len(results)}:{len(results) + len(states) if starts else ''}]",
         saved="".join(f", {s}" for s, _ in starts),
         starts=starts,
+        kept_dtype=kept_dtype,
         d_state=names(f"g_last:{r.carried[0].of}"),
         beside="".join(
             f' beside=("{names(x.name)}",),'

@@ -58,7 +58,7 @@ LARGEST = 101_376  # bytes of shared memory that smaller devices have
 # (bench/NOTES.md). A state of complex numbers has two fields, and a coefficient that is worked out in float64.
 SPILLS = {
     "mamba_backward_kernel": 32, "complex_state_keep_kernel": 72, "liquid_s4_walk_kernel": 56, "delta_backward_kernel": 32,
-    "two_results_backward_kernel": 592, "heads_backward_kernel": 72, "complex_state_backward_kernel": 264,
+    "delta_keep_kernel": 40, "two_results_backward_kernel": 592, "heads_backward_kernel": 72, "complex_state_backward_kernel": 264,
     "gss_walk_kernel": 128, "gss_piece_kernel": 96, "gss_backward_kernel": 96, "liquid_s4_backward_kernel": 64, "lti_backward_kernel": 192,
     "s4d_backward_kernel": 64, "dss_backward_kernel": 64,
     # inside chunks, where the tiles of keys, queries and their cotangents stand side by side

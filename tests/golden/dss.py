@@ -1393,6 +1393,14 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
+    @triton.jit
+    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
+        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
+        begin = n_t // BT * i_j // SPANS * BT
+        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
+        return i_t + begin, end - begin
+
+
     @triton.jit(do_not_specialize=["NP"])
     def _pass_complex_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
         """The same for M complex numbers, real parts before imaginary ones; in reverse with the conjugate of a."""
@@ -1797,25 +1805,29 @@ if triton is not None:
             tl.store(xT + i_s * (2 * H * N) + 2 * o_hn, b_x_re, mask=m_hn)
             tl.store(xT + i_s * (2 * H * N) + 2 * o_hn + 1, b_x_im, mask=m_hn)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "W", "x0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "W", "x0"])
     def dss_keep_kernel(
-        u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, W, D, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, W, D, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
         s_ub, s_ut,
-        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
-        NC for each row."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
+        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
+        span is one of NC for each row."""
+        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
+        i_j = tl.program_id(0) % SPANS
         i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
         i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
-        if CARRY:
+        if ROOMS > 0:
             i_k = turn % ROOMS * SLOTS
         elif cu_seqlens is None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        begin = i_t
+        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
+        i_k += (i_t - begin) // BT
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
@@ -1837,11 +1849,11 @@ if triton is not None:
         b_c_1 = b_c_1.to(tl.float32)
         b_c_2 = b_c_2.to(tl.float32)
         if x0 is not None:
-            b_x_re = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+            b_x_re = tl.load(x0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_x_re = tl.zeros([BH, BN], tl.float32)
         if x0 is not None:
-            b_x_im = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
+            b_x_im = tl.load(x0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BH, BN], tl.float32)
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
@@ -2074,7 +2086,6 @@ if triton is not None:
         m_hn = m_h[:, None] & m_n[None, :]
         o_hn = o_h[:, None] * N + o_n[None, :]
         o_t = tl.arange(0, BT)
-        p_u = u + i_b * s_ub + (bos + i_t) * s_ut
         b_z_sum = tl.load(z_sum + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_z_sum_2 = tl.load(z_sum_2 + o_h, mask=m_h, other=0.0).to(tl.float32)
         b_Lambda_log_neg_re = tl.load(Lambda_log_neg_re + o_n, mask=m_n, other=0.0).to(tl.float32)
@@ -2089,25 +2100,32 @@ if triton is not None:
         b_c_2 = b_c_2.to(tl.float32)
         b_x_re_product = tl.full([BH, BN], 1.0, tl.float32)
         b_x_im_product = tl.full([BH, BN], 0.0, tl.float32)
-        b_x_re = tl.zeros([BH, BN], tl.float32)
-        b_x_im = tl.zeros([BH, BN], tl.float32)
+        if x_piece is not None:
+            p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+            b_x_re = tl.zeros([BH, BN], tl.float32)
+            b_x_im = tl.zeros([BH, BN], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
-            p_u += BT * s_ut
+            if x_piece is not None:
+                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_h[None, :], mask=m_h[None, :], other=0.0))
+                p_u += BT * s_ut
             for j in tl.static_range(BT):
-                b_x_re, b_x_im = dss_update(b_x_re, b_x_im, us[j].to(tl.float32), b_a_x_im, b_a_x_re, b_c_1, b_c_2)
                 b_a_x_re, b_a_x_im = b_a_x_re, b_a_x_im
                 b_x_re_product, b_x_im_product = b_a_x_re * b_x_re_product - b_a_x_im * b_x_im_product, b_a_x_re * b_x_im_product + b_a_x_im * b_x_re_product
+                if x_piece is not None:
+                    b_x_re, b_x_im = dss_update(b_x_re, b_x_im, us[j].to(tl.float32), b_a_x_im, b_a_x_re, b_c_1, b_c_2)
         for _ in range(n_t % BT):  # of the first piece
-            b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
-            b_x_re, b_x_im = dss_update(b_x_re, b_x_im, b_u, b_a_x_im, b_a_x_re, b_c_1, b_c_2)
             b_a_x_re, b_a_x_im = b_a_x_re, b_a_x_im
             b_x_re_product, b_x_im_product = b_a_x_re * b_x_re_product - b_a_x_im * b_x_im_product, b_a_x_re * b_x_im_product + b_a_x_im * b_x_re_product
-            p_u += s_ut
+            if x_piece is not None:
+                b_u = tl.load(p_u + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_x_re, b_x_im = dss_update(b_x_re, b_x_im, b_u, b_a_x_im, b_a_x_re, b_c_1, b_c_2)
+                p_u += s_ut
         tl.store(x_decay + (i_s * NP + i_p) * (2 * H * N) + o_nh, b_x_re_product, mask=m_hn)
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * H * N) + o_nh, b_x_re, mask=m_hn)
+        if x_piece is not None:
+            tl.store(x_piece + (i_s * NP + i_p) * (2 * H * N) + o_nh, b_x_re, mask=m_hn)
         tl.store(x_decay + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, b_x_im_product, mask=m_hn)
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, b_x_im, mask=m_hn)
+        if x_piece is not None:
+            tl.store(x_piece + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, b_x_im, mask=m_hn)
 
     @triton.jit
     def dss_seen(b_weight_re, b_weight_im, b_state_re, b_state_im):
@@ -2483,7 +2501,8 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
+_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
 
 
 class _Turns(NamedTuple):
@@ -2492,7 +2511,8 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    starts: int  # for how many states before pieces a row has room
+    spans: int  # of a piece, of which states are kept at once
+    starts: int  # for how many states before spans a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -2504,12 +2524,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
-    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
-    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
-    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
-    rooms, slots = min(triton.cdiv(programs, n_blocks) + 1, at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
+    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+    programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
+    programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
+    length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
+    last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
+    rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -2748,12 +2770,12 @@ def _dss_triton_backward(g_output_linear_in, g_last_x, u, z_sum, z_sum_2, Lambda
             d_W.zero_()
             d_D.zero_()
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
-            dss_keep_kernel[grid](
-                u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, turned_W, D, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
-                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
+            dss_keep_kernel[(programs * turns.spans,)](
+                u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, turned_W, D, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
             )  # fmt: skip
-            dss_backward_kernel[grid](
+            dss_backward_kernel[(programs,)](
                 u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, turned_W, D, g_output_linear_in, kept_x, g_last_x, _reals(d_u), d_z_sum, d_z_sum_2, d_Lambda_log_neg_re, d_Lambda_imag, d_W, d_D, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *u.stride()[:2], *g_output_linear_in.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

@@ -1065,6 +1065,14 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
+    @triton.jit
+    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
+        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
+        begin = n_t // BT * i_j // SPANS * BT
+        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
+        return i_t + begin, end - begin
+
+
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
         """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
@@ -1379,25 +1387,29 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(hT + i_s * d_model + o_c, b_h, mask=m_c)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS"])
     def leaky_keep_kernel(
-        u, rate, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        u, rate, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
         s_ub, s_ut,
-        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+        d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
-        NC for each row."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
+        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
+        span is one of NC for each row."""
+        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
+        i_j = tl.program_id(0) % SPANS
         i_c, turn = i % tl.cdiv(d_model, Bd_model), i // tl.cdiv(d_model, Bd_model)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
         i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
-        if CARRY:
+        if ROOMS > 0:
             i_k = turn % ROOMS * SLOTS
         elif cu_seqlens is None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        begin = i_t
+        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
+        i_k += (i_t - begin) // BT
         o_c = i_c.to(tl.int32) * Bd_model + tl.arange(0, Bd_model)
         m_c = tl_inside(o_c, d_model, Bd_model)
         o_t = tl.arange(0, BT)
@@ -1406,7 +1418,7 @@ if triton is not None:
         b_a = b_a.to(tl.float32)
         b_c_1 = b_c_1.to(tl.float32)
         if h0 is not None:
-            b_h = tl.load(h0 + (i_s * NC + i_p * NQ + i_q) * d_model + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_h = tl.load(h0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * d_model + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([Bd_model], tl.float32)
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
@@ -1552,8 +1564,8 @@ if triton is not None:
         s_ub, s_ut, s_g_hb, s_g_ht,
         d_model: tl.constexpr, Bd_model: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
-        first piece, before which there is nothing."""
+        """Each piece of time as one step `h = a * h + b`, or without b, where states are known; for the way back also as one
+        step of the cotangent, but for the first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(d_model, Bd_model), i // tl.cdiv(d_model, Bd_model) % NP
         i_s = i // tl.cdiv(d_model, Bd_model) // NP
@@ -1561,37 +1573,42 @@ if triton is not None:
         o_c = i_c.to(tl.int32) * Bd_model + tl.arange(0, Bd_model)
         m_c = tl_inside(o_c, d_model, Bd_model)
         o_t = tl.arange(0, BT)
-        p_u = u + i_b * s_ub + (bos + i_t) * s_ut
         b_rate = tl.load(rate + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_a, b_c_1 = leaky_hoist(b_rate.to(tl.float64))
         b_a = b_a.to(tl.float32)
         b_c_1 = b_c_1.to(tl.float32)
         b_h_product = tl.full([Bd_model], 1.0, tl.float32)
-        b_h = tl.zeros([Bd_model], tl.float32)
+        if h_piece is not None:
+            p_u = u + i_b * s_ub + (bos + i_t) * s_ut
+            b_h = tl.zeros([Bd_model], tl.float32)
         if h_wanted is not None:
             p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
             b_h_wanted = tl.zeros([Bd_model], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-            us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
-            p_u += BT * s_ut
+            if h_piece is not None:
+                us = tl_rows_1(tl.load(p_u + o_t[:, None] * s_ut + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_u += BT * s_ut
             if h_wanted is not None:
                 g_hs = tl_rows_1(tl.load(p_g_h + o_t[:, None] * s_g_ht + o_c[None, :], mask=m_c[None, :], other=0.0))
                 p_g_h += BT * s_g_ht
             for j in tl.static_range(BT):
-                b_h = leaky_update(b_h, us[j].to(tl.float32), b_a, b_c_1)
                 b_a = b_a
                 b_h_product = b_a * b_h_product
+                if h_piece is not None:
+                    b_h = leaky_update(b_h, us[j].to(tl.float32), b_a, b_c_1)
                 if h_wanted is not None:
                     b_d_h_read = leaky_wants(g_hs[j].to(tl.float32))
                     b_h_wanted += b_h_product * b_d_h_read
         for _ in range(n_t % BT):  # of the first piece
-            b_u = tl.load(p_u + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_h = leaky_update(b_h, b_u, b_a, b_c_1)
             b_a = b_a
             b_h_product = b_a * b_h_product
-            p_u += s_ut
+            if h_piece is not None:
+                b_u = tl.load(p_u + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_h = leaky_update(b_h, b_u, b_a, b_c_1)
+                p_u += s_ut
         tl.store(h_decay + (i_s * NP + i_p) * d_model + o_c, b_h_product, mask=m_c)
-        tl.store(h_piece + (i_s * NP + i_p) * d_model + o_c, b_h, mask=m_c)
+        if h_piece is not None:
+            tl.store(h_piece + (i_s * NP + i_p) * d_model + o_c, b_h, mask=m_c)
         if h_wanted is not None:
             tl.store(h_wanted + (i_s * NP + i_p) * d_model + o_c, b_h_wanted, mask=m_c)
 
@@ -1615,7 +1632,8 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
+_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
 
 
 class _Turns(NamedTuple):
@@ -1624,7 +1642,8 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    starts: int  # for how many states before pieces a row has room
+    spans: int  # of a piece, of which states are kept at once
+    starts: int  # for how many states before spans a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -1636,12 +1655,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
-    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
-    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
-    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
-    rooms, slots = min(triton.cdiv(programs, n_blocks) + 1, at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
+    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+    programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
+    programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
+    length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
+    last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
+    rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -1844,15 +1865,18 @@ def _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens):
     n_blocks, fixed = triton.cdiv(d_model, config.lanes), dict(d_model=d_model, Bd_model=config.lanes, num_warps=config.num_warps)
     turns = _turns(config, 1, u, rows, n_blocks, cu_seqlens)
     with _on(u.device):
-        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(turns.rows * d_model, u)
+        if config.pieces > 1:  # the state before each piece, if it is not known, and the cotangent after it, in one walk
+            products, wanted, ends = _rooms(turns.rows * d_model, u)
+            ends = ends if turns.parts == 1 else None
             leaky_piece_kernel[(n_blocks * turns.rows,)](
                 u, rate, g_h, products, ends, wanted, cu_seqlens, T, config.pieces, *u.stride()[:2], *g_h.stride()[:2],
                 BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, h, ends, rows, config.pieces, d_model, False)
             _pass(products, wanted, g_last_h, wanted, rows, config.pieces, d_model, True)
-            h, g_last_h, products = ends, wanted, None
+            if ends is not None:
+                _pass(products, ends, h, ends, rows, config.pieces, d_model, False)
+                h = ends
+            g_last_h, products = wanted, None
         d_u = _like(inputs[0])
         d_rate = _parts(turns.rows, inputs[1])
         first_d_h = None if inputs[2] is None else _like(inputs[2])
@@ -1862,12 +1886,12 @@ def _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens):
                 g_last_h = _handed_on(g_last_h, rows * d_model, u)
             d_rate.zero_()
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
-            leaky_keep_kernel[grid](
-                u, rate, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
-                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
+            leaky_keep_kernel[(programs * turns.spans,)](
+                u, rate, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
             )  # fmt: skip
-            leaky_backward_kernel[grid](
+            leaky_backward_kernel[(programs,)](
                 u, rate, g_h, kept_h, g_last_h, _reals(d_u), d_rate, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *u.stride()[:2], *g_h.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

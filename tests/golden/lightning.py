@@ -825,6 +825,14 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
+    @triton.jit
+    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
+        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
+        begin = n_t // BT * i_j // SPANS * BT
+        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
+        return i_t + begin, end - begin
+
+
     @triton.jit(do_not_specialize=["n", "T", "FIRST", "NS", "NP", "NQ", "ROOMS", "LENGTH"])
     def _gather_kernel(
         parts, out, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH, M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr
@@ -837,12 +845,12 @@ if triton is not None:
         begin = n_s - i_t - n_t if REVERSE else i_t
         o_m, o_p = i_m * BM + tl.arange(0, BM), tl.arange(0, BP)
         m_m = o_m < n_t * M
-        b_sum = tl.zeros([BM], tl.float32)
+        b_sums = tl.zeros([BP, BM], tl.float32)
         for i_p in range(0, n, BP):
             p = ((i_p + o_p).to(tl.int64) * ROOMS + turn % ROOMS) * (LENGTH * M)
             m = (i_p + o_p < n)[:, None] & m_m[None, :]
-            b_sum += tl.sum(tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
-        tl.store(out + (i_b * T + begin) * M + o_m, b_sum, mask=m_m)
+            b_sums += tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32)
+        tl.store(out + (i_b * T + begin) * M + o_m, tl.sum(b_sums, 0), mask=m_m)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -979,25 +987,29 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * D * V) + o_hdv, b_S, mask=m_cd)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "S0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "S0"])
     def lightning_attention_keep_kernel(
-        k_, v, slope, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        k_, v, slope, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
         s_k_b, s_k_t, s_vb, s_vt,
-        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
-        NC for each row."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
+        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
+        span is one of NC for each row."""
+        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
+        i_j = tl.program_id(0) % SPANS
         i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
         i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
-        if CARRY:
+        if ROOMS > 0:
             i_k = turn % ROOMS * SLOTS
         elif cu_seqlens is None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        begin = i_t
+        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
+        i_k += (i_t - begin) // BT
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         m_c = tl_inside(o_c, C, BC)
@@ -1012,7 +1024,7 @@ if triton is not None:
         b_slope = tl.load(slope + o_h, mask=m_c, other=0.0).to(tl.float32)
         b_a_S = lightning_attention_hoist(b_slope.to(tl.float64)).to(tl.float32)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NC + i_p * NQ + i_q) * (H * D * V) + o_dc, mask=m_cd, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (H * D * V) + o_dc, mask=m_cd, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BD], tl.float32)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
@@ -1204,8 +1216,8 @@ if triton is not None:
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_g_ob, s_g_ot,
         H: tl.constexpr, V: tl.constexpr, D: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
-        first piece, before which there is nothing."""
+        """Each piece of time as one step `h = a * h + b`, or without b, where states are known; for the way back also as one
+        step of the cotangent, but for the first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1221,43 +1233,48 @@ if triton is not None:
         m_cd = m_c[:, None] & m_d[None, :]
         o_hd = o_h[:, None] * D + o_d[None, :]
         o_t = tl.arange(0, BT)
-        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
-        p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         b_slope = tl.load(slope + o_h, mask=m_c, other=0.0).to(tl.float32)
         b_a_S = lightning_attention_hoist(b_slope.to(tl.float64)).to(tl.float32)
         b_S_product = tl.full([BC, BD], 1.0, tl.float32)
-        b_S = tl.zeros([BC, BD], tl.float32)
+        if S_piece is not None:
+            p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+            p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+            b_S = tl.zeros([BC, BD], tl.float32)
         if S_wanted is not None:
             p_q = q + i_b * s_qb + (bos + i_t) * s_qt
             p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
             b_S_wanted = tl.zeros([BC, BD], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
-            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            p_k_ += BT * s_k_t
-            p_v += BT * s_vt
+            if S_piece is not None:
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_k_ += BT * s_k_t
+                p_v += BT * s_vt
             if S_wanted is not None:
                 qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hd[None, :, :], mask=m_cd[None, :, :], other=0.0))
                 g_os = tl_rows_1(tl.load(p_g_o + o_t[:, None] * s_g_ot + o_c[None, :], mask=m_c[None, :], other=0.0))
                 p_q += BT * s_qt
                 p_g_o += BT * s_g_ot
             for j in tl.static_range(BT):
-                b_S = lightning_attention_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
                 b_a_S = b_a_S
                 b_S_product = b_a_S[:, None] * b_S_product
+                if S_piece is not None:
+                    b_S = lightning_attention_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), b_a_S)
                 if S_wanted is not None:
                     b_d_S_read = lightning_attention_wants(g_os[j].to(tl.float32), qs[j].to(tl.float32))
                     b_S_wanted += b_S_product * b_d_S_read
         for _ in range(n_t % BT):  # of the first piece
-            b_k_ = tl.load(p_k_ + o_hd, mask=m_cd, other=0.0).to(tl.float32)
-            b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_S = lightning_attention_update(b_S, b_k_, b_v, b_a_S)
             b_a_S = b_a_S
             b_S_product = b_a_S[:, None] * b_S_product
-            p_k_ += s_k_t
-            p_v += s_vt
+            if S_piece is not None:
+                b_k_ = tl.load(p_k_ + o_hd, mask=m_cd, other=0.0).to(tl.float32)
+                b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_S = lightning_attention_update(b_S, b_k_, b_v, b_a_S)
+                p_k_ += s_k_t
+                p_v += s_vt
         tl.store(S_decay + (i_s * NP + i_p) * (H * D * V) + o_dc, b_S_product, mask=m_cd)
-        tl.store(S_piece + (i_s * NP + i_p) * (H * D * V) + o_dc, b_S, mask=m_cd)
+        if S_piece is not None:
+            tl.store(S_piece + (i_s * NP + i_p) * (H * D * V) + o_dc, b_S, mask=m_cd)
         if S_wanted is not None:
             tl.store(S_wanted + (i_s * NP + i_p) * (H * D * V) + o_dc, b_S_wanted, mask=m_cd)
 
@@ -1754,7 +1771,8 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
+_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
 
 
 class _Turns(NamedTuple):
@@ -1763,7 +1781,8 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    starts: int  # for how many states before pieces a row has room
+    spans: int  # of a piece, of which states are kept at once
+    starts: int  # for how many states before spans a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -1775,12 +1794,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
-    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
-    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
-    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
-    rooms, slots = min(triton.cdiv(programs, n_blocks) + 1, at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
+    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+    programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
+    programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
+    length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
+    last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
+    rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
@@ -1789,9 +1810,9 @@ def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     for parts, out in sums if end > done else ():
         M = parts[0, 0].numel()
         length = turns.tokens // turns.rooms
-        _gather_kernel[(triton.cdiv(length * M, 256) * (end - done),)](
+        _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
             parts, _reals(out), parts.shape[0], T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
-            M=M, REVERSE=reverse, BP=16, BM=256, num_warps=4,
+            M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
         )  # fmt: skip
 
 
@@ -2010,15 +2031,18 @@ def _lightning_attention_triton_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
     n_blocks, fixed = triton.cdiv(H * V, config.lanes), dict(H=H, V=V, D=D, C=H * V, BC=config.lanes, BD=_pow2(D), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     turns = _turns(config, 1, q, rows, n_blocks, cu_seqlens)
     with _on(q.device):
-        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(turns.rows * H * D * V, q)
+        if config.pieces > 1:  # the state before each piece, if it is not known, and the cotangent after it, in one walk
+            products, wanted, ends = _rooms(turns.rows * H * D * V, q)
+            ends = ends if turns.parts == 1 else None
             lightning_attention_piece_kernel[(n_blocks * turns.rows,)](
                 q, k, v, slope, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
                 BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, S, ends, rows, config.pieces, H * D * V, False)
             _pass(products, wanted, g_last_S, wanted, rows, config.pieces, H * D * V, True)
-            S, g_last_S, products = ends, wanted, None
+            if ends is not None:
+                _pass(products, ends, S, ends, rows, config.pieces, H * D * V, False)
+                S = ends
+            g_last_S, products = wanted, None
         d_q = _parts(V // fixed["RUN"], inputs[0], turns.tokens)
         d_k = _parts(V // fixed["RUN"], inputs[1], turns.tokens)
         d_v = _like(inputs[2])
@@ -2032,12 +2056,12 @@ def _lightning_attention_triton_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
             sum_d_q = _like(inputs[0])
             sum_d_k = _like(inputs[1])
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
-            lightning_attention_keep_kernel[grid](
-                k, v, slope, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2],
-                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
+            lightning_attention_keep_kernel[(programs * turns.spans,)](
+                k, v, slope, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
             )  # fmt: skip
-            lightning_attention_backward_kernel[grid](
+            lightning_attention_backward_kernel[(programs,)](
                 q, k, v, slope, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_slope, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

@@ -981,6 +981,14 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
+    @triton.jit
+    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
+        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
+        begin = n_t // BT * i_j // SPANS * BT
+        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
+        return i_t + begin, end - begin
+
+
     @triton.jit(do_not_specialize=["n", "T", "FIRST", "NS", "NP", "NQ", "ROOMS", "LENGTH"])
     def _gather_kernel(
         parts, out, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH, M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr
@@ -993,12 +1001,12 @@ if triton is not None:
         begin = n_s - i_t - n_t if REVERSE else i_t
         o_m, o_p = i_m * BM + tl.arange(0, BM), tl.arange(0, BP)
         m_m = o_m < n_t * M
-        b_sum = tl.zeros([BM], tl.float32)
+        b_sums = tl.zeros([BP, BM], tl.float32)
         for i_p in range(0, n, BP):
             p = ((i_p + o_p).to(tl.int64) * ROOMS + turn % ROOMS) * (LENGTH * M)
             m = (i_p + o_p < n)[:, None] & m_m[None, :]
-            b_sum += tl.sum(tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
-        tl.store(out + (i_b * T + begin) * M + o_m, b_sum, mask=m_m)
+            b_sums += tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32)
+        tl.store(out + (i_b * T + begin) * M + o_m, tl.sum(b_sums, 0), mask=m_m)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1144,25 +1152,29 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "S0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "S0"])
     def linear_attention_S_keep_kernel(
-        v, k_, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        v, k_, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
         s_vb, s_vt, s_k_b, s_k_t,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
-        NC for each row."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
+        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
+        span is one of NC for each row."""
+        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
+        i_j = tl.program_id(0) % SPANS
         i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
         i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
-        if CARRY:
+        if ROOMS > 0:
             i_k = turn % ROOMS * SLOTS
         elif cu_seqlens is None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        begin = i_t
+        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
+        i_k += (i_t - begin) // BT
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
@@ -1176,7 +1188,7 @@ if triton is not None:
         o_t = tl.arange(0, BT)
         b_a_S = linear_attention_S_hoist().to(tl.float32)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NC + i_p * NQ + i_q) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
         p_v = v + i_b * s_vb + (bos + i_t) * s_vt
@@ -1374,8 +1386,8 @@ if triton is not None:
         s_vb, s_vt, s_qb, s_qt, s_k_b, s_k_t, s_o_sumb, s_o_sumt, s_g_ob, s_g_ot,
         H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
-        first piece, before which there is nothing."""
+        """Each piece of time as one step `h = a * h + b`, or without b, where states are known; for the way back also as one
+        step of the cotangent, but for the first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1391,21 +1403,23 @@ if triton is not None:
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
-        p_v = v + i_b * s_vb + (bos + i_t) * s_vt
-        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         b_a_S = linear_attention_S_hoist().to(tl.float32)
         b_S_product = tl.full([BC, BK], 1.0, tl.float32)
-        b_S = tl.zeros([BC, BK], tl.float32)
+        if S_piece is not None:
+            p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+            p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+            b_S = tl.zeros([BC, BK], tl.float32)
         if S_wanted is not None:
             p_q = q + i_b * s_qb + (bos + i_t) * s_qt
             p_o_sum = o_sum + i_b * s_o_sumb + (bos + i_t) * s_o_sumt
             p_g_o = g_o + i_b * s_g_ob + (bos + i_t) * s_g_ot
             b_S_wanted = tl.zeros([BC, BK], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-            p_v += BT * s_vt
-            p_k_ += BT * s_k_t
+            if S_piece is not None:
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                p_v += BT * s_vt
+                p_k_ += BT * s_k_t
             if S_wanted is not None:
                 qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
                 o_sums = tl_rows_1(tl.load(p_o_sum + o_t[:, None] * s_o_sumt + o_h[None, :], mask=m_c[None, :], other=0.0))
@@ -1414,22 +1428,25 @@ if triton is not None:
                 p_o_sum += BT * s_o_sumt
                 p_g_o += BT * s_g_ot
             for j in tl.static_range(BT):
-                b_S = linear_attention_S_update(b_S, vs[j].to(tl.float32), k_s[j].to(tl.float32), b_a_S)
                 b_a_S = b_a_S
                 b_S_product = b_a_S * b_S_product
+                if S_piece is not None:
+                    b_S = linear_attention_S_update(b_S, vs[j].to(tl.float32), k_s[j].to(tl.float32), b_a_S)
                 if S_wanted is not None:
                     b_d_S_read = linear_attention_S_wants(g_os[j].to(tl.float32), qs[j].to(tl.float32), o_sums[j].to(tl.float32), c_1)
                     b_S_wanted += b_S_product * b_d_S_read
         for _ in range(n_t % BT):  # of the first piece
-            b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-            b_S = linear_attention_S_update(b_S, b_v, b_k_, b_a_S)
             b_a_S = b_a_S
             b_S_product = b_a_S * b_S_product
-            p_v += s_vt
-            p_k_ += s_k_t
+            if S_piece is not None:
+                b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+                b_S = linear_attention_S_update(b_S, b_v, b_k_, b_a_S)
+                p_v += s_vt
+                p_k_ += s_k_t
         tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
-        tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
+        if S_piece is not None:
+            tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
         if S_wanted is not None:
             tl.store(S_wanted + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
@@ -1471,14 +1488,14 @@ if triton is not None:
         b_d_a_z = tl_sum_1_of_2(b_d_z * b_z_prev, K)
         return b_back_z, b_d_q, b_d_z, b_d_a_z
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC", "z0", "z_starts"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "SPANS", "NC", "z0", "z_starts"])
     def linear_attention_z_walk_kernel(
-        q, k_, z0, y_o_sum, zT, z_starts, cu_seqlens, T, NP, NQ, NC,
+        q, k_, z0, y_o_sum, zT, z_starts, cu_seqlens, T, NP, NQ, SPANS, NC,
         s_qb, s_qt, s_k_b, s_k_t,
         H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
-        NC a row have room."""
+        """Walk over time: results and last states, and for the way back the states before the SPANS of each of the NQ
+        pieces of a piece; NC of a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1495,10 +1512,11 @@ if triton is not None:
             b_z = tl.load(z0 + (i_s * NP + i_p) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_z = tl.zeros([BH, BK], tl.float32)
-        for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        for i_j in range(NQ * SPANS):
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_j // SPANS, T, NP * NQ, _ALIGN)
+            i_t, n_t = _span(i_t, n_t, i_j % SPANS, SPANS, _ALIGN)
             if z_starts is not None:
-                tl.store(z_starts + (i_s * NC + i_p * NQ + i_q) * (H * K) + o_k_h, b_z, mask=m_hk_)
+                tl.store(z_starts + (i_s * NC + i_p * NQ * SPANS + i_j) * (H * K) + o_k_h, b_z, mask=m_hk_)
             p_q = q + i_b * s_qb + (bos + i_t) * s_qt
             p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
             p_y_o_sum = y_o_sum + (i_b * T + bos + i_t) * H
@@ -1524,25 +1542,29 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(zT + i_s * (H * K) + o_hk_, b_z, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "z0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "z0"])
     def linear_attention_z_keep_kernel(
-        k_, z0, zs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        k_, z0, zs, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
         s_k_b, s_k_t,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
-        NC for each row."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
+        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
+        span is one of NC for each row."""
+        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
+        i_j = tl.program_id(0) % SPANS
         i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
         i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
-        if CARRY:
+        if ROOMS > 0:
             i_k = turn % ROOMS * SLOTS
         elif cu_seqlens is None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        begin = i_t
+        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
+        i_k += (i_t - begin) // BT
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
@@ -1553,7 +1575,7 @@ if triton is not None:
         o_t = tl.arange(0, BT)
         b_a_z = linear_attention_z_hoist().to(tl.float32)
         if z0 is not None:
-            b_z = tl.load(z0 + (i_s * NC + i_p * NQ + i_q) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
+            b_z = tl.load(z0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_z = tl.zeros([BH, BK], tl.float32)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
@@ -1708,8 +1730,8 @@ if triton is not None:
         s_qb, s_qt, s_k_b, s_k_t, s_g_o_sumb, s_g_o_sumt,
         H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
-        first piece, before which there is nothing."""
+        """Each piece of time as one step `h = a * h + b`, or without b, where states are known; for the way back also as one
+        step of the cotangent, but for the first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1722,37 +1744,42 @@ if triton is not None:
         m_k_ = tl_inside(o_k_, K, BK)
         m_hk_ = m_h[:, None] & m_k_[None, :]
         o_t = tl.arange(0, BT)
-        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         b_a_z = linear_attention_z_hoist().to(tl.float32)
         b_z_product = tl.full([BH, BK], 1.0, tl.float32)
-        b_z = tl.zeros([BH, BK], tl.float32)
+        if z_piece is not None:
+            p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+            b_z = tl.zeros([BH, BK], tl.float32)
         if z_wanted is not None:
             p_q = q + i_b * s_qb + (bos + i_t) * s_qt
             p_g_o_sum = g_o_sum + i_b * s_g_o_sumb + (bos + i_t) * s_g_o_sumt
             b_z_wanted = tl.zeros([BH, BK], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
-            p_k_ += BT * s_k_t
+            if z_piece is not None:
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+                p_k_ += BT * s_k_t
             if z_wanted is not None:
                 qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
                 g_o_sums = tl_rows_1(tl.load(p_g_o_sum + o_t[:, None] * s_g_o_sumt + o_h[None, :], mask=m_h[None, :], other=0.0))
                 p_q += BT * s_qt
                 p_g_o_sum += BT * s_g_o_sumt
             for j in tl.static_range(BT):
-                b_z = linear_attention_z_update(b_z, k_s[j].to(tl.float32), b_a_z)
                 b_a_z = b_a_z
                 b_z_product = b_a_z * b_z_product
+                if z_piece is not None:
+                    b_z = linear_attention_z_update(b_z, k_s[j].to(tl.float32), b_a_z)
                 if z_wanted is not None:
                     b_d_z_read = linear_attention_z_wants(g_o_sums[j].to(tl.float32), qs[j].to(tl.float32), c_1)
                     b_z_wanted += b_z_product * b_d_z_read
         for _ in range(n_t % BT):  # of the first piece
-            b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
-            b_z = linear_attention_z_update(b_z, b_k_, b_a_z)
             b_a_z = b_a_z
             b_z_product = b_a_z * b_z_product
-            p_k_ += s_k_t
+            if z_piece is not None:
+                b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+                b_z = linear_attention_z_update(b_z, b_k_, b_a_z)
+                p_k_ += s_k_t
         tl.store(z_decay + (i_s * NP + i_p) * (H * K) + o_k_h, b_z_product, mask=m_hk_)
-        tl.store(z_piece + (i_s * NP + i_p) * (H * K) + o_k_h, b_z, mask=m_hk_)
+        if z_piece is not None:
+            tl.store(z_piece + (i_s * NP + i_p) * (H * K) + o_k_h, b_z, mask=m_hk_)
         if z_wanted is not None:
             tl.store(z_wanted + (i_s * NP + i_p) * (H * K) + o_k_h, b_z_wanted, mask=m_hk_)
 
@@ -2287,20 +2314,21 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
+_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
 
 
-def _starts(like, width, keep, cu_seqlens):
+def _starts(like, width, dtype, keep, cu_seqlens):
     """Room for these states, of `width` numbers each; none where none are to be kept."""
     if not keep or cu_seqlens is not None:
         return like.new_empty(0, dtype=torch.float32)
-    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=torch.float32, device=like.device)
+    return torch.empty(like.shape[0], like.shape[1] // _SPAN, width, dtype=dtype, device=like.device)
 
 
 def _in_turn(config, T):
     """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
     n = config.pieces * config.parts
-    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
+    return n if config.wave > 0 and config.parts > 1 and n * _SPANS <= T // _SPAN else 1
 
 
 class _Turns(NamedTuple):
@@ -2309,7 +2337,8 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    starts: int  # for how many states before pieces a row has room
+    spans: int  # of a piece, of which states are kept at once
+    starts: int  # for how many states before spans a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -2321,12 +2350,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
-    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
-    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
-    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
-    rooms, slots = min(triton.cdiv(programs, n_blocks) + 1, at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
+    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+    programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
+    programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
+    length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
+    last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
+    rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
@@ -2335,9 +2366,9 @@ def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     for parts, out in sums if end > done else ():
         M = parts[0, 0].numel()
         length = turns.tokens // turns.rooms
-        _gather_kernel[(triton.cdiv(length * M, 256) * (end - done),)](
+        _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
             parts, _reals(out), parts.shape[0], T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
-            M=M, REVERSE=reverse, BP=16, BM=256, num_warps=4,
+            M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
         )  # fmt: skip
 
 
@@ -2558,15 +2589,18 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
     n_blocks, fixed = triton.cdiv(H * V, config.lanes), dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     turns = _turns(config, 1, v, rows, n_blocks, cu_seqlens)
     with _on(v.device):
-        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(turns.rows * H * K * V, v)
+        if config.pieces > 1:  # the state before each piece, if it is not known, and the cotangent after it, in one walk
+            products, wanted, ends = _rooms(turns.rows * H * K * V, v)
+            ends = ends if turns.parts == 1 else None
             linear_attention_S_piece_kernel[(n_blocks * turns.rows,)](
                 v, q, k, wide_o_sum, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
                 BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, S, ends, rows, config.pieces, H * K * V, False)
             _pass(products, wanted, g_last_S, wanted, rows, config.pieces, H * K * V, True)
-            S, g_last_S, products = ends, wanted, None
+            if ends is not None:
+                _pass(products, ends, S, ends, rows, config.pieces, H * K * V, False)
+                S = ends
+            g_last_S, products = wanted, None
         d_v = _like(inputs[0])
         d_q = _parts(V // fixed["RUN"], inputs[1], turns.tokens)
         d_k = _parts(V // fixed["RUN"], inputs[2], turns.tokens)
@@ -2580,12 +2614,12 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
             sum_d_k = _like(inputs[2])
             sum_d_o_sum = _like(inputs[3])
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
-            linear_attention_S_keep_kernel[grid](
-                v, k, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *v.stride()[:2], *k.stride()[:2],
-                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
+            linear_attention_S_keep_kernel[(programs * turns.spans,)](
+                v, k, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *v.stride()[:2], *k.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
             )  # fmt: skip
-            linear_attention_S_backward_kernel[grid](
+            linear_attention_S_backward_kernel[(programs,)](
                 v, q, k, wide_o_sum, g_o, kept_S, g_last_S, _reals(d_v), d_q, d_k, d_o_sum, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
@@ -2626,7 +2660,7 @@ def choose_linear_attention_z(rows, T, lanes, inner, sms, forward=False):
     halves = 1
     kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
     wave = max(1, room // num_warps) if kept > 2**24 else 0  # too many for one launch
-    parts = max(1, T // _PIECE // pieces) if wave > 0 else 1
+    parts = max(1, T // (_SPANS * _SPAN) // pieces) if wave > 0 else 1
     return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
 
@@ -2638,7 +2672,7 @@ def _linear_attention_z_triton(q, k, z, cu_seqlens, keep):
     K = q.shape[3]
     y_o_sum = torch.empty((q.shape[0], T, H, ), dtype=_stream_dtype(q, k), device=q.device)
     last_z = torch.empty((rows, H, K, ), dtype=torch.float32, device=q.device)
-    starts_z = _starts(q, H * K, keep, cu_seqlens)
+    starts_z = _starts(q, H * K, _kept_dtype(_stream_dtype(q, k), _pow2(K)), keep, cu_seqlens)
     if rows * H * K == 0:
         return y_o_sum, last_z, starts_z
     q = _rows_of(q)
@@ -2649,6 +2683,7 @@ def _linear_attention_z_triton(q, k, z, cu_seqlens, keep):
     if starts_z.numel() > 0:  # time in pieces of the way back
         back = choose_linear_attention_z(rows, T, H, _pow2(K), _sms(q.device))
         cuts = _in_turn(back, T)
+    spans = _SPANS if cuts > 1 else 1
     if cuts > 1:
         config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(H=H, K=K, c_1=K ** (-0.5), BH=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
@@ -2668,7 +2703,7 @@ def _linear_attention_z_triton(q, k, z, cu_seqlens, keep):
             _pass(products, ends, z, starts, rows, config.pieces, H * K, False)
             z = starts
         linear_attention_z_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-            q, k, z, _reals(y_o_sum), _reals(last_z), starts_z if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *q.stride()[:2], *k.stride()[:2],
+            q, k, z, _reals(y_o_sum), _reals(last_z), starts_z if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), spans, T // _SPAN, *q.stride()[:2], *k.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_o_sum, last_z, starts_z
@@ -2720,15 +2755,18 @@ def _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens, 
     cuts = _in_turn(config, T) if starts_z.numel() > 0 else 1
     turns = _turns(config, cuts, q, rows, n_blocks, cu_seqlens)
     with _on(q.device):
-        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(turns.rows * H * K, q)
+        if config.pieces > 1:  # the state before each piece, if it is not known, and the cotangent after it, in one walk
+            products, wanted, ends = _rooms(turns.rows * H * K, q)
+            ends = ends if turns.parts == 1 else None
             linear_attention_z_piece_kernel[(n_blocks * turns.rows,)](
                 q, k, g_o_sum, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *g_o_sum.stride()[:2],
                 BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, z, ends, rows, config.pieces, H * K, False)
             _pass(products, wanted, g_last_z, wanted, rows, config.pieces, H * K, True)
-            z, g_last_z, products = ends, wanted, None
+            if ends is not None:
+                _pass(products, ends, z, ends, rows, config.pieces, H * K, False)
+                z = ends
+            g_last_z, products = wanted, None
         d_q = _like(inputs[0])
         d_k = _like(inputs[1])
         first_d_z = None if inputs[2] is None else _like(inputs[2])
@@ -2738,12 +2776,12 @@ def _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens, 
             if config.pieces == 1:
                 g_last_z = _handed_on(g_last_z, rows * H * K, q)
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
-            linear_attention_z_keep_kernel[grid](
-                k, z, kept_z, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2],
-                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
+            linear_attention_z_keep_kernel[(programs * turns.spans,)](
+                k, z, kept_z, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *k.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
             )  # fmt: skip
-            linear_attention_z_backward_kernel[grid](
+            linear_attention_z_backward_kernel[(programs,)](
                 q, k, g_o_sum, kept_z, g_last_z, _reals(d_q), _reals(d_k), None if first_d_z is None else _reals(first_d_z), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *q.stride()[:2], *k.stride()[:2], *g_o_sum.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
@@ -3051,7 +3089,7 @@ def _linear_attention_z_fake(q, k, z, cu_seqlens, keep, backend):
     return (
         q.new_empty((*q.shape[:2], H), dtype=_stream_dtype(q, k)),
         q.new_empty((rows, H, K,), dtype=dtype),
-        _starts(q, H * K, keep and _served(backend, q.device, dtype), cu_seqlens),
+        _starts(q, H * K, _kept_dtype(_stream_dtype(q, k), _pow2(K)), keep and _served(backend, q.device, dtype), cu_seqlens),
     )
 
 

@@ -1176,6 +1176,14 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
+    @triton.jit
+    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
+        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
+        begin = n_t // BT * i_j // SPANS * BT
+        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
+        return i_t + begin, end - begin
+
+
     @triton.jit(do_not_specialize=["NP"])
     def _pass_complex_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
         """The same for M complex numbers, real parts before imaginary ones; in reverse with the conjugate of a."""
@@ -1399,25 +1407,29 @@ if triton is not None:
             tl.store(xT + i_s * (2 * N) + 2 * o_n, b_x_re, mask=m_n)
             tl.store(xT + i_s * (2 * N) + 2 * o_n + 1, b_x_im, mask=m_n)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS"])
     def lru_keep_kernel(
-        x_sum, nu_log, theta_log, gamma_log, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        x_sum, nu_log, theta_log, gamma_log, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
         s_x_sumb, s_x_sumt,
-        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+        N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
-        NC for each row."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
+        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
+        span is one of NC for each row."""
+        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
+        i_j = tl.program_id(0) % SPANS
         i_n, turn = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
         i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
-        if CARRY:
+        if ROOMS > 0:
             i_k = turn % ROOMS * SLOTS
         elif cu_seqlens is None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        begin = i_t
+        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
+        i_k += (i_t - begin) // BT
         o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
         m_n = tl_inside(o_n, N, BN)
         o_t = tl.arange(0, BT)
@@ -1429,11 +1441,11 @@ if triton is not None:
         b_lambda_im = b_lambda_im.to(tl.float32)
         b_c_1 = b_c_1.to(tl.float32)
         if x0 is not None:
-            b_x_re = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * N) + o_n, mask=m_n, other=0.0).to(tl.float32)
+            b_x_re = tl.load(x0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (2 * N) + o_n, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_x_re = tl.zeros([BN], tl.float32)
         if x0 is not None:
-            b_x_im = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
+            b_x_im = tl.load(x0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (2 * N) + o_n + N, mask=m_n, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BN], tl.float32)
         p_x_sum = x_sum + i_b * s_x_sumb + (bos + i_t) * s_x_sumt
@@ -1622,8 +1634,8 @@ if triton is not None:
         s_x_sumb, s_x_sumt, s_g_xb, s_g_xt,
         N: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
-        first piece, before which there is nothing."""
+        """Each piece of time as one step `h = a * h + b`, or without b, where states are known; for the way back also as one
+        step of the cotangent, but for the first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_n, i_p = i % tl.cdiv(N, BN), i // tl.cdiv(N, BN) % NP
         i_s = i // tl.cdiv(N, BN) // NP
@@ -1631,7 +1643,6 @@ if triton is not None:
         o_n = i_n.to(tl.int32) * BN + tl.arange(0, BN)
         m_n = tl_inside(o_n, N, BN)
         o_t = tl.arange(0, BT)
-        p_x_sum = x_sum + i_b * s_x_sumb + (bos + i_t) * s_x_sumt
         b_nu_log = tl.load(nu_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_theta_log = tl.load(theta_log + o_n, mask=m_n, other=0.0).to(tl.float32)
         b_gamma_log = tl.load(gamma_log + o_n, mask=m_n, other=0.0).to(tl.float32)
@@ -1641,37 +1652,44 @@ if triton is not None:
         b_c_1 = b_c_1.to(tl.float32)
         b_x_re_product = tl.full([BN], 1.0, tl.float32)
         b_x_im_product = tl.full([BN], 0.0, tl.float32)
-        b_x_re = tl.zeros([BN], tl.float32)
-        b_x_im = tl.zeros([BN], tl.float32)
+        if x_piece is not None:
+            p_x_sum = x_sum + i_b * s_x_sumb + (bos + i_t) * s_x_sumt
+            b_x_re = tl.zeros([BN], tl.float32)
+            b_x_im = tl.zeros([BN], tl.float32)
         if x_wanted is not None:
             p_g_x = g_x + i_b * s_g_xb + (bos + i_t) * s_g_xt
             b_x_re_wanted = tl.zeros([BN], tl.float32)
             b_x_im_wanted = tl.zeros([BN], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-            x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
-            p_x_sum += BT * s_x_sumt
+            if x_piece is not None:
+                x_sum_res, x_sum_ims = tl_pairs_1(tl.load(p_x_sum + o_t[:, None, None] * s_x_sumt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
+                p_x_sum += BT * s_x_sumt
             if x_wanted is not None:
                 g_x_res, g_x_ims = tl_pairs_1(tl.load(p_g_x + o_t[:, None, None] * s_g_xt + ((2 * o_n)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_n[None, :, None], other=0.0))
                 p_g_x += BT * s_g_xt
             for j in tl.static_range(BT):
-                b_x_re, b_x_im = lru_update(b_x_re, b_x_im, x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
                 b_lambda_re, b_lambda_im = b_lambda_re, b_lambda_im
                 b_x_re_product, b_x_im_product = b_lambda_re * b_x_re_product - b_lambda_im * b_x_im_product, b_lambda_re * b_x_im_product + b_lambda_im * b_x_re_product
+                if x_piece is not None:
+                    b_x_re, b_x_im = lru_update(b_x_re, b_x_im, x_sum_res[j].to(tl.float32), x_sum_ims[j].to(tl.float32), b_c_1, b_lambda_im, b_lambda_re)
                 if x_wanted is not None:
                     b_d_x_re_read, b_d_x_im_read = lru_wants(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32))
                     b_x_re_wanted += b_x_re_product * b_d_x_re_read + b_x_im_product * b_d_x_im_read
                     b_x_im_wanted += b_x_re_product * b_d_x_im_read - b_x_im_product * b_d_x_re_read
         for _ in range(n_t % BT):  # of the first piece
-            b_x_sum_re = tl.load(p_x_sum + 2 * o_n, mask=m_n, other=0.0).to(tl.float32)
-            b_x_sum_im = tl.load(p_x_sum + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
-            b_x_re, b_x_im = lru_update(b_x_re, b_x_im, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
             b_lambda_re, b_lambda_im = b_lambda_re, b_lambda_im
             b_x_re_product, b_x_im_product = b_lambda_re * b_x_re_product - b_lambda_im * b_x_im_product, b_lambda_re * b_x_im_product + b_lambda_im * b_x_re_product
-            p_x_sum += s_x_sumt
+            if x_piece is not None:
+                b_x_sum_re = tl.load(p_x_sum + 2 * o_n, mask=m_n, other=0.0).to(tl.float32)
+                b_x_sum_im = tl.load(p_x_sum + 2 * o_n + 1, mask=m_n, other=0.0).to(tl.float32)
+                b_x_re, b_x_im = lru_update(b_x_re, b_x_im, b_x_sum_re, b_x_sum_im, b_c_1, b_lambda_im, b_lambda_re)
+                p_x_sum += s_x_sumt
         tl.store(x_decay + (i_s * NP + i_p) * (2 * N) + o_n, b_x_re_product, mask=m_n)
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * N) + o_n, b_x_re, mask=m_n)
+        if x_piece is not None:
+            tl.store(x_piece + (i_s * NP + i_p) * (2 * N) + o_n, b_x_re, mask=m_n)
         tl.store(x_decay + (i_s * NP + i_p) * (2 * N) + o_n + N, b_x_im_product, mask=m_n)
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * N) + o_n + N, b_x_im, mask=m_n)
+        if x_piece is not None:
+            tl.store(x_piece + (i_s * NP + i_p) * (2 * N) + o_n + N, b_x_im, mask=m_n)
         if x_wanted is not None:
             tl.store(x_wanted + (i_s * NP + i_p) * (2 * N) + o_n, b_x_re_wanted, mask=m_n)
             tl.store(x_wanted + (i_s * NP + i_p) * (2 * N) + o_n + N, b_x_im_wanted, mask=m_n)
@@ -1696,7 +1714,8 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
+_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
 
 
 class _Turns(NamedTuple):
@@ -1705,7 +1724,8 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    starts: int  # for how many states before pieces a row has room
+    spans: int  # of a piece, of which states are kept at once
+    starts: int  # for how many states before spans a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -1717,12 +1737,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
-    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
-    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
-    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
-    rooms, slots = min(triton.cdiv(programs, n_blocks) + 1, at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
+    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+    programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
+    programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
+    length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
+    last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
+    rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -1938,15 +1960,18 @@ def _lru_triton_backward(g_x, g_last_x, x_sum, nu_log, theta_log, gamma_log, x, 
     n_blocks, fixed = triton.cdiv(N, config.lanes), dict(N=N, BN=config.lanes, num_warps=config.num_warps)
     turns = _turns(config, 1, x_sum, rows, n_blocks, cu_seqlens)
     with _on(x_sum.device):
-        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(turns.rows * 2 * N, x_sum)
+        if config.pieces > 1:  # the state before each piece, if it is not known, and the cotangent after it, in one walk
+            products, wanted, ends = _rooms(turns.rows * 2 * N, x_sum)
+            ends = ends if turns.parts == 1 else None
             lru_piece_kernel[(n_blocks * turns.rows,)](
                 x_sum, nu_log, theta_log, gamma_log, g_x, products, ends, wanted, cu_seqlens, T, config.pieces, *x_sum.stride()[:2], *g_x.stride()[:2],
                 BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, x, ends, rows, config.pieces, N, False, True)
             _pass(products, wanted, g_last_x, wanted, rows, config.pieces, N, True, True)
-            x, g_last_x, products = ends, wanted, None
+            if ends is not None:
+                _pass(products, ends, x, ends, rows, config.pieces, N, False, True)
+                x = ends
+            g_last_x, products = wanted, None
         d_x_sum = _like(inputs[0])
         d_nu_log = _parts(turns.rows, inputs[1])
         d_theta_log = _parts(turns.rows, inputs[2])
@@ -1960,12 +1985,12 @@ def _lru_triton_backward(g_x, g_last_x, x_sum, nu_log, theta_log, gamma_log, x, 
             d_theta_log.zero_()
             d_gamma_log.zero_()
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
-            lru_keep_kernel[grid](
-                x_sum, nu_log, theta_log, gamma_log, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *x_sum.stride()[:2],
-                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
+            lru_keep_kernel[(programs * turns.spans,)](
+                x_sum, nu_log, theta_log, gamma_log, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *x_sum.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
             )  # fmt: skip
-            lru_backward_kernel[grid](
+            lru_backward_kernel[(programs,)](
                 x_sum, nu_log, theta_log, gamma_log, g_x, kept_x, g_last_x, _reals(d_x_sum), d_nu_log, d_theta_log, d_gamma_log, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *x_sum.stride()[:2], *g_x.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

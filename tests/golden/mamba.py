@@ -800,6 +800,14 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
+    @triton.jit
+    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
+        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
+        begin = n_t // BT * i_j // SPANS * BT
+        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
+        return i_t + begin, end - begin
+
+
     @triton.jit(do_not_specialize=["n", "T", "FIRST", "NS", "NP", "NQ", "ROOMS", "LENGTH"])
     def _gather_kernel(
         parts, out, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH, M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr
@@ -812,12 +820,12 @@ if triton is not None:
         begin = n_s - i_t - n_t if REVERSE else i_t
         o_m, o_p = i_m * BM + tl.arange(0, BM), tl.arange(0, BP)
         m_m = o_m < n_t * M
-        b_sum = tl.zeros([BM], tl.float32)
+        b_sums = tl.zeros([BP, BM], tl.float32)
         for i_p in range(0, n, BP):
             p = ((i_p + o_p).to(tl.int64) * ROOMS + turn % ROOMS) * (LENGTH * M)
             m = (i_p + o_p < n)[:, None] & m_m[None, :]
-            b_sum += tl.sum(tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
-        tl.store(out + (i_b * T + begin) * M + o_m, b_sum, mask=m_m)
+            b_sums += tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32)
+        tl.store(out + (i_b * T + begin) * M + o_m, tl.sum(b_sums, 0), mask=m_m)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -928,14 +936,14 @@ if triton is not None:
         b_d_A_log = -b_d_A * b_w_1  # mamba.ssm:21
         return b_d_A_log, b_d_D
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC", "A_log", "h0", "h_starts"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "SPANS", "NC", "A_log", "h0", "h_starts"])
     def mamba_walk_kernel(
-        z, B, C, dt_raw, x, A_log, D, h0, y_out_proj_in, hT, h_starts, cu_seqlens, T, NP, NQ, NC,
+        z, B, C, dt_raw, x, A_log, D, h0, y_out_proj_in, hT, h_starts, cu_seqlens, T, NP, NQ, SPANS, NC,
         s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt,
         E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
-        NC a row have room."""
+        """Walk over time: results and last states, and for the way back the states before the SPANS of each of the NQ
+        pieces of a piece; NC of a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
@@ -954,10 +962,11 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BE, BN], tl.float32)
-        for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        for i_j in range(NQ * SPANS):
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_j // SPANS, T, NP * NQ, _ALIGN)
+            i_t, n_t = _span(i_t, n_t, i_j % SPANS, SPANS, _ALIGN)
             if h_starts is not None:
-                tl.store(h_starts + (i_s * NC + i_p * NQ + i_q) * (E * N) + o_ne, b_h, mask=m_en)
+                tl.store(h_starts + (i_s * NC + i_p * NQ * SPANS + i_j) * (E * N) + o_ne, b_h, mask=m_en)
             p_z = z + i_b * s_zb + (bos + i_t) * s_zt
             p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
             p_C = C + i_b * s_Cb + (bos + i_t) * s_Ct
@@ -1000,25 +1009,29 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(hT + i_s * (E * N) + o_en, b_h, mask=m_en)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "A_log", "h0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "A_log", "h0"])
     def mamba_keep_kernel(
-        B, dt_raw, x, A_log, D, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        B, dt_raw, x, A_log, D, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
         s_Bb, s_Bt, s_dt_rawb, s_dt_rawt, s_xb, s_xt,
-        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+        E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
-        NC for each row."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
+        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
+        span is one of NC for each row."""
+        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
+        i_j = tl.program_id(0) % SPANS
         i_e, turn = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
         i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
-        if CARRY:
+        if ROOMS > 0:
             i_k = turn % ROOMS * SLOTS
         elif cu_seqlens is None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        begin = i_t
+        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
+        i_k += (i_t - begin) // BT
         o_n = tl.arange(0, BN)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         o_ne = o_n[None, :] * E + o_e[:, None]
@@ -1031,7 +1044,7 @@ if triton is not None:
         b_D = tl.load(D + o_e, mask=m_e, other=0.0).to(tl.float32)
         b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         if h0 is not None:
-            b_h = tl.load(h0 + (i_s * NC + i_p * NQ + i_q) * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
+            b_h = tl.load(h0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BE, BN], tl.float32)
         p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
@@ -1256,8 +1269,8 @@ if triton is not None:
         s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_g_out_proj_inb, s_g_out_proj_int,
         E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
-        first piece, before which there is nothing."""
+        """Each piece of time as one step `h = a * h + b`, or without b, where states are known; for the way back also as one
+        step of the cotangent, but for the first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
@@ -1270,26 +1283,28 @@ if triton is not None:
         m_en = m_e[:, None] & m_n[None, :]
         o_en = o_e[:, None] * N + o_n[None, :]
         o_t = tl.arange(0, BT)
-        p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
         p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
-        p_x = x + i_b * s_xb + (bos + i_t) * s_xt
         b_A_log = tl.load(A_log + o_ne, mask=m_en, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_e, mask=m_e, other=0.0).to(tl.float32)
         b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         b_h_product = tl.full([BE, BN], 1.0, tl.float32)
-        b_h = tl.zeros([BE, BN], tl.float32)
+        if h_piece is not None:
+            p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
+            p_x = x + i_b * s_xb + (bos + i_t) * s_xt
+            b_h = tl.zeros([BE, BN], tl.float32)
         if h_wanted is not None:
             p_z = z + i_b * s_zb + (bos + i_t) * s_zt
             p_C = C + i_b * s_Cb + (bos + i_t) * s_Ct
             p_g_out_proj_in = g_out_proj_in + i_b * s_g_out_proj_inb + (bos + i_t) * s_g_out_proj_int
             b_h_wanted = tl.zeros([BE, BN], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-            Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
             dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_e[None, :], mask=m_e[None, :], other=0.0))
-            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
-            p_B += BT * s_Bt
             p_dt_raw += BT * s_dt_rawt
-            p_x += BT * s_xt
+            if h_piece is not None:
+                Bs = tl_rows_1(tl.load(p_B + o_t[:, None] * s_Bt + o_n[None, :], mask=m_n[None, :], other=0.0))
+                xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_e[None, :], mask=m_e[None, :], other=0.0))
+                p_B += BT * s_Bt
+                p_x += BT * s_xt
             if h_wanted is not None:
                 zs = tl_rows_1(tl.load(p_z + o_t[:, None] * s_zt + o_e[None, :], mask=m_e[None, :], other=0.0))
                 Cs = tl_rows_1(tl.load(p_C + o_t[:, None] * s_Ct + o_n[None, :], mask=m_n[None, :], other=0.0))
@@ -1299,25 +1314,28 @@ if triton is not None:
                 p_g_out_proj_in += BT * s_g_out_proj_int
             for j in tl.static_range(BT):
                 b_dt = mamba_prepare(dt_raws[j].to(tl.float32))
-                b_h = mamba_update(b_h, Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
                 b_a_h = mamba_decay(b_A_log2, b_dt)
                 b_h_product = b_a_h * b_h_product
+                if h_piece is not None:
+                    b_h = mamba_update(b_h, Bs[j].to(tl.float32), xs[j].to(tl.float32), b_A_log2, b_dt)
                 if h_wanted is not None:
                     b_d_h_read = mamba_wants(g_out_proj_ins[j].to(tl.float32), zs[j].to(tl.float32), Cs[j].to(tl.float32))
                     b_h_wanted += b_h_product * b_d_h_read
         for _ in range(n_t % BT):  # of the first piece
-            b_B = tl.load(p_B + o_n, mask=m_n, other=0.0).to(tl.float32)
             b_dt_raw = tl.load(p_dt_raw + o_e, mask=m_e, other=0.0).to(tl.float32)
-            b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
             b_dt = mamba_prepare(b_dt_raw)
-            b_h = mamba_update(b_h, b_B, b_x, b_A_log2, b_dt)
             b_a_h = mamba_decay(b_A_log2, b_dt)
             b_h_product = b_a_h * b_h_product
-            p_B += s_Bt
             p_dt_raw += s_dt_rawt
-            p_x += s_xt
+            if h_piece is not None:
+                b_B = tl.load(p_B + o_n, mask=m_n, other=0.0).to(tl.float32)
+                b_x = tl.load(p_x + o_e, mask=m_e, other=0.0).to(tl.float32)
+                b_h = mamba_update(b_h, b_B, b_x, b_A_log2, b_dt)
+                p_B += s_Bt
+                p_x += s_xt
         tl.store(h_decay + (i_s * NP + i_p) * (E * N) + o_ne, b_h_product, mask=m_en)
-        tl.store(h_piece + (i_s * NP + i_p) * (E * N) + o_ne, b_h, mask=m_en)
+        if h_piece is not None:
+            tl.store(h_piece + (i_s * NP + i_p) * (E * N) + o_ne, b_h, mask=m_en)
         if h_wanted is not None:
             tl.store(h_wanted + (i_s * NP + i_p) * (E * N) + o_ne, b_h_wanted, mask=m_en)
 
@@ -1486,20 +1504,21 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
+_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
 
 
-def _starts(like, width, keep, cu_seqlens):
+def _starts(like, width, dtype, keep, cu_seqlens):
     """Room for these states, of `width` numbers each; none where none are to be kept."""
     if not keep or cu_seqlens is not None:
         return like.new_empty(0, dtype=torch.float32)
-    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=torch.float32, device=like.device)
+    return torch.empty(like.shape[0], like.shape[1] // _SPAN, width, dtype=dtype, device=like.device)
 
 
 def _in_turn(config, T):
     """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
     n = config.pieces * config.parts
-    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
+    return n if config.wave > 0 and config.parts > 1 and n * _SPANS <= T // _SPAN else 1
 
 
 class _Turns(NamedTuple):
@@ -1508,7 +1527,8 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    starts: int  # for how many states before pieces a row has room
+    spans: int  # of a piece, of which states are kept at once
+    starts: int  # for how many states before spans a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -1520,12 +1540,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
-    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
-    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
-    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
-    rooms, slots = min(triton.cdiv(programs, n_blocks) + 1, at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
+    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+    programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
+    programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
+    length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
+    last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
+    rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
@@ -1534,9 +1556,9 @@ def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     for parts, out in sums if end > done else ():
         M = parts[0, 0].numel()
         length = turns.tokens // turns.rooms
-        _gather_kernel[(triton.cdiv(length * M, 256) * (end - done),)](
+        _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
             parts, _reals(out), parts.shape[0], T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
-            M=M, REVERSE=reverse, BP=16, BM=256, num_warps=4,
+            M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
         )  # fmt: skip
 
 
@@ -1667,7 +1689,7 @@ def choose_mamba(rows, T, lanes, inner, sms, forward=False):
     halves = 2 if tokens <= 2 else 1
     kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
     wave = max(1, room // num_warps) if kept > 2**24 else 0  # too many for one launch
-    parts = max(1, T // _PIECE // pieces) if wave > 0 else 1
+    parts = max(1, T // (_SPANS * _SPAN) // pieces) if wave > 0 else 1
     return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
 
@@ -1679,7 +1701,7 @@ def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, keep):
     N = B.shape[2]
     y_out_proj_in = torch.empty((z.shape[0], T, E, ), dtype=_stream_dtype(z, B, C, dt_raw, x), device=z.device)
     last_h = torch.empty((rows, E, N, ), dtype=torch.float32, device=z.device)
-    starts_h = _starts(z, E * N, keep, cu_seqlens)
+    starts_h = _starts(z, E * N, _kept_dtype(_stream_dtype(z, B, C, dt_raw, x), _pow2(N)), keep, cu_seqlens)
     if rows * E * N == 0:
         return y_out_proj_in, last_h, starts_h
     z = _rows_of(z)
@@ -1695,6 +1717,7 @@ def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, keep):
     if starts_h.numel() > 0:  # time in pieces of the way back
         back = choose_mamba(rows, T, E, _pow2(N), _sms(z.device))
         cuts = _in_turn(back, T)
+    spans = _SPANS if cuts > 1 else 1
     if cuts > 1:
         config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(E=E, N=N, BE=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
@@ -1717,7 +1740,7 @@ def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, keep):
             _pass(products, ends, h, starts, rows, config.pieces, E * N, False)
             h = starts
         mamba_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-            z, B, C, dt_raw, x, turned_A_log, D, h, _reals(y_out_proj_in), _reals(last_h), starts_h if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
+            z, B, C, dt_raw, x, turned_A_log, D, h, _reals(y_out_proj_in), _reals(last_h), starts_h if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), spans, T // _SPAN, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_out_proj_in, last_h, starts_h
@@ -1782,15 +1805,18 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
     cuts = _in_turn(config, T) if starts_h.numel() > 0 else 1
     turns = _turns(config, cuts, z, rows, n_blocks, cu_seqlens)
     with _on(z.device):
-        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(turns.rows * E * N, z)
+        if config.pieces > 1:  # the state before each piece, if it is not known, and the cotangent after it, in one walk
+            products, wanted, ends = _rooms(turns.rows * E * N, z)
+            ends = ends if turns.parts == 1 else None
             mamba_piece_kernel[(n_blocks * turns.rows,)](
                 z, wide_B, wide_C, dt_raw, x, turned_A_log, D, g_out_proj_in, products, ends, wanted, cu_seqlens, T, config.pieces, *z.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2],
                 BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, h, ends, rows, config.pieces, E * N, False)
             _pass(products, wanted, g_last_h, wanted, rows, config.pieces, E * N, True)
-            h, g_last_h, products = ends, wanted, None
+            if ends is not None:
+                _pass(products, ends, h, ends, rows, config.pieces, E * N, False)
+                h = ends
+            g_last_h, products = wanted, None
         d_z = _room(inputs[0])
         d_B = _parts(n_blocks, inputs[1], turns.tokens)
         d_C = _parts(n_blocks, inputs[2], turns.tokens)
@@ -1809,12 +1835,12 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
             sum_d_B = _like(inputs[1])
             sum_d_C = _like(inputs[2])
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
-            mamba_keep_kernel[grid](
-                wide_B, dt_raw, x, turned_A_log, D, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *wide_B.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
-                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
+            mamba_keep_kernel[(programs * turns.spans,)](
+                wide_B, dt_raw, x, turned_A_log, D, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *wide_B.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
             )  # fmt: skip
-            mamba_backward_kernel[grid](
+            mamba_backward_kernel[(programs,)](
                 z, wide_B, wide_C, dt_raw, x, turned_A_log, D, g_out_proj_in, kept_h, g_last_h, _reals(d_z), d_B, d_C, _reals(d_dt_raw), _reals(d_x), d_A_log, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *z.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2], *d_z.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
@@ -1922,7 +1948,7 @@ def _mamba_fake(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, keep, backend):
     return (
         z.new_empty((*z.shape[:2], E), dtype=_stream_dtype(z, B, C, dt_raw, x)),
         z.new_empty((rows, E, N,), dtype=dtype),
-        _starts(z, E * N, keep and _served(backend, z.device, dtype), cu_seqlens),
+        _starts(z, E * N, _kept_dtype(_stream_dtype(z, B, C, dt_raw, x), _pow2(N)), keep and _served(backend, z.device, dtype), cu_seqlens),
     )
 
 

@@ -1033,6 +1033,14 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
+    @triton.jit
+    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
+        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
+        begin = n_t // BT * i_j // SPANS * BT
+        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
+        return i_t + begin, end - begin
+
+
     @triton.jit(do_not_specialize=["n", "T", "FIRST", "NS", "NP", "NQ", "ROOMS", "LENGTH"])
     def _gather_kernel(
         parts, out, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH, M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr
@@ -1045,12 +1053,12 @@ if triton is not None:
         begin = n_s - i_t - n_t if REVERSE else i_t
         o_m, o_p = i_m * BM + tl.arange(0, BM), tl.arange(0, BP)
         m_m = o_m < n_t * M
-        b_sum = tl.zeros([BM], tl.float32)
+        b_sums = tl.zeros([BP, BM], tl.float32)
         for i_p in range(0, n, BP):
             p = ((i_p + o_p).to(tl.int64) * ROOMS + turn % ROOMS) * (LENGTH * M)
             m = (i_p + o_p < n)[:, None] & m_m[None, :]
-            b_sum += tl.sum(tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
-        tl.store(out + (i_b * T + begin) * M + o_m, b_sum, mask=m_m)
+            b_sums += tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32)
+        tl.store(out + (i_b * T + begin) * M + o_m, tl.sum(b_sums, 0), mask=m_m)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1217,25 +1225,29 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (C * N) + o_cn, b_S, mask=m_cn)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "S0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "S0"])
     def mamba2_keep_kernel(
-        dt_raw, x, B, dt_bias, A_log, D, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        dt_raw, x, B, dt_bias, A_log, D, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
         s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt,
-        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
-        NC for each row."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
+        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
+        span is one of NC for each row."""
+        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
+        i_j = tl.program_id(0) % SPANS
         i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
         i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
-        if CARRY:
+        if ROOMS > 0:
             i_k = turn % ROOMS * SLOTS
         elif cu_seqlens is None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        begin = i_t
+        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
+        i_k += (i_t - begin) // BT
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_g_j = o_c // P
         m_c = tl_inside(o_c, C, BC)
@@ -1252,7 +1264,7 @@ if triton is not None:
         b_D = tl.load(D + o_g_j, mask=m_c, other=0.0).to(tl.float32)
         b_A_log2 = mamba2_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NC + i_p * NQ + i_q) * (C * N) + o_nc, mask=m_cn, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (C * N) + o_nc, mask=m_cn, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BN], tl.float32)
         p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
@@ -1490,8 +1502,8 @@ if triton is not None:
         s_dt_rawb, s_dt_rawt, s_xb, s_xt, s_Bb, s_Bt, s_C_b, s_C_t, s_g_yb, s_g_yt,
         G: tl.constexpr, J: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, dt_min: tl.constexpr, dt_max: tl.constexpr, BC: tl.constexpr, BN: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
-        first piece, before which there is nothing."""
+        """Each piece of time as one step `h = a * h + b`, or without b, where states are known; for the way back also as one
+        step of the cotangent, but for the first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1508,25 +1520,27 @@ if triton is not None:
         o_gn = o_g[:, None] * N + o_n[None, :]
         o_t = tl.arange(0, BT)
         p_dt_raw = dt_raw + i_b * s_dt_rawb + (bos + i_t) * s_dt_rawt
-        p_x = x + i_b * s_xb + (bos + i_t) * s_xt
-        p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
         b_dt_bias = tl.load(dt_bias + o_g_j, mask=m_c, other=0.0).to(tl.float32)
         b_A_log = tl.load(A_log + o_g_j, mask=m_c, other=0.0).to(tl.float32)
         b_D = tl.load(D + o_g_j, mask=m_c, other=0.0).to(tl.float32)
         b_A_log2 = mamba2_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         b_S_product = tl.full([BC, BN], 1.0, tl.float32)
-        b_S = tl.zeros([BC, BN], tl.float32)
+        if S_piece is not None:
+            p_x = x + i_b * s_xb + (bos + i_t) * s_xt
+            p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
+            b_S = tl.zeros([BC, BN], tl.float32)
         if S_wanted is not None:
             p_C_ = C_ + i_b * s_C_b + (bos + i_t) * s_C_t
             p_g_y = g_y + i_b * s_g_yb + (bos + i_t) * s_g_yt
             b_S_wanted = tl.zeros([BC, BN], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             dt_raws = tl_rows_1(tl.load(p_dt_raw + o_t[:, None] * s_dt_rawt + o_g_j[None, :], mask=m_c[None, :], other=0.0))
-            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
             p_dt_raw += BT * s_dt_rawt
-            p_x += BT * s_xt
-            p_B += BT * s_Bt
+            if S_piece is not None:
+                xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                Bs = tl_rows_2(tl.load(p_B + o_t[:, None, None] * s_Bt + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
+                p_x += BT * s_xt
+                p_B += BT * s_Bt
             if S_wanted is not None:
                 C_s = tl_rows_2(tl.load(p_C_ + o_t[:, None, None] * s_C_t + o_gn[None, :, :], mask=m_cn[None, :, :], other=0.0))
                 g_ys = tl_rows_1(tl.load(p_g_y + o_t[:, None] * s_g_yt + o_c[None, :], mask=m_c[None, :], other=0.0))
@@ -1534,25 +1548,28 @@ if triton is not None:
                 p_g_y += BT * s_g_yt
             for j in tl.static_range(BT):
                 b_dt, b_a_S = mamba2_prepare(dt_raws[j].to(tl.float32), b_dt_bias, b_A_log2, dt_min, dt_max)
-                b_S = mamba2_update(b_S, xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
                 b_a_S = b_a_S
                 b_S_product = b_a_S[:, None] * b_S_product
+                if S_piece is not None:
+                    b_S = mamba2_update(b_S, xs[j].to(tl.float32), Bs[j].to(tl.float32), b_a_S, b_dt)
                 if S_wanted is not None:
                     b_d_S_read = mamba2_wants(g_ys[j].to(tl.float32), C_s[j].to(tl.float32))
                     b_S_wanted += b_S_product * b_d_S_read
         for _ in range(n_t % BT):  # of the first piece
             b_dt_raw = tl.load(p_dt_raw + o_g_j, mask=m_c, other=0.0).to(tl.float32)
-            b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_B = tl.load(p_B + o_gn, mask=m_cn, other=0.0).to(tl.float32)
             b_dt, b_a_S = mamba2_prepare(b_dt_raw, b_dt_bias, b_A_log2, dt_min, dt_max)
-            b_S = mamba2_update(b_S, b_x, b_B, b_a_S, b_dt)
             b_a_S = b_a_S
             b_S_product = b_a_S[:, None] * b_S_product
             p_dt_raw += s_dt_rawt
-            p_x += s_xt
-            p_B += s_Bt
+            if S_piece is not None:
+                b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_B = tl.load(p_B + o_gn, mask=m_cn, other=0.0).to(tl.float32)
+                b_S = mamba2_update(b_S, b_x, b_B, b_a_S, b_dt)
+                p_x += s_xt
+                p_B += s_Bt
         tl.store(S_decay + (i_s * NP + i_p) * (C * N) + o_nc, b_S_product, mask=m_cn)
-        tl.store(S_piece + (i_s * NP + i_p) * (C * N) + o_nc, b_S, mask=m_cn)
+        if S_piece is not None:
+            tl.store(S_piece + (i_s * NP + i_p) * (C * N) + o_nc, b_S, mask=m_cn)
         if S_wanted is not None:
             tl.store(S_wanted + (i_s * NP + i_p) * (C * N) + o_nc, b_S_wanted, mask=m_cn)
 
@@ -2277,7 +2294,8 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
+_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
 
 
 class _Turns(NamedTuple):
@@ -2286,7 +2304,8 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    starts: int  # for how many states before pieces a row has room
+    spans: int  # of a piece, of which states are kept at once
+    starts: int  # for how many states before spans a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -2298,12 +2317,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
-    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
-    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
-    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
-    rooms, slots = min(triton.cdiv(programs, n_blocks) + 1, at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
+    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+    programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
+    programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
+    length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
+    last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
+    rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
@@ -2312,9 +2333,9 @@ def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     for parts, out in sums if end > done else ():
         M = parts[0, 0].numel()
         length = turns.tokens // turns.rooms
-        _gather_kernel[(triton.cdiv(length * M, 256) * (end - done),)](
+        _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
             parts, _reals(out), parts.shape[0], T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
-            M=M, REVERSE=reverse, BP=16, BM=256, num_warps=4,
+            M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
         )  # fmt: skip
 
 
@@ -2544,15 +2565,18 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
     n_blocks, fixed = triton.cdiv(G * J * P, config.lanes), dict(G=G, J=J, P=P, N=N, C=G * J * P, dt_min=dt_min, dt_max=dt_max, BC=config.lanes, BN=_pow2(N), RUN=min(config.lanes, P & -P), num_warps=config.num_warps)
     turns = _turns(config, 1, dt_raw, rows, n_blocks, cu_seqlens)
     with _on(dt_raw.device):
-        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(turns.rows * G * J * P * N, dt_raw)
+        if config.pieces > 1:  # the state before each piece, if it is not known, and the cotangent after it, in one walk
+            products, wanted, ends = _rooms(turns.rows * G * J * P * N, dt_raw)
+            ends = ends if turns.parts == 1 else None
             mamba2_piece_kernel[(n_blocks * turns.rows,)](
                 wide_dt_raw, x, B, C, dt_bias, A_log, D, g_y, products, ends, wanted, cu_seqlens, T, config.pieces, *wide_dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
                 BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, S, ends, rows, config.pieces, G * J * P * N, False)
             _pass(products, wanted, g_last_S, wanted, rows, config.pieces, G * J * P * N, True)
-            S, g_last_S, products = ends, wanted, None
+            if ends is not None:
+                _pass(products, ends, S, ends, rows, config.pieces, G * J * P * N, False)
+                S = ends
+            g_last_S, products = wanted, None
         d_dt_raw = _parts(P // fixed["RUN"], inputs[0], turns.tokens)
         d_x = _like(inputs[1])
         d_B = _parts(J * P // fixed["RUN"], inputs[2], turns.tokens)
@@ -2572,12 +2596,12 @@ def _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
             sum_d_B = _like(inputs[2])
             sum_d_C = _like(inputs[3])
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
-            mamba2_keep_kernel[grid](
-                wide_dt_raw, x, B, dt_bias, A_log, D, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *wide_dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
-                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
+            mamba2_keep_kernel[(programs * turns.spans,)](
+                wide_dt_raw, x, B, dt_bias, A_log, D, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *wide_dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
             )  # fmt: skip
-            mamba2_backward_kernel[grid](
+            mamba2_backward_kernel[(programs,)](
                 wide_dt_raw, x, B, C, dt_bias, A_log, D, g_y, kept_S, g_last_S, d_dt_raw, _reals(d_x), d_B, d_C, d_dt_bias, d_A_log, d_D, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *wide_dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

@@ -1230,6 +1230,14 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
+    @triton.jit
+    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
+        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
+        begin = n_t // BT * i_j // SPANS * BT
+        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
+        return i_t + begin, end - begin
+
+
     @triton.jit(do_not_specialize=["n", "T", "FIRST", "NS", "NP", "NQ", "ROOMS", "LENGTH"])
     def _gather_kernel(
         parts, out, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH, M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr
@@ -1242,12 +1250,12 @@ if triton is not None:
         begin = n_s - i_t - n_t if REVERSE else i_t
         o_m, o_p = i_m * BM + tl.arange(0, BM), tl.arange(0, BP)
         m_m = o_m < n_t * M
-        b_sum = tl.zeros([BM], tl.float32)
+        b_sums = tl.zeros([BP, BM], tl.float32)
         for i_p in range(0, n, BP):
             p = ((i_p + o_p).to(tl.int64) * ROOMS + turn % ROOMS) * (LENGTH * M)
             m = (i_p + o_p < n)[:, None] & m_m[None, :]
-            b_sum += tl.sum(tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
-        tl.store(out + (i_b * T + begin) * M + o_m, b_sum, mask=m_m)
+            b_sums += tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32)
+        tl.store(out + (i_b * T + begin) * M + o_m, tl.sum(b_sums, 0), mask=m_m)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1301,14 +1309,14 @@ if triton is not None:
         b_d_log_f = b_carry_m  # mlstm.ssm:26
         return b_back_m, b_d_i, b_d_log_f
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "SPANS", "NC"])
     def mlstm_m_walk_kernel(
-        i_, log_f, m0, y_m, mT, m_starts, cu_seqlens, T, NP, NQ, NC,
+        i_, log_f, m0, y_m, mT, m_starts, cu_seqlens, T, NP, NQ, SPANS, NC,
         s_i_b, s_i_t, s_log_fb, s_log_ft,
         H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
-        NC a row have room."""
+        """Walk over time: results and last states, and for the way back the states before the SPANS of each of the NQ
+        pieces of a piece; NC of a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1319,10 +1327,11 @@ if triton is not None:
             b_m = tl.load(m0 + (i_s * NP + i_p) * H + o_h, mask=m_h, other=0.0).to(tl.float32)
         else:
             b_m = tl.zeros([BH], tl.float32)
-        for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        for i_j in range(NQ * SPANS):
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_j // SPANS, T, NP * NQ, _ALIGN)
+            i_t, n_t = _span(i_t, n_t, i_j % SPANS, SPANS, _ALIGN)
             if m_starts is not None:
-                tl.store(m_starts + (i_s * NC + i_p * NQ + i_q) * H + o_h, b_m, mask=m_h)
+                tl.store(m_starts + (i_s * NC + i_p * NQ * SPANS + i_j) * H + o_h, b_m, mask=m_h)
             p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
             p_log_f = log_f + i_b * s_log_fb + (bos + i_t) * s_log_ft
             p_y_m = y_m + (i_b * T + bos + i_t) * H
@@ -1348,30 +1357,34 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(mT + i_s * H + o_h, b_m, mask=m_h)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS"])
     def mlstm_m_keep_kernel(
-        i_, log_f, m0, ms, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        i_, log_f, m0, ms, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
         s_i_b, s_i_t, s_log_fb, s_log_ft,
-        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
-        NC for each row."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
+        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
+        span is one of NC for each row."""
+        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
+        i_j = tl.program_id(0) % SPANS
         i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
         i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
-        if CARRY:
+        if ROOMS > 0:
             i_k = turn % ROOMS * SLOTS
         elif cu_seqlens is None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        begin = i_t
+        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
+        i_k += (i_t - begin) // BT
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_t = tl.arange(0, BT)
         if m0 is not None:
-            b_m = tl.load(m0 + (i_s * NC + i_p * NQ + i_q) * H + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_m = tl.load(m0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * H + o_h, mask=m_h, other=0.0).to(tl.float32)
         else:
             b_m = tl.zeros([BH], tl.float32)
         p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
@@ -1557,14 +1570,14 @@ if triton is not None:
         b_d_add = tl_sum_1_of_2(b_d_n * b_k_, K)  # mlstm.ssm:29
         return b_back_n, b_d_q, b_d_k, b_d_log_keep, b_d_add
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC", "n_0", "n__starts"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "SPANS", "NC", "n_0", "n__starts"])
     def mlstm_n_walk_kernel(
-        q, k_, log_keep, add, n_0, y_weight, n_T, n__starts, cu_seqlens, T, NP, NQ, NC,
+        q, k_, log_keep, add, n_0, y_weight, n_T, n__starts, cu_seqlens, T, NP, NQ, SPANS, NC,
         s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt,
         H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
-        NC a row have room."""
+        """Walk over time: results and last states, and for the way back the states before the SPANS of each of the NQ
+        pieces of a piece; NC of a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1580,10 +1593,11 @@ if triton is not None:
             b_n_ = tl.load(n_0 + (i_s * NP + i_p) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_n_ = tl.zeros([BH, BK], tl.float32)
-        for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        for i_j in range(NQ * SPANS):
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_j // SPANS, T, NP * NQ, _ALIGN)
+            i_t, n_t = _span(i_t, n_t, i_j % SPANS, SPANS, _ALIGN)
             if n__starts is not None:
-                tl.store(n__starts + (i_s * NC + i_p * NQ + i_q) * (H * K) + o_k_h, b_n_, mask=m_hk_)
+                tl.store(n__starts + (i_s * NC + i_p * NQ * SPANS + i_j) * (H * K) + o_k_h, b_n_, mask=m_hk_)
             p_q = q + i_b * s_qb + (bos + i_t) * s_qt
             p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
             p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
@@ -1621,25 +1635,29 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(n_T + i_s * (H * K) + o_hk_, b_n_, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "n_0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "n_0"])
     def mlstm_n_keep_kernel(
-        k_, log_keep, add, n_0, n_s, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        k_, log_keep, add, n_0, n_s, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
         s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt,
-        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
-        NC for each row."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
+        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
+        span is one of NC for each row."""
+        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
+        i_j = tl.program_id(0) % SPANS
         i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
         i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
-        if CARRY:
+        if ROOMS > 0:
             i_k = turn % ROOMS * SLOTS
         elif cu_seqlens is None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        begin = i_t
+        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
+        i_k += (i_t - begin) // BT
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
@@ -1649,7 +1667,7 @@ if triton is not None:
         m_hk_ = m_h[:, None] & m_k_[None, :]
         o_t = tl.arange(0, BT)
         if n_0 is not None:
-            b_n_ = tl.load(n_0 + (i_s * NC + i_p * NQ + i_q) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
+            b_n_ = tl.load(n_0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_n_ = tl.zeros([BH, BK], tl.float32)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
@@ -1846,8 +1864,8 @@ if triton is not None:
         s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt, s_g_weightb, s_g_weightt,
         H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
-        first piece, before which there is nothing."""
+        """Each piece of time as one step `h = a * h + b`, or without b, where states are known; for the way back also as one
+        step of the cotangent, but for the first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1860,22 +1878,24 @@ if triton is not None:
         m_k_ = tl_inside(o_k_, K, BK)
         m_hk_ = m_h[:, None] & m_k_[None, :]
         o_t = tl.arange(0, BT)
-        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
         p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
-        p_add = add + i_b * s_addb + (bos + i_t) * s_addt
         b_n__product = tl.full([BH, BK], 1.0, tl.float32)
-        b_n_ = tl.zeros([BH, BK], tl.float32)
+        if n__piece is not None:
+            p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+            p_add = add + i_b * s_addb + (bos + i_t) * s_addt
+            b_n_ = tl.zeros([BH, BK], tl.float32)
         if n__wanted is not None:
             p_q = q + i_b * s_qb + (bos + i_t) * s_qt
             p_g_weight = g_weight + i_b * s_g_weightb + (bos + i_t) * s_g_weightt
             b_n__wanted = tl.zeros([BH, BK], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
             log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_h[None, :], other=0.0))
-            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
-            p_k_ += BT * s_k_t
             p_log_keep += BT * s_log_keept
-            p_add += BT * s_addt
+            if n__piece is not None:
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
+                adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_h[None, :], other=0.0))
+                p_k_ += BT * s_k_t
+                p_add += BT * s_addt
             if n__wanted is not None:
                 qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_hk_[None, :, :], other=0.0))
                 g_weights = tl_rows_1(tl.load(p_g_weight + o_t[:, None] * s_g_weightt + o_h[None, :], mask=m_h[None, :], other=0.0))
@@ -1883,25 +1903,28 @@ if triton is not None:
                 p_g_weight += BT * s_g_weightt
             for j in tl.static_range(BT):
                 b_a_n = mlstm_n_prepare(log_keeps[j].to(tl.float32))
-                b_n_ = mlstm_n_update(b_n_, k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
                 b_a_n = b_a_n
                 b_n__product = b_a_n[:, None] * b_n__product
+                if n__piece is not None:
+                    b_n_ = mlstm_n_update(b_n_, k_s[j].to(tl.float32), adds[j].to(tl.float32), b_a_n)
                 if n__wanted is not None:
                     b_d_n_read = mlstm_n_wants(g_weights[j].to(tl.float32), qs[j].to(tl.float32), c_1)
                     b_n__wanted += b_n__product * b_d_n_read
         for _ in range(n_t % BT):  # of the first piece
-            b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
             b_log_keep = tl.load(p_log_keep + o_h, mask=m_h, other=0.0).to(tl.float32)
-            b_add = tl.load(p_add + o_h, mask=m_h, other=0.0).to(tl.float32)
             b_a_n = mlstm_n_prepare(b_log_keep)
-            b_n_ = mlstm_n_update(b_n_, b_k_, b_add, b_a_n)
             b_a_n = b_a_n
             b_n__product = b_a_n[:, None] * b_n__product
-            p_k_ += s_k_t
             p_log_keep += s_log_keept
-            p_add += s_addt
+            if n__piece is not None:
+                b_k_ = tl.load(p_k_ + o_hk_, mask=m_hk_, other=0.0).to(tl.float32)
+                b_add = tl.load(p_add + o_h, mask=m_h, other=0.0).to(tl.float32)
+                b_n_ = mlstm_n_update(b_n_, b_k_, b_add, b_a_n)
+                p_k_ += s_k_t
+                p_add += s_addt
         tl.store(n__decay + (i_s * NP + i_p) * (H * K) + o_k_h, b_n__product, mask=m_hk_)
-        tl.store(n__piece + (i_s * NP + i_p) * (H * K) + o_k_h, b_n_, mask=m_hk_)
+        if n__piece is not None:
+            tl.store(n__piece + (i_s * NP + i_p) * (H * K) + o_k_h, b_n_, mask=m_hk_)
         if n__wanted is not None:
             tl.store(n__wanted + (i_s * NP + i_p) * (H * K) + o_k_h, b_n__wanted, mask=m_hk_)
 
@@ -2060,25 +2083,29 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "S0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "S0"])
     def mlstm_S_keep_kernel(
-        k_, v, log_keep, add, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        k_, v, log_keep, add, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
         s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt,
-        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
-        NC for each row."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
+        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
+        span is one of NC for each row."""
+        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
+        i_j = tl.program_id(0) % SPANS
         i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
         i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
-        if CARRY:
+        if ROOMS > 0:
             i_k = turn % ROOMS * SLOTS
         elif cu_seqlens is None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        begin = i_t
+        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
+        i_k += (i_t - begin) // BT
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
@@ -2091,7 +2118,7 @@ if triton is not None:
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NC + i_p * NQ + i_q) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
@@ -2341,8 +2368,8 @@ if triton is not None:
         s_qb, s_qt, s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt, s_weightb, s_weightt, s_mb, s_mt, s_g_hb, s_g_ht,
         H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
-        first piece, before which there is nothing."""
+        """Each piece of time as one step `h = a * h + b`, or without b, where states are known; for the way back also as one
+        step of the cotangent, but for the first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -2358,12 +2385,13 @@ if triton is not None:
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
-        p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
-        p_v = v + i_b * s_vb + (bos + i_t) * s_vt
         p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
-        p_add = add + i_b * s_addb + (bos + i_t) * s_addt
         b_S_product = tl.full([BC, BK], 1.0, tl.float32)
-        b_S = tl.zeros([BC, BK], tl.float32)
+        if S_piece is not None:
+            p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
+            p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+            p_add = add + i_b * s_addb + (bos + i_t) * s_addt
+            b_S = tl.zeros([BC, BK], tl.float32)
         if S_wanted is not None:
             p_q = q + i_b * s_qb + (bos + i_t) * s_qt
             p_weight = weight + i_b * s_weightb + (bos + i_t) * s_weightt
@@ -2371,14 +2399,15 @@ if triton is not None:
             p_g_h = g_h + i_b * s_g_hb + (bos + i_t) * s_g_ht
             b_S_wanted = tl.zeros([BC, BK], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-            k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
-            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
             log_keeps = tl_rows_1(tl.load(p_log_keep + o_t[:, None] * s_log_keept + o_h[None, :], mask=m_c[None, :], other=0.0))
-            adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_c[None, :], other=0.0))
-            p_k_ += BT * s_k_t
-            p_v += BT * s_vt
             p_log_keep += BT * s_log_keept
-            p_add += BT * s_addt
+            if S_piece is not None:
+                k_s = tl_rows_2(tl.load(p_k_ + o_t[:, None, None] * s_k_t + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                adds = tl_rows_1(tl.load(p_add + o_t[:, None] * s_addt + o_h[None, :], mask=m_c[None, :], other=0.0))
+                p_k_ += BT * s_k_t
+                p_v += BT * s_vt
+                p_add += BT * s_addt
             if S_wanted is not None:
                 qs = tl_rows_2(tl.load(p_q + o_t[:, None, None] * s_qt + o_hk_[None, :, :], mask=m_ck_[None, :, :], other=0.0))
                 weights = tl_rows_1(tl.load(p_weight + o_t[:, None] * s_weightt + o_h[None, :], mask=m_c[None, :], other=0.0))
@@ -2390,27 +2419,30 @@ if triton is not None:
                 p_g_h += BT * s_g_ht
             for j in tl.static_range(BT):
                 b_a_S = mlstm_S_prepare(log_keeps[j].to(tl.float32))
-                b_S = mlstm_S_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
                 b_a_S = b_a_S
                 b_S_product = b_a_S[:, None] * b_S_product
+                if S_piece is not None:
+                    b_S = mlstm_S_update(b_S, k_s[j].to(tl.float32), vs[j].to(tl.float32), adds[j].to(tl.float32), b_a_S)
                 if S_wanted is not None:
                     b_d_S_read = mlstm_S_wants(g_hs[j].to(tl.float32), qs[j].to(tl.float32), weights[j].to(tl.float32), ms[j].to(tl.float32), c_1, eps)
                     b_S_wanted += b_S_product * b_d_S_read
         for _ in range(n_t % BT):  # of the first piece
-            b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
-            b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
             b_log_keep = tl.load(p_log_keep + o_h, mask=m_c, other=0.0).to(tl.float32)
-            b_add = tl.load(p_add + o_h, mask=m_c, other=0.0).to(tl.float32)
             b_a_S = mlstm_S_prepare(b_log_keep)
-            b_S = mlstm_S_update(b_S, b_k_, b_v, b_add, b_a_S)
             b_a_S = b_a_S
             b_S_product = b_a_S[:, None] * b_S_product
-            p_k_ += s_k_t
-            p_v += s_vt
             p_log_keep += s_log_keept
-            p_add += s_addt
+            if S_piece is not None:
+                b_k_ = tl.load(p_k_ + o_hk_, mask=m_ck_, other=0.0).to(tl.float32)
+                b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_add = tl.load(p_add + o_h, mask=m_c, other=0.0).to(tl.float32)
+                b_S = mlstm_S_update(b_S, b_k_, b_v, b_add, b_a_S)
+                p_k_ += s_k_t
+                p_v += s_vt
+                p_add += s_addt
         tl.store(S_decay + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_product, mask=m_ck_)
-        tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
+        if S_piece is not None:
+            tl.store(S_piece + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S, mask=m_ck_)
         if S_wanted is not None:
             tl.store(S_wanted + (i_s * NP + i_p) * (H * K * V) + o_k_c, b_S_wanted, mask=m_ck_)
 
@@ -3024,20 +3056,21 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
+_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
 
 
-def _starts(like, width, keep, cu_seqlens):
+def _starts(like, width, dtype, keep, cu_seqlens):
     """Room for these states, of `width` numbers each; none where none are to be kept."""
     if not keep or cu_seqlens is not None:
         return like.new_empty(0, dtype=torch.float32)
-    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=torch.float32, device=like.device)
+    return torch.empty(like.shape[0], like.shape[1] // _SPAN, width, dtype=dtype, device=like.device)
 
 
 def _in_turn(config, T):
     """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
     n = config.pieces * config.parts
-    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
+    return n if config.wave > 0 and config.parts > 1 and n * _SPANS <= T // _SPAN else 1
 
 
 class _Turns(NamedTuple):
@@ -3046,7 +3079,8 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    starts: int  # for how many states before pieces a row has room
+    spans: int  # of a piece, of which states are kept at once
+    starts: int  # for how many states before spans a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -3058,12 +3092,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
-    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
-    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
-    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
-    rooms, slots = min(triton.cdiv(programs, n_blocks) + 1, at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
+    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+    programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
+    programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
+    length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
+    last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
+    rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
@@ -3072,9 +3108,9 @@ def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     for parts, out in sums if end > done else ():
         M = parts[0, 0].numel()
         length = turns.tokens // turns.rooms
-        _gather_kernel[(triton.cdiv(length * M, 256) * (end - done),)](
+        _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
             parts, _reals(out), parts.shape[0], T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
-            M=M, REVERSE=reverse, BP=16, BM=256, num_warps=4,
+            M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
         )  # fmt: skip
 
 
@@ -3206,7 +3242,7 @@ def choose_mlstm_m(rows, T, lanes, inner, sms, forward=False):
     halves = 1
     kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
     wave = max(1, room // num_warps) if kept > 2**24 else 0  # too many for one launch
-    parts = max(1, T // _PIECE // pieces) if wave > 0 else 1
+    parts = max(1, T // (_SPANS * _SPAN) // pieces) if wave > 0 else 1
     pieces, parts = 1, parts * pieces if parts > 1 else 1
     return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
@@ -3218,7 +3254,7 @@ def _mlstm_m_triton(i_, log_f, m, cu_seqlens, keep):
     H = i_.shape[2]
     y_m = torch.empty((i_.shape[0], T, H, ), dtype=torch.float32, device=i_.device)
     last_m = torch.empty((rows, H, ), dtype=torch.float32, device=i_.device)
-    starts_m = _starts(i_, H, keep, cu_seqlens)
+    starts_m = _starts(i_, H, torch.float32, keep, cu_seqlens)
     if rows * H == 0:
         return y_m, last_m, starts_m
     i_ = _rows_of(i_)
@@ -3229,6 +3265,7 @@ def _mlstm_m_triton(i_, log_f, m, cu_seqlens, keep):
     if starts_m.numel() > 0:  # time in pieces of the way back
         back = choose_mlstm_m(rows, T, H, 1, _sms(i_.device))
         cuts = _in_turn(back, T)
+    spans = _SPANS if cuts > 1 else 1
     if cuts > 1:
         config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(H=H, BH=config.lanes, num_warps=config.num_warps)
@@ -3239,7 +3276,7 @@ def _mlstm_m_triton(i_, log_f, m, cu_seqlens, keep):
             )  # fmt: skip
             return y_m, last_m, starts_m
         mlstm_m_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-            i_, log_f, m, _reals(y_m), _reals(last_m), starts_m if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *i_.stride()[:2], *log_f.stride()[:2],
+            i_, log_f, m, _reals(y_m), _reals(last_m), starts_m if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), spans, T // _SPAN, *i_.stride()[:2], *log_f.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_m, last_m, starts_m
@@ -3296,12 +3333,12 @@ def _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens, starts_m):
         if turns.rooms > 0:
             g_last_m = _handed_on(g_last_m, rows * H, i_)
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
-            mlstm_m_keep_kernel[grid](
-                i_, log_f, m, kept_m, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *i_.stride()[:2], *log_f.stride()[:2],
-                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
+            mlstm_m_keep_kernel[(programs * turns.spans,)](
+                i_, log_f, m, kept_m, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *i_.stride()[:2], *log_f.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
             )  # fmt: skip
-            mlstm_m_backward_kernel[grid](
+            mlstm_m_backward_kernel[(programs,)](
                 i_, log_f, g_m, kept_m, g_last_m, _reals(d_i), _reals(d_log_f), None if first_d_m is None else _reals(first_d_m), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *i_.stride()[:2], *log_f.stride()[:2], *g_m.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
@@ -3335,7 +3372,7 @@ def choose_mlstm_n(rows, T, lanes, inner, sms, forward=False):
     halves = 1
     kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
     wave = max(1, room // num_warps) if kept > 2**24 else 0  # too many for one launch
-    parts = max(1, T // _PIECE // pieces) if wave > 0 else 1
+    parts = max(1, T // (_SPANS * _SPAN) // pieces) if wave > 0 else 1
     return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
 
@@ -3347,7 +3384,7 @@ def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens, keep):
     K = q.shape[3]
     y_weight = torch.empty((q.shape[0], T, H, ), dtype=torch.float32, device=q.device)
     last_n = torch.empty((rows, H, K, ), dtype=torch.float32, device=q.device)
-    starts_n = _starts(q, H * K, keep, cu_seqlens)
+    starts_n = _starts(q, H * K, torch.float32, keep, cu_seqlens)
     if rows * H * K == 0:
         return y_weight, last_n, starts_n
     q = _rows_of(q)
@@ -3360,6 +3397,7 @@ def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens, keep):
     if starts_n.numel() > 0:  # time in pieces of the way back
         back = choose_mlstm_n(rows, T, H, _pow2(K), _sms(q.device))
         cuts = _in_turn(back, T)
+    spans = _SPANS if cuts > 1 else 1
     if cuts > 1:
         config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(H=H, K=K, c_1=K ** (-0.5), BH=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
@@ -3379,7 +3417,7 @@ def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens, keep):
             _pass(products, ends, n, starts, rows, config.pieces, H * K, False)
             n = starts
         mlstm_n_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-            q, k, log_keep, add, n, _reals(y_weight), _reals(last_n), starts_n if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+            q, k, log_keep, add, n, _reals(y_weight), _reals(last_n), starts_n if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), spans, T // _SPAN, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_weight, last_n, starts_n
@@ -3435,15 +3473,18 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
     cuts = _in_turn(config, T) if starts_n.numel() > 0 else 1
     turns = _turns(config, cuts, q, rows, n_blocks, cu_seqlens)
     with _on(q.device):
-        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(turns.rows * H * K, q)
+        if config.pieces > 1:  # the state before each piece, if it is not known, and the cotangent after it, in one walk
+            products, wanted, ends = _rooms(turns.rows * H * K, q)
+            ends = ends if turns.parts == 1 else None
             mlstm_n_piece_kernel[(n_blocks * turns.rows,)](
                 q, k, log_keep, add, g_weight, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
                 BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, n, ends, rows, config.pieces, H * K, False)
             _pass(products, wanted, g_last_n, wanted, rows, config.pieces, H * K, True)
-            n, g_last_n, products = ends, wanted, None
+            if ends is not None:
+                _pass(products, ends, n, ends, rows, config.pieces, H * K, False)
+                n = ends
+            g_last_n, products = wanted, None
         d_q = _like(inputs[0])
         d_k = _like(inputs[1])
         d_log_keep = _like(inputs[2])
@@ -3455,12 +3496,12 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
             if config.pieces == 1:
                 g_last_n = _handed_on(g_last_n, rows * H * K, q)
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
-            mlstm_n_keep_kernel[grid](
-                k, log_keep, add, n, kept_n, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
+            mlstm_n_keep_kernel[(programs * turns.spans,)](
+                k, log_keep, add, n, kept_n, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
             )  # fmt: skip
-            mlstm_n_backward_kernel[grid](
+            mlstm_n_backward_kernel[(programs,)](
                 q, k, log_keep, add, g_weight, kept_n, g_last_n, _reals(d_q), _reals(d_k), _reals(d_log_keep), _reals(d_add), None if first_d_n is None else _reals(first_d_n), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
@@ -3607,15 +3648,18 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
     n_blocks, fixed = triton.cdiv(H * V, config.lanes), dict(H=H, V=V, K=K, C=H * V, c_1=K ** (-0.5), eps=eps, BC=config.lanes, BK=_pow2(K), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     turns = _turns(config, 1, q, rows, n_blocks, cu_seqlens)
     with _on(q.device):
-        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(turns.rows * H * K * V, q)
+        if config.pieces > 1:  # the state before each piece, if it is not known, and the cotangent after it, in one walk
+            products, wanted, ends = _rooms(turns.rows * H * K * V, q)
+            ends = ends if turns.parts == 1 else None
             mlstm_S_piece_kernel[(n_blocks * turns.rows,)](
                 q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, products, ends, wanted, cu_seqlens, T, config.pieces, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
                 BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, S, ends, rows, config.pieces, H * K * V, False)
             _pass(products, wanted, g_last_S, wanted, rows, config.pieces, H * K * V, True)
-            S, g_last_S, products = ends, wanted, None
+            if ends is not None:
+                _pass(products, ends, S, ends, rows, config.pieces, H * K * V, False)
+                S = ends
+            g_last_S, products = wanted, None
         d_q = _parts(V // fixed["RUN"], inputs[0], turns.tokens)
         d_k = _parts(V // fixed["RUN"], inputs[1], turns.tokens)
         d_v = _like(inputs[2])
@@ -3635,12 +3679,12 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
             sum_d_weight = _like(inputs[5])
             sum_d_m = _like(inputs[6])
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
-            mlstm_S_keep_kernel[grid](
-                k, v, wide_log_keep, wide_add, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2],
-                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
+            mlstm_S_keep_kernel[(programs * turns.spans,)](
+                k, v, wide_log_keep, wide_add, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
             )  # fmt: skip
-            mlstm_S_backward_kernel[grid](
+            mlstm_S_backward_kernel[(programs,)](
                 q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_log_keep, d_add, d_weight_, d_m, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
@@ -3928,7 +3972,7 @@ def _mlstm_m_fake(i_, log_f, m, cu_seqlens, keep, backend):
     return (
         i_.new_empty((*i_.shape[:2], H), dtype=dtype),
         i_.new_empty((rows, H,), dtype=dtype),
-        _starts(i_, H, keep and _served(backend, i_.device, dtype), cu_seqlens),
+        _starts(i_, H, torch.float32, keep and _served(backend, i_.device, dtype), cu_seqlens),
     )
 
 
@@ -3972,7 +4016,7 @@ def _mlstm_n_fake(q, k, log_keep, add, n, cu_seqlens, keep, backend):
     return (
         q.new_empty((*q.shape[:2], H), dtype=dtype),
         q.new_empty((rows, H, K,), dtype=dtype),
-        _starts(q, H * K, keep and _served(backend, q.device, dtype), cu_seqlens),
+        _starts(q, H * K, torch.float32, keep and _served(backend, q.device, dtype), cu_seqlens),
     )
 
 

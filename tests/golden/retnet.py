@@ -963,6 +963,14 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
+    @triton.jit
+    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
+        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
+        begin = n_t // BT * i_j // SPANS * BT
+        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
+        return i_t + begin, end - begin
+
+
     @triton.jit(do_not_specialize=["n", "T", "FIRST", "NS", "NP", "NQ", "ROOMS", "LENGTH"])
     def _gather_kernel(
         parts, out, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH, M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr
@@ -975,12 +983,12 @@ if triton is not None:
         begin = n_s - i_t - n_t if REVERSE else i_t
         o_m, o_p = i_m * BM + tl.arange(0, BM), tl.arange(0, BP)
         m_m = o_m < n_t * M
-        b_sum = tl.zeros([BM], tl.float32)
+        b_sums = tl.zeros([BP, BM], tl.float32)
         for i_p in range(0, n, BP):
             p = ((i_p + o_p).to(tl.int64) * ROOMS + turn % ROOMS) * (LENGTH * M)
             m = (i_p + o_p < n)[:, None] & m_m[None, :]
-            b_sum += tl.sum(tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32), 0)
-        tl.store(out + (i_b * T + begin) * M + o_m, b_sum, mask=m_m)
+            b_sums += tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32)
+        tl.store(out + (i_b * T + begin) * M + o_m, tl.sum(b_sums, 0), mask=m_m)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1156,25 +1164,29 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * W * J * V) + o_hwj_v, b_S, mask=m_cwj_)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "S0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "S0"])
     def ret_net_keep_kernel(
-        t, v, k0, k1, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        t, v, k0, k1, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
         s_tb, s_tt, s_vb, s_vt, s_k0b, s_k0t, s_k1b, s_k1t,
-        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+        H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
-        NC for each row."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
+        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
+        span is one of NC for each row."""
+        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
+        i_j = tl.program_id(0) % SPANS
         i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
         i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
-        if CARRY:
+        if ROOMS > 0:
             i_k = turn % ROOMS * SLOTS
         elif cu_seqlens is None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        begin = i_t
+        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
+        i_k += (i_t - begin) // BT
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_w = tl.arange(0, BW)
@@ -1192,7 +1204,7 @@ if triton is not None:
         o_t = tl.arange(0, BT)
         b_gamma = ret_net_hoist(o_h).to(tl.float32)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NC + i_p * NQ + i_q) * (H * W * J * V) + o_wj_c, mask=m_cwj_, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (H * W * J * V) + o_wj_c, mask=m_cwj_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BW, BJ], tl.float32)
         p_t = t + i_b * s_tb + (bos + i_t) * s_tt
@@ -1447,8 +1459,8 @@ if triton is not None:
         s_tb, s_tt, s_vb, s_vt, s_q0b, s_q0t, s_q1b, s_q1t, s_k0b, s_k0t, s_k1b, s_k1t, s_g_ob, s_g_ot,
         H: tl.constexpr, V: tl.constexpr, W: tl.constexpr, J: tl.constexpr, C: tl.constexpr, rope_theta: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BW: tl.constexpr, BJ: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
-        first piece, before which there is nothing."""
+        """Each piece of time as one step `h = a * h + b`, or without b, where states are known; for the way back also as one
+        step of the cotangent, but for the first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1469,12 +1481,13 @@ if triton is not None:
         m_cj_ = m_c[:, None] & m_j_[None, :]
         o_t = tl.arange(0, BT)
         p_t = t + i_b * s_tb + (bos + i_t) * s_tt
-        p_v = v + i_b * s_vb + (bos + i_t) * s_vt
-        p_k0 = k0 + i_b * s_k0b + (bos + i_t) * s_k0t
-        p_k1 = k1 + i_b * s_k1b + (bos + i_t) * s_k1t
         b_gamma = ret_net_hoist(o_h).to(tl.float32)
         b_S_product = tl.full([BC, BW, BJ], 1.0, tl.float32)
-        b_S = tl.zeros([BC, BW, BJ], tl.float32)
+        if S_piece is not None:
+            p_v = v + i_b * s_vb + (bos + i_t) * s_vt
+            p_k0 = k0 + i_b * s_k0b + (bos + i_t) * s_k0t
+            p_k1 = k1 + i_b * s_k1b + (bos + i_t) * s_k1t
+            b_S = tl.zeros([BC, BW, BJ], tl.float32)
         if S_wanted is not None:
             p_q0 = q0 + i_b * s_q0b + (bos + i_t) * s_q0t
             p_q1 = q1 + i_b * s_q1b + (bos + i_t) * s_q1t
@@ -1482,13 +1495,14 @@ if triton is not None:
             b_S_wanted = tl.zeros([BC, BW, BJ], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             ts = tl_scalars(p_t, s_tt, BT)
-            vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
-            k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
             p_t += BT * s_tt
-            p_v += BT * s_vt
-            p_k0 += BT * s_k0t
-            p_k1 += BT * s_k1t
+            if S_piece is not None:
+                vs = tl_rows_1(tl.load(p_v + o_t[:, None] * s_vt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                k0s = tl_rows_2(tl.load(p_k0 + o_t[:, None, None] * s_k0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                k1s = tl_rows_2(tl.load(p_k1 + o_t[:, None, None] * s_k1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
+                p_v += BT * s_vt
+                p_k0 += BT * s_k0t
+                p_k1 += BT * s_k1t
             if S_wanted is not None:
                 q0s = tl_rows_2(tl.load(p_q0 + o_t[:, None, None] * s_q0t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
                 q1s = tl_rows_2(tl.load(p_q1 + o_t[:, None, None] * s_q1t + o_hj_[None, :, :], mask=m_cj_[None, :, :], other=0.0))
@@ -1498,27 +1512,30 @@ if triton is not None:
                 p_g_o += BT * s_g_ot
             for j in tl.static_range(BT):
                 b_w_1, b_w_2 = ret_net_prepare(ts[j].to(tl.float32), o_j_, J, rope_theta)
-                b_S = ret_net_update(b_S, vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
                 b_gamma = b_gamma
                 b_S_product = b_gamma[:, None, None] * b_S_product
+                if S_piece is not None:
+                    b_S = ret_net_update(b_S, vs[j].to(tl.float32), k0s[j].to(tl.float32), k1s[j].to(tl.float32), b_gamma, b_w_1, b_w_2, o_w)
                 if S_wanted is not None:
                     b_d_S_read = ret_net_wants(g_os[j].to(tl.float32), q0s[j].to(tl.float32), q1s[j].to(tl.float32), b_w_1, b_w_2, o_w, c_2)
                     b_S_wanted += b_S_product * b_d_S_read
         for _ in range(n_t % BT):  # of the first piece
             b_t = tl.load(p_t).to(tl.float32)
-            b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_k0 = tl.load(p_k0 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
-            b_k1 = tl.load(p_k1 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
             b_w_1, b_w_2 = ret_net_prepare(b_t, o_j_, J, rope_theta)
-            b_S = ret_net_update(b_S, b_v, b_k0, b_k1, b_gamma, b_w_1, b_w_2, o_w)
             b_gamma = b_gamma
             b_S_product = b_gamma[:, None, None] * b_S_product
             p_t += s_tt
-            p_v += s_vt
-            p_k0 += s_k0t
-            p_k1 += s_k1t
+            if S_piece is not None:
+                b_v = tl.load(p_v + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_k0 = tl.load(p_k0 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+                b_k1 = tl.load(p_k1 + o_hj_, mask=m_cj_, other=0.0).to(tl.float32)
+                b_S = ret_net_update(b_S, b_v, b_k0, b_k1, b_gamma, b_w_1, b_w_2, o_w)
+                p_v += s_vt
+                p_k0 += s_k0t
+                p_k1 += s_k1t
         tl.store(S_decay + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, b_S_product, mask=m_cwj_)
-        tl.store(S_piece + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, b_S, mask=m_cwj_)
+        if S_piece is not None:
+            tl.store(S_piece + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, b_S, mask=m_cwj_)
         if S_wanted is not None:
             tl.store(S_wanted + (i_s * NP + i_p) * (H * W * J * V) + o_wj_c, b_S_wanted, mask=m_cwj_)
 
@@ -2116,7 +2133,8 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
+_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
 
 
 class _Turns(NamedTuple):
@@ -2125,7 +2143,8 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    starts: int  # for how many states before pieces a row has room
+    spans: int  # of a piece, of which states are kept at once
+    starts: int  # for how many states before spans a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -2137,12 +2156,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
-    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
-    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
-    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
-    rooms, slots = min(triton.cdiv(programs, n_blocks) + 1, at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
+    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+    programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
+    programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
+    length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
+    last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
+    rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
@@ -2151,9 +2172,9 @@ def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     for parts, out in sums if end > done else ():
         M = parts[0, 0].numel()
         length = turns.tokens // turns.rooms
-        _gather_kernel[(triton.cdiv(length * M, 256) * (end - done),)](
+        _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
             parts, _reals(out), parts.shape[0], T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
-            M=M, REVERSE=reverse, BP=16, BM=256, num_warps=4,
+            M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
         )  # fmt: skip
 
 
@@ -2378,15 +2399,18 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
     n_blocks, fixed = triton.cdiv(H * V, config.lanes), dict(H=H, V=V, W=W, J=J, C=H * V, rope_theta=rope_theta, c_2=K ** (-0.5), BC=config.lanes, BW=_pow2(W), BJ=_pow2(J), RUN=min(config.lanes, V & -V), num_warps=config.num_warps)
     turns = _turns(config, 1, t_, rows, n_blocks, cu_seqlens)
     with _on(t_.device):
-        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(turns.rows * H * W * J * V, t_)
+        if config.pieces > 1:  # the state before each piece, if it is not known, and the cotangent after it, in one walk
+            products, wanted, ends = _rooms(turns.rows * H * W * J * V, t_)
+            ends = ends if turns.parts == 1 else None
             ret_net_piece_kernel[(n_blocks * turns.rows,)](
                 t_, v, q0, q1, k0, k1, g_o, products, ends, wanted, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
                 BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, S, ends, rows, config.pieces, H * W * J * V, False)
             _pass(products, wanted, g_last_S, wanted, rows, config.pieces, H * W * J * V, True)
-            S, g_last_S, products = ends, wanted, None
+            if ends is not None:
+                _pass(products, ends, S, ends, rows, config.pieces, H * W * J * V, False)
+                S = ends
+            g_last_S, products = wanted, None
         d_t = _parts(n_blocks, inputs[0], turns.tokens)
         d_v = _like(inputs[1])
         d_q0 = _parts(V // fixed["RUN"], inputs[2], turns.tokens)
@@ -2404,12 +2428,12 @@ def _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
             sum_d_k0 = _like(inputs[4])
             sum_d_k1 = _like(inputs[5])
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
-            ret_net_keep_kernel[grid](
-                t_, v, k0, k1, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
-                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
+            ret_net_keep_kernel[(programs * turns.spans,)](
+                t_, v, k0, k1, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
             )  # fmt: skip
-            ret_net_backward_kernel[grid](
+            ret_net_backward_kernel[(programs,)](
                 t_, v, q0, q1, k0, k1, g_o, kept_S, g_last_S, d_t, _reals(d_v), d_q0, d_q1, d_k0, d_k1, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

@@ -749,6 +749,14 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
+    @triton.jit
+    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
+        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
+        begin = n_t // BT * i_j // SPANS * BT
+        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
+        return i_t + begin, end - begin
+
+
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
         """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
@@ -868,14 +876,14 @@ if triton is not None:
         b_d_a_param = b_d_c_1 * tl_sigmoid(b_a_param)  # rglru.ssm:39
         return b_d_input_b, b_d_a_b, b_d_a_param
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "SPANS", "NC"])
     def rglru_walk_kernel(
-        y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, y_linear_out_in, hT, h_starts, cu_seqlens, T, NP, NQ, NC,
+        y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, y_linear_out_in, hT, h_starts, cu_seqlens, T, NP, NQ, SPANS, NC,
         s_y_inb, s_y_int, s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt,
         G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
-        NC a row have room."""
+        """Walk over time: results and last states, and for the way back the states before the SPANS of each of the NQ
+        pieces of a piece; NC of a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -890,10 +898,11 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * C + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BC], tl.float32)
-        for i_q in range(NQ):
-            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
+        for i_j in range(NQ * SPANS):
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_j // SPANS, T, NP * NQ, _ALIGN)
+            i_t, n_t = _span(i_t, n_t, i_j % SPANS, SPANS, _ALIGN)
             if h_starts is not None:
-                tl.store(h_starts + (i_s * NC + i_p * NQ + i_q) * C + o_c, b_h, mask=m_c)
+                tl.store(h_starts + (i_s * NC + i_p * NQ * SPANS + i_j) * C + o_c, b_h, mask=m_c)
             p_y_in = y_in + i_b * s_y_inb + (bos + i_t) * s_y_int
             p_begins = begins + i_b * s_beginsb + (bos + i_t) * s_beginst
             p_x = x + i_b * s_xb + (bos + i_t) * s_xt
@@ -934,25 +943,29 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(hT + i_s * C + o_c, b_h, mask=m_c)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS"])
     def rglru_keep_kernel(
-        begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        begins, x, i_sum, r_sum, input_b, a_b, a_param, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
         s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt,
-        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+        G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
-        NC for each row."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
+        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
+        span is one of NC for each row."""
+        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
+        i_j = tl.program_id(0) % SPANS
         i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
         i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
-        if CARRY:
+        if ROOMS > 0:
             i_k = turn % ROOMS * SLOTS
         elif cu_seqlens is None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        begin = i_t
+        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
+        i_k += (i_t - begin) // BT
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         m_c = tl_inside(o_c, C, BC)
         o_t = tl.arange(0, BT)
@@ -961,7 +974,7 @@ if triton is not None:
         b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_c_1 = rglru_hoist(b_a_param.to(tl.float64)).to(tl.float32)
         if h0 is not None:
-            b_h = tl.load(h0 + (i_s * NC + i_p * NQ + i_q) * C + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_h = tl.load(h0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * C + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BC], tl.float32)
         p_begins = begins + i_b * s_beginsb + (bos + i_t) * s_beginst
@@ -1177,8 +1190,8 @@ if triton is not None:
         s_y_inb, s_y_int, s_beginsb, s_beginst, s_xb, s_xt, s_i_sumb, s_i_sumt, s_r_sumb, s_r_sumt, s_g_linear_out_inb, s_g_linear_out_int,
         G: tl.constexpr, J: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
-        first piece, before which there is nothing."""
+        """Each piece of time as one step `h = a * h + b`, or without b, where states are known; for the way back also as one
+        step of the cotangent, but for the first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1187,54 +1200,59 @@ if triton is not None:
         m_c = tl_inside(o_c, C, BC)
         o_t = tl.arange(0, BT)
         p_begins = begins + i_b * s_beginsb + (bos + i_t) * s_beginst
-        p_x = x + i_b * s_xb + (bos + i_t) * s_xt
-        p_i_sum = i_sum + i_b * s_i_sumb + (bos + i_t) * s_i_sumt
         p_r_sum = r_sum + i_b * s_r_sumb + (bos + i_t) * s_r_sumt
         b_input_b = tl.load(input_b + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_a_b = tl.load(a_b + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_a_param = tl.load(a_param + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_c_1 = rglru_hoist(b_a_param.to(tl.float64)).to(tl.float32)
         b_h_product = tl.full([BC], 1.0, tl.float32)
-        b_h = tl.zeros([BC], tl.float32)
+        if h_piece is not None:
+            p_x = x + i_b * s_xb + (bos + i_t) * s_xt
+            p_i_sum = i_sum + i_b * s_i_sumb + (bos + i_t) * s_i_sumt
+            b_h = tl.zeros([BC], tl.float32)
         if h_wanted is not None:
             p_y_in = y_in + i_b * s_y_inb + (bos + i_t) * s_y_int
             p_g_linear_out_in = g_linear_out_in + i_b * s_g_linear_out_inb + (bos + i_t) * s_g_linear_out_int
             b_h_wanted = tl.zeros([BC], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):
             beginss = tl_scalars(p_begins, s_beginst, BT)
-            xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
-            i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
             r_sums = tl_rows_1(tl.load(p_r_sum + o_t[:, None] * s_r_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
             p_begins += BT * s_beginst
-            p_x += BT * s_xt
-            p_i_sum += BT * s_i_sumt
             p_r_sum += BT * s_r_sumt
+            if h_piece is not None:
+                xs = tl_rows_1(tl.load(p_x + o_t[:, None] * s_xt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                i_sums = tl_rows_1(tl.load(p_i_sum + o_t[:, None] * s_i_sumt + o_c[None, :], mask=m_c[None, :], other=0.0))
+                p_x += BT * s_xt
+                p_i_sum += BT * s_i_sumt
             if h_wanted is not None:
                 y_ins = tl_rows_1(tl.load(p_y_in + o_t[:, None] * s_y_int + o_c[None, :], mask=m_c[None, :], other=0.0))
                 g_linear_out_ins = tl_rows_1(tl.load(p_g_linear_out_in + o_t[:, None] * s_g_linear_out_int + o_c[None, :], mask=m_c[None, :], other=0.0))
                 p_y_in += BT * s_y_int
                 p_g_linear_out_in += BT * s_g_linear_out_int
             for j in tl.static_range(BT):
-                b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
                 b_a = rglru_decay(beginss[j].to(tl.float32), r_sums[j].to(tl.float32), b_a_b, b_c_1)
                 b_h_product = b_a * b_h_product
+                if h_piece is not None:
+                    b_h = rglru_update(b_h, beginss[j].to(tl.float32), xs[j].to(tl.float32), i_sums[j].to(tl.float32), r_sums[j].to(tl.float32), b_input_b, b_a_b, b_c_1)
                 if h_wanted is not None:
                     b_d_h_read = rglru_wants(g_linear_out_ins[j].to(tl.float32), y_ins[j].to(tl.float32))
                     b_h_wanted += b_h_product * b_d_h_read
         for _ in range(n_t % BT):  # of the first piece
             b_begins = tl.load(p_begins).to(tl.float32)
-            b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_i_sum = tl.load(p_i_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
             b_r_sum = tl.load(p_r_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_h = rglru_update(b_h, b_begins, b_x, b_i_sum, b_r_sum, b_input_b, b_a_b, b_c_1)
             b_a = rglru_decay(b_begins, b_r_sum, b_a_b, b_c_1)
             b_h_product = b_a * b_h_product
             p_begins += s_beginst
-            p_x += s_xt
-            p_i_sum += s_i_sumt
             p_r_sum += s_r_sumt
+            if h_piece is not None:
+                b_x = tl.load(p_x + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_i_sum = tl.load(p_i_sum + o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_h = rglru_update(b_h, b_begins, b_x, b_i_sum, b_r_sum, b_input_b, b_a_b, b_c_1)
+                p_x += s_xt
+                p_i_sum += s_i_sumt
         tl.store(h_decay + (i_s * NP + i_p) * C + o_c, b_h_product, mask=m_c)
-        tl.store(h_piece + (i_s * NP + i_p) * C + o_c, b_h, mask=m_c)
+        if h_piece is not None:
+            tl.store(h_piece + (i_s * NP + i_p) * C + o_c, b_h, mask=m_c)
         if h_wanted is not None:
             tl.store(h_wanted + (i_s * NP + i_p) * C + o_c, b_h_wanted, mask=m_c)
 
@@ -1258,20 +1276,21 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
+_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
 
 
-def _starts(like, width, keep, cu_seqlens):
+def _starts(like, width, dtype, keep, cu_seqlens):
     """Room for these states, of `width` numbers each; none where none are to be kept."""
     if not keep or cu_seqlens is not None:
         return like.new_empty(0, dtype=torch.float32)
-    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=torch.float32, device=like.device)
+    return torch.empty(like.shape[0], like.shape[1] // _SPAN, width, dtype=dtype, device=like.device)
 
 
 def _in_turn(config, T):
     """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
     n = config.pieces * config.parts
-    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
+    return n if config.wave > 0 and config.parts > 1 and n * _SPANS <= T // _SPAN else 1
 
 
 class _Turns(NamedTuple):
@@ -1280,7 +1299,8 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    starts: int  # for how many states before pieces a row has room
+    spans: int  # of a piece, of which states are kept at once
+    starts: int  # for how many states before spans a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -1292,12 +1312,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
-    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
-    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
-    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
-    rooms, slots = min(triton.cdiv(programs, n_blocks) + 1, at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
+    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+    programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
+    programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
+    length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
+    last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
+    rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -1411,7 +1433,7 @@ def choose_rglru(rows, T, lanes, inner, sms, forward=False):
     halves = 2 if tokens <= 2 else 1
     kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
     wave = max(1, room // num_warps) if kept > 2**24 else 0  # too many for one launch
-    parts = max(1, T // _PIECE // pieces) if wave > 0 else 1
+    parts = max(1, T // (_SPANS * _SPAN) // pieces) if wave > 0 else 1
     return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
 
@@ -1424,7 +1446,7 @@ def _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_se
     J = i_sum.shape[3]
     y_linear_out_in = torch.empty((y_in.shape[0], T, E, ), dtype=_stream_dtype(y_in, begins, x, i_sum, r_sum), device=y_in.device)
     last_h = torch.empty((rows, E, ), dtype=torch.float32, device=y_in.device)
-    starts_h = _starts(y_in, G * J, keep, cu_seqlens)
+    starts_h = _starts(y_in, G * J, torch.float32, keep, cu_seqlens)
     if rows * G * J == 0:
         return y_linear_out_in, last_h, starts_h
     y_in = _rows_of(y_in)
@@ -1441,6 +1463,7 @@ def _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_se
     if starts_h.numel() > 0:  # time in pieces of the way back
         back = choose_rglru(rows, T, G * J, 1, _sms(y_in.device))
         cuts = _in_turn(back, T)
+    spans = _SPANS if cuts > 1 else 1
     if cuts > 1:
         config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(G=G, J=J, C=G * J, BC=config.lanes, num_warps=config.num_warps)
@@ -1459,7 +1482,7 @@ def _rglru_triton(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_se
             _pass(products, ends, h, starts, rows, config.pieces, G * J, False)
             h = starts
         rglru_walk_kernel[(triton.cdiv(G * J, config.lanes) * config.pieces * rows,)](
-            y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, _reals(y_linear_out_in), _reals(last_h), starts_h if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
+            y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, _reals(y_linear_out_in), _reals(last_h), starts_h if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), spans, T // _SPAN, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_linear_out_in, last_h, starts_h
@@ -1523,15 +1546,18 @@ def _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_
     cuts = _in_turn(config, T) if starts_h.numel() > 0 else 1
     turns = _turns(config, cuts, y_in, rows, n_blocks, cu_seqlens)
     with _on(y_in.device):
-        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(turns.rows * G * J, y_in)
+        if config.pieces > 1:  # the state before each piece, if it is not known, and the cotangent after it, in one walk
+            products, wanted, ends = _rooms(turns.rows * G * J, y_in)
+            ends = ends if turns.parts == 1 else None
             rglru_piece_kernel[(n_blocks * turns.rows,)](
                 y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, products, ends, wanted, cu_seqlens, T, config.pieces, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
                 BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, h, ends, rows, config.pieces, G * J, False)
             _pass(products, wanted, g_last_h, wanted, rows, config.pieces, G * J, True)
-            h, g_last_h, products = ends, wanted, None
+            if ends is not None:
+                _pass(products, ends, h, ends, rows, config.pieces, G * J, False)
+                h = ends
+            g_last_h, products = wanted, None
         d_y_in = _like(inputs[0])
         d_x = _like(inputs[2])
         d_i_sum = _like(inputs[3])
@@ -1549,12 +1575,12 @@ def _rglru_triton_backward(g_linear_out_in, g_last_h, y_in, begins, x, i_sum, r_
             d_a_b.zero_()
             d_a_param.zero_()
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
-            rglru_keep_kernel[grid](
-                begins, x, i_sum, r_sum, input_b, a_b, a_param, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
-                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
+            rglru_keep_kernel[(programs * turns.spans,)](
+                begins, x, i_sum, r_sum, input_b, a_b, a_param, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
             )  # fmt: skip
-            rglru_backward_kernel[grid](
+            rglru_backward_kernel[(programs,)](
                 y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, g_linear_out_in, kept_h, g_last_h, _reals(d_y_in), _reals(d_x), _reals(d_i_sum), _reals(d_r_sum), d_input_b, d_a_b, d_a_param, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *y_in.stride()[:2], *begins.stride()[:2], *x.stride()[:2], *i_sum.stride()[:2], *r_sum.stride()[:2], *g_linear_out_in.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
@@ -1595,7 +1621,7 @@ def _rglru_fake(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seql
     return (
         y_in.new_empty((*y_in.shape[:2], E), dtype=_stream_dtype(y_in, begins, x, i_sum, r_sum)),
         y_in.new_empty((rows, E,), dtype=dtype),
-        _starts(y_in, G * J, keep and _served(backend, y_in.device, dtype), cu_seqlens),
+        _starts(y_in, G * J, torch.float32, keep and _served(backend, y_in.device, dtype), cu_seqlens),
     )
 
 

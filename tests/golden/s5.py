@@ -1395,6 +1395,14 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
+    @triton.jit
+    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
+        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
+        begin = n_t // BT * i_j // SPANS * BT
+        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
+        return i_t + begin, end - begin
+
+
     @triton.jit(do_not_specialize=["NP"])
     def _pass_complex_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
         """The same for M complex numbers, real parts before imaginary ones; in reverse with the conjugate of a."""
@@ -1684,25 +1692,29 @@ if triton is not None:
             tl.store(xT + i_s * (2 * C) + 2 * o_c, b_x_re, mask=m_c)
             tl.store(xT + i_s * (2 * C) + 2 * o_c + 1, b_x_im, mask=m_c)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS"])
     def s5_keep_kernel(
-        Bu_sum, Lambda_re, Lambda_im, log_step, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
+        Bu_sum, Lambda_re, Lambda_im, log_step, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
         s_Bu_sumb, s_Bu_sumt,
-        J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, CARRY: tl.constexpr, STAGES: tl.constexpr,
+        J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
-        NC for each row."""
-        i = tl.program_id(0).to(tl.int64) + FIRST
+        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
+        span is one of NC for each row."""
+        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
+        i_j = tl.program_id(0) % SPANS
         i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
         i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
-        if CARRY:
+        if ROOMS > 0:
             i_k = turn % ROOMS * SLOTS
         elif cu_seqlens is None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
+        begin = i_t
+        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
+        i_k += (i_t - begin) // BT
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         m_c = tl_inside(o_c, C, BC)
         o_t = tl.arange(0, BT)
@@ -1715,11 +1727,11 @@ if triton is not None:
         b_B_scale_re = b_B_scale_re.to(tl.float32)
         b_B_scale_im = b_B_scale_im.to(tl.float32)
         if x0 is not None:
-            b_x_re = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * C) + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_x_re = tl.load(x0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (2 * C) + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_x_re = tl.zeros([BC], tl.float32)
         if x0 is not None:
-            b_x_im = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * C) + o_c + C, mask=m_c, other=0.0).to(tl.float32)
+            b_x_im = tl.load(x0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (2 * C) + o_c + C, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BC], tl.float32)
         p_Bu_sum = Bu_sum + i_b * s_Bu_sumb + (bos + i_t) * s_Bu_sumt
@@ -1913,8 +1925,8 @@ if triton is not None:
         s_Bu_sumb, s_Bu_sumt, s_g_xb, s_g_xt,
         J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Each piece of time as one step `h = a * h + b`; for the way back also as one step of the cotangent, but for the
-        first piece, before which there is nothing."""
+        """Each piece of time as one step `h = a * h + b`, or without b, where states are known; for the way back also as one
+        step of the cotangent, but for the first piece, before which there is nothing."""
         i = tl.program_id(0).to(tl.int64)
         i_c, i_p = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC) % NP
         i_s = i // tl.cdiv(C, BC) // NP
@@ -1922,7 +1934,6 @@ if triton is not None:
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         m_c = tl_inside(o_c, C, BC)
         o_t = tl.arange(0, BT)
-        p_Bu_sum = Bu_sum + i_b * s_Bu_sumb + (bos + i_t) * s_Bu_sumt
         b_Lambda_re = tl.load(Lambda_re + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_Lambda_im = tl.load(Lambda_im + o_c, mask=m_c, other=0.0).to(tl.float32)
         b_log_step = tl.load(log_step + o_c, mask=m_c, other=0.0).to(tl.float32)
@@ -1933,37 +1944,44 @@ if triton is not None:
         b_B_scale_im = b_B_scale_im.to(tl.float32)
         b_x_re_product = tl.full([BC], 1.0, tl.float32)
         b_x_im_product = tl.full([BC], 0.0, tl.float32)
-        b_x_re = tl.zeros([BC], tl.float32)
-        b_x_im = tl.zeros([BC], tl.float32)
+        if x_piece is not None:
+            p_Bu_sum = Bu_sum + i_b * s_Bu_sumb + (bos + i_t) * s_Bu_sumt
+            b_x_re = tl.zeros([BC], tl.float32)
+            b_x_im = tl.zeros([BC], tl.float32)
         if x_wanted is not None:
             p_g_x = g_x + i_b * s_g_xb + (bos + i_t) * s_g_xt
             b_x_re_wanted = tl.zeros([BC], tl.float32)
             b_x_im_wanted = tl.zeros([BC], tl.float32)
         for _ in tl.range(0, n_t // BT, num_stages=STAGES):
-            Bu_sum_res, Bu_sum_ims = tl_pairs_1(tl.load(p_Bu_sum + o_t[:, None, None] * s_Bu_sumt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
-            p_Bu_sum += BT * s_Bu_sumt
+            if x_piece is not None:
+                Bu_sum_res, Bu_sum_ims = tl_pairs_1(tl.load(p_Bu_sum + o_t[:, None, None] * s_Bu_sumt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
+                p_Bu_sum += BT * s_Bu_sumt
             if x_wanted is not None:
                 g_x_res, g_x_ims = tl_pairs_1(tl.load(p_g_x + o_t[:, None, None] * s_g_xt + ((2 * o_c)[:, None] + tl.arange(0, 2)[None, :])[None, :, :], mask=m_c[None, :, None], other=0.0))
                 p_g_x += BT * s_g_xt
             for j in tl.static_range(BT):
-                b_x_re, b_x_im = s5_update(b_x_re, b_x_im, Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
                 b_L_bar_re, b_L_bar_im = b_L_bar_re, b_L_bar_im
                 b_x_re_product, b_x_im_product = b_L_bar_re * b_x_re_product - b_L_bar_im * b_x_im_product, b_L_bar_re * b_x_im_product + b_L_bar_im * b_x_re_product
+                if x_piece is not None:
+                    b_x_re, b_x_im = s5_update(b_x_re, b_x_im, Bu_sum_res[j].to(tl.float32), Bu_sum_ims[j].to(tl.float32), b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
                 if x_wanted is not None:
                     b_d_x_re_read, b_d_x_im_read = s5_wants(g_x_res[j].to(tl.float32), g_x_ims[j].to(tl.float32))
                     b_x_re_wanted += b_x_re_product * b_d_x_re_read + b_x_im_product * b_d_x_im_read
                     b_x_im_wanted += b_x_re_product * b_d_x_im_read - b_x_im_product * b_d_x_re_read
         for _ in range(n_t % BT):  # of the first piece
-            b_Bu_sum_re = tl.load(p_Bu_sum + 2 * o_c, mask=m_c, other=0.0).to(tl.float32)
-            b_Bu_sum_im = tl.load(p_Bu_sum + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32)
-            b_x_re, b_x_im = s5_update(b_x_re, b_x_im, b_Bu_sum_re, b_Bu_sum_im, b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
             b_L_bar_re, b_L_bar_im = b_L_bar_re, b_L_bar_im
             b_x_re_product, b_x_im_product = b_L_bar_re * b_x_re_product - b_L_bar_im * b_x_im_product, b_L_bar_re * b_x_im_product + b_L_bar_im * b_x_re_product
-            p_Bu_sum += s_Bu_sumt
+            if x_piece is not None:
+                b_Bu_sum_re = tl.load(p_Bu_sum + 2 * o_c, mask=m_c, other=0.0).to(tl.float32)
+                b_Bu_sum_im = tl.load(p_Bu_sum + 2 * o_c + 1, mask=m_c, other=0.0).to(tl.float32)
+                b_x_re, b_x_im = s5_update(b_x_re, b_x_im, b_Bu_sum_re, b_Bu_sum_im, b_B_scale_im, b_B_scale_re, b_L_bar_im, b_L_bar_re)
+                p_Bu_sum += s_Bu_sumt
         tl.store(x_decay + (i_s * NP + i_p) * (2 * C) + o_c, b_x_re_product, mask=m_c)
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * C) + o_c, b_x_re, mask=m_c)
+        if x_piece is not None:
+            tl.store(x_piece + (i_s * NP + i_p) * (2 * C) + o_c, b_x_re, mask=m_c)
         tl.store(x_decay + (i_s * NP + i_p) * (2 * C) + o_c + C, b_x_im_product, mask=m_c)
-        tl.store(x_piece + (i_s * NP + i_p) * (2 * C) + o_c + C, b_x_im, mask=m_c)
+        if x_piece is not None:
+            tl.store(x_piece + (i_s * NP + i_p) * (2 * C) + o_c + C, b_x_im, mask=m_c)
         if x_wanted is not None:
             tl.store(x_wanted + (i_s * NP + i_p) * (2 * C) + o_c, b_x_re_wanted, mask=m_c)
             tl.store(x_wanted + (i_s * NP + i_p) * (2 * C) + o_c + C, b_x_im_wanted, mask=m_c)
@@ -1988,7 +2006,8 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
+_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
+_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
 
 
 class _Turns(NamedTuple):
@@ -1997,7 +2016,8 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    starts: int  # for how many states before pieces a row has room
+    spans: int  # of a piece, of which states are kept at once
+    starts: int  # for how many states before spans a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -2009,12 +2029,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
-    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
-    programs, align = min(at_once * n_blocks, config.wave), _ALIGN.value
-    length = triton.cdiv(T // align, config.pieces * parts) * align + T % align
-    rooms, slots = min(triton.cdiv(programs, n_blocks) + 1, at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
+        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
+    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+    programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
+    programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
+    length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
+    last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
+    rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
+    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -2236,15 +2258,18 @@ def _s5_triton_backward(g_x, g_last_x, Bu_sum, Lambda_re, Lambda_im, log_step, x
     n_blocks, fixed = triton.cdiv(J * M, config.lanes), dict(J=J, M=M, C=J * M, step_rescale=step_rescale, BC=config.lanes, num_warps=config.num_warps)
     turns = _turns(config, 1, Bu_sum, rows, n_blocks, cu_seqlens)
     with _on(Bu_sum.device):
-        if config.pieces > 1:  # the state before each piece and the cotangent after it, in one walk
-            products, ends, wanted = _rooms(turns.rows * 2 * J * M, Bu_sum)
+        if config.pieces > 1:  # the state before each piece, if it is not known, and the cotangent after it, in one walk
+            products, wanted, ends = _rooms(turns.rows * 2 * J * M, Bu_sum)
+            ends = ends if turns.parts == 1 else None
             s5_piece_kernel[(n_blocks * turns.rows,)](
                 Bu_sum, Lambda_re, Lambda_im, log_step, g_x, products, ends, wanted, cu_seqlens, T, config.pieces, *Bu_sum.stride()[:2], *g_x.stride()[:2],
                 BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
-            _pass(products, ends, x, ends, rows, config.pieces, J * M, False, True)
             _pass(products, wanted, g_last_x, wanted, rows, config.pieces, J * M, True, True)
-            x, g_last_x, products = ends, wanted, None
+            if ends is not None:
+                _pass(products, ends, x, ends, rows, config.pieces, J * M, False, True)
+                x = ends
+            g_last_x, products = wanted, None
         d_Bu_sum = _like(inputs[0])
         d_Lambda_re_ = _parts(turns.rows, inputs[1])
         d_Lambda_im_ = _parts(turns.rows, inputs[2])
@@ -2258,12 +2283,12 @@ def _s5_triton_backward(g_x, g_last_x, Bu_sum, Lambda_re, Lambda_im, log_step, x
             d_Lambda_im_.zero_()
             d_log_step.zero_()
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
-            s5_keep_kernel[grid](
-                Bu_sum, Lambda_re, Lambda_im, log_step, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *Bu_sum.stride()[:2],
-                BT=config.tokens * config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed, **_within(config.registers),
+            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
+            s5_keep_kernel[(programs * turns.spans,)](
+                Bu_sum, Lambda_re, Lambda_im, log_step, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *Bu_sum.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
             )  # fmt: skip
-            s5_backward_kernel[grid](
+            s5_backward_kernel[(programs,)](
                 Bu_sum, Lambda_re, Lambda_im, log_step, g_x, kept_x, g_last_x, _reals(d_Bu_sum), d_Lambda_re_, d_Lambda_im_, d_log_step, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *Bu_sum.stride()[:2], *g_x.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

@@ -48,8 +48,9 @@ def _rest(layer, d_model: int) -> tuple[int, ...]:
 @pytest.mark.parametrize("T", (1, 2, 17, 64, 257))
 @pytest.mark.parametrize("name", KERNELS)
 def test_lengths(name: str, T: int, dtype: torch.dtype) -> None:
-    for call in calls(name, 2, T):
-        states = random_states(call, 2, torch.float32, "cuda")
+    rows = 2 if T > 2 else 16  # a ratio of root mean squares of few numbers is chance
+    for call in calls(name, rows, T):
+        states = random_states(call, rows, torch.float32, "cuda")
         floor = 1e-3 if T == 1 else 1e-12  # of one token alone some gradients are nothing but rounding
         check(call, compare(call, dtype, states, "triton", floor=floor), dtype)
         check(call, compare(call, dtype, None, "triton", floor=floor), dtype)

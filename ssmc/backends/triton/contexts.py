@@ -61,8 +61,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """One kernel: its tensors and its numbers, the tensors whose alignment it must not know, the lines before the walk,
-    what streams in and out."""
+    """One kernel: its tensors and numbers, tensors of unknown alignment, lines before the walk, what streams in and out."""
 
     tensors: str
     strides: str
@@ -130,21 +129,24 @@ class Coefficient:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Time in pieces, each as one step of the recurrence: what a token does to the running products of coefficients,
-    and, where reads allow it, to the `sums` of what its reads want of the state before the piece, for which more is
-    loaded."""
+    """Time in pieces, each as one step of the recurrence: what a token does to running products of coefficients, what is
+    `fed` to the state, and, where reads allow it, to `sums` of what they want of the state before the piece."""
 
     kernel: Kernel
     loads: tuple[Load, ...]
+    fed_loads: tuple[Load, ...]
     rows: tuple[Rows, ...]
+    fed_rows: tuple[Rows, ...]
     cut_rows: tuple[Rows, ...]
     streams: tuple[Stream, ...]
+    fed_streams: tuple[Stream, ...]
     cut_streams: tuple[Stream, ...]
     a: str
     b: str
     wanted: str
     coefficients: tuple[Coefficient, ...]
     token: Token
+    fed: Token
     stored: tuple[tuple[FieldText, Coefficient], ...]
     sums: tuple[tuple[str, str], ...]
     before: tuple[str, ...]
@@ -171,9 +173,8 @@ class Backward:
 
 @dataclass(frozen=True, slots=True)
 class Registers:
-    """An estimate of what the way back holds: numbers, and tiles of the state, once and for each token of a block.
-    `program` is how many numbers of a field a warp owns, `tokens` a block forward, fewer if each has `inner` values of
-    a tile's inner size, `keep` the tiles of walks forward, `loads` what a lane loads a token."""
+    """What the way back holds, about: numbers, and tiles of the state, once and a token of a block. `program`: numbers of a
+    field a warp owns; `tokens`: a block forward, fewer with `inner`; `keep`: tiles forward; `loads`: a lane and token."""
 
     program: str
     tokens: str
@@ -230,6 +231,7 @@ class Launch:
     handed_on: tuple[str, ...]
     starts: tuple[tuple[str, str, str], ...]
     start: str
+    kept_dtype: str
     added: tuple[str, ...]
     gathered: tuple[str, ...]
     sums: str

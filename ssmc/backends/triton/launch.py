@@ -165,12 +165,15 @@ class Host(Gradients):
                     *streams, *self.parameters(), *states, *reals, *real_lasts,
                     *(f"{v} if cuts > 1 else None" for v in starts if self.p.walked),
                 ],
-                ["config.pieces", *(["max(1, cuts // config.pieces)", "T // _PIECE"] if self.p.walked else [])],
+                ["config.pieces", *(["max(1, cuts // config.pieces)", "spans", "T // _SPAN"] if self.p.walked else [])],
                 streams,
             ),
             keep=self.passed(
                 [*keep, *self.parameters(), *states, *kept],
-                ["begin", "turns.rows", "config.pieces", "turns.parts", "turns.starts", "turns.rooms", "turns.slots"],
+                [
+                    "begin", "turns.rows", "config.pieces", "turns.parts", "turns.spans", "turns.starts", "turns.rooms",
+                    "turns.slots",
+                ],
                 keep,
             ),
             backward=self.passed(
@@ -211,6 +214,7 @@ class Host(Gradients):
             ),
             starts=tuple(zip(starts, (self.o.width(x) for x in c), states, strict=True)) if self.p.walked else (),
             start=starts[0],
+            kept_dtype=kind,
             added=tuple(names(f"d:{o.name}") for o in gradients if not o.token),
             gathered=tuple(f"{self.sum(o)} = _like({self.given(o)})" for o in gathered),
             sums="[" + ", ".join(f"({names(f'd:{o.name}')}, {self.sum(o)})" for o in gathered) + "]",

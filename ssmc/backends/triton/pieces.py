@@ -21,15 +21,18 @@ def pieces(k: Kernels) -> Pieces | None:
     c = k.p.recurrence.carried[0]
     loc = Locals(k.tile)
     reads = (q.wants,) if q.wants is not None else ()
-    own = k.used(q.prepare, q.update, q.decay)
-    more = [x for x in k.used(*reads) if x not in own]
+    needed, wanted_too = k.used(q.prepare, q.decay), k.used(*reads)
+    own = [x for x in k.used(q.prepare, q.update, q.decay) if x in needed or x in wanted_too]
+    fed = [x for x in k.used(q.update) if x not in own]
+    more = [x for x in wanted_too if x not in own]
     k.hoist(loc), k.index(loc, q.prepare, q.update, q.decay, *reads)
     fields = k.fields(loc)
     seeds, results = k.seed_loads(loc, *reads), k.seeded(*reads)
     rooms = [k.state_name(c, kind) for kind in ("a", "b", *(["wanted"] if reads else []))]
     tensors = [*(k.name(f"g:{r.name}") for r in results), *rooms]
-    kernel = k.kernel(loc, [*own, *more], tensors, results, seeds=seeds, turned=rooms)
-    first = {k.memory.pointer(o.name) for o in k.streamed(own)}
+    kernel = k.kernel(loc, [*own, *fed, *more], tensors, results, seeds=seeds, turned=rooms)
+    first, second = ({k.memory.pointer(o.name) for o in k.streamed(leaves)} for leaves in (own, fed))
+    loads, fed_loads = kernel.loads[: len(own)], kernel.loads[len(own) : len(own) + len(fed)]
     products = [k.memory.fresh(f"b_{k.name(f.name)}_product") for f in k.p.fields]
     coefficients = tuple(
         Coefficient(product, x.shape, "0.0" if i else "1.0")
@@ -49,16 +52,20 @@ def pieces(k: Kernels) -> Pieces | None:
         stored_back = list(zip(fields, coefficients, sums, strict=True))
     return Pieces(
         kernel=kernel,
-        loads=kernel.loads[: len(own)],
-        rows=k.memory.rows(kernel.loads[: len(own)]),
-        cut_rows=k.memory.rows(kernel.loads[len(own) :]),
+        loads=loads,
+        fed_loads=fed_loads,
+        rows=k.memory.rows(loads),
+        fed_rows=k.memory.rows(fed_loads),
+        cut_rows=k.memory.rows(kernel.loads[len(own) + len(fed) :]),
         streams=tuple(s for s in kernel.streams if s.pointer in first),
-        cut_streams=tuple(s for s in kernel.streams if s.pointer not in first),
+        fed_streams=tuple(s for s in kernel.streams if s.pointer in second - first),
+        cut_streams=tuple(s for s in kernel.streams if s.pointer not in first | second),
         a=rooms[0],
         b=rooms[1],
         wanted=rooms[-1],
         coefficients=coefficients,
-        token=Token((*advance.block, *multiply.block), (*advance.one, *multiply.one)),
+        token=Token((*advance.block[:-1], *multiply.block), (*advance.one[:-1], *multiply.one)),
+        fed=Token(advance.block[-1:], advance.one[-1:]),
         stored=tuple(zip(fields, coefficients, strict=True)),
         sums=tuple((n, x.shape) for n, x in zip(sums, fields, strict=True)),
         before=tuple(before),
