@@ -278,8 +278,8 @@ def cut(module, fixed):
     short; gives back what was there."""
     import triton.language as tl
 
-    found = {k: vars(module)[k] for k in ("_ALIGN", "_SPAN") if k in vars(module)}
-    vars(module).update({"_ALIGN": tl.constexpr(4), "_SPAN": 1} if found else {})
+    found = {k: vars(module)[k] for k in ("_ALIGN", "_PIECE") if k in vars(module)}
+    vars(module).update({"_ALIGN": tl.constexpr(4), "_PIECE": 2} if found else {})
     for name, original in list(vars(module).items()):
         stem = name.removeprefix("choose_")
         if name != stem and hasattr(module, f"{stem}_keep_kernel"):

@@ -1393,14 +1393,6 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
-    @triton.jit
-    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
-        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
-        begin = n_t // BT * i_j // SPANS * BT
-        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
-        return i_t + begin, end - begin
-
-
     @triton.jit(do_not_specialize=["NP"])
     def _pass_complex_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
         """The same for M complex numbers, real parts before imaginary ones; in reverse with the conjugate of a."""
@@ -1805,16 +1797,15 @@ if triton is not None:
             tl.store(xT + i_s * (2 * H * N) + 2 * o_hn, b_x_re, mask=m_hn)
             tl.store(xT + i_s * (2 * H * N) + 2 * o_hn + 1, b_x_im, mask=m_hn)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "W", "x0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "W", "x0"])
     def dss_keep_kernel(
-        u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, W, D, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
+        u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, W, D, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_ub, s_ut,
         H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
-        span is one of NC for each row."""
-        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
-        i_j = tl.program_id(0) % SPANS
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
         i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
@@ -1825,9 +1816,6 @@ if triton is not None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
-        begin = i_t
-        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
-        i_k += (i_t - begin) // BT
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
@@ -1849,11 +1837,11 @@ if triton is not None:
         b_c_1 = b_c_1.to(tl.float32)
         b_c_2 = b_c_2.to(tl.float32)
         if x0 is not None:
-            b_x_re = tl.load(x0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+            b_x_re = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_x_re = tl.zeros([BH, BN], tl.float32)
         if x0 is not None:
-            b_x_im = tl.load(x0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
+            b_x_im = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BH, BN], tl.float32)
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
@@ -2501,8 +2489,7 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
-_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
 
 
 class _Turns(NamedTuple):
@@ -2511,8 +2498,7 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    spans: int  # of a piece, of which states are kept at once
-    starts: int  # for how many states before spans a row has room
+    starts: int  # for how many states before pieces a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -2524,14 +2510,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
-    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
     programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
     programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
     length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
     last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
     rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -2770,12 +2756,12 @@ def _dss_triton_backward(g_output_linear_in, g_last_x, u, z_sum, z_sum_2, Lambda
             d_W.zero_()
             d_D.zero_()
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
-            dss_keep_kernel[(programs * turns.spans,)](
-                u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, turned_W, D, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            dss_keep_kernel[grid](
+                u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, turned_W, D, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
             )  # fmt: skip
-            dss_backward_kernel[(programs,)](
+            dss_backward_kernel[grid](
                 u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, turned_W, D, g_output_linear_in, kept_x, g_last_x, _reals(d_u), d_z_sum, d_z_sum_2, d_Lambda_log_neg_re, d_Lambda_imag, d_W, d_D, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *u.stride()[:2], *g_output_linear_in.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

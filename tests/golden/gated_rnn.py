@@ -595,14 +595,6 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
-    @triton.jit
-    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
-        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
-        begin = n_t // BT * i_j // SPANS * BT
-        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
-        return i_t + begin, end - begin
-
-
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
         """out[M] = sum of parts[n, M] over its first axis, in a fixed order."""
@@ -648,14 +640,14 @@ if triton is not None:
         b_d_a = b_w_4 * b_r  # gated_rnn.ssm:18
         return b_back_h, b_d_x, b_d_z_raw, b_d_r_raw, b_d_a
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "SPANS", "NC"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC"])
     def gated_rnn_walk_kernel(
-        x, z_raw, r_raw, a, h0, y_h, hT, h_starts, cu_seqlens, T, NP, NQ, SPANS, NC,
+        x, z_raw, r_raw, a, h0, y_h, hT, h_starts, cu_seqlens, T, NP, NQ, NC,
         s_xb, s_xt, s_z_rawb, s_z_rawt, s_r_rawb, s_r_rawt,
         E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states, and for the way back the states before the SPANS of each of the NQ
-        pieces of a piece; NC of a row have room."""
+        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
+        NC a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
@@ -667,11 +659,10 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BE], tl.float32)
-        for i_j in range(NQ * SPANS):
-            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_j // SPANS, T, NP * NQ, _ALIGN)
-            i_t, n_t = _span(i_t, n_t, i_j % SPANS, SPANS, _ALIGN)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
             if h_starts is not None:
-                tl.store(h_starts + (i_s * NC + i_p * NQ * SPANS + i_j) * E + o_e, b_h, mask=m_e)
+                tl.store(h_starts + (i_s * NC + i_p * NQ + i_q) * E + o_e, b_h, mask=m_e)
             p_x = x + i_b * s_xb + (bos + i_t) * s_xt
             p_z_raw = z_raw + i_b * s_z_rawb + (bos + i_t) * s_z_rawt
             p_r_raw = r_raw + i_b * s_r_rawb + (bos + i_t) * s_r_rawt
@@ -702,16 +693,15 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(hT + i_s * E + o_e, b_h, mask=m_e)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
     def gated_rnn_keep_kernel(
-        x, z_raw, r_raw, a, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
+        x, z_raw, r_raw, a, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_xb, s_xt, s_z_rawb, s_z_rawt, s_r_rawb, s_r_rawt,
         E: tl.constexpr, BE: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
-        span is one of NC for each row."""
-        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
-        i_j = tl.program_id(0) % SPANS
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
         i_e, turn = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
@@ -722,15 +712,12 @@ if triton is not None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
-        begin = i_t
-        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
-        i_k += (i_t - begin) // BT
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         m_e = tl_inside(o_e, E, BE)
         o_t = tl.arange(0, BT)
         b_a = tl.load(a + o_e, mask=m_e, other=0.0).to(tl.float32)
         if h0 is not None:
-            b_h = tl.load(h0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
+            b_h = tl.load(h0 + (i_s * NC + i_p * NQ + i_q) * E + o_e, mask=m_e, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BE], tl.float32)
         p_x = x + i_b * s_xb + (bos + i_t) * s_xt
@@ -919,21 +906,20 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
-_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
 
 
 def _starts(like, width, dtype, keep, cu_seqlens):
     """Room for these states, of `width` numbers each; none where none are to be kept."""
     if not keep or cu_seqlens is not None:
         return like.new_empty(0, dtype=torch.float32)
-    return torch.empty(like.shape[0], like.shape[1] // _SPAN, width, dtype=dtype, device=like.device)
+    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=dtype, device=like.device)
 
 
 def _in_turn(config, T):
     """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
     n = config.pieces * config.parts
-    return n if config.wave > 0 and config.parts > 1 and n * _SPANS <= T // _SPAN else 1
+    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
 
 
 class _Turns(NamedTuple):
@@ -942,8 +928,7 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    spans: int  # of a piece, of which states are kept at once
-    starts: int  # for how many states before spans a row has room
+    starts: int  # for how many states before pieces a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -955,14 +940,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
-    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
     programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
     programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
     length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
     last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
     rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -1071,7 +1056,7 @@ def choose_gated_rnn(rows, T, lanes, inner, sms, forward=False):
     halves = 2 if tokens <= 2 else 1
     kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
     wave = max(1, room // num_warps) if kept > 2**24 else 0  # too many for one launch
-    parts = max(1, T // (_SPANS * _SPAN) // pieces) if wave > 0 else 1
+    parts = max(1, T // _PIECE // pieces) if wave > 0 else 1
     pieces, parts = 1, parts * pieces if parts > 1 else 1
     return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
@@ -1096,7 +1081,6 @@ def _gated_rnn_triton(x, z_raw, r_raw, a, h, cu_seqlens, keep):
     if starts_h.numel() > 0:  # time in pieces of the way back
         back = choose_gated_rnn(rows, T, E, 1, _sms(x.device))
         cuts = _in_turn(back, T)
-    spans = _SPANS if cuts > 1 else 1
     if cuts > 1:
         config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(E=E, BE=config.lanes, num_warps=config.num_warps)
@@ -1107,7 +1091,7 @@ def _gated_rnn_triton(x, z_raw, r_raw, a, h, cu_seqlens, keep):
             )  # fmt: skip
             return y_h, last_h, starts_h
         gated_rnn_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-            x, z_raw, r_raw, a, h, _reals(y_h), _reals(last_h), starts_h if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), spans, T // _SPAN, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2],
+            x, z_raw, r_raw, a, h, _reals(y_h), _reals(last_h), starts_h if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_h, last_h, starts_h
@@ -1171,12 +1155,12 @@ def _gated_rnn_triton_backward(g_h, g_last_h, x, z_raw, r_raw, a, h, cu_seqlens,
             g_last_h = _handed_on(g_last_h, rows * E, x)
             d_a.zero_()
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
-            gated_rnn_keep_kernel[(programs * turns.spans,)](
-                x, z_raw, r_raw, a, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            gated_rnn_keep_kernel[grid](
+                x, z_raw, r_raw, a, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
             )  # fmt: skip
-            gated_rnn_backward_kernel[(programs,)](
+            gated_rnn_backward_kernel[grid](
                 x, z_raw, r_raw, a, g_h, kept_h, g_last_h, _reals(d_x), _reals(d_z_raw), _reals(d_r_raw), d_a, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2], *g_h.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

@@ -949,32 +949,30 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
-    @triton.jit
-    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
-        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
-        begin = n_t // BT * i_j // SPANS * BT
-        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
-        return i_t + begin, end - begin
-
-
     @triton.jit(do_not_specialize=["n", "T", "FIRST", "NS", "NP", "NQ", "ROOMS", "LENGTH"])
     def _gather_kernel(
-        parts, out, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH, M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr
+        parts, out, more, out_more, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH,
+        M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr,
     ):  # fmt: skip
-        """`_sum_kernel` for pieces walked in turn: M numbers of a token from rooms of LENGTH tokens, to their places."""
-        i = tl.program_id(0).to(tl.int64)
+        """`_sum_kernel` for pieces walked in turn: M numbers of a token from rooms of LENGTH tokens, to their places; of two
+        tensors, if there are `more`."""
+        i = tl.program_id(0)
         i_m, turn = i % tl.cdiv(LENGTH * M, BM), i // tl.cdiv(LENGTH * M, BM) + FIRST
         row, i_q = turn % NS, NQ - 1 - turn // NS
-        i_b, bos, n_s, i_t, n_t = _piece(None, row // NP, row % NP * NQ + i_q, T, NP * NQ, _ALIGN)
+        i_b, bos, n_s, i_t, n_t = _piece(None, (row // NP).to(tl.int64), row % NP * NQ + i_q, T, NP * NQ, _ALIGN)
         begin = n_s - i_t - n_t if REVERSE else i_t
         o_m, o_p = i_m * BM + tl.arange(0, BM), tl.arange(0, BP)
         m_m = o_m < n_t * M
-        b_sums = tl.zeros([BP, BM], tl.float32)
+        b_sums, b_more = tl.zeros([BP, BM], tl.float32), tl.zeros([BP, BM], tl.float32)
         for i_p in range(0, n, BP):
             p = ((i_p + o_p).to(tl.int64) * ROOMS + turn % ROOMS) * (LENGTH * M)
             m = (i_p + o_p < n)[:, None] & m_m[None, :]
             b_sums += tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32)
+            if more is not None:
+                b_more += tl.load(more + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32)
         tl.store(out + (i_b * T + begin) * M + o_m, tl.sum(b_sums, 0), mask=m_m)
+        if more is not None:
+            tl.store(out_more + (i_b * T + begin) * M + o_m, tl.sum(b_more, 0), mask=m_m)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1117,16 +1115,15 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "S0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "S0"])
     def gla_keep_kernel(
-        k_, v, gk, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
+        k_, v, gk, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_k_b, s_k_t, s_vb, s_vt, s_gkb, s_gkt,
         H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, gate_logit_normalizer: tl.constexpr, c_2: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
-        span is one of NC for each row."""
-        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
-        i_j = tl.program_id(0) % SPANS
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
         i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
@@ -1137,9 +1134,6 @@ if triton is not None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
-        begin = i_t
-        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
-        i_k += (i_t - begin) // BT
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
@@ -1152,7 +1146,7 @@ if triton is not None:
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NC + i_p * NQ + i_q) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
@@ -1896,8 +1890,7 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
-_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
 
 
 class _Turns(NamedTuple):
@@ -1906,8 +1899,7 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    spans: int  # of a piece, of which states are kept at once
-    starts: int  # for how many states before spans a row has room
+    starts: int  # for how many states before pieces a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -1919,26 +1911,29 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
-    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
     programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
     programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
     length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
     last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
     rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     """Adds up the sums over channels, (parts, sum) each, of the pieces that the launch from program `begin` on ended."""
     done, end = begin // n_blocks, min(begin + turns.programs, turns.rows * turns.parts * n_blocks) // n_blocks
+    length, by_shape = turns.tokens // turns.rooms, {}
     for parts, out in sums if end > done else ():
-        M = parts[0, 0].numel()
-        length = turns.tokens // turns.rooms
-        _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
-            parts, _reals(out), parts.shape[0], T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
-            M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
-        )  # fmt: skip
+        by_shape.setdefault((parts.shape[0], parts[0, 0].numel()), []).append((parts, _reals(out)))
+    for (n, M), alike in by_shape.items():
+        for i in range(0, len(alike), 2):  # two at once
+            one, other = alike[i], (*alike[i + 1 : i + 2], (None, None))[0]
+            _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
+                *one, *other, n, T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
+                M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
+            )  # fmt: skip
 
 
 def _pow2(n):
@@ -2178,12 +2173,12 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
             sum_d_k = _like(inputs[1])
             sum_d_gk = _like(inputs[3])
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
-            gla_keep_kernel[(programs * turns.spans,)](
-                k, v, gk, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            gla_keep_kernel[grid](
+                k, v, gk, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
             )  # fmt: skip
-            gla_backward_kernel[(programs,)](
+            gla_backward_kernel[grid](
                 q, k, v, gk, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_gk, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

@@ -787,14 +787,6 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
-    @triton.jit
-    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
-        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
-        begin = n_t // BT * i_j // SPANS * BT
-        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
-        return i_t + begin, end - begin
-
-
     @triton.jit(do_not_specialize=["NP"])
     def _pass_complex_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
         """The same for M complex numbers, real parts before imaginary ones; in reverse with the conjugate of a."""
@@ -958,14 +950,14 @@ if triton is not None:
         b_d_B_im = b_d_B_bar_im * b_w_9 + -b_d_B_bar_re * b_w_10
         return b_d_log_dt, b_d_log_A_real, b_d_A_im, b_d_B_re, b_d_B_im, b_d_C_re, b_d_C_im, b_d_D
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "SPANS", "NC", "log_A_real", "A_imag", "B", "C", "x0", "x_starts"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC", "log_A_real", "A_imag", "B", "C", "x0", "x_starts"])
     def liquid_s4_walk_kernel(
-        u, log_dt, log_A_real, A_imag, B, C, D, x0, y_output_linear_in, xT, x_starts, cu_seqlens, T, NP, NQ, SPANS, NC,
+        u, log_dt, log_A_real, A_imag, B, C, D, x0, y_output_linear_in, xT, x_starts, cu_seqlens, T, NP, NQ, NC,
         s_ub, s_ut,
         H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states, and for the way back the states before the SPANS of each of the NQ
-        pieces of a piece; NC of a row have room."""
+        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
+        NC a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -998,13 +990,12 @@ if triton is not None:
             b_x_im = tl.load(x0 + (i_s * NP + i_p) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BH, BN], tl.float32)
-        for i_j in range(NQ * SPANS):
-            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_j // SPANS, T, NP * NQ, _ALIGN)
-            i_t, n_t = _span(i_t, n_t, i_j % SPANS, SPANS, _ALIGN)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
             if x_starts is not None:
-                tl.store(x_starts + (i_s * NC + i_p * NQ * SPANS + i_j) * (2 * H * N) + o_nh, b_x_re, mask=m_hn)
+                tl.store(x_starts + (i_s * NC + i_p * NQ + i_q) * (2 * H * N) + o_nh, b_x_re, mask=m_hn)
             if x_starts is not None:
-                tl.store(x_starts + (i_s * NC + i_p * NQ * SPANS + i_j) * (2 * H * N) + o_nh + N * H, b_x_im, mask=m_hn)
+                tl.store(x_starts + (i_s * NC + i_p * NQ + i_q) * (2 * H * N) + o_nh + N * H, b_x_im, mask=m_hn)
             p_u = u + i_b * s_ub + (bos + i_t) * s_ut
             p_y_output_linear_in = y_output_linear_in + (i_b * T + bos + i_t) * H
             for _ in tl.range(0, n_t // BT, num_stages=STAGES):  # the blocks after this one are on their way
@@ -1026,16 +1017,15 @@ if triton is not None:
             tl.store(xT + i_s * (2 * H * N) + 2 * o_hn, b_x_re, mask=m_hn)
             tl.store(xT + i_s * (2 * H * N) + 2 * o_hn + 1, b_x_im, mask=m_hn)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "log_A_real", "A_imag", "B", "C", "x0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "log_A_real", "A_imag", "B", "C", "x0"])
     def liquid_s4_keep_kernel(
-        u, log_dt, log_A_real, A_imag, B, C, D, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
+        u, log_dt, log_A_real, A_imag, B, C, D, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_ub, s_ut,
         H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
-        span is one of NC for each row."""
-        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
-        i_j = tl.program_id(0) % SPANS
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
         i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
@@ -1046,9 +1036,6 @@ if triton is not None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
-        begin = i_t
-        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
-        i_k += (i_t - begin) // BT
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_n = tl.arange(0, BN)
@@ -1071,11 +1058,11 @@ if triton is not None:
         b_B_bar_re = b_B_bar_re.to(tl.float32)
         b_B_bar_im = b_B_bar_im.to(tl.float32)
         if x0 is not None:
-            b_x_re = tl.load(x0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+            b_x_re = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_x_re = tl.zeros([BH, BN], tl.float32)
         if x0 is not None:
-            b_x_im = tl.load(x0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
+            b_x_im = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * H * N) + o_nh + N * H, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BH, BN], tl.float32)
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
@@ -1369,21 +1356,20 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
-_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
 
 
 def _starts(like, width, dtype, keep, cu_seqlens):
     """Room for these states, of `width` numbers each; none where none are to be kept."""
     if not keep or cu_seqlens is not None:
         return like.new_empty(0, dtype=torch.float32)
-    return torch.empty(like.shape[0], like.shape[1] // _SPAN, width, dtype=dtype, device=like.device)
+    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=dtype, device=like.device)
 
 
 def _in_turn(config, T):
     """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
     n = config.pieces * config.parts
-    return n if config.wave > 0 and config.parts > 1 and n * _SPANS <= T // _SPAN else 1
+    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
 
 
 class _Turns(NamedTuple):
@@ -1392,8 +1378,7 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    spans: int  # of a piece, of which states are kept at once
-    starts: int  # for how many states before spans a row has room
+    starts: int  # for how many states before pieces a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -1405,14 +1390,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
-    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
     programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
     programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
     length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
     last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
     rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -1530,7 +1515,7 @@ def choose_liquid_s4(rows, T, lanes, inner, sms, forward=False):
     halves = 1
     kept = 2 * rows * lanes * inner * T // (tokens * halves)  # numbers
     wave = max(1, room // num_warps) if kept > 2**24 else 0  # too many for one launch
-    parts = max(1, T // (_SPANS * _SPAN) // pieces) if wave > 0 else 1
+    parts = max(1, T // _PIECE // pieces) if wave > 0 else 1
     pieces, parts = 1, parts * pieces if parts > 1 else 1
     return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
@@ -1559,7 +1544,6 @@ def _liquid_s4_triton(u, log_dt, log_A_real, A_imag, B, C, D, x, cu_seqlens, kee
     if starts_x.numel() > 0:  # time in pieces of the way back
         back = choose_liquid_s4(rows, T, H, _pow2(N), _sms(u.device))
         cuts = _in_turn(back, T)
-    spans = _SPANS if cuts > 1 else 1
     if cuts > 1:
         config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(H=H, N=N, BH=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
@@ -1583,7 +1567,7 @@ def _liquid_s4_triton(u, log_dt, log_A_real, A_imag, B, C, D, x, cu_seqlens, kee
             _pass(products, ends, x, starts, rows, config.pieces, H * N, False, True)
             x = starts
         liquid_s4_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-            u, log_dt, turned_log_A_real, turned_A_imag, turned_B, turned_C, D, x, _reals(y_output_linear_in), _reals(last_x), starts_x if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), spans, T // _SPAN, *u.stride()[:2],
+            u, log_dt, turned_log_A_real, turned_A_imag, turned_B, turned_C, D, x, _reals(y_output_linear_in), _reals(last_x), starts_x if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *u.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_output_linear_in, last_x, starts_x
@@ -1669,12 +1653,12 @@ def _liquid_s4_triton_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_re
             d_C.zero_()
             d_D.zero_()
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
-            liquid_s4_keep_kernel[(programs * turns.spans,)](
-                u, log_dt, turned_log_A_real, turned_A_imag, turned_B, turned_C, D, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            liquid_s4_keep_kernel[grid](
+                u, log_dt, turned_log_A_real, turned_A_imag, turned_B, turned_C, D, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
             )  # fmt: skip
-            liquid_s4_backward_kernel[(programs,)](
+            liquid_s4_backward_kernel[grid](
                 u, log_dt, turned_log_A_real, turned_A_imag, turned_B, turned_C, D, g_output_linear_in, kept_x, g_last_x, _reals(d_u), d_log_dt, d_log_A_real, d_A_imag, d_B, d_C, d_D, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *u.stride()[:2], *g_output_linear_in.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

@@ -800,32 +800,30 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
-    @triton.jit
-    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
-        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
-        begin = n_t // BT * i_j // SPANS * BT
-        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
-        return i_t + begin, end - begin
-
-
     @triton.jit(do_not_specialize=["n", "T", "FIRST", "NS", "NP", "NQ", "ROOMS", "LENGTH"])
     def _gather_kernel(
-        parts, out, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH, M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr
+        parts, out, more, out_more, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH,
+        M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr,
     ):  # fmt: skip
-        """`_sum_kernel` for pieces walked in turn: M numbers of a token from rooms of LENGTH tokens, to their places."""
-        i = tl.program_id(0).to(tl.int64)
+        """`_sum_kernel` for pieces walked in turn: M numbers of a token from rooms of LENGTH tokens, to their places; of two
+        tensors, if there are `more`."""
+        i = tl.program_id(0)
         i_m, turn = i % tl.cdiv(LENGTH * M, BM), i // tl.cdiv(LENGTH * M, BM) + FIRST
         row, i_q = turn % NS, NQ - 1 - turn // NS
-        i_b, bos, n_s, i_t, n_t = _piece(None, row // NP, row % NP * NQ + i_q, T, NP * NQ, _ALIGN)
+        i_b, bos, n_s, i_t, n_t = _piece(None, (row // NP).to(tl.int64), row % NP * NQ + i_q, T, NP * NQ, _ALIGN)
         begin = n_s - i_t - n_t if REVERSE else i_t
         o_m, o_p = i_m * BM + tl.arange(0, BM), tl.arange(0, BP)
         m_m = o_m < n_t * M
-        b_sums = tl.zeros([BP, BM], tl.float32)
+        b_sums, b_more = tl.zeros([BP, BM], tl.float32), tl.zeros([BP, BM], tl.float32)
         for i_p in range(0, n, BP):
             p = ((i_p + o_p).to(tl.int64) * ROOMS + turn % ROOMS) * (LENGTH * M)
             m = (i_p + o_p < n)[:, None] & m_m[None, :]
             b_sums += tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32)
+            if more is not None:
+                b_more += tl.load(more + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32)
         tl.store(out + (i_b * T + begin) * M + o_m, tl.sum(b_sums, 0), mask=m_m)
+        if more is not None:
+            tl.store(out_more + (i_b * T + begin) * M + o_m, tl.sum(b_more, 0), mask=m_m)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -936,14 +934,14 @@ if triton is not None:
         b_d_A_log = -b_d_A * b_w_1  # mamba.ssm:21
         return b_d_A_log, b_d_D
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "SPANS", "NC", "A_log", "h0", "h_starts"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC", "A_log", "h0", "h_starts"])
     def mamba_walk_kernel(
-        z, B, C, dt_raw, x, A_log, D, h0, y_out_proj_in, hT, h_starts, cu_seqlens, T, NP, NQ, SPANS, NC,
+        z, B, C, dt_raw, x, A_log, D, h0, y_out_proj_in, hT, h_starts, cu_seqlens, T, NP, NQ, NC,
         s_zb, s_zt, s_Bb, s_Bt, s_Cb, s_Ct, s_dt_rawb, s_dt_rawt, s_xb, s_xt,
         E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states, and for the way back the states before the SPANS of each of the NQ
-        pieces of a piece; NC of a row have room."""
+        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
+        NC a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_e, i_p = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE) % NP
         i_s = i // tl.cdiv(E, BE) // NP
@@ -962,11 +960,10 @@ if triton is not None:
             b_h = tl.load(h0 + (i_s * NP + i_p) * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BE, BN], tl.float32)
-        for i_j in range(NQ * SPANS):
-            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_j // SPANS, T, NP * NQ, _ALIGN)
-            i_t, n_t = _span(i_t, n_t, i_j % SPANS, SPANS, _ALIGN)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
             if h_starts is not None:
-                tl.store(h_starts + (i_s * NC + i_p * NQ * SPANS + i_j) * (E * N) + o_ne, b_h, mask=m_en)
+                tl.store(h_starts + (i_s * NC + i_p * NQ + i_q) * (E * N) + o_ne, b_h, mask=m_en)
             p_z = z + i_b * s_zb + (bos + i_t) * s_zt
             p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
             p_C = C + i_b * s_Cb + (bos + i_t) * s_Ct
@@ -1009,16 +1006,15 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(hT + i_s * (E * N) + o_en, b_h, mask=m_en)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "A_log", "h0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "A_log", "h0"])
     def mamba_keep_kernel(
-        B, dt_raw, x, A_log, D, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
+        B, dt_raw, x, A_log, D, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_Bb, s_Bt, s_dt_rawb, s_dt_rawt, s_xb, s_xt,
         E: tl.constexpr, N: tl.constexpr, BE: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
-        span is one of NC for each row."""
-        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
-        i_j = tl.program_id(0) % SPANS
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
         i_e, turn = i % tl.cdiv(E, BE), i // tl.cdiv(E, BE)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
@@ -1029,9 +1025,6 @@ if triton is not None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
-        begin = i_t
-        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
-        i_k += (i_t - begin) // BT
         o_n = tl.arange(0, BN)
         o_e = i_e.to(tl.int32) * BE + tl.arange(0, BE)
         o_ne = o_n[None, :] * E + o_e[:, None]
@@ -1044,7 +1037,7 @@ if triton is not None:
         b_D = tl.load(D + o_e, mask=m_e, other=0.0).to(tl.float32)
         b_A_log2 = mamba_hoist(b_A_log.to(tl.float64)).to(tl.float32)
         if h0 is not None:
-            b_h = tl.load(h0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
+            b_h = tl.load(h0 + (i_s * NC + i_p * NQ + i_q) * (E * N) + o_ne, mask=m_en, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BE, BN], tl.float32)
         p_B = B + i_b * s_Bb + (bos + i_t) * s_Bt
@@ -1504,21 +1497,20 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
-_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
 
 
 def _starts(like, width, dtype, keep, cu_seqlens):
     """Room for these states, of `width` numbers each; none where none are to be kept."""
     if not keep or cu_seqlens is not None:
         return like.new_empty(0, dtype=torch.float32)
-    return torch.empty(like.shape[0], like.shape[1] // _SPAN, width, dtype=dtype, device=like.device)
+    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=dtype, device=like.device)
 
 
 def _in_turn(config, T):
     """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
     n = config.pieces * config.parts
-    return n if config.wave > 0 and config.parts > 1 and n * _SPANS <= T // _SPAN else 1
+    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
 
 
 class _Turns(NamedTuple):
@@ -1527,8 +1519,7 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    spans: int  # of a piece, of which states are kept at once
-    starts: int  # for how many states before spans a row has room
+    starts: int  # for how many states before pieces a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -1540,26 +1531,29 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
-    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
     programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
     programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
     length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
     last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
     rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     """Adds up the sums over channels, (parts, sum) each, of the pieces that the launch from program `begin` on ended."""
     done, end = begin // n_blocks, min(begin + turns.programs, turns.rows * turns.parts * n_blocks) // n_blocks
+    length, by_shape = turns.tokens // turns.rooms, {}
     for parts, out in sums if end > done else ():
-        M = parts[0, 0].numel()
-        length = turns.tokens // turns.rooms
-        _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
-            parts, _reals(out), parts.shape[0], T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
-            M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
-        )  # fmt: skip
+        by_shape.setdefault((parts.shape[0], parts[0, 0].numel()), []).append((parts, _reals(out)))
+    for (n, M), alike in by_shape.items():
+        for i in range(0, len(alike), 2):  # two at once
+            one, other = alike[i], (*alike[i + 1 : i + 2], (None, None))[0]
+            _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
+                *one, *other, n, T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
+                M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
+            )  # fmt: skip
 
 
 def _pow2(n):
@@ -1689,7 +1683,7 @@ def choose_mamba(rows, T, lanes, inner, sms, forward=False):
     halves = 2 if tokens <= 2 else 1
     kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
     wave = max(1, room // num_warps) if kept > 2**24 else 0  # too many for one launch
-    parts = max(1, T // (_SPANS * _SPAN) // pieces) if wave > 0 else 1
+    parts = max(1, T // _PIECE // pieces) if wave > 0 else 1
     return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
 
@@ -1717,7 +1711,6 @@ def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, keep):
     if starts_h.numel() > 0:  # time in pieces of the way back
         back = choose_mamba(rows, T, E, _pow2(N), _sms(z.device))
         cuts = _in_turn(back, T)
-    spans = _SPANS if cuts > 1 else 1
     if cuts > 1:
         config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(E=E, N=N, BE=config.lanes, BN=_pow2(N), num_warps=config.num_warps)
@@ -1740,7 +1733,7 @@ def _mamba_triton(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, keep):
             _pass(products, ends, h, starts, rows, config.pieces, E * N, False)
             h = starts
         mamba_walk_kernel[(triton.cdiv(E, config.lanes) * config.pieces * rows,)](
-            z, B, C, dt_raw, x, turned_A_log, D, h, _reals(y_out_proj_in), _reals(last_h), starts_h if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), spans, T // _SPAN, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
+            z, B, C, dt_raw, x, turned_A_log, D, h, _reals(y_out_proj_in), _reals(last_h), starts_h if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *z.stride()[:2], *B.stride()[:2], *C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_out_proj_in, last_h, starts_h
@@ -1835,12 +1828,12 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
             sum_d_B = _like(inputs[1])
             sum_d_C = _like(inputs[2])
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
-            mamba_keep_kernel[(programs * turns.spans,)](
-                wide_B, dt_raw, x, turned_A_log, D, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *wide_B.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            mamba_keep_kernel[grid](
+                wide_B, dt_raw, x, turned_A_log, D, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *wide_B.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
             )  # fmt: skip
-            mamba_backward_kernel[(programs,)](
+            mamba_backward_kernel[grid](
                 z, wide_B, wide_C, dt_raw, x, turned_A_log, D, g_out_proj_in, kept_h, g_last_h, _reals(d_z), d_B, d_C, _reals(d_dt_raw), _reals(d_x), d_A_log, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *z.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2], *d_z.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

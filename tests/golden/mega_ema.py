@@ -1140,14 +1140,6 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
-    @triton.jit
-    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
-        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
-        begin = n_t // BT * i_j // SPANS * BT
-        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
-        return i_t + begin, end - begin
-
-
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
         """The state before each piece from `h = a * h + b`; in reverse, the cotangent after each. `starts` may be b."""
@@ -1463,16 +1455,15 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(hT + i_s * (H * N) + o_hn, b_h, mask=m_hn)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "past_sum", "h_sum", "h_sum_2", "h0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "past_sum", "h_sum", "h_sum_2", "h0"])
     def mega_ema_keep_kernel(
-        u, past_sum, h_sum, h_sum_2, omega, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
+        u, past_sum, h_sum, h_sum_2, omega, h0, hs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_ub, s_ut,
         H: tl.constexpr, N: tl.constexpr, BH: tl.constexpr, BN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
-        span is one of NC for each row."""
-        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
-        i_j = tl.program_id(0) % SPANS
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
         i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
@@ -1483,9 +1474,6 @@ if triton is not None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
-        begin = i_t
-        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
-        i_k += (i_t - begin) // BT
         o_n = tl.arange(0, BN)
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_nh = o_n[None, :] * H + o_h[:, None]
@@ -1499,7 +1487,7 @@ if triton is not None:
         b_h_sum_2 = tl.load(h_sum_2 + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         b_omega = tl.load(omega + o_h, mask=m_h, other=0.0).to(tl.float32)
         if h0 is not None:
-            b_h = tl.load(h0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
+            b_h = tl.load(h0 + (i_s * NC + i_p * NQ + i_q) * (H * N) + o_nh, mask=m_hn, other=0.0).to(tl.float32)
         else:
             b_h = tl.zeros([BH, BN], tl.float32)
         p_u = u + i_b * s_ub + (bos + i_t) * s_ut
@@ -1984,8 +1972,7 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
-_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
 
 
 class _Turns(NamedTuple):
@@ -1994,8 +1981,7 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    spans: int  # of a piece, of which states are kept at once
-    starts: int  # for how many states before spans a row has room
+    starts: int  # for how many states before pieces a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -2007,14 +1993,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
-    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
     programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
     programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
     length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
     last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
     rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -2243,12 +2229,12 @@ def _mega_ema_triton_backward(g_result, g_last_h, u, past_sum, h_sum, h_sum_2, o
             d_h_sum_2.zero_()
             d_omega.zero_()
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
-            mega_ema_keep_kernel[(programs * turns.spans,)](
-                u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            mega_ema_keep_kernel[grid](
+                u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
             )  # fmt: skip
-            mega_ema_backward_kernel[(programs,)](
+            mega_ema_backward_kernel[grid](
                 u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, g_result, kept_h, g_last_h, _reals(d_u), d_past_sum, d_h_sum, d_h_sum_2, d_omega, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *u.stride()[:2], *g_result.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

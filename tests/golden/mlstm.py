@@ -1230,32 +1230,30 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
-    @triton.jit
-    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
-        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
-        begin = n_t // BT * i_j // SPANS * BT
-        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
-        return i_t + begin, end - begin
-
-
     @triton.jit(do_not_specialize=["n", "T", "FIRST", "NS", "NP", "NQ", "ROOMS", "LENGTH"])
     def _gather_kernel(
-        parts, out, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH, M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr
+        parts, out, more, out_more, n, T, FIRST, NS, NP, NQ, ROOMS, LENGTH,
+        M: tl.constexpr, REVERSE: tl.constexpr, BP: tl.constexpr, BM: tl.constexpr,
     ):  # fmt: skip
-        """`_sum_kernel` for pieces walked in turn: M numbers of a token from rooms of LENGTH tokens, to their places."""
-        i = tl.program_id(0).to(tl.int64)
+        """`_sum_kernel` for pieces walked in turn: M numbers of a token from rooms of LENGTH tokens, to their places; of two
+        tensors, if there are `more`."""
+        i = tl.program_id(0)
         i_m, turn = i % tl.cdiv(LENGTH * M, BM), i // tl.cdiv(LENGTH * M, BM) + FIRST
         row, i_q = turn % NS, NQ - 1 - turn // NS
-        i_b, bos, n_s, i_t, n_t = _piece(None, row // NP, row % NP * NQ + i_q, T, NP * NQ, _ALIGN)
+        i_b, bos, n_s, i_t, n_t = _piece(None, (row // NP).to(tl.int64), row % NP * NQ + i_q, T, NP * NQ, _ALIGN)
         begin = n_s - i_t - n_t if REVERSE else i_t
         o_m, o_p = i_m * BM + tl.arange(0, BM), tl.arange(0, BP)
         m_m = o_m < n_t * M
-        b_sums = tl.zeros([BP, BM], tl.float32)
+        b_sums, b_more = tl.zeros([BP, BM], tl.float32), tl.zeros([BP, BM], tl.float32)
         for i_p in range(0, n, BP):
             p = ((i_p + o_p).to(tl.int64) * ROOMS + turn % ROOMS) * (LENGTH * M)
             m = (i_p + o_p < n)[:, None] & m_m[None, :]
             b_sums += tl.load(parts + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32)
+            if more is not None:
+                b_more += tl.load(more + p[:, None] + o_m[None, :], mask=m, other=0.0).to(tl.float32)
         tl.store(out + (i_b * T + begin) * M + o_m, tl.sum(b_sums, 0), mask=m_m)
+        if more is not None:
+            tl.store(out_more + (i_b * T + begin) * M + o_m, tl.sum(b_more, 0), mask=m_m)
 
     @triton.jit(do_not_specialize=["NP"])
     def _pass_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
@@ -1309,14 +1307,14 @@ if triton is not None:
         b_d_log_f = b_carry_m  # mlstm.ssm:26
         return b_back_m, b_d_i, b_d_log_f
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "SPANS", "NC"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC"])
     def mlstm_m_walk_kernel(
-        i_, log_f, m0, y_m, mT, m_starts, cu_seqlens, T, NP, NQ, SPANS, NC,
+        i_, log_f, m0, y_m, mT, m_starts, cu_seqlens, T, NP, NQ, NC,
         s_i_b, s_i_t, s_log_fb, s_log_ft,
         H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states, and for the way back the states before the SPANS of each of the NQ
-        pieces of a piece; NC of a row have room."""
+        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
+        NC a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1327,11 +1325,10 @@ if triton is not None:
             b_m = tl.load(m0 + (i_s * NP + i_p) * H + o_h, mask=m_h, other=0.0).to(tl.float32)
         else:
             b_m = tl.zeros([BH], tl.float32)
-        for i_j in range(NQ * SPANS):
-            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_j // SPANS, T, NP * NQ, _ALIGN)
-            i_t, n_t = _span(i_t, n_t, i_j % SPANS, SPANS, _ALIGN)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
             if m_starts is not None:
-                tl.store(m_starts + (i_s * NC + i_p * NQ * SPANS + i_j) * H + o_h, b_m, mask=m_h)
+                tl.store(m_starts + (i_s * NC + i_p * NQ + i_q) * H + o_h, b_m, mask=m_h)
             p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
             p_log_f = log_f + i_b * s_log_fb + (bos + i_t) * s_log_ft
             p_y_m = y_m + (i_b * T + bos + i_t) * H
@@ -1357,16 +1354,15 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(mT + i_s * H + o_h, b_m, mask=m_h)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
     def mlstm_m_keep_kernel(
-        i_, log_f, m0, ms, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
+        i_, log_f, m0, ms, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_i_b, s_i_t, s_log_fb, s_log_ft,
         H: tl.constexpr, BH: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
-        span is one of NC for each row."""
-        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
-        i_j = tl.program_id(0) % SPANS
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
         i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
@@ -1377,14 +1373,11 @@ if triton is not None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
-        begin = i_t
-        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
-        i_k += (i_t - begin) // BT
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         m_h = tl_inside(o_h, H, BH)
         o_t = tl.arange(0, BT)
         if m0 is not None:
-            b_m = tl.load(m0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * H + o_h, mask=m_h, other=0.0).to(tl.float32)
+            b_m = tl.load(m0 + (i_s * NC + i_p * NQ + i_q) * H + o_h, mask=m_h, other=0.0).to(tl.float32)
         else:
             b_m = tl.zeros([BH], tl.float32)
         p_i_ = i_ + i_b * s_i_b + (bos + i_t) * s_i_t
@@ -1570,14 +1563,14 @@ if triton is not None:
         b_d_add = tl_sum_1_of_2(b_d_n * b_k_, K)  # mlstm.ssm:29
         return b_back_n, b_d_q, b_d_k, b_d_log_keep, b_d_add
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "SPANS", "NC", "n_0", "n__starts"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC", "n_0", "n__starts"])
     def mlstm_n_walk_kernel(
-        q, k_, log_keep, add, n_0, y_weight, n_T, n__starts, cu_seqlens, T, NP, NQ, SPANS, NC,
+        q, k_, log_keep, add, n_0, y_weight, n_T, n__starts, cu_seqlens, T, NP, NQ, NC,
         s_qb, s_qt, s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt,
         H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states, and for the way back the states before the SPANS of each of the NQ
-        pieces of a piece; NC of a row have room."""
+        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
+        NC a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_h, i_p = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH) % NP
         i_s = i // tl.cdiv(H, BH) // NP
@@ -1593,11 +1586,10 @@ if triton is not None:
             b_n_ = tl.load(n_0 + (i_s * NP + i_p) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_n_ = tl.zeros([BH, BK], tl.float32)
-        for i_j in range(NQ * SPANS):
-            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_j // SPANS, T, NP * NQ, _ALIGN)
-            i_t, n_t = _span(i_t, n_t, i_j % SPANS, SPANS, _ALIGN)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
             if n__starts is not None:
-                tl.store(n__starts + (i_s * NC + i_p * NQ * SPANS + i_j) * (H * K) + o_k_h, b_n_, mask=m_hk_)
+                tl.store(n__starts + (i_s * NC + i_p * NQ + i_q) * (H * K) + o_k_h, b_n_, mask=m_hk_)
             p_q = q + i_b * s_qb + (bos + i_t) * s_qt
             p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
             p_log_keep = log_keep + i_b * s_log_keepb + (bos + i_t) * s_log_keept
@@ -1635,16 +1627,15 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(n_T + i_s * (H * K) + o_hk_, b_n_, mask=m_hk_)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "n_0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "n_0"])
     def mlstm_n_keep_kernel(
-        k_, log_keep, add, n_0, n_s, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
+        k_, log_keep, add, n_0, n_s, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_k_b, s_k_t, s_log_keepb, s_log_keept, s_addb, s_addt,
         H: tl.constexpr, K: tl.constexpr, c_1: tl.constexpr, BH: tl.constexpr, BK: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
-        span is one of NC for each row."""
-        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
-        i_j = tl.program_id(0) % SPANS
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
         i_h, turn = i % tl.cdiv(H, BH), i // tl.cdiv(H, BH)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
@@ -1655,9 +1646,6 @@ if triton is not None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
-        begin = i_t
-        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
-        i_k += (i_t - begin) // BT
         o_h = i_h.to(tl.int32) * BH + tl.arange(0, BH)
         o_k_ = tl.arange(0, BK)
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
@@ -1667,7 +1655,7 @@ if triton is not None:
         m_hk_ = m_h[:, None] & m_k_[None, :]
         o_t = tl.arange(0, BT)
         if n_0 is not None:
-            b_n_ = tl.load(n_0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
+            b_n_ = tl.load(n_0 + (i_s * NC + i_p * NQ + i_q) * (H * K) + o_k_h, mask=m_hk_, other=0.0).to(tl.float32)
         else:
             b_n_ = tl.zeros([BH, BK], tl.float32)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
@@ -2083,16 +2071,15 @@ if triton is not None:
         if i_p == NP - 1:
             tl.store(ST + i_s * (H * K * V) + o_hk_v, b_S, mask=m_ck_)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS", "S0"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS", "S0"])
     def mlstm_S_keep_kernel(
-        k_, v, log_keep, add, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
+        k_, v, log_keep, add, S0, Ss, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_k_b, s_k_t, s_vb, s_vt, s_log_keepb, s_log_keept, s_addb, s_addt,
         H: tl.constexpr, V: tl.constexpr, K: tl.constexpr, C: tl.constexpr, c_1: tl.constexpr, eps: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, RUN: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
-        span is one of NC for each row."""
-        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
-        i_j = tl.program_id(0) % SPANS
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
         i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
@@ -2103,9 +2090,6 @@ if triton is not None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
-        begin = i_t
-        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
-        i_k += (i_t - begin) // BT
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         o_h = o_c // V
         o_k_ = tl.arange(0, BK)
@@ -2118,7 +2102,7 @@ if triton is not None:
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
         o_t = tl.arange(0, BT)
         if S0 is not None:
-            b_S = tl.load(S0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
+            b_S = tl.load(S0 + (i_s * NC + i_p * NQ + i_q) * (H * K * V) + o_k_c, mask=m_ck_, other=0.0).to(tl.float32)
         else:
             b_S = tl.zeros([BC, BK], tl.float32)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
@@ -3056,21 +3040,20 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
-_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
 
 
 def _starts(like, width, dtype, keep, cu_seqlens):
     """Room for these states, of `width` numbers each; none where none are to be kept."""
     if not keep or cu_seqlens is not None:
         return like.new_empty(0, dtype=torch.float32)
-    return torch.empty(like.shape[0], like.shape[1] // _SPAN, width, dtype=dtype, device=like.device)
+    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=dtype, device=like.device)
 
 
 def _in_turn(config, T):
     """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
     n = config.pieces * config.parts
-    return n if config.wave > 0 and config.parts > 1 and n * _SPANS <= T // _SPAN else 1
+    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
 
 
 class _Turns(NamedTuple):
@@ -3079,8 +3062,7 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    spans: int  # of a piece, of which states are kept at once
-    starts: int  # for how many states before spans a row has room
+    starts: int  # for how many states before pieces a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -3092,26 +3074,29 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
-    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
     programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
     programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
     length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
     last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
     rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     """Adds up the sums over channels, (parts, sum) each, of the pieces that the launch from program `begin` on ended."""
     done, end = begin // n_blocks, min(begin + turns.programs, turns.rows * turns.parts * n_blocks) // n_blocks
+    length, by_shape = turns.tokens // turns.rooms, {}
     for parts, out in sums if end > done else ():
-        M = parts[0, 0].numel()
-        length = turns.tokens // turns.rooms
-        _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
-            parts, _reals(out), parts.shape[0], T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
-            M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
-        )  # fmt: skip
+        by_shape.setdefault((parts.shape[0], parts[0, 0].numel()), []).append((parts, _reals(out)))
+    for (n, M), alike in by_shape.items():
+        for i in range(0, len(alike), 2):  # two at once
+            one, other = alike[i], (*alike[i + 1 : i + 2], (None, None))[0]
+            _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
+                *one, *other, n, T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
+                M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
+            )  # fmt: skip
 
 
 def _pow2(n):
@@ -3242,7 +3227,7 @@ def choose_mlstm_m(rows, T, lanes, inner, sms, forward=False):
     halves = 1
     kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
     wave = max(1, room // num_warps) if kept > 2**24 else 0  # too many for one launch
-    parts = max(1, T // (_SPANS * _SPAN) // pieces) if wave > 0 else 1
+    parts = max(1, T // _PIECE // pieces) if wave > 0 else 1
     pieces, parts = 1, parts * pieces if parts > 1 else 1
     return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
@@ -3265,7 +3250,6 @@ def _mlstm_m_triton(i_, log_f, m, cu_seqlens, keep):
     if starts_m.numel() > 0:  # time in pieces of the way back
         back = choose_mlstm_m(rows, T, H, 1, _sms(i_.device))
         cuts = _in_turn(back, T)
-    spans = _SPANS if cuts > 1 else 1
     if cuts > 1:
         config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(H=H, BH=config.lanes, num_warps=config.num_warps)
@@ -3276,7 +3260,7 @@ def _mlstm_m_triton(i_, log_f, m, cu_seqlens, keep):
             )  # fmt: skip
             return y_m, last_m, starts_m
         mlstm_m_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-            i_, log_f, m, _reals(y_m), _reals(last_m), starts_m if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), spans, T // _SPAN, *i_.stride()[:2], *log_f.stride()[:2],
+            i_, log_f, m, _reals(y_m), _reals(last_m), starts_m if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *i_.stride()[:2], *log_f.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_m, last_m, starts_m
@@ -3333,12 +3317,12 @@ def _mlstm_m_triton_backward(g_m, g_last_m, i_, log_f, m, cu_seqlens, starts_m):
         if turns.rooms > 0:
             g_last_m = _handed_on(g_last_m, rows * H, i_)
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
-            mlstm_m_keep_kernel[(programs * turns.spans,)](
-                i_, log_f, m, kept_m, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *i_.stride()[:2], *log_f.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            mlstm_m_keep_kernel[grid](
+                i_, log_f, m, kept_m, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *i_.stride()[:2], *log_f.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
             )  # fmt: skip
-            mlstm_m_backward_kernel[(programs,)](
+            mlstm_m_backward_kernel[grid](
                 i_, log_f, g_m, kept_m, g_last_m, _reals(d_i), _reals(d_log_f), None if first_d_m is None else _reals(first_d_m), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *i_.stride()[:2], *log_f.stride()[:2], *g_m.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
@@ -3372,7 +3356,7 @@ def choose_mlstm_n(rows, T, lanes, inner, sms, forward=False):
     halves = 1
     kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
     wave = max(1, room // num_warps) if kept > 2**24 else 0  # too many for one launch
-    parts = max(1, T // (_SPANS * _SPAN) // pieces) if wave > 0 else 1
+    parts = max(1, T // _PIECE // pieces) if wave > 0 else 1
     return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
 
@@ -3397,7 +3381,6 @@ def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens, keep):
     if starts_n.numel() > 0:  # time in pieces of the way back
         back = choose_mlstm_n(rows, T, H, _pow2(K), _sms(q.device))
         cuts = _in_turn(back, T)
-    spans = _SPANS if cuts > 1 else 1
     if cuts > 1:
         config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(H=H, K=K, c_1=K ** (-0.5), BH=config.lanes, BK=_pow2(K), num_warps=config.num_warps)
@@ -3417,7 +3400,7 @@ def _mlstm_n_triton(q, k, log_keep, add, n, cu_seqlens, keep):
             _pass(products, ends, n, starts, rows, config.pieces, H * K, False)
             n = starts
         mlstm_n_walk_kernel[(triton.cdiv(H, config.lanes) * config.pieces * rows,)](
-            q, k, log_keep, add, n, _reals(y_weight), _reals(last_n), starts_n if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), spans, T // _SPAN, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+            q, k, log_keep, add, n, _reals(y_weight), _reals(last_n), starts_n if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_weight, last_n, starts_n
@@ -3496,12 +3479,12 @@ def _mlstm_n_triton_backward(g_weight, g_last_n, q, k, log_keep, add, n, cu_seql
             if config.pieces == 1:
                 g_last_n = _handed_on(g_last_n, rows * H * K, q)
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
-            mlstm_n_keep_kernel[(programs * turns.spans,)](
-                k, log_keep, add, n, kept_n, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            mlstm_n_keep_kernel[grid](
+                k, log_keep, add, n, kept_n, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
             )  # fmt: skip
-            mlstm_n_backward_kernel[(programs,)](
+            mlstm_n_backward_kernel[grid](
                 q, k, log_keep, add, g_weight, kept_n, g_last_n, _reals(d_q), _reals(d_k), _reals(d_log_keep), _reals(d_add), None if first_d_n is None else _reals(first_d_n), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *q.stride()[:2], *k.stride()[:2], *log_keep.stride()[:2], *add.stride()[:2], *g_weight.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip
@@ -3679,12 +3662,12 @@ def _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
             sum_d_weight = _like(inputs[5])
             sum_d_m = _like(inputs[6])
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
-            mlstm_S_keep_kernel[(programs * turns.spans,)](
-                k, v, wide_log_keep, wide_add, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            mlstm_S_keep_kernel[grid](
+                k, v, wide_log_keep, wide_add, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
             )  # fmt: skip
-            mlstm_S_backward_kernel[(programs,)](
+            mlstm_S_backward_kernel[grid](
                 q, k, v, wide_log_keep, wide_add, wide_weight, wide_m, g_h, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_log_keep, d_add, d_weight_, d_m, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *wide_log_keep.stride()[:2], *wide_add.stride()[:2], *wide_weight.stride()[:2], *wide_m.stride()[:2], *g_h.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

@@ -693,14 +693,6 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
-    @triton.jit
-    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
-        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
-        begin = n_t // BT * i_j // SPANS * BT
-        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
-        return i_t + begin, end - begin
-
-
     @triton.jit(do_not_specialize=["n", "M"])
     def _sum_kernel(parts, out, n, M, BP: tl.constexpr, BM: tl.constexpr):
         """out[M] = sum of parts[n, M] over its first axis, in a fixed order."""
@@ -789,14 +781,14 @@ if triton is not None:
         b_d_time_decay = -b_d_w * b_w_1  # rwkv4.ssm:18
         return b_d_time_decay, b_d_time_first
 
-    @triton.jit(do_not_specialize=["T", "NP", "NQ", "SPANS", "NC"])
+    @triton.jit(do_not_specialize=["T", "NP", "NQ", "NC"])
     def rwkv4_walk_kernel(
-        k_, v, r, time_decay, time_first, p0, q0, log_scale0, y_output_in, pT, qT, log_scaleT, p_starts, q_starts, log_scale_starts, cu_seqlens, T, NP, NQ, SPANS, NC,
+        k_, v, r, time_decay, time_first, p0, q0, log_scale0, y_output_in, pT, qT, log_scaleT, p_starts, q_starts, log_scale_starts, cu_seqlens, T, NP, NQ, NC,
         s_k_b, s_k_t, s_vb, s_vt, s_rb, s_rt,
         A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """Walk over time: results and last states, and for the way back the states before the SPANS of each of the NQ
-        pieces of a piece; NC of a row have room."""
+        """Walk over time: results and last states, and for the way back the states before the NQ pieces of a piece, of which
+        NC a row have room."""
         i = tl.program_id(0).to(tl.int64)
         i_a, i_p = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA) % NP
         i_s = i // tl.cdiv(A, BA) // NP
@@ -818,15 +810,14 @@ if triton is not None:
             b_log_scale = tl.load(log_scale0 + (i_s * NP + i_p) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_log_scale = tl.zeros([BA], tl.float32)
-        for i_j in range(NQ * SPANS):
-            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_j // SPANS, T, NP * NQ, _ALIGN)
-            i_t, n_t = _span(i_t, n_t, i_j % SPANS, SPANS, _ALIGN)
+        for i_q in range(NQ):
+            i_b, bos, n, i_t, n_t = _piece(cu_seqlens, i_s, i_p * NQ + i_q, T, NP * NQ, _ALIGN)
             if p_starts is not None:
-                tl.store(p_starts + (i_s * NC + i_p * NQ * SPANS + i_j) * A + o_a, b_p, mask=m_a)
+                tl.store(p_starts + (i_s * NC + i_p * NQ + i_q) * A + o_a, b_p, mask=m_a)
             if q_starts is not None:
-                tl.store(q_starts + (i_s * NC + i_p * NQ * SPANS + i_j) * A + o_a, b_q, mask=m_a)
+                tl.store(q_starts + (i_s * NC + i_p * NQ + i_q) * A + o_a, b_q, mask=m_a)
             if log_scale_starts is not None:
-                tl.store(log_scale_starts + (i_s * NC + i_p * NQ * SPANS + i_j) * A + o_a, b_log_scale, mask=m_a)
+                tl.store(log_scale_starts + (i_s * NC + i_p * NQ + i_q) * A + o_a, b_log_scale, mask=m_a)
             p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
             p_v = v + i_b * s_vb + (bos + i_t) * s_vt
             p_r = r + i_b * s_rb + (bos + i_t) * s_rt
@@ -865,16 +856,15 @@ if triton is not None:
             tl.store(qT + i_s * A + o_a, b_q, mask=m_a)
             tl.store(log_scaleT + i_s * A + o_a, b_log_scale, mask=m_a)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
     def rwkv4_keep_kernel(
-        k_, v, time_decay, time_first, p0, q0, log_scale0, ps, qs, log_scales, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
+        k_, v, time_decay, time_first, p0, q0, log_scale0, ps, qs, log_scales, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_k_b, s_k_t, s_vb, s_vt,
         A: tl.constexpr, BA: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
-        span is one of NC for each row."""
-        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
-        i_j = tl.program_id(0) % SPANS
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
         i_a, turn = i % tl.cdiv(A, BA), i // tl.cdiv(A, BA)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
@@ -885,9 +875,6 @@ if triton is not None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
-        begin = i_t
-        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
-        i_k += (i_t - begin) // BT
         o_a = i_a.to(tl.int32) * BA + tl.arange(0, BA)
         m_a = tl_inside(o_a, A, BA)
         o_t = tl.arange(0, BT)
@@ -895,15 +882,15 @@ if triton is not None:
         b_time_first = tl.load(time_first + o_a, mask=m_a, other=0.0).to(tl.float32)
         b_w = rwkv4_hoist(b_time_decay.to(tl.float64)).to(tl.float32)
         if p0 is not None:
-            b_p = tl.load(p0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_p = tl.load(p0 + (i_s * NC + i_p * NQ + i_q) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_p = tl.zeros([BA], tl.float32)
         if q0 is not None:
-            b_q = tl.load(q0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_q = tl.load(q0 + (i_s * NC + i_p * NQ + i_q) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_q = tl.zeros([BA], tl.float32)
         if log_scale0 is not None:
-            b_log_scale = tl.load(log_scale0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
+            b_log_scale = tl.load(log_scale0 + (i_s * NC + i_p * NQ + i_q) * A + o_a, mask=m_a, other=0.0).to(tl.float32)
         else:
             b_log_scale = tl.zeros([BA], tl.float32)
         p_k_ = k_ + i_b * s_k_b + (bos + i_t) * s_k_t
@@ -1150,21 +1137,20 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
-_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
 
 
 def _starts(like, width, dtype, keep, cu_seqlens):
     """Room for these states, of `width` numbers each; none where none are to be kept."""
     if not keep or cu_seqlens is not None:
         return like.new_empty(0, dtype=torch.float32)
-    return torch.empty(like.shape[0], like.shape[1] // _SPAN, width, dtype=dtype, device=like.device)
+    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=dtype, device=like.device)
 
 
 def _in_turn(config, T):
     """Into how many pieces in all the way back cuts time if it walks them in turn, else 1."""
     n = config.pieces * config.parts
-    return n if config.wave > 0 and config.parts > 1 and n * _SPANS <= T // _SPAN else 1
+    return n if config.wave > 0 and config.parts > 1 and n <= T // _PIECE else 1
 
 
 class _Turns(NamedTuple):
@@ -1173,8 +1159,7 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    spans: int  # of a piece, of which states are kept at once
-    starts: int  # for how many states before spans a row has room
+    starts: int  # for how many states before pieces a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -1186,14 +1171,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
-    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
     programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
     programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
     length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
     last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
     rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -1302,7 +1287,7 @@ def choose_rwkv4(rows, T, lanes, inner, sms, forward=False):
     halves = 2 if tokens <= 2 else 1
     kept = 3 * rows * lanes * inner * T // (tokens * halves)  # numbers
     wave = max(1, room // num_warps) if kept > 2**24 else 0  # too many for one launch
-    parts = max(1, T // (_SPANS * _SPAN) // pieces) if wave > 0 else 1
+    parts = max(1, T // _PIECE // pieces) if wave > 0 else 1
     pieces, parts = 1, parts * pieces if parts > 1 else 1
     return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 
@@ -1334,7 +1319,6 @@ def _rwkv4_triton(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, 
     if starts_p.numel() > 0:  # time in pieces of the way back
         back = choose_rwkv4(rows, T, A, 1, _sms(k.device))
         cuts = _in_turn(back, T)
-    spans = _SPANS if cuts > 1 else 1
     if cuts > 1:
         config = config._replace(pieces=math.gcd(config.pieces, cuts))
     fixed = dict(A=A, BA=config.lanes, num_warps=config.num_warps)
@@ -1345,7 +1329,7 @@ def _rwkv4_triton(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, 
             )  # fmt: skip
             return y_output_in, last_p, last_q, last_log_scale, starts_p, starts_q, starts_log_scale
         rwkv4_walk_kernel[(triton.cdiv(A, config.lanes) * config.pieces * rows,)](
-            k, v, r, time_decay, time_first, p, q, log_scale, _reals(y_output_in), _reals(last_p), _reals(last_q), _reals(last_log_scale), starts_p if cuts > 1 else None, starts_q if cuts > 1 else None, starts_log_scale if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), spans, T // _SPAN, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2],
+            k, v, r, time_decay, time_first, p, q, log_scale, _reals(y_output_in), _reals(last_p), _reals(last_q), _reals(last_log_scale), starts_p if cuts > 1 else None, starts_q if cuts > 1 else None, starts_log_scale if cuts > 1 else None, cu_seqlens, T, config.pieces, max(1, cuts // config.pieces), T // _PIECE, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2],
             BT=config.tokens, STAGES=config.stages, **fixed, **_within(config.registers),
         )  # fmt: skip
     return y_output_in, last_p, last_q, last_log_scale, starts_p, starts_q, starts_log_scale
@@ -1429,12 +1413,12 @@ def _rwkv4_triton_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k,
             d_time_decay.zero_()
             d_time_first.zero_()
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
-            rwkv4_keep_kernel[(programs * turns.spans,)](
-                k, v, time_decay, time_first, p, q, log_scale, kept_p, kept_q, kept_log_scale, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            rwkv4_keep_kernel[grid](
+                k, v, time_decay, time_first, p, q, log_scale, kept_p, kept_q, kept_log_scale, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
             )  # fmt: skip
-            rwkv4_backward_kernel[(programs,)](
+            rwkv4_backward_kernel[grid](
                 k, v, r, time_decay, time_first, g_output_in, kept_p, kept_q, kept_log_scale, g_last_p, g_last_q, g_last_log_scale, _reals(d_k), _reals(d_v), _reals(d_r), d_time_decay, d_time_first, None if first_d_p is None else _reals(first_d_p), None if first_d_q is None else _reals(first_d_q), None if first_d_log_scale is None else _reals(first_d_log_scale), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2], *g_output_in.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

@@ -1395,14 +1395,6 @@ if triton is not None:
         n_t = n - (NP - 1 - i_p) * (n // BT) // NP * BT - i_t
         return i_b, bos, n, i_t, n_t.to(tl.int32)
 
-    @triton.jit
-    def _span(i_t, n_t, i_j, SPANS, BT: tl.constexpr):
-        """Span i_j of SPANS of a piece of n_t tokens from i_t on: its begin and length. All but the last are whole blocks."""
-        begin = n_t // BT * i_j // SPANS * BT
-        end = tl.where(i_j == SPANS - 1, n_t, n_t // BT * (i_j + 1) // SPANS * BT)
-        return i_t + begin, end - begin
-
-
     @triton.jit(do_not_specialize=["NP"])
     def _pass_complex_kernel(a, b, first, starts, NP, M: tl.constexpr, BM: tl.constexpr, REVERSE: tl.constexpr):
         """The same for M complex numbers, real parts before imaginary ones; in reverse with the conjugate of a."""
@@ -1692,16 +1684,15 @@ if triton is not None:
             tl.store(xT + i_s * (2 * C) + 2 * o_c, b_x_re, mask=m_c)
             tl.store(xT + i_s * (2 * C) + 2 * o_c + 1, b_x_im, mask=m_c)
 
-    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "SPANS", "NC", "ROOMS", "SLOTS"])
+    @triton.jit(do_not_specialize=["T", "FIRST", "NS", "NP", "NQ", "NC", "ROOMS", "SLOTS"])
     def s5_keep_kernel(
-        Bu_sum, Lambda_re, Lambda_im, log_step, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, SPANS, NC, ROOMS, SLOTS,
+        Bu_sum, Lambda_re, Lambda_im, log_step, x0, xs, cu_seqlens, T, FIRST, NS, NP, NQ, NC, ROOMS, SLOTS,
         s_Bu_sumb, s_Bu_sumt,
         J: tl.constexpr, M: tl.constexpr, C: tl.constexpr, step_rescale: tl.constexpr, BC: tl.constexpr, BT: tl.constexpr, STAGES: tl.constexpr,
     ):  # fmt: skip
-        """The states before every BT-th token of one of SPANS of a piece, for the way back over it; the state before the
-        span is one of NC for each row."""
-        i = tl.program_id(0).to(tl.int64) // SPANS + FIRST
-        i_j = tl.program_id(0) % SPANS
+        """The states before every BT-th token of a piece, for the way back over it; the state before the piece is one of
+        NC for each row."""
+        i = tl.program_id(0).to(tl.int64) + FIRST
         i_c, turn = i % tl.cdiv(C, BC), i // tl.cdiv(C, BC)
         row, i_q = turn % NS, NQ - 1 - turn // NS  # the last piece first
         i_s, i_p = row // NP, row % NP
@@ -1712,9 +1703,6 @@ if triton is not None:
             i_k = i_s * tl.cdiv(n, BT) + tl.cdiv(i_t, BT)
         else:
             i_k = bos // BT + i_s + tl.cdiv(i_t, BT)
-        begin = i_t
-        i_t, n_t = _span(i_t, n_t, i_j, SPANS, _ALIGN)
-        i_k += (i_t - begin) // BT
         o_c = i_c.to(tl.int32) * BC + tl.arange(0, BC)
         m_c = tl_inside(o_c, C, BC)
         o_t = tl.arange(0, BT)
@@ -1727,11 +1715,11 @@ if triton is not None:
         b_B_scale_re = b_B_scale_re.to(tl.float32)
         b_B_scale_im = b_B_scale_im.to(tl.float32)
         if x0 is not None:
-            b_x_re = tl.load(x0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (2 * C) + o_c, mask=m_c, other=0.0).to(tl.float32)
+            b_x_re = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * C) + o_c, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_x_re = tl.zeros([BC], tl.float32)
         if x0 is not None:
-            b_x_im = tl.load(x0 + (i_s * NC + (i_p * NQ + i_q) * SPANS + i_j) * (2 * C) + o_c + C, mask=m_c, other=0.0).to(tl.float32)
+            b_x_im = tl.load(x0 + (i_s * NC + i_p * NQ + i_q) * (2 * C) + o_c + C, mask=m_c, other=0.0).to(tl.float32)
         else:
             b_x_im = tl.zeros([BC], tl.float32)
         p_Bu_sum = Bu_sum + i_b * s_Bu_sumb + (bos + i_t) * s_Bu_sumt
@@ -2006,8 +1994,7 @@ class _Config(NamedTuple):
     wave: int = 0  # programs a launch of the way back, where one would keep too many states; 0: one launch
 
 
-_SPAN = 120  # tokens, at least, of a span of time before which the walk forward leaves the state for the way back
-_SPANS = 2  # of a piece that the way back walks in turn: states are kept of one beside the other
+_PIECE = 240  # tokens, at least, of a piece before which the walk forward leaves the state for the way back
 
 
 class _Turns(NamedTuple):
@@ -2016,8 +2003,7 @@ class _Turns(NamedTuple):
     rows: int  # that are walked at once: pieces of all rows
     parts: int  # pieces of each of these, walked in turn
     programs: int  # a launch
-    spans: int  # of a piece, of which states are kept at once
-    starts: int  # for how many states before spans a row has room
+    starts: int  # for how many states before pieces a row has room
     rooms: int  # pieces whose states are kept at once, and sums over channels, until they are gathered; 0: all
     slots: int  # states kept of each
     kept: int  # states kept in all
@@ -2029,14 +2015,14 @@ def _turns(config, cuts, v, rows, n_blocks, cu_seqlens):
     (batch, T), each, at_once = v.shape[:2], config.tokens * config.halves, rows * config.pieces
     if config.wave == 0 or cu_seqlens is not None:
         kept = rows * triton.cdiv(T, each) if cu_seqlens is None else T // each + rows + 1
-        return _Turns(at_once, 1, at_once * n_blocks, 1, config.pieces, 0, 0, kept, batch * T)
-    parts, spans, starts = (cuts // config.pieces, _SPANS, T // _SPAN) if cuts > 1 else (1, 1, config.pieces)
+        return _Turns(at_once, 1, at_once * n_blocks, config.pieces, 0, 0, kept, batch * T)
+    parts, starts = (cuts // config.pieces, T // _PIECE) if cuts > 1 else (1, config.pieces)
     programs, most = at_once * parts * n_blocks, min(at_once * n_blocks, config.wave)
     programs = triton.cdiv(programs, triton.cdiv(programs, most))  # of launches that are alike
     length = triton.cdiv(T // _ALIGN.value, config.pieces * parts) * _ALIGN.value + T % _ALIGN.value
     last = n_blocks - math.gcd(n_blocks, programs)  # the furthest in a piece that a launch begins
     rooms, slots = min(triton.cdiv(last + programs, n_blocks), at_once * parts), triton.cdiv(length, each)
-    return _Turns(at_once, parts, programs, spans, starts, rooms, slots, rooms * slots, rooms * slots * each)
+    return _Turns(at_once, parts, programs, starts, rooms, slots, rooms * slots, rooms * slots * each)
 
 
 def _pow2(n):
@@ -2283,12 +2269,12 @@ def _s5_triton_backward(g_x, g_last_x, Bu_sum, Lambda_re, Lambda_im, log_step, x
             d_Lambda_im_.zero_()
             d_log_step.zero_()
         for begin in range(0, n_blocks * turns.rows * turns.parts, turns.programs):
-            programs = min(turns.programs, n_blocks * turns.rows * turns.parts - begin)
-            s5_keep_kernel[(programs * turns.spans,)](
-                Bu_sum, Lambda_re, Lambda_im, log_step, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.spans, turns.starts, turns.rooms, turns.slots, *Bu_sum.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(128 if config.registers < 255 else 255),
+            grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
+            s5_keep_kernel[grid](
+                Bu_sum, Lambda_re, Lambda_im, log_step, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *Bu_sum.stride()[:2],
+                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
             )  # fmt: skip
-            s5_backward_kernel[(programs,)](
+            s5_backward_kernel[grid](
                 Bu_sum, Lambda_re, Lambda_im, log_step, g_x, kept_x, g_last_x, _reals(d_Bu_sum), d_Lambda_re_, d_Lambda_im_, d_log_step, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *Bu_sum.stride()[:2], *g_x.stride()[:2],
                 BT=config.tokens, HALVES=config.halves, CARRY=turns.rooms > 0, STAGES=config.stages, **fixed,
             )  # fmt: skip

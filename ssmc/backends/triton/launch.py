@@ -165,15 +165,12 @@ class Host(Gradients):
                     *streams, *self.parameters(), *states, *reals, *real_lasts,
                     *(f"{v} if cuts > 1 else None" for v in starts if self.p.walked),
                 ],
-                ["config.pieces", *(["max(1, cuts // config.pieces)", "spans", "T // _SPAN"] if self.p.walked else [])],
+                ["config.pieces", *(["max(1, cuts // config.pieces)", "T // _PIECE"] if self.p.walked else [])],
                 streams,
             ),
             keep=self.passed(
                 [*keep, *self.parameters(), *states, *kept],
-                [
-                    "begin", "turns.rows", "config.pieces", "turns.parts", "turns.spans", "turns.starts", "turns.rooms",
-                    "turns.slots",
-                ],
+                ["begin", "turns.rows", "config.pieces", "turns.parts", "turns.starts", "turns.rooms", "turns.slots"],
                 keep,
             ),
             backward=self.passed(
