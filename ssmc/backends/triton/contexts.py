@@ -129,8 +129,8 @@ class Coefficient:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Time in pieces, each as one step of the recurrence: what a token does to products of coefficients, what is `fed` to
-    the state, and, where reads allow it, what they want of the state before the piece, added to `sums`."""
+    """Time in pieces, each as one step of the recurrence: what a token does to products of coefficients, what is `fed`
+    to the state, and, where reads allow it, what they want of the state before the piece, added to `sums`."""
 
     kernel: Kernel
     loads: tuple[Load, ...]
@@ -173,8 +173,8 @@ class Backward:
 
 @dataclass(frozen=True, slots=True)
 class Registers:
-    """What the way back holds, about: numbers, and tiles of the state, once and a token of a block. `program`: numbers of
-    a field a warp owns; `tokens`: a block forward, fewer with `inner`; `keep`: tiles forward; `loads`: a lane, token."""
+    """What the way back holds, about: numbers, and tiles of the state, once and a token of a block. `program`: numbers
+    of a field a warp owns; `tokens`: a block forward, fewer with `inner`; `keep`: tiles forward; `loads`: a lane."""
 
     program: str
     tokens: str
