@@ -2759,7 +2759,7 @@ def _dss_triton_backward(g_output_linear_in, g_last_x, u, z_sum, z_sum_2, Lambda
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             dss_keep_kernel[grid](
                 u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, turned_W, D, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             dss_backward_kernel[grid](
                 u, z_sum, z_sum_2, Lambda_log_neg_re, Lambda_imag, turned_W, D, g_output_linear_in, kept_x, g_last_x, _reals(d_u), d_z_sum, d_z_sum_2, d_Lambda_log_neg_re, d_Lambda_imag, d_W, d_D, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *u.stride()[:2], *g_output_linear_in.stride()[:2],

@@ -1158,7 +1158,7 @@ def _gated_rnn_triton_backward(g_h, g_last_h, x, z_raw, r_raw, a, h, cu_seqlens,
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             gated_rnn_keep_kernel[grid](
                 x, z_raw, r_raw, a, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             gated_rnn_backward_kernel[grid](
                 x, z_raw, r_raw, a, g_h, kept_h, g_last_h, _reals(d_x), _reals(d_z_raw), _reals(d_r_raw), d_a, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *x.stride()[:2], *z_raw.stride()[:2], *r_raw.stride()[:2], *g_h.stride()[:2],

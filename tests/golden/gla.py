@@ -1930,9 +1930,9 @@ def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     for (n, M), alike in by_shape.items():
         for i in range(0, len(alike), 2):  # two at once
             one, other = alike[i], (*alike[i + 1 : i + 2], (None, None))[0]
-            _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
+            _gather_kernel[(triton.cdiv(length * M, 64) * (end - done),)](
                 *one, *other, n, T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
-                M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
+                M=M, REVERSE=reverse, BP=64, BM=64, num_warps=4,
             )  # fmt: skip
 
 
@@ -2176,7 +2176,7 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             gla_keep_kernel[grid](
                 k, v, gk, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             gla_backward_kernel[grid](
                 q, k, v, gk, g_o, kept_S, g_last_S, d_q, d_k, _reals(d_v), d_gk, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *gk.stride()[:2], *g_o.stride()[:2],

@@ -1283,7 +1283,7 @@ def _hgrn_triton_backward(g_h, g_last_h, i_, f_raw, lower_bound, h, cu_seqlens, 
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             hgrn_keep_kernel[grid](
                 i_, f_raw, lower_bound, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *i_.stride()[:2], *f_raw.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             hgrn_backward_kernel[grid](
                 i_, f_raw, lower_bound, g_h, kept_h, g_last_h, _reals(d_i), _reals(d_f_raw), d_lower_bound, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *i_.stride()[:2], *f_raw.stride()[:2], *g_h.stride()[:2],

@@ -1875,7 +1875,7 @@ def _leaky_triton_backward(g_h, g_last_h, u, rate, h, cu_seqlens):
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             leaky_keep_kernel[grid](
                 u, rate, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             leaky_backward_kernel[grid](
                 u, rate, g_h, kept_h, g_last_h, _reals(d_u), d_rate, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *u.stride()[:2], *g_h.stride()[:2],

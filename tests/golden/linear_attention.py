@@ -2356,9 +2356,9 @@ def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     for (n, M), alike in by_shape.items():
         for i in range(0, len(alike), 2):  # two at once
             one, other = alike[i], (*alike[i + 1 : i + 2], (None, None))[0]
-            _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
+            _gather_kernel[(triton.cdiv(length * M, 64) * (end - done),)](
                 *one, *other, n, T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
-                M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
+                M=M, REVERSE=reverse, BP=64, BM=64, num_warps=4,
             )  # fmt: skip
 
 
@@ -2607,7 +2607,7 @@ def _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             linear_attention_S_keep_kernel[grid](
                 v, k, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *v.stride()[:2], *k.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             linear_attention_S_backward_kernel[grid](
                 v, q, k, wide_o_sum, g_o, kept_S, g_last_S, _reals(d_v), d_q, d_k, d_o_sum, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *wide_o_sum.stride()[:2], *g_o.stride()[:2],
@@ -2768,7 +2768,7 @@ def _linear_attention_z_triton_backward(g_o_sum, g_last_z, q, k, z, cu_seqlens, 
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             linear_attention_z_keep_kernel[grid](
                 k, z, kept_z, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             linear_attention_z_backward_kernel[grid](
                 q, k, g_o_sum, kept_z, g_last_z, _reals(d_q), _reals(d_k), None if first_d_z is None else _reals(first_d_z), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *q.stride()[:2], *k.stride()[:2], *g_o_sum.stride()[:2],

@@ -1656,7 +1656,7 @@ def _liquid_s4_triton_backward(g_output_linear_in, g_last_x, u, log_dt, log_A_re
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             liquid_s4_keep_kernel[grid](
                 u, log_dt, turned_log_A_real, turned_A_imag, turned_B, turned_C, D, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             liquid_s4_backward_kernel[grid](
                 u, log_dt, turned_log_A_real, turned_A_imag, turned_B, turned_C, D, g_output_linear_in, kept_x, g_last_x, _reals(d_u), d_log_dt, d_log_A_real, d_A_imag, d_B, d_C, d_D, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *u.stride()[:2], *g_output_linear_in.stride()[:2],

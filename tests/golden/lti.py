@@ -2924,7 +2924,7 @@ def _lti_triton_backward(g_out_proj_in, g_last_x, u, log_dt, log_decay, frequenc
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             lti_keep_kernel[grid](
                 u, log_dt, turned_log_decay, turned_frequency, turned_B, turned_C, D, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             lti_backward_kernel[grid](
                 u, log_dt, turned_log_decay, turned_frequency, turned_B, turned_C, D, g_out_proj_in, kept_x, g_last_x, _reals(d_u), d_log_dt, d_log_decay, d_frequency, d_B, d_C, d_D, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *u.stride()[:2], *g_out_proj_in.stride()[:2],

@@ -1550,9 +1550,9 @@ def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     for (n, M), alike in by_shape.items():
         for i in range(0, len(alike), 2):  # two at once
             one, other = alike[i], (*alike[i + 1 : i + 2], (None, None))[0]
-            _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
+            _gather_kernel[(triton.cdiv(length * M, 64) * (end - done),)](
                 *one, *other, n, T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
-                M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
+                M=M, REVERSE=reverse, BP=64, BM=64, num_warps=4,
             )  # fmt: skip
 
 
@@ -1831,7 +1831,7 @@ def _mamba_triton_backward(g_out_proj_in, g_last_h, z, B, C, dt_raw, x, A_log, D
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             mamba_keep_kernel[grid](
                 wide_B, dt_raw, x, turned_A_log, D, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *wide_B.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             mamba_backward_kernel[grid](
                 z, wide_B, wide_C, dt_raw, x, turned_A_log, D, g_out_proj_in, kept_h, g_last_h, _reals(d_z), d_B, d_C, _reals(d_dt_raw), _reals(d_x), d_A_log, d_D, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *z.stride()[:2], *wide_B.stride()[:2], *wide_C.stride()[:2], *dt_raw.stride()[:2], *x.stride()[:2], *g_out_proj_in.stride()[:2], *d_z.stride()[:2],

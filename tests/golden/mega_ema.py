@@ -2232,7 +2232,7 @@ def _mega_ema_triton_backward(g_result, g_last_h, u, past_sum, h_sum, h_sum_2, o
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             mega_ema_keep_kernel[grid](
                 u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *u.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             mega_ema_backward_kernel[grid](
                 u, turned_past_sum, turned_h_sum, turned_h_sum_2, omega, g_result, kept_h, g_last_h, _reals(d_u), d_past_sum, d_h_sum, d_h_sum_2, d_omega, None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *u.stride()[:2], *g_result.stride()[:2],

@@ -1234,7 +1234,7 @@ def _min_gru_triton_backward(g_y, g_last_h, hidden, gate, h, cu_seqlens, starts_
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             min_gru_keep_kernel[grid](
                 hidden, gate, h, kept_h, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *hidden.stride()[:2], *gate.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             min_gru_backward_kernel[grid](
                 hidden, gate, g_y, kept_h, g_last_h, _reals(d_hidden), _reals(d_gate), None if first_d_h is None else _reals(first_d_h), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *hidden.stride()[:2], *gate.stride()[:2], *g_y.stride()[:2],

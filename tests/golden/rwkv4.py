@@ -1416,7 +1416,7 @@ def _rwkv4_triton_backward(g_output_in, g_last_p, g_last_q, g_last_log_scale, k,
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             rwkv4_keep_kernel[grid](
                 k, v, time_decay, time_first, p, q, log_scale, kept_p, kept_q, kept_log_scale, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             rwkv4_backward_kernel[grid](
                 k, v, r, time_decay, time_first, g_output_in, kept_p, kept_q, kept_log_scale, g_last_p, g_last_q, g_last_log_scale, _reals(d_k), _reals(d_v), _reals(d_r), d_time_decay, d_time_first, None if first_d_p is None else _reals(first_d_p), None if first_d_q is None else _reals(first_d_q), None if first_d_log_scale is None else _reals(first_d_log_scale), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *k.stride()[:2], *v.stride()[:2], *r.stride()[:2], *g_output_in.stride()[:2],

@@ -2026,9 +2026,9 @@ def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     for (n, M), alike in by_shape.items():
         for i in range(0, len(alike), 2):  # two at once
             one, other = alike[i], (*alike[i + 1 : i + 2], (None, None))[0]
-            _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
+            _gather_kernel[(triton.cdiv(length * M, 64) * (end - done),)](
                 *one, *other, n, T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
-                M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
+                M=M, REVERSE=reverse, BP=64, BM=64, num_warps=4,
             )  # fmt: skip
 
 
@@ -2286,7 +2286,7 @@ def _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             rwkv6_keep_kernel[grid](
                 k, v, d_sum_2, turned_d_sum, turned_time_faaaa, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             rwkv6_backward_kernel[grid](
                 r, k, v, d_sum_2, turned_d_sum, turned_time_faaaa, g_y, kept_S, g_last_S, d_r, d_k, _reals(d_v), d_d_sum_2, d_d_sum, d_time_faaaa, None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],

@@ -2272,7 +2272,7 @@ def _s5_triton_backward(g_x, g_last_x, Bu_sum, Lambda_re, Lambda_im, log_step, x
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             s5_keep_kernel[grid](
                 Bu_sum, Lambda_re, Lambda_im, log_step, x, kept_x, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *Bu_sum.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             s5_backward_kernel[grid](
                 Bu_sum, Lambda_re, Lambda_im, log_step, g_x, kept_x, g_last_x, _reals(d_Bu_sum), d_Lambda_re_, d_Lambda_im_, d_log_step, None if first_d_x is None else _reals(first_d_x), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *Bu_sum.stride()[:2], *g_x.stride()[:2],

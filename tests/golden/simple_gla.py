@@ -2508,9 +2508,9 @@ def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     for (n, M), alike in by_shape.items():
         for i in range(0, len(alike), 2):  # two at once
             one, other = alike[i], (*alike[i + 1 : i + 2], (None, None))[0]
-            _gather_kernel[(triton.cdiv(length * M, 128) * (end - done),)](
+            _gather_kernel[(triton.cdiv(length * M, 64) * (end - done),)](
                 *one, *other, n, T, done, turns.rows, pieces, turns.parts, turns.rooms, length,
-                M=M, REVERSE=reverse, BP=64, BM=128, num_warps=8,
+                M=M, REVERSE=reverse, BP=64, BM=64, num_warps=4,
             )  # fmt: skip
 
 
@@ -2756,7 +2756,7 @@ def _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
             grid = (min(turns.programs, n_blocks * turns.rows * turns.parts - begin),)
             simple_gla_keep_kernel[grid](
                 wide_gk, k_conv1d, v_conv1d, S, kept_S, cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.starts, turns.rooms, turns.slots, *wide_gk.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
-                BT=config.tokens * config.halves, STAGES=max(6, config.stages), **fixed, **_within(config.registers),
+                BT=config.tokens * config.halves, STAGES=config.stages, **fixed, **_within(config.registers),
             )  # fmt: skip
             simple_gla_backward_kernel[grid](
                 wide_gk, q_conv1d, k_conv1d, v_conv1d, g_o, kept_S, g_last_S, d_gk, d_q_conv1d, d_k_conv1d, _reals(d_v_conv1d), None if first_d_S is None else _reals(first_d_S), cu_seqlens, T, begin, turns.rows, config.pieces, turns.parts, turns.rooms, turns.slots, turns.tokens, *wide_gk.stride()[:2], *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2],
