@@ -1537,14 +1537,6 @@ if triton is not None:
             return tl.dot(w.to(tl.float16), z.to(tl.float16))
 
     @triton.jit
-    def tl_added_turned(z, w, DOT: tl.constexpr):
-        """z w, likewise."""
-        if DOT == tl.float32:
-            return tl.dot(z, w.to(tl.float32), input_precision="tf32x3")
-        else:
-            return tl.dot(z.to(tl.float16), w.to(tl.float16))
-
-    @triton.jit
     def tl_apart(BT: tl.constexpr, LEVELS: tl.constexpr):
         """The first level on which two tokens are in one block of 2**level tokens: 0 for a token and itself."""
         b_bits = tl.arange(0, BT)[:, None] ^ tl.arange(0, BT)[None, :]
@@ -1676,10 +1668,10 @@ if triton is not None:
         b_d_lower_bound_leaf = b_d_lower_bound + -b_d_c_1  # hgrn2.ssm:18
         return b_d_lower_bound_leaf
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_slots"])
     def hgrn2_states_kernel(
-        f_raw, i_, lower_bound, first, states, ends, products, cu_seqlens, T, NP, s_f_rawb, s_f_rawt: tl.constexpr, s_i_b, s_i_t: tl.constexpr,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
+        i_, turned, sums, first, states, ends, products, cu_seqlens, T, NP, n_slots, s_i_b, s_i_t: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, STAGES: tl.constexpr,
     ):
         """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
         what is left of the state before the piece. Without `states` the piece starts from zero."""
@@ -1695,8 +1687,6 @@ if triton is not None:
         m_k = tl_inside(o_k, K, BK)
         o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
-        b_lower_bound = tl.load(lower_bound + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
-        b_c_1 = hgrn2_chunk_keyed_hoist(b_lower_bound)
         n_kv = H * K * V
         if first is not None:
             b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
@@ -1706,40 +1696,30 @@ if triton is not None:
         j = i_c
         i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
         m_t = (o_t >= 0) & (o_t < n)
-        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_i_ = tl.load(i_ + i_b * s_i_b + i_t * s_i_t + i_h * V + (o_i * s_i_t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        for i_j in range(i_c, n_c):
+        for i_j in tl.range(i_c, n_c, num_stages=STAGES):
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
-            b_i_ = b_i_.to(tl.float32)
-            b_f_raw = b_f_raw.to(tl.float32)
-            b_value = b_i_
-            b_value = b_value.to(DOT)
-            b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
-            b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
-            b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
-            b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-            j += 1  # what the next chunk needs is on its way while this one is worked on
-            i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
-            m_t = (o_t >= 0) & (o_t < n)
             m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
             b_i_ = tl.load(i_ + i_b * s_i_b + i_t * s_i_t + i_h * V + (o_i * s_i_t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-            b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_sums = tl.sum(b_decay, 0)
-            b_leave = tl_added_turned(tl.trans(b_decay), tl_upto(BT, True), DOT)
-            b_turned = tl.trans(b_key) * tl.exp2(b_leave)
-            b_state = b_state * tl.exp2(b_sums)[:, None] + tl_dot(b_turned, b_value, DOT)
+            b_i_ = b_i_.to(tl.float32)
+            b_value = b_i_
+            b_value = b_value.to(DOT)
+            b_left = tl.load(turned + ((0 * n_slots + (i_n + j)) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], mask=m_k[None, :], other=0.0)
+            b_sums = tl.load(sums + ((i_n + j) * (H) + i_h) * (K) + o_k, mask=m_k, other=0.0)
+            j += 1  # numbers of the next chunk's tokens are on their way meanwhile: no copy ahead takes 16 bits
+            i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+            m_t = (o_t >= 0) & (o_t < n)
+            b_state = b_state * tl.exp2(b_sums)[:, None] + tl_dot(tl.trans(b_left), b_value, DOT)
             b_total += b_sums
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
             b_left = tl.exp2(b_total)[:, None] + tl.zeros([BK, BV], tl.float32)
             tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_slots"])
     def hgrn2_wanted_kernel(
-        q, f_raw, g_o, lower_bound, first, wanted, ends, products, cu_seqlens, T, NP, s_qb, s_qt: tl.constexpr, s_f_rawb, s_f_rawt: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
+        g_o, turned, sums, first, wanted, ends, products, cu_seqlens, T, NP, n_slots, s_g_ob, s_g_ot: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, STAGES: tl.constexpr,
     ):
         """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
         the first of them; `products` as forward."""
@@ -1755,8 +1735,6 @@ if triton is not None:
         m_k = tl_inside(o_k, K, BK)
         o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
-        b_lower_bound = tl.load(lower_bound + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
-        b_c_1 = hgrn2_chunk_keyed_hoist(b_lower_bound)
         n_kv = H * K * V
         if first is not None:
             b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
@@ -1766,33 +1744,21 @@ if triton is not None:
         j = n_c - 1
         i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
         m_t = (o_t >= 0) & (o_t < n)
-        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        for i_j in range(i_c, n_c):
+        for i_j in tl.range(i_c, n_c, num_stages=STAGES):
             if wanted is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
             b_g_o = b_g_o.to(tl.float32)
-            b_q = b_q.to(tl.float32)
-            b_f_raw = b_f_raw.to(tl.float32)
             b_d_read_0 = hgrn2_chunk_d_reads(b_g_o, c_1_)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-            b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
-            b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
-            b_query_0 = hgrn2_chunk_queries(b_q)
-            b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_enter_0 = tl.load(turned + ((1 * n_slots + (i_n + j)) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], mask=m_k[None, :], other=0.0)
+            b_sums = tl.load(sums + ((i_n + j) * (H) + i_h) * (K) + o_k, mask=m_k, other=0.0)
             j -= 1
             i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
             m_t = (o_t >= 0) & (o_t < n)
-            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-            b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-            b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_sums = tl.sum(b_decay, 0)
             b_state = b_state * tl.exp2(b_sums)[:, None]
-            b_turned = tl.trans(b_query_0) * tl.exp2(tl_added_turned(tl.trans(b_decay), tl_from(BT, False), DOT))
-            b_state += tl_dot(b_turned, b_d_read_0, DOT)
+            b_state += tl_dot(tl.trans(b_enter_0), b_d_read_0, DOT)
             b_total += b_sums
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
@@ -1801,10 +1767,11 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
     def hgrn2_scores_kernel(
-        q, f_raw, lower_bound, scores, table, cu_seqlens, T, n_slots, s_qb, s_qt: tl.constexpr, s_f_rawb, s_f_rawt: tl.constexpr,
+        q, f_raw, lower_bound, scores, turned, sums, table, cu_seqlens, T, n_slots, s_qb, s_qt: tl.constexpr, s_f_rawb, s_f_rawt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
-        """What the queries of a chunk's tokens find of its keys, [reads, slots, heads, i, j]."""
+        """What the queries of a chunk's tokens find of its keys, [reads, slots, heads, i, j]; its keys as they are left at its
+        end and, behind them, its queries as they see the state before it, `turned`; log decays of all of it, `sums`."""
         i = tl.program_id(0).to(tl.int64)
         i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
@@ -1832,12 +1799,17 @@ if triton is not None:
             b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
             b_query_0 = hgrn2_chunk_queries(b_q)
             b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
+            b_leave = tl.exp2(tl_added(tl_from(BT, True), b_decay, DOT))
+            tl.store(turned + ((0 * n_slots + i_n) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], b_key * b_leave, mask=m_k[None, :])
+            tl.store(sums + ((i_n) * (H) + i_h) * (K) + o_k, tl.sum(b_decay, 0), mask=m_k)
+            b_enter = tl.exp2(tl_added(tl_upto(BT, False), b_decay, DOT))
+            tl.store(turned + ((1 * n_slots + i_n) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], b_query_0 * b_enter, mask=m_k[None, :])
             b_scores_0 += tl_scores(b_query_0, b_key, b_decay, False, DOT, LEVELS)
         tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
     def hgrn2_outputs_kernel(
-        q, f_raw, i_, lower_bound, states, scores, y_o, table, cu_seqlens, T, n_slots, s_qb, s_qt: tl.constexpr, s_f_rawb, s_f_rawt: tl.constexpr, s_i_b, s_i_t: tl.constexpr,
+        i_, states, scores, turned, y_o, table, cu_seqlens, T, n_slots, s_i_b, s_i_t: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The outputs of a chunk's tokens, from the state before it and from each other."""
@@ -1853,27 +1825,14 @@ if triton is not None:
         m_k = tl_inside(o_k, K, BK)
         o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
-        b_lower_bound = tl.load(lower_bound + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
-        b_c_1 = hgrn2_chunk_keyed_hoist(b_lower_bound)
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
         b_i_ = tl.load(i_ + i_b * s_i_b + i_t * s_i_t + i_h * V + (o_i * s_i_t)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_q = tl.load(q + i_b * s_qb + i_t * s_qt + i_h * K + (o_i * s_qt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_i_ = b_i_.to(tl.float32)
-        b_q = b_q.to(tl.float32)
-        b_f_raw = b_f_raw.to(tl.float32)
         b_value = b_i_
         b_value = b_value.to(DOT)
-        b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
-        b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
-        b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
-        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
-        b_query_0 = hgrn2_chunk_queries(b_q)
-        b_query_0 = tl.where(m_tk, b_query_0, 0.0).to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_enter = tl.exp2(tl_added(tl_upto(BT, False), b_decay, DOT))
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
-        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT)
+        b_read_0 = tl_dot(tl.load(turned + ((1 * n_slots + i_n) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], mask=m_k[None, :], other=0.0), b_state, DOT)
         b_read_0 += tl_dot(b_scores, b_value, DOT)
         b_o = hgrn2_chunk_results(b_read_0, c_1_)
         tl.store(y_o + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_o, mask=m_tv)
@@ -1954,7 +1913,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def hgrn2_d_values_kernel(
-        f_raw, g_o, lower_bound, wanted, scores, d_i, table, cu_seqlens, T, n_slots, n_tokens, s_f_rawb, s_f_rawt: tl.constexpr, s_g_ob, s_g_ot: tl.constexpr,
+        g_o, wanted, scores, turned, d_i, table, cu_seqlens, T, n_slots, n_tokens, s_g_ob, s_g_ot: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, c_1_: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The cotangents of the values of a chunk's tokens, and of what these are made of."""
@@ -1970,22 +1929,13 @@ if triton is not None:
         m_k = tl_inside(o_k, K, BK)
         o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
-        b_lower_bound = tl.load(lower_bound + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
-        b_c_1 = hgrn2_chunk_keyed_hoist(b_lower_bound)
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
         b_g_o = tl.load(g_o + i_b * s_g_ob + i_t * s_g_ot + i_h * V + (o_i * s_g_ot)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_f_raw = tl.load(f_raw + i_b * s_f_rawb + i_t * s_f_rawt + i_h * K + (o_i * s_f_rawt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_g_o = b_g_o.to(tl.float32)
-        b_f_raw = b_f_raw.to(tl.float32)
         b_d_read_0 = hgrn2_chunk_d_reads(b_g_o, c_1_)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        b_decay = hgrn2_chunk_decay(b_f_raw, b_lower_bound, b_c_1)
-        b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
-        b_key = hgrn2_chunk_key(b_f_raw, b_c_1)
-        b_key = tl.where(m_tk, b_key, 0.0).to(DOT)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_leave = tl.exp2(tl_added(tl_from(BT, True), b_decay, DOT))
-        b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
+        b_d_value = tl_dot(tl.load(turned + ((0 * n_slots + i_n) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], mask=m_k[None, :], other=0.0), b_d_state, DOT)
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
         b_d_i_leaf = hgrn2_chunk_vjp_values(b_d_value)
@@ -2336,6 +2286,7 @@ class _Chunks(NamedTuple):
     part: int  # of keys, on the way of the state
     strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
+    stages: int  # chunks on their way, with the one that is worked on, on the way of the state
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
@@ -2361,6 +2312,7 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         part=part,
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
+        stages=3 if half else 1,
     )
 
 
@@ -2401,7 +2353,7 @@ def _room_for(n, like):
 
 
 def _hgrn2_chunks(q, f_raw, i_, lower_bound, S, cu_seqlens):
-    """The results and the last state: the states between chunks, then what happens inside them."""
+    """The results and the last state: what happens inside chunks, the states between them, then both together."""
     T = q.shape[1]
     rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = q.shape[2]
@@ -2425,7 +2377,8 @@ def _hgrn2_chunks(q, f_raw, i_, lower_bound, S, cu_seqlens):
     )  # fmt: skip
     walked = dict(  # a block of keys and of values a program
         NV=triton.cdiv(V, config.strip), BV=config.strip,
-        NK=triton.cdiv(K, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
+        NK=triton.cdiv(K, config.part), BK=config.part, STAGES=config.stages,
+        num_warps=8 if config.part >= 128 else 4,
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.block,
@@ -2433,29 +2386,32 @@ def _hgrn2_chunks(q, f_raw, i_, lower_bound, S, cu_seqlens):
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
+        n = slots * grid[1]
+        scores = torch.empty(1 * n * config.tokens**2, dtype=dtype, device=device)
+        turned = torch.empty((1 + 1) * n * config.tokens * K, dtype=dtype, device=device)
+        sums = torch.empty(n * K, dtype=torch.float32, device=device)
+        hgrn2_scores_kernel[(n,)](
+            q, f_raw, lower_bound, scores, turned, sums, table, cu_seqlens, T, slots, *q.stride()[:2], *f_raw.stride()[:2],
+            **fixed | across | dict(NV=1, num_warps=config.pairs),
+        )  # fmt: skip
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             hgrn2_states_kernel[(n,)](
-                f_raw, i_, lower_bound, None, None, ends, products, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
+                i_, turned, sums, None, None, ends, products, cu_seqlens, T, config.pieces, slots, *i_.stride()[:2],
                 **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         hgrn2_states_kernel[(n,)](
-            f_raw, i_, lower_bound, first, hs, ends, None, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
+            i_, turned, sums, first, hs, ends, None, cu_seqlens, T, config.pieces, slots, *i_.stride()[:2],
             **fixed | walked,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
-        hgrn2_scores_kernel[(slots * grid[1],)](
-            q, f_raw, lower_bound, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *f_raw.stride()[:2],
-            **fixed | across | dict(NV=1, num_warps=config.pairs),
-        )  # fmt: skip
         hgrn2_outputs_kernel[(slots * grid[0] * grid[1],)](
-            q, f_raw, i_, lower_bound, hs, scores, y_o, table, cu_seqlens, T, slots,
-            *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], **fixed, num_warps=config.inside,
+            i_, hs, scores, turned, y_o, table, cu_seqlens, T, slots,
+            *i_.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
     last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
     return y_o, last_S
@@ -2487,7 +2443,8 @@ def _hgrn2_chunks_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
     )  # fmt: skip
     walked = dict(  # a block of keys and of values a program
         NV=triton.cdiv(V, config.strip), BV=config.strip,
-        NK=triton.cdiv(K, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
+        NK=triton.cdiv(K, config.part), BK=config.part, STAGES=config.stages,
+        num_warps=8 if config.part >= 128 else 4,
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.strip), BV=config.strip, BK=config.block,
@@ -2500,36 +2457,39 @@ def _hgrn2_chunks_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
     d_lower_bound = _parts(slots, inputs[3])
     d_i = _room_for(1, inputs[2])
     with _on(device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
+        n = slots * grid[1]
+        scores = torch.empty(1 * n * config.tokens**2, dtype=dtype, device=device)
+        turned = torch.empty((1 + 1) * n * config.tokens * K, dtype=dtype, device=device)
+        sums = torch.empty(n * K, dtype=torch.float32, device=device)
+        hgrn2_scores_kernel[(n,)](
+            q, f_raw, lower_bound, scores, turned, sums, table, cu_seqlens, T, slots, *q.stride()[:2], *f_raw.stride()[:2],
+            **fixed | across | dict(NV=1, num_warps=config.pairs),
+        )  # fmt: skip
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             hgrn2_states_kernel[(n,)](
-                f_raw, i_, lower_bound, None, None, ends, products, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
+                i_, turned, sums, None, None, ends, products, cu_seqlens, T, config.pieces, slots, *i_.stride()[:2],
                 **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         hgrn2_states_kernel[(n,)](
-            f_raw, i_, lower_bound, first, hs, ends, None, cu_seqlens, T, config.pieces, *f_raw.stride()[:2], *i_.stride()[:2],
+            i_, turned, sums, first, hs, ends, None, cu_seqlens, T, config.pieces, slots, *i_.stride()[:2],
             **fixed | walked,
-        )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
-        hgrn2_scores_kernel[(slots * grid[1],)](
-            q, f_raw, lower_bound, scores, table, cu_seqlens, T, slots, *q.stride()[:2], *f_raw.stride()[:2],
-            **fixed | across | dict(NV=1, num_warps=config.pairs),
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             hgrn2_wanted_kernel[(n,)](
-                q, f_raw, g_o, lower_bound, None, None, ends, products, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *g_o.stride()[:2],
+                g_o, turned, sums, None, None, ends, products, cu_seqlens, T, config.pieces, slots, *g_o.stride()[:2],
                 **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         hgrn2_wanted_kernel[(n,)](
-            q, f_raw, g_o, lower_bound, last, wanted, ends, None, cu_seqlens, T, config.pieces, *q.stride()[:2], *f_raw.stride()[:2], *g_o.stride()[:2],
+            g_o, turned, sums, last, wanted, ends, None, cu_seqlens, T, config.pieces, slots, *g_o.stride()[:2],
             **fixed | walked,
         )  # fmt: skip
         n_tokens = q.shape[0] * T
@@ -2538,8 +2498,8 @@ def _hgrn2_chunks_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqle
             *q.stride()[:2], *f_raw.stride()[:2], *i_.stride()[:2], *g_o.stride()[:2], **fixed | across,
         )  # fmt: skip
         hgrn2_d_values_kernel[(slots * grid[0] * grid[1],)](
-            f_raw, g_o, lower_bound, wanted, scores, d_i, table, cu_seqlens, T, slots, n_tokens,
-            *f_raw.stride()[:2], *g_o.stride()[:2], **fixed, num_warps=config.inside,
+            g_o, wanted, scores, turned, d_i, table, cu_seqlens, T, slots, n_tokens,
+            *g_o.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
         d_q = _summed(d_q, inputs[0])
         d_f_raw = _summed(d_f_raw, inputs[1])

@@ -1529,14 +1529,6 @@ if triton is not None:
             return tl.dot(w.to(tl.float16), z.to(tl.float16))
 
     @triton.jit
-    def tl_added_turned(z, w, DOT: tl.constexpr):
-        """z w, likewise."""
-        if DOT == tl.float32:
-            return tl.dot(z, w.to(tl.float32), input_precision="tf32x3")
-        else:
-            return tl.dot(z.to(tl.float16), w.to(tl.float16))
-
-    @triton.jit
     def tl_apart(BT: tl.constexpr, LEVELS: tl.constexpr):
         """The first level on which two tokens are in one block of 2**level tokens: 0 for a token and itself."""
         b_bits = tl.arange(0, BT)[:, None] ^ tl.arange(0, BT)[None, :]
@@ -1643,10 +1635,10 @@ if triton is not None:
         b_d_time_faaaa_leaf = b_d_time_faaaa  # rwkv6.ssm:31
         return b_d_d_sum_leaf, b_d_time_faaaa_leaf
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_slots"])
     def rwkv6_states_kernel(
-        k, v, d_sum_2, d_sum, first, states, ends, products, cu_seqlens, T, NP, s_kb, s_kt: tl.constexpr, s_vb, s_vt: tl.constexpr, s_d_sum_2b, s_d_sum_2t: tl.constexpr,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
+        v, turned, sums, first, states, ends, products, cu_seqlens, T, NP, n_slots, s_vb, s_vt: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, STAGES: tl.constexpr,
     ):
         """A head's state over a piece of a sequence: `states` before every chunk, and `ends` after the last of them; `products`,
         what is left of the state before the piece. Without `states` the piece starts from zero."""
@@ -1662,7 +1654,6 @@ if triton is not None:
         m_k = tl_inside(o_k, K, BK)
         o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
-        b_d_sum = tl.load(d_sum + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
         n_kv = H * K * V
         if first is not None:
             b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
@@ -1672,43 +1663,30 @@ if triton is not None:
         j = i_c
         i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
         m_t = (o_t >= 0) & (o_t < n)
-        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        b_d_sum_2 = tl.load(d_sum_2 + i_b * s_d_sum_2b + i_t * s_d_sum_2t + i_h * K + (o_i * s_d_sum_2t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        for i_j in range(i_c, n_c):
+        for i_j in tl.range(i_c, n_c, num_stages=STAGES):
             if states is not None:
                 tl.store(states + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
-            b_v = b_v.to(tl.float32)
-            b_k = b_k.to(tl.float32)
-            b_d_sum_2 = b_d_sum_2.to(tl.float32)
-            b_value = b_v
-            b_value = b_value.to(DOT)
-            b_decay = rwkv6_chunk_decay(b_d_sum_2, b_d_sum)
-            b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
-            b_key = b_k
-            b_key = b_key.to(DOT)
-            j += 1  # what the next chunk needs is on its way while this one is worked on
-            i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
-            m_t = (o_t >= 0) & (o_t < n)
             m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
             b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-            b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_d_sum_2 = tl.load(d_sum_2 + i_b * s_d_sum_2b + i_t * s_d_sum_2t + i_h * K + (o_i * s_d_sum_2t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_sums = tl.sum(b_decay, 0)
-            b_leave = tl_added_turned(tl.trans(b_decay), tl_upto(BT, True), DOT)
-            b_turned = tl.trans(b_key) * tl.exp2(b_leave)
-            b_state = b_state * tl.exp2(b_sums)[:, None] + tl_dot(b_turned, b_value, DOT)
+            b_v = b_v.to(tl.float32)
+            b_value = b_v
+            b_value = b_value.to(DOT)
+            b_left = tl.load(turned + ((0 * n_slots + (i_n + j)) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], mask=m_k[None, :], other=0.0)
+            b_sums = tl.load(sums + ((i_n + j) * (H) + i_h) * (K) + o_k, mask=m_k, other=0.0)
+            j += 1  # numbers of the next chunk's tokens are on their way meanwhile: no copy ahead takes 16 bits
+            i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
+            m_t = (o_t >= 0) & (o_t < n)
+            b_state = b_state * tl.exp2(b_sums)[:, None] + tl_dot(tl.trans(b_left), b_value, DOT)
             b_total += b_sums
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
             b_left = tl.exp2(b_total)[:, None] + tl.zeros([BK, BV], tl.float32)
             tl.store(products + (i_s * NP + i_p) * n_kv + o_kv, b_left, mask=m_kv)
 
-    @triton.jit(do_not_specialize=["T", "NP"])
+    @triton.jit(do_not_specialize=["T", "NP", "n_slots"])
     def rwkv6_wanted_kernel(
-        r, d_sum_2, g_y, d_sum, first, wanted, ends, products, cu_seqlens, T, NP, s_rb, s_rt: tl.constexpr, s_d_sum_2b, s_d_sum_2t: tl.constexpr, s_g_yb, s_g_yt: tl.constexpr,
-        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr,
+        g_y, turned, sums, first, wanted, ends, products, cu_seqlens, T, NP, n_slots, s_g_yb, s_g_yt: tl.constexpr,
+        H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, STAGES: tl.constexpr,
     ):
         """The cotangent of a head's state over a piece of a sequence, back in time: `wanted` after every chunk, and `ends` before
         the first of them; `products` as forward."""
@@ -1724,7 +1702,6 @@ if triton is not None:
         m_k = tl_inside(o_k, K, BK)
         o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
-        b_d_sum = tl.load(d_sum + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
         n_kv = H * K * V
         if first is not None:
             b_state = tl.load(first + (i_s * NP + i_p) * n_kv + o_kv, mask=m_kv, other=0.0)
@@ -1734,33 +1711,21 @@ if triton is not None:
         j = n_c - 1
         i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
         m_t = (o_t >= 0) & (o_t < n)
-        m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-        b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * V + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-        b_r = tl.load(r + i_b * s_rb + i_t * s_rt + i_h * K + (o_i * s_rt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        b_d_sum_2 = tl.load(d_sum_2 + i_b * s_d_sum_2b + i_t * s_d_sum_2t + i_h * K + (o_i * s_d_sum_2t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        for i_j in range(i_c, n_c):
+        for i_j in tl.range(i_c, n_c, num_stages=STAGES):
             if wanted is not None:
                 tl.store(wanted + (i_n + j) * n_kv + o_kv, b_state, mask=m_kv)
+            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
+            b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * V + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
             b_g_y = b_g_y.to(tl.float32)
-            b_r = b_r.to(tl.float32)
-            b_d_sum_2 = b_d_sum_2.to(tl.float32)
             b_d_read_0 = rwkv6_chunk_d_reads(b_g_y)
             b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-            b_decay = rwkv6_chunk_decay(b_d_sum_2, b_d_sum)
-            b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
-            b_query_0 = b_r
-            b_query_0 = b_query_0.to(DOT)
+            b_enter_0 = tl.load(turned + ((1 * n_slots + (i_n + j)) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], mask=m_k[None, :], other=0.0)
+            b_sums = tl.load(sums + ((i_n + j) * (H) + i_h) * (K) + o_k, mask=m_k, other=0.0)
             j -= 1
             i_t, o_t = bos + j * BT, j * BT + tl.arange(0, BT)
             m_t = (o_t >= 0) & (o_t < n)
-            m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
-            b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * V + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
-            b_r = tl.load(r + i_b * s_rb + i_t * s_rt + i_h * K + (o_i * s_rt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_d_sum_2 = tl.load(d_sum_2 + i_b * s_d_sum_2b + i_t * s_d_sum_2t + i_h * K + (o_i * s_d_sum_2t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-            b_sums = tl.sum(b_decay, 0)
             b_state = b_state * tl.exp2(b_sums)[:, None]
-            b_turned = tl.trans(b_query_0) * tl.exp2(tl_added_turned(tl.trans(b_decay), tl_from(BT, True), DOT))
-            b_state += tl_dot(b_turned, b_d_read_0, DOT)
+            b_state += tl_dot(tl.trans(b_enter_0), b_d_read_0, DOT)
             b_total += b_sums
         tl.store(ends + (i_s * NP + i_p) * n_kv + o_kv, b_state, mask=m_kv)
         if products is not None:
@@ -1769,10 +1734,11 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
     def rwkv6_scores_kernel(
-        r, k, d_sum_2, d_sum, scores, table, cu_seqlens, T, n_slots, s_rb, s_rt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_d_sum_2b, s_d_sum_2t: tl.constexpr,
+        r, k, d_sum_2, d_sum, scores, turned, sums, table, cu_seqlens, T, n_slots, s_rb, s_rt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_d_sum_2b, s_d_sum_2t: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr, NK: tl.constexpr, LEVELS: tl.constexpr,
     ):
-        """What the queries of a chunk's tokens find of its keys, [reads, slots, heads, i, j]."""
+        """What the queries of a chunk's tokens find of its keys, [reads, slots, heads, i, j]; its keys as they are left at its
+        end and, behind them, its queries as they see the state before it, `turned`; log decays of all of it, `sums`."""
         i = tl.program_id(0).to(tl.int64)
         i_v, i_h, i_n = i % NV, i // NV % (H), i // (NV * (H))
         i_b, bos, n, i_c = tl_slot(cu_seqlens, table, i_n, T, BT)
@@ -1801,12 +1767,17 @@ if triton is not None:
             b_key = b_key.to(DOT)
             b_query_0 = b_r
             b_query_0 = b_query_0.to(DOT)
+            b_leave = tl.exp2(tl_added(tl_from(BT, True), b_decay, DOT))
+            tl.store(turned + ((0 * n_slots + i_n) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], b_key * b_leave, mask=m_k[None, :])
+            tl.store(sums + ((i_n) * (H) + i_h) * (K) + o_k, tl.sum(b_decay, 0), mask=m_k)
+            b_enter = tl.exp2(tl_added(tl_upto(BT, True), b_decay, DOT))
+            tl.store(turned + ((1 * n_slots + i_n) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], b_query_0 * b_enter, mask=m_k[None, :])
             b_scores_0 += tl_scores(b_query_0, b_key, b_decay, True, DOT, LEVELS)
         tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
     def rwkv6_outputs_kernel(
-        r, k, v, d_sum_2, d_sum, time_faaaa, states, scores, y_y, table, cu_seqlens, T, n_slots, s_rb, s_rt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_vb, s_vt: tl.constexpr, s_d_sum_2b, s_d_sum_2t: tl.constexpr,
+        r, k, v, time_faaaa, states, scores, turned, y_y, table, cu_seqlens, T, n_slots, s_rb, s_rt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_vb, s_vt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The outputs of a chunk's tokens, from the state before it and from each other."""
@@ -1822,29 +1793,19 @@ if triton is not None:
         m_k = tl_inside(o_k, K, BK)
         o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
-        b_d_sum = tl.load(d_sum + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
         b_time_faaaa = tl.load(time_faaaa + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
         b_v = tl.load(v + i_b * s_vb + i_t * s_vt + i_h * V + (o_i * s_vt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
         b_r = tl.load(r + i_b * s_rb + i_t * s_rt + i_h * K + (o_i * s_rt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        b_d_sum_2 = tl.load(d_sum_2 + i_b * s_d_sum_2b + i_t * s_d_sum_2t + i_h * K + (o_i * s_d_sum_2t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_v = b_v.to(tl.float32)
         b_r = b_r.to(tl.float32)
         b_k = b_k.to(tl.float32)
-        b_d_sum_2 = b_d_sum_2.to(tl.float32)
         b_value = b_v
         b_value = b_value.to(DOT)
-        b_decay = rwkv6_chunk_decay(b_d_sum_2, b_d_sum)
-        b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
-        b_key = b_k
-        b_key = b_key.to(DOT)
-        b_query_0 = b_r
-        b_query_0 = b_query_0.to(DOT)
         b_state = tl.load(states + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_enter = tl.exp2(tl_added(tl_upto(BT, True), b_decay, DOT))
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
-        b_read_0 = tl_dot(b_query_0 * b_enter, b_state, DOT)
+        b_read_0 = tl_dot(tl.load(turned + ((1 * n_slots + i_n) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], mask=m_k[None, :], other=0.0), b_state, DOT)
         b_read_0 += tl_dot(b_scores, b_value, DOT)
         b_y = rwkv6_chunk_results(b_r, b_k, b_v, b_time_faaaa, b_read_0, K)
         tl.store(y_y + (i_b * T + i_t) * (H * V) + i_h * V + (o_i * (H * V))[:, None] + (o_v)[None, :], b_y, mask=m_tv)
@@ -1925,7 +1886,7 @@ if triton is not None:
 
     @triton.jit(do_not_specialize=["T", "n_slots", "n_tokens"])
     def rwkv6_d_values_kernel(
-        r, k, d_sum_2, g_y, d_sum, time_faaaa, wanted, scores, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_rb, s_rt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_d_sum_2b, s_d_sum_2t: tl.constexpr, s_g_yb, s_g_yt: tl.constexpr,
+        r, k, g_y, time_faaaa, wanted, scores, turned, d_v, table, cu_seqlens, T, n_slots, n_tokens, s_rb, s_rt: tl.constexpr, s_kb, s_kt: tl.constexpr, s_g_yb, s_g_yt: tl.constexpr,
         H: tl.constexpr, K: tl.constexpr, V: tl.constexpr, NV: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, DOT: tl.constexpr,
     ):
         """The cotangents of the values of a chunk's tokens, and of what these are made of."""
@@ -1941,26 +1902,18 @@ if triton is not None:
         m_k = tl_inside(o_k, K, BK)
         o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
         m_kv = m_k[:, None] & m_v[None, :]
-        b_d_sum = tl.load(d_sum + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
         b_time_faaaa = tl.load(time_faaaa + i_h * K + o_k, mask=m_k, other=0.0).to(tl.float32)
         m_tk, m_tv = m_t[:, None] & m_k[None, :], m_t[:, None] & m_v[None, :]
         b_g_y = tl.load(g_y + i_b * s_g_yb + i_t * s_g_yt + i_h * V + (o_i * s_g_yt)[:, None] + (o_v)[None, :], mask=m_tv, other=0.0)
         b_r = tl.load(r + i_b * s_rb + i_t * s_rt + i_h * K + (o_i * s_rt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_k = tl.load(k + i_b * s_kb + i_t * s_kt + i_h * K + (o_i * s_kt)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
-        b_d_sum_2 = tl.load(d_sum_2 + i_b * s_d_sum_2b + i_t * s_d_sum_2t + i_h * K + (o_i * s_d_sum_2t)[:, None] + (o_k)[None, :], mask=m_tk, other=0.0)
         b_g_y = b_g_y.to(tl.float32)
         b_r = b_r.to(tl.float32)
         b_k = b_k.to(tl.float32)
-        b_d_sum_2 = b_d_sum_2.to(tl.float32)
         b_d_read_0 = rwkv6_chunk_d_reads(b_g_y)
         b_d_read_0 = tl.where(m_tv, b_d_read_0, 0.0).to(DOT)
-        b_decay = rwkv6_chunk_decay(b_d_sum_2, b_d_sum)
-        b_decay = tl.where(m_tk, tl.maximum(1.4426950408889634 * b_decay, -6e4), 0.0)
-        b_key = b_k
-        b_key = b_key.to(DOT)
         b_d_state = tl.load(wanted + i_n * n_kv + o_kv, mask=m_kv, other=0.0)
-        b_leave = tl.exp2(tl_added(tl_from(BT, True), b_decay, DOT))
-        b_d_value = tl_dot(b_key * b_leave, b_d_state, DOT)
+        b_d_value = tl_dot(tl.load(turned + ((0 * n_slots + i_n) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], mask=m_k[None, :], other=0.0), b_d_state, DOT)
         b_scores = tl.load(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :])
         b_d_value += tl_dot(tl.trans(b_scores), b_d_read_0, DOT)
         b_d_v_leaf = rwkv6_chunk_vjp_values(b_g_y, b_r, b_k, b_time_faaaa, b_d_value, K)
@@ -2324,6 +2277,7 @@ class _Chunks(NamedTuple):
     part: int  # of keys, on the way of the state
     strip: int  # of values, on the way of the state
     block: int  # of keys, where a program takes some of them
+    stages: int  # chunks on their way, with the one that is worked on, on the way of the state
 
 
 def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
@@ -2349,6 +2303,7 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
         part=part,
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
+        stages=3 if half else 1,
     )
 
 
@@ -2389,7 +2344,7 @@ def _room_for(n, like):
 
 
 def _rwkv6_chunks(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
-    """The results and the last state: the states between chunks, then what happens inside them."""
+    """The results and the last state: what happens inside chunks, the states between them, then both together."""
     T = r.shape[1]
     rows = r.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = r.shape[2]
@@ -2414,7 +2369,8 @@ def _rwkv6_chunks(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
     )  # fmt: skip
     walked = dict(  # a block of keys and of values a program
         NV=triton.cdiv(V, config.strip), BV=config.strip,
-        NK=triton.cdiv(K, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
+        NK=triton.cdiv(K, config.part), BK=config.part, STAGES=config.stages,
+        num_warps=8 if config.part >= 128 else 4,
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.wide), BV=config.wide, BK=config.block,
@@ -2422,29 +2378,32 @@ def _rwkv6_chunks(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
+        n = slots * grid[1]
+        scores = torch.empty(1 * n * config.tokens**2, dtype=dtype, device=device)
+        turned = torch.empty((1 + 1) * n * config.tokens * K, dtype=dtype, device=device)
+        sums = torch.empty(n * K, dtype=torch.float32, device=device)
+        rwkv6_scores_kernel[(n,)](
+            r, k, d_sum_2, d_sum, scores, turned, sums, table, cu_seqlens, T, slots, *r.stride()[:2], *k.stride()[:2], *d_sum_2.stride()[:2],
+            **fixed | across | dict(NV=1, num_warps=config.pairs),
+        )  # fmt: skip
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], r)
         n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             rwkv6_states_kernel[(n,)](
-                k, v, d_sum_2, d_sum, None, None, ends, products, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2],
+                v, turned, sums, None, None, ends, products, cu_seqlens, T, config.pieces, slots, *v.stride()[:2],
                 **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         rwkv6_states_kernel[(n,)](
-            k, v, d_sum_2, d_sum, first, hs, ends, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2],
+            v, turned, sums, first, hs, ends, None, cu_seqlens, T, config.pieces, slots, *v.stride()[:2],
             **fixed | walked,
         )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
-        rwkv6_scores_kernel[(slots * grid[1],)](
-            r, k, d_sum_2, d_sum, scores, table, cu_seqlens, T, slots, *r.stride()[:2], *k.stride()[:2], *d_sum_2.stride()[:2],
-            **fixed | across | dict(NV=1, num_warps=config.pairs),
-        )  # fmt: skip
         rwkv6_outputs_kernel[(slots * grid[0] * grid[1],)](
-            r, k, v, d_sum_2, d_sum, time_faaaa, hs, scores, y_y, table, cu_seqlens, T, slots,
-            *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], **fixed, num_warps=config.inside,
+            r, k, v, time_faaaa, hs, scores, turned, y_y, table, cu_seqlens, T, slots,
+            *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
     last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
     return y_y, last_S
@@ -2477,7 +2436,8 @@ def _rwkv6_chunks_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
     )  # fmt: skip
     walked = dict(  # a block of keys and of values a program
         NV=triton.cdiv(V, config.strip), BV=config.strip,
-        NK=triton.cdiv(K, config.part), BK=config.part, num_warps=8 if config.part >= 128 else 4,
+        NK=triton.cdiv(K, config.part), BK=config.part, STAGES=config.stages,
+        num_warps=8 if config.part >= 128 else 4,
     )  # fmt: skip
     across = dict(  # all values a program, strip by strip, and a block of keys at a time
         NV=triton.cdiv(V, config.wide), BV=config.wide, BK=config.block,
@@ -2492,36 +2452,39 @@ def _rwkv6_chunks_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
     d_time_faaaa = _parts(slots, inputs[5])
     d_v = _room_for(1, inputs[2])
     with _on(device):
-        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
+        n = slots * grid[1]
+        scores = torch.empty(1 * n * config.tokens**2, dtype=dtype, device=device)
+        turned = torch.empty((1 + 1) * n * config.tokens * K, dtype=dtype, device=device)
+        sums = torch.empty(n * K, dtype=torch.float32, device=device)
+        rwkv6_scores_kernel[(n,)](
+            r, k, d_sum_2, d_sum, scores, turned, sums, table, cu_seqlens, T, slots, *r.stride()[:2], *k.stride()[:2], *d_sum_2.stride()[:2],
+            **fixed | across | dict(NV=1, num_warps=config.pairs),
+        )  # fmt: skip
+        hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], r)
         n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
         if config.pieces > 1:  # the state before each piece
             rwkv6_states_kernel[(n,)](
-                k, v, d_sum_2, d_sum, None, None, ends, products, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2],
+                v, turned, sums, None, None, ends, products, cu_seqlens, T, config.pieces, slots, *v.stride()[:2],
                 **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, first, starts, rows, config.pieces, grid[1] * grid[2], False)
             first = starts
         rwkv6_states_kernel[(n,)](
-            k, v, d_sum_2, d_sum, first, hs, ends, None, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2],
+            v, turned, sums, first, hs, ends, None, cu_seqlens, T, config.pieces, slots, *v.stride()[:2],
             **fixed | walked,
-        )  # fmt: skip
-        scores = torch.empty(1 * slots * grid[1] * config.tokens**2, dtype=dtype, device=device)
-        rwkv6_scores_kernel[(slots * grid[1],)](
-            r, k, d_sum_2, d_sum, scores, table, cu_seqlens, T, slots, *r.stride()[:2], *k.stride()[:2], *d_sum_2.stride()[:2],
-            **fixed | across | dict(NV=1, num_warps=config.pairs),
         )  # fmt: skip
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             rwkv6_wanted_kernel[(n,)](
-                r, d_sum_2, g_y, d_sum, None, None, ends, products, cu_seqlens, T, config.pieces, *r.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
+                g_y, turned, sums, None, None, ends, products, cu_seqlens, T, config.pieces, slots, *g_y.stride()[:2],
                 **fixed | walked,
             )  # fmt: skip
             _pass(products, ends, last, starts, rows, config.pieces, grid[1] * grid[2], True)
             last = starts
         rwkv6_wanted_kernel[(n,)](
-            r, d_sum_2, g_y, d_sum, last, wanted, ends, None, cu_seqlens, T, config.pieces, *r.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2],
+            g_y, turned, sums, last, wanted, ends, None, cu_seqlens, T, config.pieces, slots, *g_y.stride()[:2],
             **fixed | walked,
         )  # fmt: skip
         n_tokens = r.shape[0] * T
@@ -2530,8 +2493,8 @@ def _rwkv6_chunks_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
             *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2], **fixed | across,
         )  # fmt: skip
         rwkv6_d_values_kernel[(slots * grid[0] * grid[1],)](
-            r, k, d_sum_2, g_y, d_sum, time_faaaa, wanted, scores, d_v, table, cu_seqlens, T, slots, n_tokens,
-            *r.stride()[:2], *k.stride()[:2], *d_sum_2.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.inside,
+            r, k, g_y, time_faaaa, wanted, scores, turned, d_v, table, cu_seqlens, T, slots, n_tokens,
+            *r.stride()[:2], *k.stride()[:2], *g_y.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
         d_r = _summed(d_r, inputs[0])
         d_k = _summed(d_k, inputs[1])

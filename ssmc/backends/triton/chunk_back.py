@@ -74,7 +74,7 @@ class ChunkGradients(ChunkKernels):
         """The kernel that writes the others."""
         places = Places(self.tile)
         stores = self._all_stores(self.vjp_values, places)
-        core = [self.decay, self.key, self.d_reads] if self.f.by_key else [self.key, self.queries, self.d_reads]
+        core = [self.d_reads] if self.f.by_key else [self.key, self.queries, self.d_reads]
         passed = [n for n in self.passed if n in self._read(self.vjp_values.outputs)]
         results = self._written(self.vjp_values)
         return self.kernel(core, self._with_hoists(self.vjp_values), stores, results, places, passed)
@@ -102,8 +102,7 @@ class ChunkGradients(ChunkKernels):
     def build(self) -> ChunkOp:
         """The context."""
         f, t = self.f, self.tile
-        decay = [self.decay] if f.by_key else []
-        wanted = self.kernel([*decay, self.queries, self.d_reads])
+        wanted = self.kernel([self.d_reads] if f.by_key else [self.queries, self.d_reads])
         d_queries = self.d_queries()
         d_keys, d_values = self.d_keys(), self.d_values()
         again = any(n.startswith("read:") for k in (wanted, d_queries, d_keys, d_values) for n in k.streamed)
@@ -111,6 +110,7 @@ class ChunkGradients(ChunkKernels):
         reads = tuple(
             ChunkRead(
                 index=i,
+                turned=i + 1,
                 query=f"b_query_{i}",
                 read=f"b_read_{i}",
                 d_query=f"b_d_query_{i}",
@@ -140,7 +140,7 @@ class ChunkGradients(ChunkKernels):
             reads=reads,
             seeded=tuple(r for r in reads if r.seeded),
             decays=self.kernel([self.decay]),
-            states=self.kernel([*decay, self.key, self.value]),
+            states=self.kernel([self.value] if f.by_key else [self.key, self.value]),
             scores=self.kernel([self.decay, self.key, self.queries]),
             outputs=self.outputs(),
             again=(self.reads(),) if again else (),

@@ -10,9 +10,11 @@ from ssmc.backends.triton.equations import Equation
 @dataclass(frozen=True, slots=True)
 class ChunkRead:
     """A read of the state: its query, what it gives and the cotangents of both, as names of values; `late` ones see the
-    state before the token, those that are not `seeded` matter to no result. `sums`: of decays, up to the read."""
+    state before the token, those that are not `seeded` matter to no result. `sums`: of decays, up to the read;
+    `turned`: where its query is found as it sees the state before the chunk."""
 
     index: int
+    turned: int
     query: str
     read: str
     d_query: str

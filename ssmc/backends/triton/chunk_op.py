@@ -135,12 +135,17 @@ class ChunkKernels(ChunkFunctions):
         places, atoms = Places(self.tile), (*self.f.heads, *self.f.values)
         n = range(len(self.f.queries))
         stores = [self.memory.store(f"read_{i}", f"b_read_{i}", (TIME, VALUES), atoms, places) for i in n]
-        return self.kernel(self.inputs, (), stores, [f"read_{i}" for i in n], places)
+        return self.kernel(self.met, (), stores, [f"read_{i}" for i in n], places)
 
     @property
     def inputs(self) -> list[Equation]:
         """What the core is given."""
         return [*([self.decay] if self.f.by_key else []), self.key, self.value, self.queries]
+
+    @property
+    def met(self) -> list[Equation]:
+        """What reads are made of, beside what another kernel has found: with a decay a key, all but the values."""
+        return [self.value] if self.f.by_key else self.inputs
 
     def outputs(self) -> ChunkKernel:
         """The kernel that writes the results."""
@@ -153,4 +158,4 @@ class ChunkKernels(ChunkFunctions):
             (part,) = r.parts
             stores.append(m.store(t.name(f"y:{r.name}"), self.value_of(part), own[part], r.atoms, places))
         tensors = [t.name(f"y:{r.name}") for r in self.p.results]
-        return self.kernel(self.inputs, [self.results], stores, tensors, places)
+        return self.kernel(self.met, [self.results], stores, tensors, places)

@@ -41,7 +41,7 @@ SKELETON = (
     ),
     *("between", "from", "turned", "scores", "pairs", "hi", "lo", "end_hi", "end_lo", "late_hi", "late_lo"),
     *(f"{word}_{i}" for word in ("query", "read", "d_query", "d_read") for i in range(8)),
-    *(f"{word}_{i}" for word in ("inside", "turned", "equal", "scores") for i in range(8)),
+    *(f"{word}_{i}" for word in ("inside", "turned", "equal", "scores", "enter") for i in range(8)),
 )
 
 
