@@ -38,8 +38,8 @@ class Call:
 
 
 def flags(op) -> tuple[bool, ...]:
-    """What an operator is told beside its numbers: ops with a filter are asked for the last state, those that are walked
-    for the states before pieces of time."""
+    """What an operator is told beside its numbers: ops with a filter are asked for the last state, others
+    for what their kernels leave for the way back."""
     return (True,) if any(a.name in ("last", "keep") for a in op._schema.arguments) else ()
 
 

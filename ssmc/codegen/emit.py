@@ -97,9 +97,10 @@ def emit(plan: Plan) -> str:
     kernels, fresh, chunks, conv_kernels, shared = triton_ops(ops, conv_stem, plan.mode)
     filtered = [replace(f, fresh=any(x.stem == f.stem for x in fresh)) for f in filtered]
     chunked = {c.op.stem for c in chunks}
-    kept = {k.stem: k.launch.kept_dtype for k in kernels}
+    kept = {k.stem: tuple((name, room) for name, room, _ in k.launch.starts) for k in kernels if k.launch.starts}
+    kept |= {c.op.stem: c.launch.kept for c in chunks if c.launch.kept}
     operators = [
-        operator_op(o, p.equations, o.stem in chunked, kept.get(o.stem, ""))
+        operator_op(o, p.equations, o.stem in chunked, kept.get(o.stem, ()))
         for o, p in zip(ops, plan.programs, strict=True)
     ]
     stem_of = {c.module: c.stem for c in convs}
@@ -136,6 +137,7 @@ def emit(plan: Plan) -> str:
         "chunks": chunks,
         "chunks_by_key": any(c.op.by_key for c in chunks),
         "chunks_by_head": any(not c.op.by_key for c in chunks),
+        "keeps": bool(kept),
         "shared": shared,
         "convs": convs,
         "layer": _Layer(context, uses),

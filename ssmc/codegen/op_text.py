@@ -59,7 +59,7 @@ class OpText:
             (
                 *("T", "t", "i_t", "j_t", "chunks", "starts", "dtype", "rows", "hs", "i", "grads", "first", stem, op),
                 *("config", "fixed", "inputs", "given", "n_blocks", "slots", "products", "ends", "programs", "at_once"),
-                *("system", "reads", "streams", "d_reads", "d_weight", "mode", "filters", "last"),
+                *("system", "reads", "streams", "d_reads", "d_weight", "mode", "filters", "last", "found", "turned"),
                 *("wanted", "kept", "scores", "table", "grid", "across", "keep", "cuts", "turns", "begin", "sums"),
             )
         )

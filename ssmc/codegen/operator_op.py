@@ -55,14 +55,16 @@ class OperatorOp:
     given_flag: str
     saved: str
     last_states: str
-    starts: tuple[tuple[str, str], ...]
-    kept_dtype: str
+    kept: tuple[tuple[str, str], ...]
     d_state: str
     beside: str
 
 
-def operator_op(o: OpText, equations: tuple[str, ...], chunked: bool, kept_dtype: str) -> OperatorOp:
-    """The operator of an op; `chunked`, if it has kernels for chunks; `kept_dtype`, what kernels keep states in."""
+def operator_op(
+    o: OpText, equations: tuple[str, ...], chunked: bool, kept: tuple[tuple[str, str], ...]
+) -> OperatorOp:
+    """The operator of an op; `chunked`, if it has kernels for chunks; `kept`, what kernels leave for the way back, each
+    by its name and the code that makes room for it."""
     r, names, p = o.r, o.names, o.program
     has_filter = p.filter is not None
     tokens = [x for x in r.operands if x.token]
@@ -87,8 +89,7 @@ def operator_op(o: OpText, equations: tuple[str, ...], chunked: bool, kept_dtype
         kind = "_complex_of(dtype)" if c.dtype == "complex" else "dtype"
         size = f"({', '.join(['rows', *o.shape(c.axes)])},)" + " if last else 0" * has_filter
         fake_states.append(f"{first}.new_empty({size}, dtype={kind})")
-    starts = tuple((names(f"starts:{c.of}"), o.width(c)) for c in r.carried) if o.kernel and p.walked else ()
-    flag = "last" if has_filter else "keep" if starts else ""
+    flag = "last" if has_filter else "keep" if kept else ""
     documented = [
         f"{names(x.name)} [{', '.join([*(['batch', 'time'] if x.token else []), *x.axes])}]" for x in r.operands
     ]
@@ -141,10 +142,9 @@ def operator_op(o: OpText, equations: tuple[str, ...], chunked: bool, kept_dtype
         flag=f", {flag}" if flag else "",
         schema_flag=f", bool {flag}" if flag else "",
         given_flag={"last": ", return_state", "keep": ", torch.is_grad_enabled()"}.get(flag, ""),
-        last_states=f"out[{len(results)}:{len(results) + len(states) if starts else ''}]",
-        saved="".join(f", {s}" for s, _ in starts),
-        starts=starts,
-        kept_dtype=kept_dtype,
+        last_states=f"out[{len(results)}:{len(results) + len(states) if kept else ''}]",
+        saved="".join(f", {name}" for name, _ in kept),
+        kept=kept,
         d_state=names(f"g_last:{r.carried[0].of}"),
         beside="".join(
             f' beside=("{names(x.name)}",),'

@@ -84,6 +84,8 @@ def one(harness, torch, module, spec, case):
         with bounded():
             found = harness.compare(call, torch.float32, states, "triton", cu, spec.get("floor", 1e-12))
         errors |= {f"{case} {call.op} {k}": v for k, v in found.items()}
+        if "tokens" not in case.get("chunks", {}):
+            errors[f"{case} {call.op} as told"] = as_told(harness, torch, call, states, cu)
         if case.get("poisoned"):
             errors |= poisoned(harness, call, states, cu, case.get("idle"))
         if case.get("step"):
@@ -95,6 +97,20 @@ def one(harness, torch, module, spec, case):
         errors |= strides(harness, torch, module, layer, u)
     vars(module).update(before)
     return errors
+
+
+def as_told(harness, torch, call, states, cu):
+    """Whether an operator gives what torch is told it does: tensors of these shapes and dtypes; infinity if not."""
+    stem = call.op.removesuffix("_op")
+    op = getattr(getattr(torch.ops, call.module.NAMESPACE), stem).default
+    if states is None:
+        rows = call.operands[call.tokens()[0]].shape[0] if cu is None else len(cu) - 1
+        states = harness.random_states(call, rows, torch.float32, "cpu")
+    states = states if isinstance(states, tuple) else (states,)
+    args = (*call.operands.values(), *states, cu, *call.numbers.values(), *harness.flags(op), "triton")
+    found, told = op(*args), getattr(call.module, f"_{stem}_fake")(*args)
+    same = [(v.shape, v.dtype) for v in found] == [(v.shape, v.dtype) for v in told]
+    return 0.0 if same else float("inf")
 
 
 def whole(harness, torch, module, layer, u, forbidden):

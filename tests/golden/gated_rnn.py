@@ -1190,10 +1190,11 @@ def _gated_rnn_fake(x, z_raw, r_raw, a, h, cu_seqlens, keep, backend):
     rows = x.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(x, z_raw, r_raw, a, h)
     E = x.shape[2]
+    keep = keep and _served(backend, x.device, dtype)
     return (
         x.new_empty((*x.shape[:2], E), dtype=_stream_dtype(x, z_raw, r_raw)),
         x.new_empty((rows, E,), dtype=dtype),
-        _starts(x, E, torch.float32, keep and _served(backend, x.device, dtype), cu_seqlens),
+        _starts(x, E, torch.float32, keep, cu_seqlens),
     )
 
 
@@ -1250,16 +1251,16 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, starts=False):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, keeps=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
-    the states before pieces of time, which the way back takes after `cu_seqlens`."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `keeps` there is more, one a
+    state: what the way back needs again, which it takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    n_more = len(states) if starts else 0
-    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    n_more = len(states) if keeps else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor kept_{v}" for v in states[:n_more])
     outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
     takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
@@ -1341,7 +1342,7 @@ def _register():
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
             lib, "gated_rnn", ("x", "z_raw", "r_raw", "a", ), ("h", ), ", bool keep", 1, (True, True, True, True, ),
-            _gated_rnn, _gated_rnn_fake, _gated_rnn_backward, _gated_rnn_adjoint, starts=True,
+            _gated_rnn, _gated_rnn_fake, _gated_rnn_backward, _gated_rnn_adjoint, keeps=True,
         )
         _define_step(
             lib, "gated_rnn", ("x", "z_raw", "r_raw", "a", ), ("h", ), "", 1,

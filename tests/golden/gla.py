@@ -77,7 +77,7 @@ def gla_op(q, k, v, gk, *, gate_logit_normalizer, initial_state=None, return_sta
         _check_in_place("gla_op", (q, k, v, gk,), (S,), q.shape[1], cu_seqlens)
         result = _ops.gla_step(q, k, v, gk, S, gate_logit_normalizer, backend)
         return (result, initial_state) if return_state else result
-    out = _ops.gla(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, backend)
+    out = _ops.gla(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, torch.is_grad_enabled(), backend)
     result = out[0]
     return (result, out[1]) if return_state else result
 
@@ -222,6 +222,11 @@ def _use_triton(backend, device, dtype):
     if backend != "eager":
         raise ValueError(f"backend is 'auto', 'triton' or 'eager', not {backend!r}")
     return False
+
+
+def _served(backend, device, dtype):
+    """Whether Triton kernels would serve a call, of which nobody is told."""
+    return backend == "triton" or backend == "auto" and _why_eager(device, dtype) is None
 
 
 def _no_kernel(backend, reason, device):
@@ -2147,6 +2152,24 @@ def _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
     )
 
 
+_CHUNK = 32  # tokens a chunk
+
+
+def _kept(like, reads, heads, keys, tokens, dtype, cu_seqlens):
+    """Room for what is found inside chunks, in one tensor: scores, keys and queries as the state meets them, sums of decays."""
+    rows, T = like.shape[:2]
+    slots = rows * -(-T // tokens) if cu_seqlens is None else T // tokens + cu_seqlens.shape[0]
+    numbers = (reads * tokens + (reads + 1) * keys) * tokens * dtype.itemsize // 4
+    return torch.empty(slots * heads * (numbers + keys), dtype=torch.float32, device=like.device)
+
+
+def _kept_parts(kept, chunks, reads, keys, tokens, dtype):
+    """The same, each by itself."""
+    numbers, sums = kept.split([kept.numel() - chunks * keys, chunks * keys])
+    scores = chunks * reads * tokens**2
+    return *numbers.view(dtype).split([scores, numbers.numel() * 4 // dtype.itemsize - scores]), sums
+
+
 class _Chunks(NamedTuple):
     """How the kernels of chunks are launched."""
 
@@ -2168,7 +2191,7 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
     """The launch configuration, by size alone: blocks of keys (unless they are to stay `whole`) and of values, and time in
     pieces where these, rows and heads do not fill the GPU. Tiles that a warp group may multiply have rows of 128 bytes: what
     ptxas 12.8 makes of narrower ones reads registers that nothing wrote. `shared`: bytes that a program may have."""
-    least, tokens = 64 if half else 16, 32
+    least = 64 if half else 16
     keys, wide, most = max(16 if whole else least, _pow2(keys)), max(least, _pow2(values)), 64
     if half and keys <= 128 and shared > 160_000:
         most = 128
@@ -2176,14 +2199,14 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
     part, strip = keys if whole else min(keys, 64), min(wide, 64)
     programs = max(1, rows * heads * (keys // part) * (wide // strip))
     return _Chunks(
-        tokens=tokens,
+        tokens=_CHUNK,
         keys=keys,
         values=block,
         wide=wide,
         inside=2 if half and block <= 64 and keys <= 128 else 4,
         across=8 if wide > 128 else 4,
         pairs=2 if half else 4,
-        pieces=max(1, min(2 * sms // programs, T // (8 * tokens))),
+        pieces=max(1, min(2 * sms // programs, T // (8 * _CHUNK))),
         part=part,
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
@@ -2227,8 +2250,9 @@ def _room_for(n, like):
     return torch.empty((n, *like.shape), dtype=like.dtype, device=like.device)
 
 
-def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
-    """The results and the last state: what happens inside chunks, the states between them, then both together."""
+def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, keep):
+    """The results and the last state: what happens inside chunks, the states between them, then both together; to `keep`, what
+    happens inside chunks too."""
     T = q.shape[1]
     rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = q.shape[2]
@@ -2260,12 +2284,10 @@ def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
+        found = _kept(q, 1, H, K, config.tokens, dtype, cu_seqlens)
+        scores, turned, sums = _kept_parts(found, slots * grid[1], 1, K, config.tokens, dtype)
         table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
-        n = slots * grid[1]
-        scores = torch.empty(1 * n * config.tokens**2, dtype=dtype, device=device)
-        turned = torch.empty((1 + 1) * n * config.tokens * K, dtype=dtype, device=device)
-        sums = torch.empty(n * K, dtype=torch.float32, device=device)
-        gla_scores_kernel[(n,)](
+        gla_scores_kernel[(slots * grid[1],)](
             q, k, gk, scores, turned, sums, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2],
             **fixed | across | dict(NV=1, num_warps=config.pairs),
         )  # fmt: skip
@@ -2287,11 +2309,12 @@ def _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
             v, hs, scores, turned, y_o, table, cu_seqlens, T, slots,
             *v.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
+    starts_S = found if keep else found.new_empty(0)
     last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
-    return y_o, last_S
+    return y_o, last_S, starts_S
 
 
-def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
+def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, starts_S, gate_logit_normalizer):
     """The cotangents of the operands and of the initial state: the states again, what is wanted of them, then inside chunks."""
     inputs = (q, k, v, gk, S)
     T = q.shape[1]
@@ -2330,15 +2353,14 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
     d_gk = _room_for(1, inputs[3])
     d_v = _room_for(1, inputs[2])
     with _on(device):
+        found = starts_S if starts_S.numel() > 0 else _kept(q, 1, H, K, config.tokens, dtype, cu_seqlens)
+        scores, turned, sums = _kept_parts(found, slots * grid[1], 1, K, config.tokens, dtype)
         table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
-        n = slots * grid[1]
-        scores = torch.empty(1 * n * config.tokens**2, dtype=dtype, device=device)
-        turned = torch.empty((1 + 1) * n * config.tokens * K, dtype=dtype, device=device)
-        sums = torch.empty(n * K, dtype=torch.float32, device=device)
-        gla_scores_kernel[(n,)](
-            q, k, gk, scores, turned, sums, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2],
-            **fixed | across | dict(NV=1, num_warps=config.pairs),
-        )  # fmt: skip
+        if starts_S.numel() == 0:
+            gla_scores_kernel[(slots * grid[1],)](
+                q, k, gk, scores, turned, sums, table, cu_seqlens, T, slots, *q.stride()[:2], *k.stride()[:2], *gk.stride()[:2],
+                **fixed | across | dict(NV=1, num_warps=config.pairs),
+            )  # fmt: skip
         hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], q)
         n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
@@ -2385,22 +2407,23 @@ def _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_n
         d_gk,
         _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, K, V), inputs[-1]),
     )
-def _gla_triton_by_mode(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
+def _gla_triton_by_mode(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, keep):
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    chunks = _by_chunks("auto", q, K, V, False)
-    own = _gla_chunks if chunks else _gla_triton
-    return own(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
+    if _by_chunks("auto", q, K, V, False):
+        return _gla_chunks(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, keep)
+    out = _gla_triton(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
+    return *out, q.new_empty(0, dtype=torch.float32)
 
 
-def _gla_triton_by_mode_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
+def _gla_triton_by_mode_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, starts_S, gate_logit_normalizer):
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    chunks = _by_chunks("auto", q, K, V, False)
-    own = _gla_chunks_backward if chunks else _gla_triton_backward
-    return own(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
+    if _by_chunks("auto", q, K, V, False):
+        return _gla_chunks_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, starts_S, gate_logit_normalizer)
+    return _gla_triton_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
 
 
 # ======================================================================================================================
@@ -2408,35 +2431,38 @@ def _gla_triton_by_mode_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate
 # ======================================================================================================================
 
 
-def _gla(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, backend):
+def _gla(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, keep, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, k, v, gk, S)):
-        return _gla_triton_by_mode(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
-    return _per_segment(_gla_eager_by_mode, "ttttsn", "ts", cu_seqlens, q, k, v, gk, S, gate_logit_normalizer)
+        return _gla_triton_by_mode(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, keep)
+    out = _per_segment(_gla_eager_by_mode, "ttttsn", "ts", cu_seqlens, q, k, v, gk, S, gate_logit_normalizer)
+    return (*out, q.new_empty(0, dtype=torch.float32))
 
 
-def _gla_fake(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, backend):
+def _gla_fake(q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, keep, backend):
     rows = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(q, k, v, gk, S)
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
+    keep = keep and _served(backend, q.device, dtype)
     return (
         q.new_empty((*q.shape[:2], H, V), dtype=_stream_dtype(q, k, v, gk)),
         q.new_empty((rows, H, K, V,), dtype=dtype),
+        _kept(q, 1, H, K, _CHUNK, _dot_dtype(q, k, v, gk), cu_seqlens) if keep and _by_chunks("auto", q, K, V, False) else q.new_empty(0, dtype=torch.float32),
     )
 
 
-def _gla_adjoint(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer):
+def _gla_adjoint(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, starts_S, gate_logit_normalizer, keep):
     return _per_segment(
         _gla_eager_by_mode_backward, "tsttttsn", "tttts", cu_seqlens,
         g_o, g_last_S, q, k, v, gk, S, gate_logit_normalizer,
     )
 
 
-def _gla_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer, backend):
+def _gla_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, starts_S, gate_logit_normalizer, keep, backend):
     if _use_triton(backend, q.device, _compute_dtype(q, k, v, gk, S)):
-        return _gla_triton_by_mode_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
-    return _gla_adjoint(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, gate_logit_normalizer)
+        return _gla_triton_by_mode_backward(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, starts_S, gate_logit_normalizer)
+    return _gla_adjoint(g_o, g_last_S, q, k, v, gk, S, cu_seqlens, starts_S, gate_logit_normalizer, keep)
 
 
 def _gla_step(q, k, v, gk, S, gate_logit_normalizer, backend):
@@ -2447,7 +2473,7 @@ def _gla_step(q, k, v, gk, S, gate_logit_normalizer, backend):
 
 
 def _gla_step_fake(q, k, v, gk, S, gate_logit_normalizer, backend):
-    out = _gla_fake(q, k, v, gk, S, None, gate_logit_normalizer, backend)
+    out = _gla_fake(q, k, v, gk, S, None, gate_logit_normalizer, False, backend)
     return out[0]
 
 
@@ -2479,16 +2505,19 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, keeps=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none)."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `keeps` there is more, one a
+    state: what the way back needs again, which it takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    gives = ", ".join(["Tensor"] * n_tensors)
-    outs = ", ".join(["Tensor"] * (n_results + len(states)))
+    n_more = len(states) if keeps else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor kept_{v}" for v in states[:n_more])
+    outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
+    takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
     lib.define(f"{name}_backward({given}, {takes}) -> ({gives})", tags=(torch.Tag.pt2_compliant_tag,))
     adjoint = _exact(adjoint)
     lib.impl(name, _exact(run), "CompositeExplicitAutograd")
@@ -2506,7 +2535,9 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
 
     def save(ctx, inputs, output):
         ctx.others = tuple(v for v in inputs[n_tensors + 1 :])
-        ctx.save_for_backward(*inputs[: n_tensors + 1])
+        more = output[n_given:]
+        ctx.mark_non_differentiable(*more)
+        ctx.save_for_backward(*inputs[: n_tensors + 1], *more)
         ctx.set_materialize_grads(False)
 
     def backward(ctx, *cotangents):
@@ -2516,14 +2547,14 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
         results = cotangents[:n_results]
         if any(c is None for c in results):  # only some results, or only the last states, were used
             with torch.no_grad():
-                like = fake(*saved, *ctx.others)
+                like = fake(*saved[: n_tensors + 1], *ctx.others)
             results = tuple(torch.zeros_like(v) if c is None else c for c, v in zip(results, like))
-        grads = backward_op(*results, *cotangents[n_results:], *saved, *ctx.others)
+        grads = backward_op(*results, *cotangents[n_results:n_given], *saved, *ctx.others)
         wanted = (v is not None and d for v, d in zip(saved, (*differentiable, *(True for _ in states))))
         return (*(g if w else None for g, w in zip(grads, wanted)), None, *(None,) * n_others)
 
     def save_backward(ctx, inputs, output):
-        n = n_given + n_tensors + 1
+        n = n_given + n_tensors + 1 + n_more
         ctx.others = inputs[n:]
         ctx.save_for_backward(*inputs[:n])
         ctx.set_materialize_grads(False)
@@ -2564,8 +2595,8 @@ def _register():
     if not hasattr(ops, "_ssmc_library"):
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
-            lib, "gla", ("q", "k", "v", "gk", ), ("S", ), ", int gate_logit_normalizer", 1, (True, True, True, True, ),
-            _gla, _gla_fake, _gla_backward, _gla_adjoint,
+            lib, "gla", ("q", "k", "v", "gk", ), ("S", ), ", int gate_logit_normalizer, bool keep", 1, (True, True, True, True, ),
+            _gla, _gla_fake, _gla_backward, _gla_adjoint, keeps=True,
         )
         _define_step(
             lib, "gla", ("q", "k", "v", "gk", ), ("S", ), ", int gate_logit_normalizer", 1,

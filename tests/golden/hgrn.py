@@ -1314,10 +1314,11 @@ def _hgrn_fake(i_, f_raw, lower_bound, h, cu_seqlens, keep, backend):
     rows = i_.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(i_, f_raw, lower_bound, h)
     E = i_.shape[2]
+    keep = keep and _served(backend, i_.device, dtype)
     return (
         i_.new_empty((*i_.shape[:2], E), dtype=_stream_dtype(i_, f_raw)),
         i_.new_empty((rows, E,), dtype=dtype),
-        _starts(i_, E, torch.float32, keep and _served(backend, i_.device, dtype), cu_seqlens),
+        _starts(i_, E, torch.float32, keep, cu_seqlens),
     )
 
 
@@ -1374,16 +1375,16 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, starts=False):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, keeps=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
-    the states before pieces of time, which the way back takes after `cu_seqlens`."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `keeps` there is more, one a
+    state: what the way back needs again, which it takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    n_more = len(states) if starts else 0
-    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    n_more = len(states) if keeps else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor kept_{v}" for v in states[:n_more])
     outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
     takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
@@ -1465,7 +1466,7 @@ def _register():
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
             lib, "hgrn", ("i_", "f_raw", "lower_bound", ), ("h", ), ", bool keep", 1, (True, True, True, ),
-            _hgrn, _hgrn_fake, _hgrn_backward, _hgrn_adjoint, starts=True,
+            _hgrn, _hgrn_fake, _hgrn_backward, _hgrn_adjoint, keeps=True,
         )
         _define_step(
             lib, "hgrn", ("i_", "f_raw", "lower_bound", ), ("h", ), "", 1,

@@ -2289,9 +2289,9 @@ def _lightning_attention_triton_by_mode(q, k, v, slope, S, cu_seqlens):
     D = q.shape[3]
     V = v.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", q, D, V, False)
-    own = _lightning_attention_chunks if chunks else _lightning_attention_triton
-    return own(q, k, v, slope, S, cu_seqlens)
+    if _by_chunks("auto", q, D, V, False):
+        return _lightning_attention_chunks(q, k, v, slope, S, cu_seqlens)
+    return _lightning_attention_triton(q, k, v, slope, S, cu_seqlens)
 
 
 def _lightning_attention_triton_by_mode_backward(g_o, g_last_S, q, k, v, slope, S, cu_seqlens):
@@ -2299,9 +2299,9 @@ def _lightning_attention_triton_by_mode_backward(g_o, g_last_S, q, k, v, slope, 
     D = q.shape[3]
     V = v.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", q, D, V, False)
-    own = _lightning_attention_chunks_backward if chunks else _lightning_attention_triton_backward
-    return own(g_o, g_last_S, q, k, v, slope, S, cu_seqlens)
+    if _by_chunks("auto", q, D, V, False):
+        return _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_seqlens)
+    return _lightning_attention_triton_backward(g_o, g_last_S, q, k, v, slope, S, cu_seqlens)
 
 
 # ======================================================================================================================

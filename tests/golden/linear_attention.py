@@ -2999,9 +2999,9 @@ def _linear_attention_S_triton_by_mode(v, q, k, o_sum, S, cu_seqlens):
     K = q.shape[3]
     V = v.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", v, K, V, False)
-    own = _linear_attention_S_chunks if chunks else _linear_attention_S_triton
-    return own(v, q, k, o_sum, S, cu_seqlens)
+    if _by_chunks("auto", v, K, V, False):
+        return _linear_attention_S_chunks(v, q, k, o_sum, S, cu_seqlens)
+    return _linear_attention_S_triton(v, q, k, o_sum, S, cu_seqlens)
 
 
 def _linear_attention_S_triton_by_mode_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens):
@@ -3009,9 +3009,9 @@ def _linear_attention_S_triton_by_mode_backward(g_o, g_last_S, v, q, k, o_sum, S
     K = q.shape[3]
     V = v.shape[3]
     E = H * V
-    chunks = _by_chunks("auto", v, K, V, False)
-    own = _linear_attention_S_chunks_backward if chunks else _linear_attention_S_triton_backward
-    return own(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens)
+    if _by_chunks("auto", v, K, V, False):
+        return _linear_attention_S_chunks_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens)
+    return _linear_attention_S_triton_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seqlens)
 
 
 # ======================================================================================================================
@@ -3075,10 +3075,11 @@ def _linear_attention_z_fake(q, k, z, cu_seqlens, keep, backend):
     dtype = _compute_dtype(q, k, z)
     H = q.shape[2]
     K = q.shape[3]
+    keep = keep and _served(backend, q.device, dtype)
     return (
         q.new_empty((*q.shape[:2], H), dtype=_stream_dtype(q, k)),
         q.new_empty((rows, H, K,), dtype=dtype),
-        _starts(q, H * K, _kept_dtype(_stream_dtype(q, k), _pow2(K)), keep and _served(backend, q.device, dtype), cu_seqlens),
+        _starts(q, H * K, _kept_dtype(_stream_dtype(q, k), _pow2(K)), keep, cu_seqlens),
     )
 
 
@@ -3135,16 +3136,16 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, starts=False):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, keeps=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
-    the states before pieces of time, which the way back takes after `cu_seqlens`."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `keeps` there is more, one a
+    state: what the way back needs again, which it takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    n_more = len(states) if starts else 0
-    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    n_more = len(states) if keeps else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor kept_{v}" for v in states[:n_more])
     outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
     takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
@@ -3234,7 +3235,7 @@ def _register():
         )
         _define(
             lib, "linear_attention_z", ("q", "k", ), ("z", ), ", bool keep", 1, (True, True, ),
-            _linear_attention_z, _linear_attention_z_fake, _linear_attention_z_backward, _linear_attention_z_adjoint, starts=True,
+            _linear_attention_z, _linear_attention_z_fake, _linear_attention_z_backward, _linear_attention_z_adjoint, keeps=True,
         )
         _define_step(
             lib, "linear_attention_z", ("q", "k", ), ("z", ), "", 1,

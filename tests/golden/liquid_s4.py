@@ -1697,10 +1697,11 @@ def _liquid_s4_fake(u, log_dt, log_A_real, A_imag, B, C, D, x, cu_seqlens, keep,
     dtype = _compute_dtype(u, log_dt, log_A_real, A_imag, B, C, D, x)
     H = u.shape[2]
     N = log_A_real.shape[1]
+    keep = keep and _served(backend, u.device, dtype)
     return (
         u.new_empty((*u.shape[:2], H), dtype=_stream_dtype(u)),
         u.new_empty((rows, H, N,), dtype=_complex_of(dtype)),
-        _starts(u, 2 * H * N, torch.float32, keep and _served(backend, u.device, dtype), cu_seqlens),
+        _starts(u, 2 * H * N, torch.float32, keep, cu_seqlens),
     )
 
 
@@ -1757,16 +1758,16 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, starts=False):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, keeps=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
-    the states before pieces of time, which the way back takes after `cu_seqlens`."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `keeps` there is more, one a
+    state: what the way back needs again, which it takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    n_more = len(states) if starts else 0
-    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    n_more = len(states) if keeps else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor kept_{v}" for v in states[:n_more])
     outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
     takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
@@ -1848,7 +1849,7 @@ def _register():
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
             lib, "liquid_s4", ("u", "log_dt", "log_A_real", "A_imag", "B", "C", "D", ), ("x", ), ", bool keep", 1, (True, True, True, True, True, True, True, ),
-            _liquid_s4, _liquid_s4_fake, _liquid_s4_backward, _liquid_s4_adjoint, starts=True,
+            _liquid_s4, _liquid_s4_fake, _liquid_s4_backward, _liquid_s4_adjoint, keeps=True,
         )
         _define_step(
             lib, "liquid_s4", ("u", "log_dt", "log_A_real", "A_imag", "B", "C", "D", ), ("x", ), "", 1,

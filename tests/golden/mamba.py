@@ -1938,10 +1938,11 @@ def _mamba_fake(z, B, C, dt_raw, x, A_log, D, h, cu_seqlens, keep, backend):
     dtype = _compute_dtype(z, B, C, dt_raw, x, A_log, D, h)
     E = z.shape[2]
     N = B.shape[2]
+    keep = keep and _served(backend, z.device, dtype)
     return (
         z.new_empty((*z.shape[:2], E), dtype=_stream_dtype(z, B, C, dt_raw, x)),
         z.new_empty((rows, E, N,), dtype=dtype),
-        _starts(z, E * N, _kept_dtype(_stream_dtype(z, B, C, dt_raw, x), _pow2(N)), keep and _served(backend, z.device, dtype), cu_seqlens),
+        _starts(z, E * N, _kept_dtype(_stream_dtype(z, B, C, dt_raw, x), _pow2(N)), keep, cu_seqlens),
     )
 
 
@@ -2044,16 +2045,16 @@ def _exact(formula):
 _EXACT = getattr(torch.Tag, "needs_exact_strides", torch.Tag.needs_fixed_stride_order)  # the former is of torch 2.8
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, beside=(), starts=False):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, beside=(), keeps=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
-    the states before pieces of time, which the way back takes after `cu_seqlens`."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `keeps` there is more, one a
+    state: what the way back needs again, which it takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    n_more = len(states) if starts else 0
-    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    n_more = len(states) if keeps else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor kept_{v}" for v in states[:n_more])
     outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
     takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
@@ -2141,7 +2142,7 @@ def _register():
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
             lib, "mamba", ("z", "B", "C", "dt_raw", "x", "A_log", "D", ), ("h", ), ", bool keep", 1, (True, True, True, True, True, True, True, ),
-            _mamba, _mamba_fake, _mamba_backward, _mamba_adjoint, beside=("z",), starts=True,
+            _mamba, _mamba_fake, _mamba_backward, _mamba_adjoint, beside=("z",), keeps=True,
         )
         _define_step(
             lib, "mamba", ("z", "B", "C", "dt_raw", "x", "A_log", "D", ), ("h", ), "", 1,

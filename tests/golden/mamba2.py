@@ -2850,9 +2850,9 @@ def _mamba2_triton_by_mode(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt
     N = B.shape[3]
     G = B.shape[2]
     E = x.shape[2]
-    chunks = _by_chunks("auto", dt_raw, N, P, False)
-    own = _mamba2_chunks if chunks else _mamba2_triton
-    return own(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
+    if _by_chunks("auto", dt_raw, N, P, False):
+        return _mamba2_chunks(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
+    return _mamba2_triton(dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
 
 
 def _mamba2_triton_by_mode_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J):
@@ -2860,9 +2860,9 @@ def _mamba2_triton_by_mode_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_l
     N = B.shape[3]
     G = B.shape[2]
     E = x.shape[2]
-    chunks = _by_chunks("auto", dt_raw, N, P, False)
-    own = _mamba2_chunks_backward if chunks else _mamba2_triton_backward
-    return own(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
+    if _by_chunks("auto", dt_raw, N, P, False):
+        return _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
+    return _mamba2_triton_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S, cu_seqlens, dt_min, dt_max, P, J)
 
 
 def choose_mamba2_conv1d(rows, T, lanes, sms):

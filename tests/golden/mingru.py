@@ -1263,10 +1263,11 @@ def _min_gru_fake(hidden, gate, h, cu_seqlens, keep, backend):
     rows = hidden.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(hidden, gate, h)
     E = hidden.shape[2]
+    keep = keep and _served(backend, hidden.device, dtype)
     return (
         hidden.new_empty((*hidden.shape[:2], E), dtype=_stream_dtype(hidden, gate)),
         hidden.new_empty((rows, E,), dtype=dtype),
-        _starts(hidden, E, torch.float32, keep and _served(backend, hidden.device, dtype), cu_seqlens),
+        _starts(hidden, E, torch.float32, keep, cu_seqlens),
     )
 
 
@@ -1323,16 +1324,16 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, starts=False):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, keeps=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
-    the states before pieces of time, which the way back takes after `cu_seqlens`."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `keeps` there is more, one a
+    state: what the way back needs again, which it takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    n_more = len(states) if starts else 0
-    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    n_more = len(states) if keeps else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor kept_{v}" for v in states[:n_more])
     outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
     takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
@@ -1414,7 +1415,7 @@ def _register():
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
             lib, "min_gru", ("hidden", "gate", ), ("h", ), ", bool keep", 1, (True, True, ),
-            _min_gru, _min_gru_fake, _min_gru_backward, _min_gru_adjoint, starts=True,
+            _min_gru, _min_gru_fake, _min_gru_backward, _min_gru_adjoint, keeps=True,
         )
         _define_step(
             lib, "min_gru", ("hidden", "gate", ), ("h", ), "", 1,

@@ -3922,18 +3922,18 @@ def _mlstm_S_triton_by_mode(q, k, v, log_keep, add, weight, m, S, cu_seqlens, ep
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    chunks = _by_chunks("auto", q, K, V, False)
-    own = _mlstm_S_chunks if chunks else _mlstm_S_triton
-    return own(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
+    if _by_chunks("auto", q, K, V, False):
+        return _mlstm_S_chunks(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
+    return _mlstm_S_triton(q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
 
 
 def _mlstm_S_triton_by_mode_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps):
     H = q.shape[2]
     K = q.shape[3]
     V = v.shape[3]
-    chunks = _by_chunks("auto", q, K, V, False)
-    own = _mlstm_S_chunks_backward if chunks else _mlstm_S_triton_backward
-    return own(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
+    if _by_chunks("auto", q, K, V, False):
+        return _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
+    return _mlstm_S_triton_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S, cu_seqlens, eps)
 
 
 # ======================================================================================================================
@@ -3952,10 +3952,11 @@ def _mlstm_m_fake(i_, log_f, m, cu_seqlens, keep, backend):
     rows = i_.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(i_, log_f, m)
     H = i_.shape[2]
+    keep = keep and _served(backend, i_.device, dtype)
     return (
         i_.new_empty((*i_.shape[:2], H), dtype=dtype),
         i_.new_empty((rows, H,), dtype=dtype),
-        _starts(i_, H, torch.float32, keep and _served(backend, i_.device, dtype), cu_seqlens),
+        _starts(i_, H, torch.float32, keep, cu_seqlens),
     )
 
 
@@ -3996,10 +3997,11 @@ def _mlstm_n_fake(q, k, log_keep, add, n, cu_seqlens, keep, backend):
     dtype = _compute_dtype(q, k, log_keep, add, n)
     H = q.shape[2]
     K = q.shape[3]
+    keep = keep and _served(backend, q.device, dtype)
     return (
         q.new_empty((*q.shape[:2], H), dtype=dtype),
         q.new_empty((rows, H, K,), dtype=dtype),
-        _starts(q, H * K, torch.float32, keep and _served(backend, q.device, dtype), cu_seqlens),
+        _starts(q, H * K, torch.float32, keep, cu_seqlens),
     )
 
 
@@ -4099,16 +4101,16 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, starts=False):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, keeps=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
-    the states before pieces of time, which the way back takes after `cu_seqlens`."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `keeps` there is more, one a
+    state: what the way back needs again, which it takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    n_more = len(states) if starts else 0
-    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    n_more = len(states) if keeps else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor kept_{v}" for v in states[:n_more])
     outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
     takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
@@ -4190,7 +4192,7 @@ def _register():
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
             lib, "mlstm_m", ("i_", "log_f", ), ("m", ), ", bool keep", 1, (True, True, ),
-            _mlstm_m, _mlstm_m_fake, _mlstm_m_backward, _mlstm_m_adjoint, starts=True,
+            _mlstm_m, _mlstm_m_fake, _mlstm_m_backward, _mlstm_m_adjoint, keeps=True,
         )
         _define_step(
             lib, "mlstm_m", ("i_", "log_f", ), ("m", ), "", 1,
@@ -4198,7 +4200,7 @@ def _register():
         )
         _define(
             lib, "mlstm_n", ("q", "k", "log_keep", "add", ), ("n", ), ", bool keep", 1, (True, True, True, True, ),
-            _mlstm_n, _mlstm_n_fake, _mlstm_n_backward, _mlstm_n_adjoint, starts=True,
+            _mlstm_n, _mlstm_n_fake, _mlstm_n_backward, _mlstm_n_adjoint, keeps=True,
         )
         _define_step(
             lib, "mlstm_n", ("q", "k", "log_keep", "add", ), ("n", ), "", 1,

@@ -2676,9 +2676,9 @@ def _ret_net_triton_by_mode(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
     V = v.shape[3]
     J = q0.shape[3]
     K = W * J
-    chunks = _by_chunks("auto", t_, W * J, V, True, W, J)
-    own = _ret_net_chunks if chunks else _ret_net_triton
-    return own(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
+    if _by_chunks("auto", t_, W * J, V, True, W, J):
+        return _ret_net_chunks(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
+    return _ret_net_triton(t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
 
 
 def _ret_net_triton_by_mode_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W):
@@ -2686,9 +2686,9 @@ def _ret_net_triton_by_mode_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu
     V = v.shape[3]
     J = q0.shape[3]
     K = W * J
-    chunks = _by_chunks("auto", t_, W * J, V, True, W, J)
-    own = _ret_net_chunks_backward if chunks else _ret_net_triton_backward
-    return own(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
+    if _by_chunks("auto", t_, W * J, V, True, W, J):
+        return _ret_net_chunks_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
+    return _ret_net_triton_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens, rope_theta, W)
 
 
 # ======================================================================================================================

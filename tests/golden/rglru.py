@@ -1602,10 +1602,11 @@ def _rglru_fake(y_in, begins, x, i_sum, r_sum, input_b, a_b, a_param, h, cu_seql
     E = y_in.shape[2]
     G = i_sum.shape[2]
     J = i_sum.shape[3]
+    keep = keep and _served(backend, y_in.device, dtype)
     return (
         y_in.new_empty((*y_in.shape[:2], E), dtype=_stream_dtype(y_in, begins, x, i_sum, r_sum)),
         y_in.new_empty((rows, E,), dtype=dtype),
-        _starts(y_in, G * J, torch.float32, keep and _served(backend, y_in.device, dtype), cu_seqlens),
+        _starts(y_in, G * J, torch.float32, keep, cu_seqlens),
     )
 
 
@@ -1662,16 +1663,16 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, starts=False):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, keeps=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
-    the states before pieces of time, which the way back takes after `cu_seqlens`."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `keeps` there is more, one a
+    state: what the way back needs again, which it takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    n_more = len(states) if starts else 0
-    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    n_more = len(states) if keeps else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor kept_{v}" for v in states[:n_more])
     outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
     takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
@@ -1753,7 +1754,7 @@ def _register():
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
             lib, "rglru", ("y_in", "begins", "x", "i_sum", "r_sum", "input_b", "a_b", "a_param", ), ("h", ), ", bool keep", 1, (True, False, True, True, True, True, True, True, ),
-            _rglru, _rglru_fake, _rglru_backward, _rglru_adjoint, starts=True,
+            _rglru, _rglru_fake, _rglru_backward, _rglru_adjoint, keeps=True,
         )
         _define_step(
             lib, "rglru", ("y_in", "begins", "x", "i_sum", "r_sum", "input_b", "a_b", "a_param", ), ("h", ), "", 1,

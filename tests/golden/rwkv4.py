@@ -1452,14 +1452,15 @@ def _rwkv4_fake(k, v, r, time_decay, time_first, p, q, log_scale, cu_seqlens, ke
     rows = k.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(k, v, r, time_decay, time_first, p, q, log_scale)
     A = k.shape[2]
+    keep = keep and _served(backend, k.device, dtype)
     return (
         k.new_empty((*k.shape[:2], A), dtype=_stream_dtype(k, v, r)),
         k.new_empty((rows, A,), dtype=dtype),
         k.new_empty((rows, A,), dtype=dtype),
         k.new_empty((rows, A,), dtype=dtype),
-        _starts(k, A, torch.float32, keep and _served(backend, k.device, dtype), cu_seqlens),
-        _starts(k, A, torch.float32, keep and _served(backend, k.device, dtype), cu_seqlens),
-        _starts(k, A, torch.float32, keep and _served(backend, k.device, dtype), cu_seqlens),
+        _starts(k, A, torch.float32, keep, cu_seqlens),
+        _starts(k, A, torch.float32, keep, cu_seqlens),
+        _starts(k, A, torch.float32, keep, cu_seqlens),
     )
 
 
@@ -1516,16 +1517,16 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, starts=False):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, keeps=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none). With `starts` there is more:
-    the states before pieces of time, which the way back takes after `cu_seqlens`."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `keeps` there is more, one a
+    state: what the way back needs again, which it takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    n_more = len(states) if starts else 0
-    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor start_{v}" for v in states[:n_more])
+    n_more = len(states) if keeps else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor kept_{v}" for v in states[:n_more])
     outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
     takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
@@ -1607,7 +1608,7 @@ def _register():
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
             lib, "rwkv4", ("k", "v", "r", "time_decay", "time_first", ), ("p", "q", "log_scale", ), ", bool keep", 1, (True, True, True, True, True, ),
-            _rwkv4, _rwkv4_fake, _rwkv4_backward, _rwkv4_adjoint, starts=True,
+            _rwkv4, _rwkv4_fake, _rwkv4_backward, _rwkv4_adjoint, keeps=True,
         )
         _define_step(
             lib, "rwkv4", ("k", "v", "r", "time_decay", "time_first", ), ("p", "q", "log_scale", ), "", 1,

@@ -81,7 +81,7 @@ def rwkv6_op(r, k, v, d_sum_2, d_sum, time_faaaa, *, initial_state=None, return_
         _check_in_place("rwkv6_op", (r, k, v, d_sum_2, d_sum, time_faaaa,), (S,), r.shape[1], cu_seqlens)
         result = _ops.rwkv6_step(r, k, v, d_sum_2, d_sum, time_faaaa, S, backend)
         return (result, initial_state) if return_state else result
-    out = _ops.rwkv6(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, backend)
+    out = _ops.rwkv6(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, torch.is_grad_enabled(), backend)
     result = out[0]
     return (result, out[1]) if return_state else result
 
@@ -231,6 +231,11 @@ def _use_triton(backend, device, dtype):
     if backend != "eager":
         raise ValueError(f"backend is 'auto', 'triton' or 'eager', not {backend!r}")
     return False
+
+
+def _served(backend, device, dtype):
+    """Whether Triton kernels would serve a call, of which nobody is told."""
+    return backend == "triton" or backend == "auto" and _why_eager(device, dtype) is None
 
 
 def _no_kernel(backend, reason, device):
@@ -2263,6 +2268,24 @@ def _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
     )
 
 
+_CHUNK = 32  # tokens a chunk
+
+
+def _kept(like, reads, heads, keys, tokens, dtype, cu_seqlens):
+    """Room for what is found inside chunks, in one tensor: scores, keys and queries as the state meets them, sums of decays."""
+    rows, T = like.shape[:2]
+    slots = rows * -(-T // tokens) if cu_seqlens is None else T // tokens + cu_seqlens.shape[0]
+    numbers = (reads * tokens + (reads + 1) * keys) * tokens * dtype.itemsize // 4
+    return torch.empty(slots * heads * (numbers + keys), dtype=torch.float32, device=like.device)
+
+
+def _kept_parts(kept, chunks, reads, keys, tokens, dtype):
+    """The same, each by itself."""
+    numbers, sums = kept.split([kept.numel() - chunks * keys, chunks * keys])
+    scores = chunks * reads * tokens**2
+    return *numbers.view(dtype).split([scores, numbers.numel() * 4 // dtype.itemsize - scores]), sums
+
+
 class _Chunks(NamedTuple):
     """How the kernels of chunks are launched."""
 
@@ -2284,7 +2307,7 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
     """The launch configuration, by size alone: blocks of keys (unless they are to stay `whole`) and of values, and time in
     pieces where these, rows and heads do not fill the GPU. Tiles that a warp group may multiply have rows of 128 bytes: what
     ptxas 12.8 makes of narrower ones reads registers that nothing wrote. `shared`: bytes that a program may have."""
-    least, tokens = 64 if half else 16, 32
+    least = 64 if half else 16
     keys, wide, most = max(16 if whole else least, _pow2(keys)), max(least, _pow2(values)), 64
     if half and keys <= 128 and shared > 160_000:
         most = 128
@@ -2292,14 +2315,14 @@ def choose_chunks(rows, T, heads, keys, values, sms, shared, half, whole):
     part, strip = keys if whole else min(keys, 64), min(wide, 64)
     programs = max(1, rows * heads * (keys // part) * (wide // strip))
     return _Chunks(
-        tokens=tokens,
+        tokens=_CHUNK,
         keys=keys,
         values=block,
         wide=wide,
         inside=2 if half and block <= 64 and keys <= 128 else 4,
         across=8 if wide > 128 else 4,
         pairs=2 if half else 4,
-        pieces=max(1, min(2 * sms // programs, T // (8 * tokens))),
+        pieces=max(1, min(2 * sms // programs, T // (8 * _CHUNK))),
         part=part,
         strip=strip,
         block=keys if whole else min(keys, 64 if half else 32),
@@ -2343,8 +2366,9 @@ def _room_for(n, like):
     return torch.empty((n, *like.shape), dtype=like.dtype, device=like.device)
 
 
-def _rwkv6_chunks(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
-    """The results and the last state: what happens inside chunks, the states between them, then both together."""
+def _rwkv6_chunks(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, keep):
+    """The results and the last state: what happens inside chunks, the states between them, then both together; to `keep`, what
+    happens inside chunks too."""
     T = r.shape[1]
     rows = r.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     H = r.shape[2]
@@ -2378,12 +2402,10 @@ def _rwkv6_chunks(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
     )  # fmt: skip
     first = None if S is None else S.to(torch.float32).contiguous()
     with _on(device):
+        found = _kept(r, 1, H, K, config.tokens, dtype, cu_seqlens)
+        scores, turned, sums = _kept_parts(found, slots * grid[1], 1, K, config.tokens, dtype)
         table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
-        n = slots * grid[1]
-        scores = torch.empty(1 * n * config.tokens**2, dtype=dtype, device=device)
-        turned = torch.empty((1 + 1) * n * config.tokens * K, dtype=dtype, device=device)
-        sums = torch.empty(n * K, dtype=torch.float32, device=device)
-        rwkv6_scores_kernel[(n,)](
+        rwkv6_scores_kernel[(slots * grid[1],)](
             r, k, d_sum_2, d_sum, scores, turned, sums, table, cu_seqlens, T, slots, *r.stride()[:2], *k.stride()[:2], *d_sum_2.stride()[:2],
             **fixed | across | dict(NV=1, num_warps=config.pairs),
         )  # fmt: skip
@@ -2405,11 +2427,12 @@ def _rwkv6_chunks(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
             r, k, v, time_faaaa, hs, scores, turned, y_y, table, cu_seqlens, T, slots,
             *r.stride()[:2], *k.stride()[:2], *v.stride()[:2], **fixed, num_warps=config.inside,
         )  # fmt: skip
+    starts_S = found if keep else found.new_empty(0)
     last_S = ends.view(rows, config.pieces, -1)[:, -1].reshape(rows, H, K, V).contiguous()
-    return y_y, last_S
+    return y_y, last_S, starts_S
 
 
-def _rwkv6_chunks_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
+def _rwkv6_chunks_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, starts_S):
     """The cotangents of the operands and of the initial state: the states again, what is wanted of them, then inside chunks."""
     inputs = (r, k, v, d_sum_2, d_sum, time_faaaa, S)
     T = r.shape[1]
@@ -2452,15 +2475,14 @@ def _rwkv6_chunks_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
     d_time_faaaa = _parts(slots, inputs[5])
     d_v = _room_for(1, inputs[2])
     with _on(device):
+        found = starts_S if starts_S.numel() > 0 else _kept(r, 1, H, K, config.tokens, dtype, cu_seqlens)
+        scores, turned, sums = _kept_parts(found, slots * grid[1], 1, K, config.tokens, dtype)
         table = None if cu_seqlens is None else _slots(cu_seqlens, slots, config.tokens)
-        n = slots * grid[1]
-        scores = torch.empty(1 * n * config.tokens**2, dtype=dtype, device=device)
-        turned = torch.empty((1 + 1) * n * config.tokens * K, dtype=dtype, device=device)
-        sums = torch.empty(n * K, dtype=torch.float32, device=device)
-        rwkv6_scores_kernel[(n,)](
-            r, k, d_sum_2, d_sum, scores, turned, sums, table, cu_seqlens, T, slots, *r.stride()[:2], *k.stride()[:2], *d_sum_2.stride()[:2],
-            **fixed | across | dict(NV=1, num_warps=config.pairs),
-        )  # fmt: skip
+        if starts_S.numel() == 0:
+            rwkv6_scores_kernel[(slots * grid[1],)](
+                r, k, d_sum_2, d_sum, scores, turned, sums, table, cu_seqlens, T, slots, *r.stride()[:2], *k.stride()[:2], *d_sum_2.stride()[:2],
+                **fixed | across | dict(NV=1, num_warps=config.pairs),
+            )  # fmt: skip
         hs = torch.empty(slots * grid[1] * grid[2], dtype=dtype, device=device)
         ends, products, starts = _rooms(rows * config.pieces * grid[1] * grid[2], r)
         n = walked["NV"] * walked["NK"] * grid[1] * config.pieces * rows
@@ -2511,22 +2533,23 @@ def _rwkv6_chunks_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S
         d_time_faaaa,
         _state_gradient(ends.view(rows, config.pieces, -1)[:, 0].reshape(rows, H, K, V), inputs[-1]),
     )
-def _rwkv6_triton_by_mode(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
+def _rwkv6_triton_by_mode(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, keep):
     H = r.shape[2]
     K = r.shape[3]
     V = v.shape[3]
-    chunks = _by_chunks("auto", r, K, V, False)
-    own = _rwkv6_chunks if chunks else _rwkv6_triton
-    return own(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
+    if _by_chunks("auto", r, K, V, False):
+        return _rwkv6_chunks(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, keep)
+    out = _rwkv6_triton(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
+    return *out, r.new_empty(0, dtype=torch.float32)
 
 
-def _rwkv6_triton_by_mode_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
+def _rwkv6_triton_by_mode_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, starts_S):
     H = r.shape[2]
     K = r.shape[3]
     V = v.shape[3]
-    chunks = _by_chunks("auto", r, K, V, False)
-    own = _rwkv6_chunks_backward if chunks else _rwkv6_triton_backward
-    return own(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
+    if _by_chunks("auto", r, K, V, False):
+        return _rwkv6_chunks_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, starts_S)
+    return _rwkv6_triton_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
 
 
 # ======================================================================================================================
@@ -2534,35 +2557,38 @@ def _rwkv6_triton_by_mode_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_
 # ======================================================================================================================
 
 
-def _rwkv6(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, backend):
+def _rwkv6(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, keep, backend):
     if _use_triton(backend, r.device, _compute_dtype(r, k, v, d_sum_2, d_sum, time_faaaa, S)):
-        return _rwkv6_triton_by_mode(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
-    return _per_segment(_rwkv6_eager_by_mode, "ttttpps", "ts", cu_seqlens, r, k, v, d_sum_2, d_sum, time_faaaa, S)
+        return _rwkv6_triton_by_mode(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, keep)
+    out = _per_segment(_rwkv6_eager_by_mode, "ttttpps", "ts", cu_seqlens, r, k, v, d_sum_2, d_sum, time_faaaa, S)
+    return (*out, r.new_empty(0, dtype=torch.float32))
 
 
-def _rwkv6_fake(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, backend):
+def _rwkv6_fake(r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, keep, backend):
     rows = r.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     dtype = _compute_dtype(r, k, v, d_sum_2, d_sum, time_faaaa, S)
     H = r.shape[2]
     K = r.shape[3]
     V = v.shape[3]
+    keep = keep and _served(backend, r.device, dtype)
     return (
         r.new_empty((*r.shape[:2], H, V), dtype=_stream_dtype(r, k, v, d_sum_2)),
         r.new_empty((rows, H, K, V,), dtype=dtype),
+        _kept(r, 1, H, K, _CHUNK, _dot_dtype(r, k, v, d_sum_2), cu_seqlens) if keep and _by_chunks("auto", r, K, V, False) else r.new_empty(0, dtype=torch.float32),
     )
 
 
-def _rwkv6_adjoint(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens):
+def _rwkv6_adjoint(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, starts_S, keep):
     return _per_segment(
         _rwkv6_eager_by_mode_backward, "tsttttpps", "ttttpps", cu_seqlens,
         g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S,
     )
 
 
-def _rwkv6_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, backend):
+def _rwkv6_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, starts_S, keep, backend):
     if _use_triton(backend, r.device, _compute_dtype(r, k, v, d_sum_2, d_sum, time_faaaa, S)):
-        return _rwkv6_triton_by_mode_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
-    return _rwkv6_adjoint(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens)
+        return _rwkv6_triton_by_mode_backward(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, starts_S)
+    return _rwkv6_adjoint(g_y, g_last_S, r, k, v, d_sum_2, d_sum, time_faaaa, S, cu_seqlens, starts_S, keep)
 
 
 def _rwkv6_step(r, k, v, d_sum_2, d_sum, time_faaaa, S, backend):
@@ -2573,7 +2599,7 @@ def _rwkv6_step(r, k, v, d_sum_2, d_sum, time_faaaa, S, backend):
 
 
 def _rwkv6_step_fake(r, k, v, d_sum_2, d_sum, time_faaaa, S, backend):
-    out = _rwkv6_fake(r, k, v, d_sum_2, d_sum, time_faaaa, S, None, backend)
+    out = _rwkv6_fake(r, k, v, d_sum_2, d_sum, time_faaaa, S, None, False, backend)
     return out[0]
 
 
@@ -2605,16 +2631,19 @@ def _exact(formula):
     return run
 
 
-def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint):
+def _define(lib, name, operands, states, scalars, n_results, differentiable, run, fake, run_backward, adjoint, keeps=False):
     """`name` and `name_backward`: (operands, states?, cu_seqlens?, scalars, backend) -> (results, last states), and from
-    their cotangents to one gradient for each operand and state (empty where there is none)."""
+    their cotangents to one gradient for each operand and state (empty where there is none). With `keeps` there is more, one a
+    state: what the way back needs again, which it takes after `cu_seqlens`."""
     tensors = ", ".join([*_typed(operands), *(f"Tensor? {v}" for v in states)])
     takes = f"{tensors}, Tensor? cu_seqlens{scalars}, str backend"
     given = ", ".join([*(f"Tensor d_result_{i}" for i in range(n_results)), *(f"Tensor? d_last_{v}" for v in states)])
     n_tensors = len(operands) + len(states)
-    gives = ", ".join(["Tensor"] * n_tensors)
-    outs = ", ".join(["Tensor"] * (n_results + len(states)))
+    n_more = len(states) if keeps else 0
+    gives, more = ", ".join(["Tensor"] * n_tensors), "".join(f", Tensor kept_{v}" for v in states[:n_more])
+    outs = ", ".join(["Tensor"] * (n_results + len(states) + n_more))
     lib.define(f"{name}({takes}) -> ({outs})", tags=(torch.Tag.pt2_compliant_tag,))
+    takes = f"{tensors}, Tensor? cu_seqlens{more}{scalars}, str backend"
     lib.define(f"{name}_backward({given}, {takes}) -> ({gives})", tags=(torch.Tag.pt2_compliant_tag,))
     adjoint = _exact(adjoint)
     lib.impl(name, _exact(run), "CompositeExplicitAutograd")
@@ -2632,7 +2661,9 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
 
     def save(ctx, inputs, output):
         ctx.others = tuple(v for v in inputs[n_tensors + 1 :])
-        ctx.save_for_backward(*inputs[: n_tensors + 1])
+        more = output[n_given:]
+        ctx.mark_non_differentiable(*more)
+        ctx.save_for_backward(*inputs[: n_tensors + 1], *more)
         ctx.set_materialize_grads(False)
 
     def backward(ctx, *cotangents):
@@ -2642,14 +2673,14 @@ def _define(lib, name, operands, states, scalars, n_results, differentiable, run
         results = cotangents[:n_results]
         if any(c is None for c in results):  # only some results, or only the last states, were used
             with torch.no_grad():
-                like = fake(*saved, *ctx.others)
+                like = fake(*saved[: n_tensors + 1], *ctx.others)
             results = tuple(torch.zeros_like(v) if c is None else c for c, v in zip(results, like))
-        grads = backward_op(*results, *cotangents[n_results:], *saved, *ctx.others)
+        grads = backward_op(*results, *cotangents[n_results:n_given], *saved, *ctx.others)
         wanted = (v is not None and d for v, d in zip(saved, (*differentiable, *(True for _ in states))))
         return (*(g if w else None for g, w in zip(grads, wanted)), None, *(None,) * n_others)
 
     def save_backward(ctx, inputs, output):
-        n = n_given + n_tensors + 1
+        n = n_given + n_tensors + 1 + n_more
         ctx.others = inputs[n:]
         ctx.save_for_backward(*inputs[:n])
         ctx.set_materialize_grads(False)
@@ -2690,8 +2721,8 @@ def _register():
     if not hasattr(ops, "_ssmc_library"):
         lib = torch.library.Library(NAMESPACE, "FRAGMENT")
         _define(
-            lib, "rwkv6", ("r", "k", "v", "d_sum_2", "d_sum", "time_faaaa", ), ("S", ), "", 1, (True, True, True, True, True, True, ),
-            _rwkv6, _rwkv6_fake, _rwkv6_backward, _rwkv6_adjoint,
+            lib, "rwkv6", ("r", "k", "v", "d_sum_2", "d_sum", "time_faaaa", ), ("S", ), ", bool keep", 1, (True, True, True, True, True, True, ),
+            _rwkv6, _rwkv6_fake, _rwkv6_backward, _rwkv6_adjoint, keeps=True,
         )
         _define_step(
             lib, "rwkv6", ("r", "k", "v", "d_sum_2", "d_sum", "time_faaaa", ), ("S", ), "", 1,

@@ -2988,18 +2988,18 @@ def _simple_gla_triton_by_mode(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, 
     H = gk.shape[2]
     K = q_conv1d.shape[3]
     V = v_conv1d.shape[3]
-    chunks = _by_chunks("auto", gk, K, V, False)
-    own = _simple_gla_chunks if chunks else _simple_gla_triton
-    return own(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
+    if _by_chunks("auto", gk, K, V, False):
+        return _simple_gla_chunks(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
+    return _simple_gla_triton(gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
 
 
 def _simple_gla_triton_by_mode_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer):
     H = gk.shape[2]
     K = q_conv1d.shape[3]
     V = v_conv1d.shape[3]
-    chunks = _by_chunks("auto", gk, K, V, False)
-    own = _simple_gla_chunks_backward if chunks else _simple_gla_triton_backward
-    return own(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
+    if _by_chunks("auto", gk, K, V, False):
+        return _simple_gla_chunks_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
+    return _simple_gla_triton_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d, S, cu_seqlens, gate_logit_normalizer)
 
 
 def choose_simple_gla_q_conv1d(rows, T, lanes, sms):

@@ -9,7 +9,7 @@ import warnings
 import pytest
 import torch
 
-from tests.harness import Call, capture, cast, check, compare, error, layer_of, modules, random_states, run
+from tests.harness import Call, capture, cast, check, compare, error, flags, layer_of, modules, random_states, run
 from tests.tolerances import FORWARD, LAYER
 
 pytestmark = [
@@ -244,11 +244,12 @@ def test_compile_fullgraph(name: str) -> None:
         assert error(ga, gb, False) < 1e-5
 
 
-def test_opcheck() -> None:
-    for call in calls("mamba", 2, 9, d_model=8):
-        namespace = getattr(torch.ops, call.module.NAMESPACE)
+@pytest.mark.parametrize(("name", "tokens"), (("mamba", 9), ("gla", 40)))
+def test_opcheck(name: str, tokens: int) -> None:
+    for call in calls(name, 2, tokens, d_model=8):
+        op = getattr(getattr(torch.ops, call.module.NAMESPACE), call.op.removesuffix("_op")).default
         operands = [v.requires_grad_() for v in call.operands.values()]
-        torch.library.opcheck(namespace.mamba.default, (*operands, None, None, True, "triton"))
+        torch.library.opcheck(op, (*operands, None, None, *call.numbers.values(), *flags(op), "triton"))
 
 
 def test_parent_with_large_strides() -> None:

@@ -10,7 +10,7 @@ import torch
 
 import ssmc
 from ssmc.options import Options
-from tests.harness import capture, compare, error, layer_of, random_states
+from tests.harness import capture, compare, error, flags, layer_of, random_states
 from tests.tolerances import FP64_EAGER, GRADIENT
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +127,7 @@ def test_what_torch_asks_of_an_operator(name: str) -> None:
     operands = [v.clone().requires_grad_() for v in call.operands.values()]
     state = random_states(call, 1, torch.float64, "cpu").requires_grad_()
     for start in (state, None):
-        torch.library.opcheck(op, (*operands, start, None, *call.numbers.values(), "eager"))
+        torch.library.opcheck(op, (*operands, start, None, *call.numbers.values(), *flags(op), "eager"))
 
     def short(*values):
         return getattr(m, call.op)(*values, **call.numbers)

@@ -96,17 +96,17 @@ class Arguments:
 @dataclass(frozen=True, slots=True)
 class ChunkLaunch:
     """The holes of `templates/triton/chunk_launches.py.jinja` and `templates/triton/head_launches.py.jinja`: code
-    of the host, most of it arguments."""
+    of the host, most of it arguments. `kept`: what is left for the way back, as an operator
+    gives it; `room` for it."""
 
     stem: str
-    mode: str
     operands: str
     state: str
     scalars: str
     cotangents: str
     d_last: str
     first: str
-    dotted: str
+    dot: str
     sizes: tuple[str, ...]
     heads: str
     keys: str
@@ -119,6 +119,8 @@ class ChunkLaunch:
     made: tuple[str, ...]
     last: str
     returned: str
+    kept: tuple[tuple[str, str], ...]
+    room: str
     n_reads: int
     read_sizes: str
     d_decay: str
@@ -131,7 +133,7 @@ class ChunkLaunch:
     strip: str
     tiles: str
     whole: str
-    parts: str
+    chosen: str
     scores: Arguments
     passed: tuple[tuple[str, str], ...]
     d_queries: Arguments

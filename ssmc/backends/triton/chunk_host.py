@@ -48,7 +48,7 @@ class ChunkHost:
         tokens = [x for x in self.operands if x.token]
         parameters = [x for x in self.operands if not x.token]
         tiles = [x for x in tokens if set(x.atoms) & {*f.keys, *f.values}]
-        dotted = [names(x.name) for x in [x for x in tiles if not x.wide] or tiles]
+        dot = f"_dot_dtype({', '.join(names(x.name) for x in [x for x in tiles if not x.wide] or tiles)})"
         results = [(r, names(f"y:{r.name}")) for r in k.p.results]
         first = names(next(x for x in o.operands if x.token).name)
         shapes = [(r, y, f"({first}.shape[0], T, {''.join(f'{o.size(a)}, ' for a in r.axes)})") for r, y in results]
@@ -62,21 +62,25 @@ class ChunkHost:
         moving = list(found.values())
         begun = [f.given[0]] if k.decayed and not f.by_key else []
         passed = [f"core:{n}" for n in dict.fromkeys([*begun, *k.passed])]
-        last = names(f"last:{carried.of}")
+        last, kept = names(f"last:{carried.of}"), names(f"starts:{carried.of}")
+        heads, keys, values = self.product(f.heads), self.product(f.keys), self.product(f.values)
+        parts = "".join(f", {o.size(a)}" for a in f.keys) if {"tl_over_slow", "tl_over_fast"} & k.e.helpers else ""
+        chosen = f'_by_chunks("{mode}", {first}, {keys}, {values}, {not k.blocks}{parts})'
+        room = f"_kept({first}, {len(f.queries)}, {heads}, {keys}, {{}}, {{}}, cu_seqlens)"
+        left = f"{room.format('_CHUNK', dot)} if keep and {chosen} else {first}.new_empty(0, dtype=torch.float32)"
         return ChunkLaunch(
             stem=o.stem,
-            mode=mode,
             operands=", ".join(names(x.name) for x in o.operands),
             state=own,
             scalars="".join(f", {s.name}" for s in o.scalars),
             cotangents=", ".join([*(names(f"g:{r.name}") for r in k.p.results), d_last]),
             d_last=d_last,
             first=first,
-            dotted=", ".join(dotted),
+            dot=dot,
             sizes=o.size_lines(),
-            heads=self.product(f.heads),
-            keys=self.product(f.keys),
-            values=self.product(f.values),
+            heads=heads,
+            keys=keys,
+            values=values,
             constants=", ".join(f"{n}={v}" for n, v in constants.items()),
             into=into,
             out=f".reshape({', '.join(['rows', *o.shape(grid)])}){home}{back}",
@@ -87,7 +91,9 @@ class ChunkHost:
                 for r, y, shape in shapes
             ),
             last=last,
-            returned=", ".join([*by_name.values(), last]),
+            returned=", ".join([*by_name.values(), last, *([kept] if f.by_key else [])]),
+            kept=((kept, left),) if f.by_key else (),
+            room=room.format("config.tokens", "dtype"),
             n_reads=len(f.queries),
             read_sizes=", ".join([self.product(f.heads), self.product(f.values)]),
             d_decay="".join(f"{self.code(f'core:{n}')}, " for n in begun),
@@ -99,7 +105,7 @@ class ChunkHost:
             gradients=tuple((names(f"d:{x.operand.name}"), self._made(x)) for x in moving),
             strip="config.strip" if k.strips else "config.wide",
             tiles=self._tiles(op.outputs),
-            parts="".join(f", {o.size(a)}" for a in f.keys) if {"tl_over_slow", "tl_over_fast"} & k.e.helpers else "",
+            chosen=chosen,
             whole=str(not k.blocks),
             scores=self.arguments(op.scores),
             passed=tuple((self.code(n), self._core_sizes(n)) for n in passed),

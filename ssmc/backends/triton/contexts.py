@@ -231,7 +231,6 @@ class Launch:
     handed_on: tuple[str, ...]
     starts: tuple[tuple[str, str, str], ...]
     start: str
-    kept_dtype: str
     added: tuple[str, ...]
     gathered: tuple[str, ...]
     sums: str

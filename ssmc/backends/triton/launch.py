@@ -101,6 +101,7 @@ class Host(Gradients):
         inner = " * ".join(f"_pow2({self.o.size(a)})" for a in k.tile.inner)
         narrow = q.wants is not None and inner and self.o.streams
         kind = f"_kept_dtype(_stream_dtype({self.o.streams}), {inner})" if narrow else "torch.float32"
+        rooms = [f"_starts({self.first}, {self.o.width(x)}, {kind}, keep, cu_seqlens)" for x in c]
         made = tuple(self._result(r.name, r.axes, len(r.parts) > 1) for r in self.p.results)
         made_lasts = tuple(
             f"{self.last(x)} = torch.empty((rows, {self.size(x.axes)}), dtype={_kind(x)}, device={self.first}.device)"
@@ -209,9 +210,8 @@ class Host(Gradients):
                 f"{d} = _handed_on({d}, rows * {self.o.width(x)}, {self.first})"
                 for d, x in zip(d_lasts, c, strict=True)
             ),
-            starts=tuple(zip(starts, (self.o.width(x) for x in c), states, strict=True)) if self.p.walked else (),
+            starts=tuple(zip(starts, rooms, states, strict=True)) if self.p.walked else (),
             start=starts[0],
-            kept_dtype=kind,
             added=tuple(names(f"d:{o.name}") for o in gradients if not o.token),
             gathered=tuple(f"{self.sum(o)} = _like({self.given(o)})" for o in gathered),
             sums="[" + ", ".join(f"({names(f'd:{o.name}')}, {self.sum(o)})" for o in gathered) + "]",
