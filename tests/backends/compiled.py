@@ -152,10 +152,10 @@ def _launch_op(call: Call, states: bool) -> None:
     results, lasts = results_of(call)
     own = lasts if states else [None] * len(lasts)
     forward, backward = getattr(m, f"_{stem}_triton"), getattr(m, f"_{stem}_triton_backward")
-    keep = [True] if "keep" in inspect.signature(forward).parameters else []
+    keep = _keep(forward)
     out = forward(*values, *own, None, *numbers, *keep)
-    starts = out[len(results) + len(lasts) :]
-    backward(*results, *own, *values, *own, None, *starts, *numbers)
+    kept = out[len(results) + len(lasts) :]
+    backward(*results, *own, *values, *own, None, *kept, *numbers)
     one = [v[:, :1] if n in call.tokens() else v for n, v in call.operands.items()]
     forward(*one, *own, None, *numbers, *keep)
     _launch_chunks(call, own)
@@ -170,12 +170,19 @@ def _launch_op(call: Call, states: bool) -> None:
             getattr(m, f"_{stem}_filtered_backward")(*results, *own, *values, *own, *numbers, filters)
 
 
+def _keep(forward) -> list[bool]:
+    """That what the way back needs is wanted, of what gives it."""
+    return [True] if "keep" in inspect.signature(forward).parameters else []
+
+
 def _launch_chunks(call: Call, states) -> None:
     m, stem, numbers = call.module, call.op.removesuffix("_op"), call.numbers.values()
     if hasattr(m, f"_{stem}_chunks"):
         values, results = call.operands.values(), results_of(call)[0]
-        getattr(m, f"_{stem}_chunks")(*values, *states, None, *numbers)
-        getattr(m, f"_{stem}_chunks_backward")(*results, *states, *values, *states, None, *numbers)
+        forward = getattr(m, f"_{stem}_chunks")
+        out = forward(*values, *states, None, *numbers, *_keep(forward))
+        kept = out[len(results) + len(states) :]
+        getattr(m, f"_{stem}_chunks_backward")(*results, *states, *values, *states, None, *kept, *numbers)
 
 
 def _conv_operands(conv: torch.nn.Conv1d, B: int, T: int, dtype: torch.dtype):
