@@ -1,8 +1,9 @@
-"""The choice between modes on a CPU against the clock: forward and backward of every mode on a grid of shapes.
+"""The choice between modes against the clock: forward and backward of every mode on a grid of shapes.
 
     python bench/modes.py --out bench/results/modes-cpu.json
+    python bench/modes.py --device cuda --out bench/results/modes-gpu.json
 
-One thread, so that the figures mean the same on a machine that others use.
+On a CPU with one thread, so that the figures mean the same on a machine that others use.
 """
 
 from __future__ import annotations
@@ -31,39 +32,51 @@ from ssmc.options import Options  # noqa: E402
 from ssmc.testing.generated import Generated, load  # noqa: E402
 
 VARIANTS = "tests/specs/variants"
-LAYERS = (
+SMALL = (
     ("specs/leaky.ssm", {"d_model": 256}),
     *((f"{VARIANTS}/s4dr.ssm", {"d_model": 64, "d_state": n}) for n in (8, 32, 128)),
     (f"{VARIANTS}/mimo.ssm", {"d_model": 64}),
     ("specs/lru.ssm", {"d_model": 64, "d_state": 64}),
 )
+HEADS = {"heads": 16, "key": 128, "value": 128}
+LARGE = (
+    ("specs/leaky.ssm", {"d_model": 2048}),
+    *((f"{VARIANTS}/s4dr.ssm", {"d_model": 512, "d_state": n}) for n in (16, 64)),
+    ("specs/lru.ssm", {"d_model": 512, "d_state": 512}),
+    *((f"bench/{spec}.ssm", HEADS) for spec in ("key_gates", "head_gates", "no_decay")),
+)
+LAYERS, BACKENDS = {"cpu": SMALL, "cuda": LARGE}, {"cpu": "eager", "cuda": "triton"}
 BATCHES, LENGTHS = (1, 4, 8), (16, 64, 256, 1024, 4096)
 
 
-def file_of(spec: str, mode: str) -> Generated:
-    done = run(Source(spec, (ROOT / spec).read_text(encoding="utf-8")), Options({}, mode, "eager"))
+def file_of(spec: str, mode: str, backend: str) -> Generated:
+    done = run(Source(spec, (ROOT / spec).read_text(encoding="utf-8")), Options({}, mode, backend))
     assert done.text is not None and done.plan is not None, done.rendered()
     return load(done.text, done.plan)
 
 
 def measure(spec: str, args: dict[str, int], batches: list[int], lengths: list[int], where: Where) -> list[Modes]:
-    auto, forced = file_of(spec, "auto"), {m.name: file_of(spec, m.name) for m in modes()}
+    auto = file_of(spec, "auto", where.backend)
+    forced = {m.name: file_of(spec, m.name, where.backend) for m in modes()}
     return [m for b in batches for t in lengths for m in measure_modes(auto, forced, Shape(b, t, args), where)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", default="modes-cpu.json")
+    parser.add_argument("--out", default="modes.json")
+    parser.add_argument("--device", choices=sorted(LAYERS), default="cpu")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--seconds", type=float, default=0.1, help="for each figure")
     parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
     parser.add_argument("--lengths", type=int, nargs="+", default=list(LENGTHS))
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    where = Where("cpu", torch.float32, "eager", args.seconds, machine("cpu"))
+    dtype = getattr(torch, args.dtype)
+    where = Where(args.device, dtype, BACKENDS[args.device], args.seconds, machine(args.device))
     found: list[Modes] = []
     rows = []
-    for spec, given in LAYERS:
+    for spec, given in LAYERS[args.device]:
         part = measure(spec, given, args.batches, args.lengths, where)
         print(modes_table(part), flush=True)
         found += part

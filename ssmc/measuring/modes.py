@@ -83,13 +83,14 @@ def _compared(call: Call, ways: dict[str, Call], where: Where) -> Modes:
 def _noting(module: ModuleType) -> Iterator[list[str]]:
     """Within this, what the file's choice between modes returns is noted."""
     noted: list[str] = []
-    names = [n for n in ("choose_mode", "choose_kernels") if hasattr(module, n)]
+    names = [n for n in ("choose_mode", "choose_kernels", "_by_chunks") if hasattr(module, n)]
     saved = {n: getattr(module, n) for n in names}
 
     def noting(choose: Any) -> Any:
         def chosen(*given: Any) -> Any:
-            noted.append(choose(*given))
-            return noted[-1]
+            found = choose(*given)
+            noted.append(found if isinstance(found, str) else "scan" if found else "recurrent")
+            return found
 
         return chosen
 
