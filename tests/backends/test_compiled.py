@@ -99,8 +99,9 @@ def compiled(name: str, arch: int, calls: tuple[tuple[int, int, bool], ...]) -> 
     return seen
 
 
-ALIKE = {  # kernels like those of gla, mamba2, rwkv6; of s4d, lti
-    "linear_attention", "lightning", "mlstm", "retnet", "rwkv5", "simple_gla", "dss", "gss", "mega_ema",
+ALIKE = {  # kernels like those of gla, mamba2, rwkv6; of s4d, lti; of lru, heads, leaky
+    "linear_attention", "lightning", "mlstm", "retnet", "rwkv5", "simple_gla", "hgrn2", "dss", "gss", "mega_ema",
+    "s5", "two_inner", "rglru",
 }  # fmt: skip
 ALL = [
     pytest.param(n, marks=pytest.mark.slow if n in ALIKE else ())
