@@ -409,7 +409,7 @@ def _scan_back(a, reads, d_h):
     if _cuts(a.shape[1], d_h.numel()) > 1:
         late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
         last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
-        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        reads = torch.cat((last, reads[:, :-1].flip(1).expand(-1, -1, *last.shape[2:])), 1)
         cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)
@@ -1882,7 +1882,7 @@ def _add_up(sums, turns, pieces, begin, T, n_blocks, reverse):
     done, end = begin // n_blocks, min(begin + turns.programs, turns.rows * turns.parts * n_blocks) // n_blocks
     length, by_shape = turns.tokens // turns.rooms, {}
     for parts, out in sums if end > done else ():
-        by_shape.setdefault((parts.shape[0], parts[0, 0].numel()), []).append((parts, _reals(out)))
+        by_shape.setdefault((parts.shape[0], math.prod(parts.shape[2:])), []).append((parts, _reals(out)))
     for (n, M), alike in by_shape.items():
         for i in range(0, len(alike), 2):  # two at once
             one, other = alike[i], (*alike[i + 1 : i + 2], (None, None))[0]

@@ -410,7 +410,7 @@ def _scan_back(a, reads, d_h):
     if _cuts(a.shape[1], d_h.numel()) > 1:
         late = a if a.stride(1) == 0 else torch.cat((a[:, 1:], torch.ones_like(a[:, :1])), 1).flip(1)
         last = reads[:, -1:] + d_h[:, None]  # nothing comes before it, so that its coefficient may be any
-        reads = torch.cat((last, reads[:, :-1].flip(1)), 1)
+        reads = torch.cat((last, reads[:, :-1].flip(1).expand(-1, -1, *last.shape[2:])), 1)
         cotangents = _scan(late.conj(), reads, torch.zeros_like(d_h)).flip(1)
         return cotangents, a[:, 0].conj() * cotangents[:, 0]
     cotangents, late = [], a.conj().resolve_conj().unbind(1)

@@ -34,6 +34,7 @@ CLASSES = {
     "modal": {"h": "LTI"},
     "names": {"state_": "D", "T": "D"},
     "osc": {"v": "P"},
+    "pooled": {"x": "LTI", "h": "D"},
     "rwkv4": {"p": "P"},
     "rotor": {"a": "P"},
     "runnorm": {"m": "D", "v": "LTI"},
