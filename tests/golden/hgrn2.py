@@ -1295,7 +1295,7 @@ if triton is not None:
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
         o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
         o_v_run = o_c_run % V
-        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * K))
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * n_tokens * (H * K)
         o_h_run = o_c_run // V
         o_h_runk__run = o_h_run[:, None] * K + o_k_[None, :]
         m_c_run = tl_inside(o_c_run, C, BC)
@@ -2039,13 +2039,14 @@ def _sms(device):
 
 
 def _rows_of(v):
-    """A token operand whose inner axes are contiguous; batch and time may have any stride that 32 bits hold."""
+    """A token operand whose inner axes are contiguous; batch and time may have any stride of which 32
+    bits hold that of a chunk, 64 tokens."""
     size = 1
     for n, stride in zip(reversed(v.shape[2:]), reversed(v.stride()[2:])):
         if n != 1 and stride != size:
             return v.contiguous()
         size *= n
-    return v if v.stride(1) < 2**27 else v.contiguous()
+    return v if v.stride(1) < 2**25 else v.contiguous()
 
 
 def _reals(v):
@@ -2542,7 +2543,7 @@ def _hgrn2_triton_by_mode(q, f_raw, i_, lower_bound, S, cu_seqlens, keep):
     if _by_chunks("auto", q, K, V, False):
         return _hgrn2_chunks(q, f_raw, i_, lower_bound, S, cu_seqlens, keep)
     out = _hgrn2_triton(q, f_raw, i_, lower_bound, S, cu_seqlens)
-    return *out, q.new_empty(0, dtype=torch.float32)
+    return *out, _kept(q, 1, H, K, _CHUNK, _dot_dtype(q, f_raw, i_), cu_seqlens) if keep and _by_chunks("scan", q, K, V, False) else q.new_empty(0, dtype=torch.float32)
 
 
 def _hgrn2_triton_by_mode_backward(g_o, g_last_S, q, f_raw, i_, lower_bound, S, cu_seqlens, starts_S):
@@ -2578,7 +2579,7 @@ def _hgrn2_fake(q, f_raw, i_, lower_bound, S, cu_seqlens, keep, backend):
     return (
         q.new_empty((*q.shape[:2], E), dtype=_stream_dtype(q, f_raw, i_)),
         q.new_empty((rows, H, K, V,), dtype=dtype),
-        _kept(q, 1, H, K, _CHUNK, _dot_dtype(q, f_raw, i_), cu_seqlens) if keep and _by_chunks("auto", q, K, V, False) else q.new_empty(0, dtype=torch.float32),
+        _kept(q, 1, H, K, _CHUNK, _dot_dtype(q, f_raw, i_), cu_seqlens) if keep and _by_chunks("scan", q, K, V, False) else q.new_empty(0, dtype=torch.float32),
     )
 
 

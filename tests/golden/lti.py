@@ -2706,13 +2706,14 @@ def _sms(device):
 
 
 def _rows_of(v):
-    """A token operand whose inner axes are contiguous; batch and time may have any stride that 32 bits hold."""
+    """A token operand whose inner axes are contiguous; batch and time may have any stride of which 32
+    bits hold that of a chunk, 64 tokens."""
     size = 1
     for n, stride in zip(reversed(v.shape[2:]), reversed(v.stride()[2:])):
         if n != 1 and stride != size:
             return v.contiguous()
         size *= n
-    return v if v.stride(1) < 2**27 else v.contiguous()
+    return v if v.stride(1) < 2**25 else v.contiguous()
 
 
 def _reals(v):

@@ -1326,11 +1326,11 @@ if triton is not None:
         m_cn = m_c[:, None] & m_n[None, :]
         o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
         o_p_run = o_c_run % P
-        o_p_part_run = (o_p_run // RUN).to(tl.int64) * (n_tokens * (G * J))
+        o_p_part_run = (o_p_run // RUN).to(tl.int64) * n_tokens * (G * J)
         o_g_j_run = o_c_run // P
         m_c_run = tl_inside(o_c_run, C, BC)
         o_j_p_run = o_c_run % (J * P)
-        o_j_p_part_run = (o_j_p_run // RUN).to(tl.int64) * (n_tokens * (G * N))
+        o_j_p_part_run = (o_j_p_run // RUN).to(tl.int64) * n_tokens * (G * N)
         o_g_run = o_c_run // (J * P)
         o_g_runn_run = o_g_run[:, None] * N + o_n[None, :]
         m_cn_run = m_c_run[:, None] & m_n[None, :]
@@ -2361,13 +2361,14 @@ def _sms(device):
 
 
 def _rows_of(v):
-    """A token operand whose inner axes are contiguous; batch and time may have any stride that 32 bits hold."""
+    """A token operand whose inner axes are contiguous; batch and time may have any stride of which 32
+    bits hold that of a chunk, 64 tokens."""
     size = 1
     for n, stride in zip(reversed(v.shape[2:]), reversed(v.stride()[2:])):
         if n != 1 and stride != size:
             return v.contiguous()
         size *= n
-    return v if v.stride(1) < 2**27 else v.contiguous()
+    return v if v.stride(1) < 2**25 else v.contiguous()
 
 
 def _reals(v):

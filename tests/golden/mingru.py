@@ -961,10 +961,11 @@ _PIECE = 240  # tokens, at least, of a piece before which the walk forward leave
 
 
 def _starts(like, width, dtype, keep, cu_seqlens):
-    """Room for these states, of `width` numbers each; none where none are to be kept."""
+    """Room for these states, of `width` numbers each; none where none are to be kept. There is room for one a
+    row more than there may be, so that what torch knows of the size holds for any number of tokens."""
     if not keep or cu_seqlens is not None:
         return like.new_empty(0, dtype=torch.float32)
-    return torch.empty(like.shape[0], like.shape[1] // _PIECE, width, dtype=dtype, device=like.device)
+    return torch.empty(like.shape[0] * (like.shape[1] // _PIECE + 1) * width, dtype=dtype, device=like.device)
 
 
 def _in_turn(config, T):
@@ -1034,13 +1035,14 @@ def _sms(device):
 
 
 def _rows_of(v):
-    """A token operand whose inner axes are contiguous; batch and time may have any stride that 32 bits hold."""
+    """A token operand whose inner axes are contiguous; batch and time may have any stride of which 32
+    bits hold that of a chunk, 64 tokens."""
     size = 1
     for n, stride in zip(reversed(v.shape[2:]), reversed(v.stride()[2:])):
         if n != 1 and stride != size:
             return v.contiguous()
         size *= n
-    return v if v.stride(1) < 2**27 else v.contiguous()
+    return v if v.stride(1) < 2**25 else v.contiguous()
 
 
 def _reals(v):

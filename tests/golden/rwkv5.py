@@ -1234,7 +1234,7 @@ if triton is not None:
         o_hk_v = (o_h[:, None] * K + o_k_[None, :]) * V + o_v[:, None]
         o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
         o_v_run = o_c_run % V
-        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * K))
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * n_tokens * (H * K)
         o_h_run = o_c_run // V
         o_h_runk__run = o_h_run[:, None] * K + o_k_[None, :]
         m_c_run = tl_inside(o_c_run, C, BC)
@@ -1970,13 +1970,14 @@ def _sms(device):
 
 
 def _rows_of(v):
-    """A token operand whose inner axes are contiguous; batch and time may have any stride that 32 bits hold."""
+    """A token operand whose inner axes are contiguous; batch and time may have any stride of which 32
+    bits hold that of a chunk, 64 tokens."""
     size = 1
     for n, stride in zip(reversed(v.shape[2:]), reversed(v.stride()[2:])):
         if n != 1 and stride != size:
             return v.contiguous()
         size *= n
-    return v if v.stride(1) < 2**27 else v.contiguous()
+    return v if v.stride(1) < 2**25 else v.contiguous()
 
 
 def _reals(v):
@@ -2481,7 +2482,7 @@ def _rwkv5_triton_by_mode(r, k, v, time_decay, time_faaaa, S, cu_seqlens, keep):
     if _by_chunks("auto", r, K, V, False):
         return _rwkv5_chunks(r, k, v, time_decay, time_faaaa, S, cu_seqlens, keep)
     out = _rwkv5_triton(r, k, v, time_decay, time_faaaa, S, cu_seqlens)
-    return *out, r.new_empty(0, dtype=torch.float32)
+    return *out, _kept(r, 1, H, K, _CHUNK, _dot_dtype(r, k, v), cu_seqlens) if keep and _by_chunks("scan", r, K, V, False) else r.new_empty(0, dtype=torch.float32)
 
 
 def _rwkv5_triton_by_mode_backward(g_y, g_last_S, r, k, v, time_decay, time_faaaa, S, cu_seqlens, starts_S):
@@ -2515,7 +2516,7 @@ def _rwkv5_fake(r, k, v, time_decay, time_faaaa, S, cu_seqlens, keep, backend):
     return (
         r.new_empty((*r.shape[:2], H, V), dtype=_stream_dtype(r, k, v)),
         r.new_empty((rows, H, K, V,), dtype=dtype),
-        _kept(r, 1, H, K, _CHUNK, _dot_dtype(r, k, v), cu_seqlens) if keep and _by_chunks("auto", r, K, V, False) else r.new_empty(0, dtype=torch.float32),
+        _kept(r, 1, H, K, _CHUNK, _dot_dtype(r, k, v), cu_seqlens) if keep and _by_chunks("scan", r, K, V, False) else r.new_empty(0, dtype=torch.float32),
     )
 
 

@@ -1318,10 +1318,10 @@ if triton is not None:
         m_ck_ = m_c[:, None] & m_k_[None, :]
         o_c_run = i_c.to(tl.int32) * BC + tl.arange(0, BC // RUN) * RUN
         o_v_run = o_c_run % V
-        o_v_part_run = (o_v_run // RUN).to(tl.int64) * (n_tokens * H)
+        o_v_part_run = (o_v_run // RUN).to(tl.int64) * n_tokens * H
         o_h_run = o_c_run // V
         m_c_run = tl_inside(o_c_run, C, BC)
-        o_v_part_run_ = (o_v_run // RUN).to(tl.int64) * (n_tokens * (H * K))
+        o_v_part_run_ = (o_v_run // RUN).to(tl.int64) * n_tokens * (H * K)
         o_h_runk__run = o_h_run[:, None] * K + o_k_[None, :]
         m_ck__run = m_c_run[:, None] & m_k_[None, :]
         o_hk_ = o_h[:, None] * K + o_k_[None, :]
@@ -2541,13 +2541,14 @@ def _sms(device):
 
 
 def _rows_of(v):
-    """A token operand whose inner axes are contiguous; batch and time may have any stride that 32 bits hold."""
+    """A token operand whose inner axes are contiguous; batch and time may have any stride of which 32
+    bits hold that of a chunk, 64 tokens."""
     size = 1
     for n, stride in zip(reversed(v.shape[2:]), reversed(v.stride()[2:])):
         if n != 1 and stride != size:
             return v.contiguous()
         size *= n
-    return v if v.stride(1) < 2**27 else v.contiguous()
+    return v if v.stride(1) < 2**25 else v.contiguous()
 
 
 def _reals(v):

@@ -65,9 +65,12 @@ class ChunkHost:
         last, kept = names(f"last:{carried.of}"), names(f"starts:{carried.of}")
         heads, keys, values = self.product(f.heads), self.product(f.keys), self.product(f.values)
         parts = "".join(f", {o.size(a)}" for a in f.keys) if {"tl_over_slow", "tl_over_fast"} & k.e.helpers else ""
-        chosen = f'_by_chunks("{mode}", {first}, {keys}, {values}, {not k.blocks}{parts})'
+        chosen, fits = (
+            f'_by_chunks("{m}", {first}, {keys}, {values}, {not k.blocks}{parts})'
+            for m in (mode, "scan" if mode == "auto" else mode)
+        )
         room = f"_kept({first}, {len(f.queries)}, {heads}, {keys}, {{}}, {{}}, cu_seqlens)"
-        left = f"{room.format('_CHUNK', dot)} if keep and {chosen} else {first}.new_empty(0, dtype=torch.float32)"
+        left = f"{room.format('_CHUNK', dot)} if keep and {fits} else {first}.new_empty(0, dtype=torch.float32)"
         return ChunkLaunch(
             stem=o.stem,
             operands=", ".join(names(x.name) for x in o.operands),

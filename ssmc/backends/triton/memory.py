@@ -219,7 +219,7 @@ class Memory:
         if not missing or 0 not in dims:
             return value, dims, "", ""
         o, by = loc.offset(missing), " // RUN" if loc.of_runs else ""
-        code = f"({o}{by}).to(tl.int64) * (n_tokens * {scaled(width)})"
+        code = f"({o}{by}).to(tl.int64) * n_tokens * {scaled(width)}"
         return value, dims, "", loc.define(f"{o.removesuffix('_run')}_part", code)
 
     def over_lanes(self, values: Sequence[str], dims: Dims, loc: Locals) -> str:
