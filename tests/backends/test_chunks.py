@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 import ssmc
@@ -146,6 +150,18 @@ def test_kernels(name: str, found: Found) -> None:
 def test_a_read_of_unwritten_memory_is_seen(found: Found) -> None:
     """Results that no kernel has written."""
     assert float("inf") in [e for k, e in found["idle"].items() if k.startswith("poisoned")]
+
+
+def test_pairs_of_tokens() -> None:
+    """One pivot where decays are mild, many otherwise: on both sides of what tells them apart both are exact, and further
+    off the one that is chosen."""
+    run = subprocess.run([sys.executable, "-m", "tests.backends.pairs"], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stderr[-3000:]
+    cases = json.loads(run.stdout)
+    assert {bool(found["mild"]) for _, _, _, found in cases} == {True, False}
+    for total, late, near, found in cases:
+        assert found.pop("mild") == (total > -64)
+        assert max(found.values()) < 1e-5, (total, late, near, found)
 
 
 @pytest.mark.slow

@@ -1503,43 +1503,104 @@ if triton is not None:
         return tl.where(j <= i, b_way, b_way + 64)
 
     @triton.jit
+    def tl_mild(sums):
+        """Whether the decays of a chunk leave more than 2**-64 of every key: one pivot, its end, then serves all pairs. Not
+        asked where products are of float32: ptxas 12.8 makes wrong code of both ways in one kernel there."""
+        return tl.min(sums, 0) > -64.0
+
+    @triton.jit
+    def tl_leave(z, DOT: tl.constexpr):
+        """What is left at the chunk's end of each token's key."""
+        return tl.exp2(tl_added(tl_from(z.shape[0], True), z, DOT))
+
+    @triton.jit
+    def tl_enter(z, LATE: tl.constexpr, DOT: tl.constexpr):
+        """What is left at each token of the state before the chunk."""
+        return tl.exp2(tl_added(tl_upto(z.shape[0], LATE), z, DOT))
+
+    @triton.jit
+    def tl_since(z, LATE: tl.constexpr, DOT: tl.constexpr):
+        """What a token sees of a key as it is left at the chunk's end, in 2**64: no more than one where decays are mild."""
+        return tl.exp2(-64.0 - tl_added(tl_from(z.shape[0], not LATE), z, DOT))
+
+    @triton.jit
+    def tl_since_start(z, DOT: tl.constexpr):
+        """2**64 of what is left of the state before the chunk at its end, by the same numbers as `tl_since`, which takes away
+        again what comes after a token."""
+        if DOT == tl.float32:
+            return tl.exp2(tl.sum(z, 0)) * 2.0**64
+        else:
+            return tl.exp2(tl.sum(z.to(tl.float16).to(tl.float32), 0)) * 2.0**64
+
+    @triton.jit
+    def tl_near(b_seen, b_left, LATE: tl.constexpr, DOT: tl.constexpr):
+        """The scores of a chunk's tokens, [i, j], of queries and keys as its end sees them (`tl_since`, `tl_leave`)."""
+        BT: tl.constexpr = b_seen.shape[0]
+        return tl.where(tl_upto(BT, LATE), tl_dot(b_seen, tl.trans(b_left), DOT) * 2.0**64, 0.0)
+
+    @triton.jit
     def tl_scores(q, k, z, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
         """sum over keys of q_i k_j 2**(the sum of z over j < l <= i): [i, j]. Every pair of tokens is split by the pivot
         between two blocks of 1, 2, 4... tokens, so that no exponent is positive and no sum holds what it must lose again.
         On a level a token is either a query or a key: one product of these with themselves has all pairs."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
-        if LATE:
-            b_scores = tl.zeros([BT, BT], tl.float32)
-        else:
-            b_scores = tl.where(i == j, tl.sum(q.to(tl.float32) * k, 1)[:, None], 0.0)
         b_apart = tl_apart(BT, LEVELS)
         b_way, b_meet = tl_way(b_apart, i, j, LATE), tl.where(j < i, b_apart, 0)
+        b_scores = tl.zeros([BT, BT], tl.float32)
         for LEVEL in range(LEVELS):
             later = (i >> LEVEL) % 2 == 1
             b_e = tl.exp2(tl_added(b_way ^ tl.where(later, 0, 64) <= LEVEL, z, DOT))
             b_x = tl.where(later, q * b_e, k * b_e).to(DOT)
             b_scores = tl.where(b_meet == LEVEL + 1, tl_dot(b_x, tl.trans(b_x), DOT), b_scores)
+        if not LATE:
+            b_scores = tl.where(i == j, tl_dot(q, tl.trans(k), DOT), b_scores)
         return b_scores
 
     @triton.jit
+    def tl_near_back(G, q, k, z, b_dq, b_dk, b_dz, LATE: tl.constexpr, DOT: tl.constexpr):
+        """`tl_scores_back` where decays are mild. What two tokens want of a decay that is not between them cancels to the last
+        digit: both products are of the same rounded factors."""
+        BT: tl.constexpr = q.shape[0]
+        b_since, b_left = tl_since(z, LATE, DOT), tl_leave(z, DOT)
+        b_q, b_k = (q * b_since).to(DOT), (k * b_left).to(DOT)
+        b_uq = tl_dot(tl.where(tl_upto(BT, LATE), G, 0.0), b_k, DOT) * 2.0**64
+        b_uk = tl_dot(tl.where(tl_from(BT, LATE), G, 0.0), b_q, DOT) * 2.0**64
+        b_dq *= tl_since_start(z, DOT)[None, :] * b_since
+        b_x = q * b_dq + b_q * b_uq
+        if LATE:
+            b_dz -= b_x
+        b_x -= b_k * b_uk
+        b_dz += tl_dot(tl_from(BT, False), b_x, DOT)
+        if DOT != tl.float32:
+            b_dz += tl_dot(tl_from(BT, False), b_x - b_x.to(DOT), DOT)
+        return b_dq + b_since * b_uq, b_dk + b_left * b_uk, b_dz
+
+    @triton.jit
     def tl_scores_back(G, q, k, z, b_dq, b_dk, b_dz, LATE: tl.constexpr, DOT: tl.constexpr, LEVELS: tl.constexpr):
-        """Adds what the cotangents G of the scores of two tokens, [i, j] and [j, i] alike, want of q, k and z. A decay is
-        given what the pairs around it want and nothing that cancels: a difference of sums over all pairs would be their
-        rounding."""
+        """What the queries and the keys of a chunk want: `b_dq`, what queries want that see the state before it, in terms of
+        what they see there, and what the cotangents G of the scores of two tokens, [i, j] and [j, i] alike, want of q, k and
+        z. A decay is given what the pairs around it want and nothing that cancels: a difference of rounded sums over all
+        pairs would be their rounding."""
         BT: tl.constexpr = q.shape[0]
         i, j = tl.arange(0, BT)[:, None], tl.arange(0, BT)[None, :]
+        b_dq *= tl_enter(z, LATE, DOT)
+        b_dz += tl_dot(tl_from(BT, LATE), q * b_dq, DOT)
         b_apart = tl_apart(BT, LEVELS)
-        b_way, b_turned = tl_way(b_apart, i, j, LATE), tl_way(b_apart, j, i, LATE)
+        b_way, b_way_turned = tl_way(b_apart, i, j, LATE), tl_way(b_apart, j, i, LATE)
         for LEVEL in range(LEVELS):
             later, later_turned = (i >> LEVEL) % 2 == 1, (j >> LEVEL) % 2 == 1
             b_e = tl.exp2(tl_added(b_way ^ tl.where(later, 0, 64) <= LEVEL, z, DOT))
             b_x = tl.where(later, q * b_e, k * b_e)
             b_u = tl_dot(tl.where(b_apart == LEVEL + 1, G, 0.0), b_x, DOT)
-            b_dz += tl_dot(b_turned ^ tl.where(later_turned, 0, 64) <= LEVEL, b_x * b_u, DOT)
+            b_dz += tl_dot(b_way_turned ^ tl.where(later_turned, 0, 64) <= LEVEL, b_x * b_u, DOT)
             b_u *= b_e
             b_dq += b_u * later.to(tl.float32)
             b_dk += b_u * (1.0 - later.to(tl.float32))
+        if not LATE:
+            b_same = tl.sum(tl.where(i == j, G, 0.0), 1)[:, None]
+            b_dq += b_same * k
+            b_dk += b_same * q
         return b_dq, b_dk, b_dz
 
     @triton.jit
@@ -1709,7 +1770,7 @@ if triton is not None:
         o_v = i_v * BV + tl.arange(0, BV)
         m_v = tl_inside(o_v, V, BV)
         b_scores_0 = tl.zeros([BT, BT], tl.float32)
-        for i_k in range(NK):
+        for i_k in tl.static_range(NK):
             o_k = i_k * BK + tl.arange(0, BK)
             m_k = tl_inside(o_k, K, BK)
             o_kv = i_h * (K * V) + o_k[:, None] * (V) + o_v[None, :]
@@ -1727,12 +1788,19 @@ if triton is not None:
             b_key = b_key.to(DOT)
             b_query_0 = b_r
             b_query_0 = b_query_0.to(DOT)
-            b_leave = tl.exp2(tl_added(tl_from(BT, True), b_decay, DOT))
-            tl.store(turned + ((0 * n_slots + i_n) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], b_key * b_leave, mask=m_k[None, :])
-            tl.store(sums + ((i_n) * (H) + i_h) * (K) + o_k, tl.sum(b_decay, 0), mask=m_k)
-            b_enter = tl.exp2(tl_added(tl_upto(BT, True), b_decay, DOT))
-            tl.store(turned + ((1 * n_slots + i_n) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], b_query_0 * b_enter, mask=m_k[None, :])
-            b_scores_0 += tl_scores(b_query_0, b_key, b_decay, True, DOT, LEVELS)
+            b_left = (b_key * tl_leave(b_decay, DOT)).to(DOT)
+            tl.store(turned + ((0 * n_slots + i_n) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], b_left, mask=m_k[None, :])
+            b_sums = tl.sum(b_decay, 0)
+            tl.store(sums + ((i_n) * (H) + i_h) * (K) + o_k, b_sums, mask=m_k)
+            if DOT != tl.float32 and tl_mild(b_sums):
+                b_seen = b_query_0 * tl_since(b_decay, True, DOT)
+                b_scores_0 += tl_near(b_seen, b_left, True, DOT)
+                b_seen *= tl_since_start(b_decay, DOT)[None, :]
+                tl.store(turned + ((1 * n_slots + i_n) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], b_seen, mask=m_k[None, :])
+            else:
+                b_scores_0 += tl_scores(b_query_0, b_key, b_decay, True, DOT, LEVELS)
+                b_seen = b_query_0 * tl_enter(b_decay, True, DOT)
+                tl.store(turned + ((1 * n_slots + i_n) * (H) + i_h) * (BT * K) + tl.arange(0, BT)[:, None] * (K) + o_k[None, :], b_seen, mask=m_k[None, :])
         tl.store(scores + ((0 * n_slots + i_n) * (H) + i_h) * (BT * BT) + tl.arange(0, BT)[:, None] * BT + tl.arange(0, BT)[None, :], b_scores_0)
 
     @triton.jit(do_not_specialize=["T", "n_slots"])
@@ -1825,14 +1893,19 @@ if triton is not None:
         b_query_0 = b_r
         b_query_0 = b_query_0.to(DOT)
         b_d_decay = tl.zeros([BT, BK], tl.float32) + (b_total * tl.exp2(tl.sum(b_decay, 0)))[None, :]
-        b_d_key *= tl.exp2(tl_added(tl_from(BT, True), b_decay, DOT))
+        b_d_key *= tl_leave(b_decay, DOT)
         b_d_decay += tl_dot(tl_upto(BT, True), b_key * b_d_key, DOT)
-        b_d_query_0 *= tl.exp2(tl_added(tl_upto(BT, True), b_decay, DOT))
-        b_d_decay += tl_dot(tl_from(BT, True), b_query_0 * b_d_query_0, DOT)
         b_inside_0 = tl.where(tl_upto(BT, True), b_inside_0, b_turned_0).to(DOT)
-        b_d_query_0, b_d_key, b_d_decay = tl_scores_back(
-            b_inside_0, b_query_0, b_key, b_decay, b_d_query_0, b_d_key, b_d_decay, True, DOT, LEVELS,
-        )  # fmt: skip
+        if DOT != tl.float32 and tl_mild(tl.sum(b_decay, 0)):
+            b_d_query_0, b_d_key, b_d_decay = tl_near_back(
+                b_inside_0, b_query_0, b_key, b_decay, b_d_query_0, b_d_key, b_d_decay,
+                True, DOT,
+            )  # fmt: skip
+        else:
+            b_d_query_0, b_d_key, b_d_decay = tl_scores_back(
+                b_inside_0, b_query_0, b_key, b_decay, b_d_query_0, b_d_key, b_d_decay,
+                True, DOT, LEVELS,
+            )  # fmt: skip
         b_d_r_leaf, b_d_k_leaf, b_d_c_1, b_d_time_faaaa = rwkv5_chunk_vjp_keys(b_g_y, b_r, b_k, b_v, b_time_faaaa, b_d_key, b_d_query_0, b_d_decay, V)
         tl.store(d_r + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_r_leaf, mask=m_tk)
         tl.store(d_k + (i_b * T + i_t) * (H * K) + i_h * K + (o_i * (H * K))[:, None] + (o_k)[None, :], b_d_k_leaf, mask=m_tk)

@@ -36,12 +36,13 @@ SKELETON = (
         "sums",
         "total",
         "left",
+        "seen",
         "enter",
         "leave",
     ),
     *("between", "from", "turned", "scores", "pairs", "hi", "lo", "end_hi", "end_lo", "late_hi", "late_lo"),
     *(f"{word}_{i}" for word in ("query", "read", "d_query", "d_read") for i in range(8)),
-    *(f"{word}_{i}" for word in ("inside", "turned", "equal", "scores", "enter") for i in range(8)),
+    *(f"{word}_{i}" for word in ("inside", "turned", "scores", "enter") for i in range(8)),
 )
 
 
