@@ -20,11 +20,12 @@ OURS, EAGER, COMPILED = "ours", "eager", "torch.compile"
 @dataclass(frozen=True)
 class Sequence:
     """Evaluates a whole call. `function` takes leaves by name and gives results in the op's layout; what is timed is
-    `timed` on `leaves`, laid out beforehand."""
+    `timed` on `leaves`, laid out beforehand; `gradients` says why those are its own, if they are by design."""
 
     function: Callable[[dict[str, Tensor]], Results]
     timed: Callable[[dict[str, Any]], Any]
     leaves: dict[str, Any]
+    gradients: str = ""
 
     def errors(self, call: Call, truth: Truth, dtype: torch.dtype) -> dict[str, float]:
         """How wrong it is, by what; above one is too wrong."""
@@ -124,7 +125,8 @@ def peer_sequence(call: Call, peer: Peer) -> Sequence:
     function = peer.load()
     leaves = peer.arrange(call, call.operands)
     return Sequence(
-        lambda v: (peer.result(call, function(**peer.arrange(call, v))),), lambda v: peer.picked(function(**v)), leaves
+        lambda v: (peer.result(call, function(**peer.arrange(call, v))),), lambda v: peer.picked(function(**v)), leaves,
+        peer.gradients,
     )  # fmt: skip
 
 

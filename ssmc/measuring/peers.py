@@ -7,6 +7,7 @@
     what      "sequence", "step" or "layer": a module, built with a layer's arguments, that takes its state_dict
     keys      of a layer: the keys of that state_dict
     layers    the names of the layers whose ops it belongs to, where operands alone do not tell; all if there are none
+    gradients why they are not ours, if it gives others by design: its time is then taken, with what they are off by
     settings  names in modules ("a.module.NAME") and what they are set to before it is called
     [[argument]]                         one a keyword of the function, in any order:
       name                               the keyword
@@ -90,6 +91,7 @@ class Peer:
     keys: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     settings: tuple[tuple[str, Any], ...] = ()
+    gradients: str = ""
     install: str = ""
     cites: str = ""
 

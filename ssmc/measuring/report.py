@@ -33,7 +33,8 @@ def table(rows: list[Row]) -> str:
             lines.append(f"  {r.who:{width}}  {r.why}")
         else:
             ratio = f"{r.timed.median / r.floor.ms:7.1f} x floor" if r.floor.ms else ""
-            lines.append(f"  {r.who:{width}}  {_ms(r.timed.median)}  {ratio}  ({r.timed.runs} runs)")
+            why = f"; {r.why}" if r.why else ""
+            lines.append(f"  {r.who:{width}}  {_ms(r.timed.median)}  {ratio}  ({r.timed.runs} runs){why}")
     return "\n".join(lines[1:]) + "\n"
 
 

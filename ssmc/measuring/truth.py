@@ -23,6 +23,7 @@ Results = tuple[Tensor, ...]
 _ALLOWED = {torch.float64: (1e-10, 1e-10), torch.float32: (1e-4, 2e-4)}
 _HALF = (1e-2, 2e-2)
 OTHERS = 20.0  # how much less exact than the generated file others may be
+GRADIENT = "gradient of"  # begins the name of an error that is of one
 _PIECE = 64
 _LONGEST = 8192  # tokens that the loop walks
 
@@ -105,7 +106,7 @@ def wrong(call: Call, t: Truth, results: Results, gradients: dict[str, Tensor], 
     }
     for n, d in gradients.items():
         got = d[t.rows] if n in call.op.tokens else d
-        out[f"gradient of `{n}`"] = error_of(got, t.gradients[n], dtype, 1)
+        out[f"{GRADIENT} `{n}`"] = error_of(got, t.gradients[n], dtype, 1)
     return out
 
 

@@ -99,6 +99,16 @@ def test_others_get_a_reason(capsys, tmp_path: Path, name: str, what: str, chang
     assert all(r["median_ms"] for r in found["rows"] if r["who"] == "ours")
 
 
+def test_a_peer_may_have_gradients_of_its_own(capsys, tmp_path: Path) -> None:
+    """By design: it is timed, and the reason told. A wrong result has no excuse."""
+    mine = ('name = "a loop"', 'name = "a loop"\ngradients = "decays stand still"')
+    changes = [mine, ('"leaky"', '"without_gradient"'), ('[[argument]]\nname = "scale"\nvalue = 1.0', "")]
+    row = _peer(_bench(capsys, "--against", _changed(tmp_path, "right.toml", *changes)), BOTH)
+    assert row["median_ms"] > 0 and re.search("^gradient of `rate` is off by .*: decays stand still$", row["why"])
+    row = _peer(_bench(capsys, "--against", _changed(tmp_path, "right.toml", mine, ("value = 1.0", "value = 1.5"))), BOTH)
+    assert row["median_ms"] is None and row["why"].startswith("wrong: ")
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
