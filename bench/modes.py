@@ -49,15 +49,17 @@ LAYERS, BACKENDS = {"cpu": SMALL, "cuda": LARGE}, {"cpu": "eager", "cuda": "trit
 BATCHES, LENGTHS = (1, 4, 8), (16, 64, 256, 1024, 4096)
 
 
-def file_of(spec: str, mode: str, backend: str) -> Generated:
+def file_of(spec: str, mode: str, backend: str) -> Generated | None:
+    """The file in a mode, or nothing where that mode cannot evaluate it."""
     done = run(Source(spec, (ROOT / spec).read_text(encoding="utf-8")), Options({}, mode, backend))
-    assert done.text is not None and done.plan is not None, done.rendered()
-    return load(done.text, done.plan)
+    return None if done.text is None or done.plan is None else load(done.text, done.plan)
 
 
 def measure(spec: str, args: dict[str, int], batches: list[int], lengths: list[int], where: Where) -> list[Modes]:
     auto = file_of(spec, "auto", where.backend)
-    forced = {m.name: file_of(spec, m.name, where.backend) for m in modes()}
+    made = {m.name: file_of(spec, m.name, where.backend) for m in modes()}
+    forced = {name: file for name, file in made.items() if file is not None}
+    assert auto is not None, spec
     return [m for b in batches for t in lengths for m in measure_modes(auto, forced, Shape(b, t, args), where)]
 
 
@@ -68,6 +70,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--seconds", type=float, default=0.1, help="for each figure")
     parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
+    parser.add_argument("--only", default="", help="what the path of a spec has in it (default: all)")
     parser.add_argument("--lengths", type=int, nargs="+", default=list(LENGTHS))
     args = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -76,7 +79,7 @@ def main() -> None:
     where = Where(args.device, dtype, BACKENDS[args.device], args.seconds, machine(args.device))
     found: list[Modes] = []
     rows = []
-    for spec, given in LAYERS[args.device]:
+    for spec, given in (x for x in LAYERS[args.device] if args.only in x[0]):
         part = measure(spec, given, args.batches, args.lengths, where)
         print(modes_table(part), flush=True)
         found += part
