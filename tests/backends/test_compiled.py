@@ -160,7 +160,7 @@ def test_head_sizes_set_what_they_read(gate: str, K: int, V: int) -> None:
 
 
 @pytest.mark.parametrize("arch", (80, 100))
-@pytest.mark.parametrize("name", REPRESENTATIVES)
+@pytest.mark.parametrize("name", [pytest.param("mamba", marks=pytest.mark.slow), *REPRESENTATIVES[1:]])
 def test_representatives_for_other_architectures(name: str, arch: int) -> None:
     seen = compiled(name, arch, (LONG,))
     for kind in ("walk", "backward", "step"):

@@ -104,6 +104,8 @@ def test_pieces_in_turn_fill_waves() -> None:
         assert config[3:5] == cut and config.wave == 8 * 132 <= at_once
         assert programs / (-(-programs // config.wave) * config.wave) > 0.95
     assert choose(8, 256, 1536, 16, 132).wave == 0
+    many = choose(65536, 15, 1536, 16, 132)  # short rows: a launch has more of them, not one of 4096 launches
+    assert many.parts == 1 and 65536 * 1536 // many.lanes // many.wave < 256
 
 
 PEERS = json.loads((ROOT / "bench/results/2026-11-23-h200-rows.json").read_text())

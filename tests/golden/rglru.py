@@ -203,6 +203,9 @@ def _stream_dtype(*values):
     return torch.get_default_dtype() if dtype is None else dtype
 
 
+_WIDE = "an operand is float64, and the kernels compute in float32"
+
+
 def _why_eager(device, dtype):
     """The reason why Triton kernels cannot serve a call, or None."""
     if triton is None:
@@ -210,7 +213,7 @@ def _why_eager(device, dtype):
     if device.type != "cuda":
         return f"the tensors are on {device.type}"
     if dtype == torch.float64:
-        return "an operand is float64, and the kernels compute in float32"
+        return _WIDE
     return None
 
 
@@ -248,6 +251,8 @@ def _use_triton(backend, device, dtype):
     if backend == "triton":
         if triton is None:
             raise RuntimeError("backend='triton', but triton is not installed")
+        if dtype == torch.float64:
+            raise RuntimeError(f"backend='triton', but {_WIDE}")
         return True
     if backend != "eager":
         raise ValueError(f"backend is 'auto', 'triton' or 'eager', not {backend!r}")
@@ -1419,7 +1424,7 @@ def choose_rglru(rows, T, lanes, inner, sms, forward=False):
         tokens //= 2
     halves = 2 if tokens <= 2 else 1
     kept = 1 * rows * lanes * inner * T // (tokens * halves)  # numbers
-    wave = max(1, room // num_warps) if kept > 2**24 else 0  # too many for one launch
+    wave = max(1, room // num_warps) * max(1, _PIECE // max(T, 1)) if kept > 2**24 else 0  # too many for one launch
     parts = max(1, T // _PIECE // pieces) if wave > 0 else 1
     return _Config(block, tokens, num_warps, pieces, parts, registers, halves, wave=wave)
 

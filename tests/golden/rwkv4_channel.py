@@ -97,6 +97,9 @@ def _stream_dtype(*values):
     return torch.get_default_dtype() if dtype is None else dtype
 
 
+_WIDE = "an operand is float64, and the kernels compute in float32"
+
+
 def _why_eager(device, dtype):
     """The reason why Triton kernels cannot serve a call, or None."""
     if triton is None:
@@ -104,7 +107,7 @@ def _why_eager(device, dtype):
     if device.type != "cuda":
         return f"the tensors are on {device.type}"
     if dtype == torch.float64:
-        return "an operand is float64, and the kernels compute in float32"
+        return _WIDE
     return None
 
 
@@ -142,6 +145,8 @@ def _use_triton(backend, device, dtype):
     if backend == "triton":
         if triton is None:
             raise RuntimeError("backend='triton', but triton is not installed")
+        if dtype == torch.float64:
+            raise RuntimeError(f"backend='triton', but {_WIDE}")
         return True
     if backend != "eager":
         raise ValueError(f"backend is 'auto', 'triton' or 'eager', not {backend!r}")

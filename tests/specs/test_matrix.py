@@ -405,6 +405,15 @@ def test_a_replaced_convolution_runs_itself():
         layer(u[:1], cu_seqlens=torch.tensor([0, 7]))
 
 
+def test_kernels_are_not_asked_for_float64():
+    """They compute in float32: who asks for both is told, before anything runs."""
+    m, layer = make("mamba")
+    assert layer.A_log.dtype == torch.float64
+    for call in capture(m, layer, given("mamba", 1, 3)[0]):
+        with pytest.raises(RuntimeError, match="backend='triton', but .* float64"):
+            getattr(m, call.op)(**call.operands, **call.numbers, backend="triton")
+
+
 @every_spec
 def test_strict(spec, monkeypatch):
     m, layer = make(spec)

@@ -21,7 +21,7 @@ from tests.specs.layers import close
 from tests.specs.random_specs import SIZES, specs
 from tests.tolerances import FP64_EAGER
 
-EXAMPLES = int(os.environ.get("SSMC_RANDOM_SPECS", "60"))
+EXAMPLES = int(os.environ.get("SSMC_RANDOM_SPECS", "45"))
 TIME = 5
 
 

@@ -100,7 +100,7 @@ specs = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(specs)
 def test_any_tree_survives(spec: ast.Spec) -> None:
     text = unparse(spec)
