@@ -410,7 +410,7 @@ def test_kernels_are_not_asked_for_float64():
     m, layer = make("mamba")
     assert layer.A_log.dtype == torch.float64
     for call in capture(m, layer, given("mamba", 1, 3)[0]):
-        with pytest.raises(RuntimeError, match="backend='triton', but .* float64"):
+        with pytest.raises(RuntimeError, match=r"backend='triton', but .* float64"):
             getattr(m, call.op)(**call.operands, **call.numbers, backend="triton")
 
 
