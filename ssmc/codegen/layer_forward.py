@@ -21,22 +21,31 @@ def forward_lines(t: LayerText, has_state: bool) -> tuple[str, ...]:
         if region.name in t.norms.absorbed:
             continue
         out += _region(t, region, wide, has_state)
+    if (result := t.layer.result) in wide and t.is_real(result):
+        out.append(f"{t.locals(result)} = {_narrow(t, result, wide)}")
     return tuple(out)
+
+
+def _narrow(t: LayerText, name: str, wide: set[str]) -> str:
+    """A value as modules take it and the layer returns it: in the activations' dtype, whatever sums are kept in."""
+    return t.locals(name) + (f".to({t.locals(next(iter(t.layer.inputs)))}.dtype)" if name in wide else "")
 
 
 def _region(t: LayerText, region: Region, wide: set[str], has_state: bool) -> list[str]:
     layer, p = t.layer, t.partition
     match region.kind:
         case "linear":
-            return _linear(t, layer.linears[region.name])
+            return _linear(t, layer.linears[region.name], wide)
         case "conv":
-            return _conv(t, layer.convs[region.name], has_state)
+            return _conv(t, layer.convs[region.name], has_state, wide)
         case "split":
             return _split(t, layer.splits[region.name])
         case "op":
             return _op(t, region.name, has_state, wide)
         case "delay":
             d = p.delays[region.name]
+            if d.of in wide:
+                wide.add(d.name)
             field, value = t.locals(f"{d.name}:last"), t.locals(d.of)
             if not t.streams(d.of):  # the same at every token, but not before the first
                 first, rest = t.locals(next(iter(layer.inputs))), "".join(", -1" for _ in d.axes)
@@ -59,9 +68,9 @@ def _init_code(t: LayerText, d: Delay) -> str:
     return "0" if d.init is None else timeless(t, d.init, d.axes, t.locals(next(iter(t.layer.inputs))))
 
 
-def _linear(t: LayerText, m: Linear) -> list[str]:
+def _linear(t: LayerText, m: Linear, wide: set[str]) -> list[str]:
     dims = t.dims_of(m.input)
-    value = t.locals(m.input) + (".flatten(2)" if len(dims) > 1 else "")
+    value = _narrow(t, m.input, wide) + (".flatten(2)" if len(dims) > 1 else "")
     biased = m.bias is True or (m.bias and m.input in _slices(t.layer))
     call = f"_linear({t.path(m.key)}, {value})" if biased else f"{t.path(m.key)}({value})"
     joined = any(x.beside in [o.name for o in m.outputs] for x in t.meetings.values() if x.beside)
@@ -100,9 +109,9 @@ def _parts(
     return lines
 
 
-def _conv(t: LayerText, c: Conv, has_state: bool) -> list[str]:
+def _conv(t: LayerText, c: Conv, has_state: bool, wide: set[str]) -> list[str]:
     dims = t.dims_of(c.input)
-    value = t.locals(c.input) + (".flatten(2)" if len(dims) > 1 else "")
+    value = _narrow(t, c.input, wide) + (".flatten(2)" if len(dims) > 1 else "")
     taps, result = t.locals(f"{c.name}:taps"), _result(t, c)
     name, again = t.locals(result), t.locals(f"{result}:again")
     flat = f"None if {taps} is None else {taps}.flatten(2)" if len(dims) > 1 else taps

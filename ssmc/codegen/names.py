@@ -106,7 +106,7 @@ TAILS = frozenset(
 
 def distinct(wishes: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
     """Stems near the wishes, so that no function of one is called as a function of another, or as one of `taken`, which
-    every file has."""
+    every file has; nor a constant, whose letters are all great."""
     out: list[str] = []
     bare = [name.removeprefix("choose").lstrip("_") for name in taken]
     for wish in wishes:
@@ -117,7 +117,7 @@ def distinct(wishes: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
 
 
 def _clash(a: str, b: str) -> bool:
-    return a == b or (a.startswith(f"{b}_") and a.removeprefix(f"{b}_") in TAILS)
+    return a.upper() == b.upper() or (a.startswith(f"{b}_") and a.removeprefix(f"{b}_") in TAILS)
 
 
 def snake(name: str) -> str:

@@ -45,10 +45,10 @@ def _members(f: Fused) -> tuple[str, ...]:
 def _copied(done: Definitions, name: str, f: Fused, taken: set[str]) -> dict[str, Definition]:
     """The definitions with a value of the op's own in place of the named one."""
     there = (m for m in f.prologue if done[m].node is done[name].node and done[m].axes == done[name].axes)
-    own = next(there, None) or _fresh(name, taken)
+    own = next(there, None) or fresh(name, taken)
     members, out = _members(f), dict[str, Definition]()
     for n, d in done.items():
-        out[n] = replace(d, node=_with(d.node, name, own)) if n in members else d
+        out[n] = replace(d, node=renamed(d.node, name, own)) if n in members else d
         if n == name and own not in done:
             out[own] = replace(d, name=own, anonymous=True)
     return out
@@ -95,7 +95,7 @@ def _cut(done: Definitions, name: str, early: Container[str], taken: set[str]) -
     (x,) = d.node.args
     if set(x.axes) != set(d.atoms):
         return dict(done)
-    part = _fresh(f"{name}_part", taken)
+    part = fresh(f"{name}_part", taken)
     out: dict[str, Definition] = {}
     for n, own in done.items():
         if n == name:
@@ -111,14 +111,17 @@ def _streaming(node: Node, done: Definitions, early: Container[str]) -> set[str]
     return {n for n, moves in known.items() if moves}
 
 
-def _with(node: Node, name: str, other: str) -> Node:
-    def renamed(n: Node) -> Node | None:
+def renamed(node: Node, name: str, other: str) -> Node:
+    """An equation that reads another value at this token."""
+
+    def step(n: Node) -> Node | None:
         return b.ref(other, n.axes, n.dtype) if isinstance(n, Ref) and n.name == name and not n.offset else None
 
-    return b.substitute(node, renamed)
+    return b.substitute(node, step)
 
 
-def _fresh(stem: str, taken: set[str]) -> str:
+def fresh(stem: str, taken: set[str]) -> str:
+    """A name that is not taken, and is from now on."""
     name, i = stem, 1
     while name in taken:
         i += 1

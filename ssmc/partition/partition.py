@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ssmc.diagnostics.sink import Label, Sink
 from ssmc.ir.components import components
-from ssmc.ir.expr import Const, Node, Pointwise, Reduce, Ref, Relabel, refs, walk
+from ssmc.ir.expr import Const, Pointwise, Reduce, Ref, Relabel, refs, walk
 from ssmc.ir.layer import Conv, Layer, Linear, Split, Time
 from ssmc.ir.regions import Carried, Definition, Delay, Operand, Partition, Recurrence, Region
+from ssmc.partition.conditions import own_conditions
 from ssmc.partition.decays import own_decays
 from ssmc.partition.delays import is_delay, offsets, split_delays
 from ssmc.partition.factors import delay_factors
@@ -37,6 +38,7 @@ class _Partitioner:
         self.modules = {m.name: m for m in layer.modules}
         self.module_of = {o.name: m.name for m in layer.modules for o in m.outputs}
         self.module_input = {m.name: m.input for m in self.modules.values()}
+        self.outside: dict[str, set[str]] = {}  # by component, what its op does not take in
         self.taken = {*self.definitions, *self.module_of, *layer.inputs, *layer.params, *layer.axes.axes, POSITION}
 
     def edges(self) -> dict[str, list[str]]:
@@ -101,7 +103,12 @@ class _Partitioner:
         fused: list[Fused] = []
         inside: set[str] = {m for c in found for m in c}
         for c in found:
-            f = fuse(self.graph(), c, inside - set(c), self.module_of, self.module_input)
+            stay = self.outside.setdefault(c[0], set())
+            while True:
+                f = fuse(self.graph(), c, inside - set(c) | stay, self.module_of, self.module_input)
+                if (own := own_conditions(self.definitions, f, stay, self.taken)) is None:
+                    break
+                self.definitions = own
             fused.append(f)
             inside |= {*f.prologue, *f.epilogue}
         return fused
@@ -257,7 +264,8 @@ class _Partitioner:
             d = self.definitions.get(readers[0]) if len(readers) == 1 else None
             if d is None or d.name in owner or not graph.pointwise(d) or d.axes != c.output.axes or d.dtype != "real":
                 continue
-            if all(r.name == c.output.name and r.offset == 0 for r in refs(d.node)) and _elementwise(d.node):
+            plain = all(isinstance(n, Const | Pointwise | Ref) and n.dtype != "complex" for n in walk(d.node))
+            if plain and all(r.name == c.output.name and r.offset == 0 for r in refs(d.node)):
                 found[c.name] = d.name
         return found
 
@@ -275,11 +283,6 @@ class _Partitioner:
             return Region("op", r.name, tuple(o.name for o in r.operands), r.results)
         d = self.definitions[key]
         return Region(_kind(d), key, tuple(dict.fromkeys(r.name for r in refs(d.node))), (key,))
-
-
-def _elementwise(node: Node) -> bool:
-    """Whether an expression needs nothing but the values it refers to, real throughout: no index, size or argument."""
-    return all(isinstance(n, Const | Pointwise | Ref) and n.dtype != "complex" for n in walk(node))
 
 
 def _kind(d: Definition) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ssmc.diagnostics.sink import Edit, Label
 from ssmc.diagnostics.suggest import did_you_mean
 from ssmc.discretize import rules
+from ssmc.ir import build as b
 from ssmc.ir.expr import Node
 from ssmc.ir.functions import FUNCTIONS
 from ssmc.ir.layer import LayerArg
@@ -217,7 +218,8 @@ def _offset(r: Resolver, e: ast.Call, ctx: Context) -> Node:
         raise Refused
     if name is not None and isinstance(r.scope.names.get(name), ast.State | ast.Input | OutputOf | TargetOf):
         assert isinstance(target, ast.Name)
-        return r.offset_reference(target, offset, init, e.span)
+        if not _is_condition(r, target):
+            return r.offset_reference(target, offset, init, e.span)
     r.behind += 1
     try:
         body = r.lower(target, replace(ctx, own=None))
@@ -232,13 +234,20 @@ def _offset(r: Resolver, e: ast.Call, ctx: Context) -> Node:
             help=f"write `{expression(target)}`, or `where(start, 0, {expression(target)})`",
         )
         raise Refused
-    if body.dtype == "bool":
-        r.sink.report(
-            "SSM0228",
-            f"`{word}` needs a number, not a condition",
-            target.span,
-            "true or false",
-            help="write `where(condition, 1, 0)`",
-        )
-        raise Refused
+    if body.dtype == "bool":  # carried as 1 or 0
+        r.check_start(init, body, target)
+        start = (_number(init[0]), init[1]) if init else None
+        return b.apply("gt", r.anonymous(_number(body), target, offset, start, e.span), b.ZERO)
     return r.anonymous(body, target, offset, init, e.span)
+
+
+def _is_condition(r: Resolver, name: ast.Name) -> bool:
+    r.behind += 1
+    try:
+        return r.signature(name.id, name.span)[1] == "bool"
+    finally:
+        r.behind -= 1
+
+
+def _number(condition: Node) -> Node:
+    return b.apply("where", condition, b.ONE, b.ZERO)

@@ -117,13 +117,16 @@ class Resolver(Axes):
 
     def anonymous(self, body: Node, e: ast.Expr, offset: int, init: tuple[Node, ast.Expr] | None, span: Span) -> Node:
         """`prev(expression)`: the expression becomes a value without a name of its own."""
-        self._check_start(
-            init, body.axes, body.dtype, Label(e.span, f"the value has axes {self.show(self.dims(body))}")
-        )
+        self.check_start(init, body, e)
         name = self.add_anonymous("previous" if offset < 0 else "following", body, span)
         node = b.ref(name, body.axes, body.dtype, offset, init[0] if init else None)
         self.offsets.append(Offset(name, "prev" if offset < 0 else "next", e.span, span, node.init))
         return node
+
+    def check_start(self, init: tuple[Node, ast.Expr] | None, body: Node, e: ast.Expr) -> None:
+        """What an expression starts from has none but its axes, and its type."""
+        value = Label(e.span, f"the value has axes {self.show(self.dims(body))}")
+        self._check_start(init, body.axes, body.dtype, value)
 
     def _check_start(
         self, init: tuple[Node, ast.Expr] | None, atoms: tuple[str, ...], dtype: str, value: Label

@@ -1876,6 +1876,9 @@ _ops = _register()
 
 def _check_input(layer, name, value, shape, spec):
     """An input of the layer has the axes the spec declares."""
+    if not isinstance(value, torch.Tensor) or value.is_complex():
+        found = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
+        raise TypeError(f"{layer}: `{name}` is a tensor of real numbers, not {found} ({spec})")
     if value.dim() != 2 + len(shape) or tuple(value.shape[2:]) != tuple(shape):
         wanted = ", ".join(["batch", "time", *map(str, shape)])
         raise ValueError(f"{layer}: `{name}` is [{wanted}], not {list(value.shape)} ({spec})")
@@ -1883,6 +1886,8 @@ def _check_input(layer, name, value, shape, spec):
 
 def _check_packing(layer, name, value, cu_seqlens):
     """Packed sequences stand behind one another in one row; where they end is not looked at here, it may be on a GPU."""
+    if not isinstance(cu_seqlens, torch.Tensor):
+        raise TypeError(f"{layer}: `cu_seqlens` is a tensor, not {type(cu_seqlens).__name__}")
     if cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 2 or cu_seqlens.dtype not in (torch.int32, torch.int64):
         found = f"{list(cu_seqlens.shape)} of {cu_seqlens.dtype}"
         raise ValueError(f"{layer}: `cu_seqlens` is [sequences + 1] of int32 or int64, not {found}")

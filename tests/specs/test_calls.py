@@ -30,6 +30,18 @@ def test_packing(spec, cu_seqlens, says):
         layer(u, cu_seqlens=cu_seqlens, **more)
 
 
+@pytest.mark.parametrize("spec", ("mamba", "s4d"))
+def test_inputs_are_tensors_of_real_numbers(spec):
+    _, layer = make(spec)
+    u, _ = given(spec, 1, 7)
+    with pytest.raises(TypeError, match=r"`u` is a tensor of real numbers, not torch.complex128"):
+        layer(u * 1j)
+    with pytest.raises(TypeError, match=r"`u` is a tensor of real numbers, not ndarray"):
+        layer(u.numpy())
+    with pytest.raises(TypeError, match=r"`cu_seqlens` is a tensor, not list"):
+        layer(u, cu_seqlens=[0, 7])
+
+
 @pytest.mark.parametrize("spec", ("mamba", "rglru"))
 def test_a_state_has_a_row_for_each_sequence(spec):
     _, layer = make(spec)

@@ -110,3 +110,20 @@ def test_exponentials_of_a_running_maximum_are_as_fine_as_their_gates() -> None:
         y_t, state = layer(u[:, t : t + 1], state, return_state=True)
         steps.append(y_t)
     assert (torch.cat(steps, 1) - y[:, 7:12]).double().norm() < 2e-2 * y[:, 7:12].double().norm()
+
+
+NARROW = (
+    "linear out(sum[N](a * a) -> o[E])\n  return o",
+    "conv c(max[N](a), width = 3)\n  return c",
+    "return mean[N](a)",
+    "return prev(max[N](a)) + u",
+    "param first[E] = 1\n  return u + prev(u, first)",
+)
+
+
+@pytest.mark.parametrize("end", NARROW)
+def test_what_sums_are_kept_in_goes_no_further(end: str) -> None:
+    """A layer of bf16 gives bf16, and its modules take it, whatever sums over features stand before them."""
+    head = "layer A(d)\n  axis E = d, N = 2\n  input u[E]\n  linear p(u -> a[E, N])\n  "
+    layer = ssmc.load(head + end).A(6, dtype=torch.bfloat16)
+    assert layer(torch.randn(2, 5, 6, dtype=torch.bfloat16)).dtype == torch.bfloat16

@@ -20,10 +20,12 @@ SPECS = Path(__file__).parents[2] / "specs"
 CLASSES = {
     "ahead": {"h": "LTI", "f": "LTI"},
     "bidir": {"h": "D", "g": "D"},
+    "conditions": {"s": "P", "h": "D", "S": "D"},
     "decays": {"S": "O1"},
     "driven": {"h": "LTI"},
     "elman": {"h": "X"},
     "late": {"h": "LTI"},
+    "flat": {"s": "D"},
     "floors": {"h": "LTI"},
     "gateloop": {"S": "Dc"},
     "kalman": {"P": "P", "m": "D"},

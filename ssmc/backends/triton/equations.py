@@ -187,7 +187,7 @@ def layer_equations(e: Equations) -> LayerEquations:
     reading, back = s.slice(e.results, known), s.slice(outputs, known)
     coefficients = [n for port in p.ports for n in port.coefficient]
     cut = bool(p.ports)
-    cut_back = cut and not _reads_fields(s.slice(pulled, e.fields), e.fields)
+    cut_back = cut and bool(pulled) and not _reads_fields(s.slice(pulled, e.fields), e.fields)
     used = [*advancing, *reading, *back]
     early = {n.name for x in used for n in walk(x.node) if isinstance(n, Ref) and n.name in s.early} | (
         set(coefficients) & s.early
