@@ -22,19 +22,25 @@ CUT = ("exp", "sigmoid")
 
 
 def own_decays(
-    graph: Graph, fused: list[Fused], early: Container[str], taken: set[str]
+    graph: Graph, fused: list[Fused], early: Container[str], taken: set[str], outside: dict[str, set[str]]
 ) -> dict[str, Definition] | None:
     """The definitions with one such decay copied for one op that is not the only one to read it; None if there is none.
-    `early` are names of no definition that are known before any token; new names are added to those `taken`."""
+    `early` are names of no definition that are known before any token; new names are added to those `taken`, and what
+    an op is to leave to another to those `outside` it, by its component."""
     definitions = graph.definitions
-    inside = {m for f in fused for m in _members(f)}
+    inside = {m for f in fused for m in (*f.prologue, *f.component)}
+    after = {m: f.component[0] for f in fused for m in f.epilogue}
     for f in fused:
         for name in dict.fromkeys(n for m in f.component for n in _decays(definitions[m], f, definitions)):
-            if name in inside or not _may_move(definitions[name]) or {*graph.readers(name)} <= {*_members(f)}:
+            alone = {*graph.readers(name)} <= {*_members(f)}
+            if name in inside or not _may_move(definitions[name]) or (alone and name not in after):
                 continue
             done = _cut(definitions, name, early, taken)
             if len(_streaming(done[name].node, done, early)) < 2:
-                return _copied(done, name, f, taken)
+                own, done = (name, done) if alone else _copied(done, name, f, taken)
+                if name in after:
+                    outside[after[name]].add(own)
+                return done
     return None
 
 
@@ -42,8 +48,8 @@ def _members(f: Fused) -> tuple[str, ...]:
     return (*f.prologue, *f.component, *f.epilogue)
 
 
-def _copied(done: Definitions, name: str, f: Fused, taken: set[str]) -> dict[str, Definition]:
-    """The definitions with a value of the op's own in place of the named one."""
+def _copied(done: Definitions, name: str, f: Fused, taken: set[str]) -> tuple[str, dict[str, Definition]]:
+    """A value of the op's own, and the definitions with it in place of the named one."""
     there = (m for m in f.prologue if done[m].node is done[name].node and done[m].axes == done[name].axes)
     own = next(there, None) or fresh(name, taken)
     members, out = _members(f), dict[str, Definition]()
@@ -51,7 +57,7 @@ def _copied(done: Definitions, name: str, f: Fused, taken: set[str]) -> dict[str
         out[n] = replace(d, node=renamed(d.node, name, own)) if n in members else d
         if n == name and own not in done:
             out[own] = replace(d, name=own, anonymous=True)
-    return out
+    return own, out
 
 
 def _decays(d: Definition, f: Fused, definitions: Definitions) -> Iterator[str]:

@@ -84,7 +84,7 @@ class _Partitioner:
 
         self.definitions = split_delays(self.definitions, self.taken, self.dims, self._time, keep)
         fused = self._fused(found)
-        while own := own_decays(self.graph(), fused, self.layer.params, self.taken):
+        while own := own_decays(self.graph(), fused, self.layer.params, self.taken, self.outside):
             self.definitions = own
             fused = self._fused(found)
         inside = {m for f in fused for m in (*f.component, *f.prologue, *f.epilogue)}

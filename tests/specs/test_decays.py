@@ -49,6 +49,25 @@ def test_each_op_has_its_own(name: str) -> None:
     assert (of_s.outer is None) == (name == "a gate itself")  # which may be negative, so it is no decay
 
 
+@pytest.mark.parametrize("more", ("", " * a"))
+def test_one_made_of_another_ops_state(more: str) -> None:
+    """Alone or not, the op that it decays works it out, so that it is known to be positive there."""
+    spec = f"""layer Chained(d_model)
+  axis H = 2, K = 16, V = 16
+  input u[d_model]
+  linear qkvg(u -> q[H, K], k[H, K], v[H, V], g[H])
+  state s[H]: s = 0.9 * prev(s) + g
+  a = sigmoid(s)
+  state S[H, K, V]: S = a * prev(S) + k * v
+  y[H, V] = sum[K](q * S){more}
+  return mean[H, V](y) + u
+"""
+    done = run(Source("chained.ssm", spec))
+    assert done.plan is not None, done.rendered()
+    (p,) = (p.program for p in done.plan.programs if p.program.recurrence.name == "S")
+    assert p.outer is not None and "s" in {o.name for o in p.recurrence.operands}
+
+
 def test_one_that_a_module_reads_too() -> None:
     spec = SPEC.format(decay="a = sigmoid(g)\n  linear of_it(a -> w[d_model])", a="a", result="o * w")
     done = run(Source("shared.ssm", spec))
