@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ssmc.diagnostics.sink import Edit, Label
 from ssmc.diagnostics.suggest import did_you_mean
 from ssmc.discretize import rules
 from ssmc.ir import build as b
-from ssmc.ir.expr import Node
+from ssmc.ir.expr import Node, const
 from ssmc.ir.functions import FUNCTIONS
 from ssmc.ir.layer import LayerArg
 from ssmc.sema import initial, over_axes
@@ -234,10 +235,10 @@ def _offset(r: Resolver, e: ast.Call, ctx: Context) -> Node:
             help=f"write `{expression(target)}`, or `where(start, 0, {expression(target)})`",
         )
         raise Refused
-    if body.dtype == "bool":  # carried as 1 or 0
+    if body.dtype == "bool":  # carried as 1 or 0, and told apart in the middle
         r.check_start(init, body, target)
         start = (_number(init[0]), init[1]) if init else None
-        return b.apply("gt", r.anonymous(_number(body), target, offset, start, e.span), b.ZERO)
+        return b.apply("gt", r.anonymous(_number(body), target, offset, start, e.span), const(Fraction(1, 2)))
     return r.anonymous(body, target, offset, init, e.span)
 
 
