@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import ssmc  # noqa: E402
+from ssmc.commands.bench import in_every_mode  # noqa: E402
 from ssmc.diagnostics.span import Source  # noqa: E402
 from ssmc.driver import run  # noqa: E402
 from ssmc.measuring.bench import Where  # noqa: E402
@@ -27,9 +28,8 @@ from ssmc.measuring.calls import Shape  # noqa: E402
 from ssmc.measuring.clock import machine  # noqa: E402
 from ssmc.measuring.modes import Modes, measure_modes  # noqa: E402
 from ssmc.measuring.report import machine_data, modes_data, modes_table  # noqa: E402
-from ssmc.modes import modes  # noqa: E402
 from ssmc.options import Options  # noqa: E402
-from ssmc.testing.generated import Generated, load  # noqa: E402
+from ssmc.testing.generated import load  # noqa: E402
 
 VARIANTS = "tests/specs/variants"
 SMALL = (
@@ -49,17 +49,11 @@ LAYERS, BACKENDS = {"cpu": SMALL, "cuda": LARGE}, {"cpu": "eager", "cuda": "trit
 BATCHES, LENGTHS = (1, 4, 8), (16, 64, 256, 1024, 4096)
 
 
-def file_of(spec: str, mode: str, backend: str) -> Generated | None:
-    """The file in a mode, or nothing where that mode cannot evaluate it."""
-    done = run(Source(spec, (ROOT / spec).read_text(encoding="utf-8")), Options({}, mode, backend))
-    return None if done.text is None or done.plan is None else load(done.text, done.plan)
-
-
 def measure(spec: str, args: dict[str, int], batches: list[int], lengths: list[int], where: Where) -> list[Modes]:
-    auto = file_of(spec, "auto", where.backend)
-    made = {m.name: file_of(spec, m.name, where.backend) for m in modes()}
-    forced = {name: file for name, file in made.items() if file is not None}
-    assert auto is not None, spec
+    source, asked = Source(spec, (ROOT / spec).read_text(encoding="utf-8")), Options(backend=where.backend)
+    done = run(source, asked)
+    assert done.text is not None and done.plan is not None, done.rendered()
+    auto, forced = load(done.text, done.plan), in_every_mode(source, asked)
     return [m for b in batches for t in lengths for m in measure_modes(auto, forced, Shape(b, t, args), where)]
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ssmc.commands.console import FAILED, OK, Parser, UsageError, emit_json, say
@@ -14,9 +15,12 @@ from ssmc.commands.running import compiled, needed
 from ssmc.commands.settings import add_json, add_plan, add_settings, options, positive, seconds, shape
 
 if TYPE_CHECKING:
+    from ssmc.diagnostics.span import Source
     from ssmc.driver import Compilation
     from ssmc.measuring.bench import Where
     from ssmc.measuring.calls import Shape
+    from ssmc.options import Options
+    from ssmc.testing.generated import Generated
 
 SUMMARY = "time a layer's ops on this machine, against peers and the floor"
 DESCRIPTION = """Compile a spec and time its ops on this machine: forward, forward with backward, and the step; against
@@ -119,23 +123,26 @@ def _ops(
     return not any(r.wrong and r.who == OURS for r in rows), table(rows), {"rows": rows_data(rows)}
 
 
+def in_every_mode(source: Source, asked: Options) -> dict[str, Generated]:
+    """The file of a spec in every mode that can evaluate it."""
+    from ssmc.driver import run as compile_
+    from ssmc.modes import modes
+    from ssmc.testing.generated import load
+
+    made = {m.name: compile_(source, replace(asked, mode=m.name)) for m in modes()}
+    return {n: load(d.text, d.plan) for n, d in made.items() if d.text is not None and d.plan is not None}
+
+
 def _modes(
     done: Compilation, asked: Any, shapes: list[Shape], where: Where, args: argparse.Namespace
 ) -> tuple[bool, str, dict[str, Any]]:
     """Every mode of every op: whether all were right, the table, and the data."""
-    from ssmc.driver import run as compile_
     from ssmc.measuring.modes import measure_modes
     from ssmc.measuring.report import modes_data, modes_table
-    from ssmc.modes import modes
-    from ssmc.options import Options
     from ssmc.testing.generated import load
 
     assert done.text is not None and done.plan is not None
-    forced = {}
-    for mode in modes():
-        made = compile_(done.source, Options(asked.settings, mode.name, asked.backend))
-        if made.text is not None and made.plan is not None:
-            forced[mode.name] = load(made.text, made.plan)
+    forced = in_every_mode(done.source, asked)
     auto = load(done.text, done.plan)
     found = [m for shape in shapes for m in measure_modes(auto, forced, shape, where)]
     if not found:

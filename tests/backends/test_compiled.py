@@ -62,7 +62,7 @@ SPILLS = {
     "gss_walk_kernel": 128, "gss_piece_kernel": 96, "gss_backward_kernel": 96, "liquid_s4_backward_kernel": 64, "lti_backward_kernel": 192,
     "s4d_backward_kernel": 64, "dss_backward_kernel": 64,
     # inside chunks, where the tiles of keys, queries and their cotangents stand side by side
-    "rwkv6_d_keys_kernel": 96, "hgrn2_d_keys_kernel": 96, "gla_scores_kernel": 96,
+    "rwkv6_d_keys_kernel": 24, "hgrn2_d_keys_kernel": 88, "gla_scores_kernel": 96,
     "heads_d_values_kernel": 64, "heads_outputs_kernel": 24, "mamba2_outputs_kernel": 336,
     "simple_gla_outputs_kernel": 24, "simple_gla_d_queries_kernel": 64, "mamba2_d_queries_kernel": 8, "mlstm_S_outputs_kernel": 24,
     # walks over matrices, which serve few tokens

@@ -118,6 +118,7 @@ NARROW = (
     "return mean[N](a)",
     "return prev(max[N](a)) + u",
     "param first[E] = 1\n  return u + prev(u, first)",
+    "param last[E] = 1\n  return u + next(u, last)",
 )
 
 
