@@ -182,7 +182,8 @@ def _launch_chunks(call: Call, states) -> None:
         forward = getattr(m, f"_{stem}_chunks")
         out = forward(*values, *states, None, *numbers, *_keep(forward))
         kept = out[len(results) + len(states) :]
-        getattr(m, f"_{stem}_chunks_backward")(*results, *states, *values, *states, None, *kept, *numbers)
+        for left in [kept, [v.new_empty(0) for v in kept]] if kept else [()]:  # or nothing was left
+            getattr(m, f"_{stem}_chunks_backward")(*results, *states, *values, *states, None, *left, *numbers)
 
 
 def _conv_operands(conv: torch.nn.Conv1d, B: int, T: int, dtype: torch.dtype):

@@ -2253,6 +2253,7 @@ def _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
             k, v, first, hs, ends, None, *sums, cu_seqlens, T, config.pieces, *k.stride()[:2], *v.stride()[:2],
             **fixed | parted,
         )  # fmt: skip
+        n_tokens = q.shape[0] * T
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             lightning_attention_wanted_kernel[(n * parted["NK"],)](
@@ -2266,7 +2267,6 @@ def _lightning_attention_chunks_backward(g_o, g_last_S, q, k, v, slope, S, cu_se
             **fixed | parted,
         )  # fmt: skip
         wanted_d_decay = torch.empty((*q.shape[:2], H, ), dtype=torch.float32, device=device)
-        n_tokens = q.shape[0] * T
         lightning_attention_d_queries_kernel[(slots * heads,)](
             q, k, v, g_o, hs, *sums, d_q, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
             *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *g_o.stride()[:2], **fixed | across,

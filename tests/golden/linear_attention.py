@@ -2965,6 +2965,7 @@ def _linear_attention_S_chunks_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
         linear_attention_S_reads_kernel[(slots * inside["NV"] * heads,)](
             v, q, k, hs, *reads, *sums, table, cu_seqlens, T, *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], **fixed | inside,
         )  # fmt: skip
+        n_tokens = v.shape[0] * T
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             linear_attention_S_wanted_kernel[(n * parted["NK"],)](
@@ -2977,7 +2978,6 @@ def _linear_attention_S_chunks_backward(g_o, g_last_S, v, q, k, o_sum, S, cu_seq
             q, o_sum, g_o, last, wanted, ends, None, *sums, cu_seqlens, T, config.pieces, *q.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2],
             **fixed | parted,
         )  # fmt: skip
-        n_tokens = v.shape[0] * T
         linear_attention_S_d_queries_kernel[(slots * heads,)](
             v, q, k, o_sum, g_o, hs, *sums, d_q, table, cu_seqlens, T, slots, n_tokens,
             *v.stride()[:2], *q.stride()[:2], *k.stride()[:2], *o_sum.stride()[:2], *g_o.stride()[:2], **fixed | across,

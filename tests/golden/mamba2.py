@@ -2808,6 +2808,7 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
             dt_raw, x, B, dt_bias, first, hs, ends, None, *sums, cu_seqlens, T, config.pieces, *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2],
             **fixed | parted,
         )  # fmt: skip
+        n_tokens = dt_raw.shape[0] * T
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             mamba2_wanted_kernel[(n * parted["NK"],)](
@@ -2821,7 +2822,6 @@ def _mamba2_chunks_backward(g_y, g_last_S, dt_raw, x, B, C, dt_bias, A_log, D, S
             **fixed | parted,
         )  # fmt: skip
         wanted_d_decay = torch.empty((*dt_raw.shape[:2], G, J, ), dtype=torch.float32, device=device)
-        n_tokens = dt_raw.shape[0] * T
         mamba2_d_queries_kernel[(slots * heads,)](
             dt_raw, x, B, C, g_y, dt_bias, hs, *sums, d_C, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
             *dt_raw.stride()[:2], *x.stride()[:2], *B.stride()[:2], *C.stride()[:2], *g_y.stride()[:2], **fixed | across,

@@ -3882,6 +3882,7 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
         mlstm_S_reads_kernel[(slots * inside["NV"] * heads,)](
             q, k, v, add, hs, *reads, *sums, table, cu_seqlens, T, *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *add.stride()[:2], **fixed | inside,
         )  # fmt: skip
+        n_tokens = q.shape[0] * T
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             mlstm_S_wanted_kernel[(n * parted["NK"],)](
@@ -3895,7 +3896,6 @@ def _mlstm_S_chunks_backward(g_h, g_last_S, q, k, v, log_keep, add, weight, m, S
             **fixed | parted,
         )  # fmt: skip
         wanted_d_decay = torch.empty((*q.shape[:2], H, ), dtype=torch.float32, device=device)
-        n_tokens = q.shape[0] * T
         mlstm_S_d_queries_kernel[(slots * heads,)](
             q, k, v, add, weight, m, g_h, hs, *sums, d_q, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
             *q.stride()[:2], *k.stride()[:2], *v.stride()[:2], *add.stride()[:2], *weight.stride()[:2], *m.stride()[:2], *g_h.stride()[:2], **fixed | across,

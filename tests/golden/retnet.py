@@ -2635,6 +2635,7 @@ def _ret_net_chunks_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
             t_, v, k0, k1, first, hs, ends, None, *sums, cu_seqlens, T, config.pieces, *t_.stride()[:2], *v.stride()[:2], *k0.stride()[:2], *k1.stride()[:2],
             **fixed | parted,
         )  # fmt: skip
+        n_tokens = t_.shape[0] * T
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             ret_net_wanted_kernel[(n * parted["NK"],)](
@@ -2649,7 +2650,6 @@ def _ret_net_chunks_backward(g_o, g_last_S, t_, v, q0, q1, k0, k1, S, cu_seqlens
         )  # fmt: skip
         wanted_d_decay = torch.empty((*t_.shape[:2], H, ), dtype=torch.float32, device=device)
         wanted_d_query_0 = torch.empty((*t_.shape[:2], H, W, J, ), dtype=torch.float32, device=device)
-        n_tokens = t_.shape[0] * T
         ret_net_d_queries_kernel[(slots * heads,)](
             t_, v, q0, q1, k0, k1, g_o, hs, *sums, d_q0, d_q1, wanted_d_query_0, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
             *t_.stride()[:2], *v.stride()[:2], *q0.stride()[:2], *q1.stride()[:2], *k0.stride()[:2], *k1.stride()[:2], *g_o.stride()[:2], **fixed | across,

@@ -2953,6 +2953,7 @@ def _simple_gla_chunks_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
             k_conv1d, v_conv1d, first, hs, ends, None, *sums, cu_seqlens, T, config.pieces, *k_conv1d.stride()[:2], *v_conv1d.stride()[:2],
             **fixed | parted,
         )  # fmt: skip
+        n_tokens = gk.shape[0] * T
         wanted = torch.empty_like(hs)
         if config.pieces > 1:
             simple_gla_wanted_kernel[(n * parted["NK"],)](
@@ -2966,7 +2967,6 @@ def _simple_gla_chunks_backward(g_o, g_last_S, gk, q_conv1d, k_conv1d, v_conv1d,
             **fixed | parted,
         )  # fmt: skip
         wanted_d_decay = torch.empty((*gk.shape[:2], H, ), dtype=torch.float32, device=device)
-        n_tokens = gk.shape[0] * T
         simple_gla_d_queries_kernel[(slots * heads,)](
             q_conv1d, k_conv1d, v_conv1d, g_o, hs, *sums, d_q_conv1d, wanted_d_decay, table, cu_seqlens, T, slots, n_tokens,
             *q_conv1d.stride()[:2], *k_conv1d.stride()[:2], *v_conv1d.stride()[:2], *g_o.stride()[:2], **fixed | across,

@@ -19,7 +19,7 @@ class ChunkGradients(ChunkKernels):
         """The lines that store what `vjp` gives, and the parameters' cotangents that `hoist` gives of its sums; the
         sums that the kernel has are those of `had`."""
         e, a, m, lines = self.e, self.a, self.memory, []
-        blocks, at = vjp is self.vjp_values, next(i for i, v in enumerate(self.vjps) if vjp in v)
+        blocks, at = vjp in self.by_blocks, next(i for i, v in enumerate(self.vjps) if vjp in v)
         before = [self.moving(*v)[1] for v in self.vjps[:at]]
         if vjp.lines:
             lines.append(f"{', '.join(e.name((n, 0)) for n in vjp.outputs)} = {self.call(vjp, places)}")
@@ -43,6 +43,19 @@ class ChunkGradients(ChunkKernels):
             behind = sum(x in sums for sums in before)
             lines.append(m.total(d, e.name((n, 0)), given[n], o, blocks, behind, places))
         return lines
+
+    @property
+    def by_blocks(self) -> tuple[Equation, ...]:
+        """The functions that are evaluated for a block of the values at a time."""
+        return self.vjp_reads, self.vjp_values
+
+    def reads_back(self) -> ChunkKernel:
+        """The kernel that writes what results want of the reads, and the cotangents that need nothing of the core."""
+        places = Places(self.tile)
+        stores = [self._passing(n, places, name) for n, name in self.known.items()]
+        stores += self._all_stores(self.vjp_reads, places)
+        results = [*(self.tensor(f"core:{n}") for n in self.known), *self._written(self.vjp_reads)]
+        return self.kernel([self.wants], self._with_hoists(self.vjp_reads), stores, results, places)
 
     def d_queries(self) -> ChunkKernel:
         """The kernel that writes the cotangents which need nothing but those of the queries."""
@@ -90,10 +103,10 @@ class ChunkGradients(ChunkKernels):
             stores += [x for x in self._stores(vjp, hoist, (vjp,), places) if x not in stores]
         return stores
 
-    def _passing(self, name: str, places: Places) -> str:
-        """The line that stores a cotangent for another kernel."""
-        atoms = (*self.f.heads, *(self.f.keys if KEYS in self.e.dims(name) else ()))
-        return self.memory.store(self.tensor(f"core:{name}"), self.value_of(name), self.e.dims(name), atoms, places)
+    def _passing(self, name: str, places: Places, value: str = "") -> str:
+        """The line that stores a cotangent for another kernel; here it may be called `value`."""
+        tensor, dims = self.tensor(f"core:{name}"), self.e.dims(name)
+        return self.memory.store(tensor, value or self.value_of(name), dims, self.along(name), places)
 
     def _written(self, *vjps: Equation) -> list[str]:
         """The buffers that functions' cotangents are written to."""
@@ -105,7 +118,9 @@ class ChunkGradients(ChunkKernels):
         wanted = self.kernel([self.d_reads] if f.by_key else [self.queries, self.d_reads])
         d_queries = self.d_queries()
         d_keys, d_values = self.d_keys(), self.d_values()
-        again = any(n.startswith("read:") for k in (wanted, d_queries, d_keys, d_values) for n in k.streamed)
+        d_reads = (self.reads_back(),) if self.apart else ()
+        kernels = (*d_reads, wanted, d_queries, d_keys, d_values)
+        again = any(n.startswith("read:") for k in kernels for n in k.streamed)
         atoms = [t.size(x) for x in (*t.channels, *t.inner)]
         reads = tuple(
             ChunkRead(
@@ -142,8 +157,10 @@ class ChunkGradients(ChunkKernels):
             decays=self.kernel([self.decay]),
             states=self.kernel([self.value] if f.by_key else [self.key, self.value]),
             scores=self.kernel([self.decay, self.key, self.queries]),
-            outputs=self.outputs(),
+            outputs=self.reads() if self.apart else self.results_of(self.met),
+            results=(self.results_of([]),) if self.apart else (),
             again=(self.reads(),) if again else (),
+            d_reads=d_reads,
             wanted=wanted,
             d_queries=d_queries,
             d_keys=d_keys,

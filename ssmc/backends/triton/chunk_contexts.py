@@ -77,7 +77,9 @@ class ChunkOp:
     states: ChunkKernel
     scores: ChunkKernel
     outputs: ChunkKernel
+    results: tuple[ChunkKernel, ...]
     again: tuple[ChunkKernel, ...]
+    d_reads: tuple[ChunkKernel, ...]
     wanted: ChunkKernel
     d_queries: ChunkKernel
     d_keys: ChunkKernel
@@ -128,7 +130,9 @@ class ChunkLaunch:
     states: Arguments
     wanted: Arguments
     outputs: Arguments
+    results: tuple[Arguments, ...]
     reads: tuple[Arguments, ...]
+    d_reads: tuple[Arguments, ...]
     gradients: tuple[tuple[str, str], ...]
     strip: str
     tiles: str

@@ -20,7 +20,8 @@ class ChunkFunctions:
     """Makes the functions of an op; Unfit, if its equations do not fit a chunk's tiles. `core` is what the core is
     given by a function: names in kernels, with their dimensions; `site`, what other values are called there.
     `blocks`: the keys may be taken block by block; `strips`: what needs none of the values' cotangents needs no values
-    either, so that these may be taken strip by strip. `mixed`: what results want of the reads is made of keys too."""
+    either, so that these may be taken strip by strip. `mixed`: what results want of the reads is made of keys too.
+    `apart`: results are worked out of the reads by a kernel of their own, and what they want of these by another."""
 
     def __init__(self, op: OpText, f: OuterProgram) -> None:
         program = replace(
@@ -44,6 +45,8 @@ class ChunkFunctions:
 
     def _functions(self) -> None:
         e, s, f, a = self.e, self.e.s, self.f, self.a
+        self.lets = {x.name: x for x in (*s.token, *s.back)}
+        self.known: dict[str, str] = {}  # what is found apart, and what the core calls it
         queries, wants = [q.name for q in f.queries], [q.cotangent for q in f.queries if q.cotangent is not None]
         known = [f.decay, f.key, *queries]
         self.site: dict[Key, str] = {
@@ -73,21 +76,29 @@ class ChunkFunctions:
         self.key = self._core("key", "What tokens add to, along the keys.", [f.key], [("b_key", (TIME, KEYS))])
         self.value = self._core("value", "What tokens add, along the values.", [f.value], [("b_value", (TIME, VALUES))])
         self.queries = self._core("queries", "What tokens ask of the state.", queries, asked)
-        self.d_reads = self._core("d_reads", "What results want of the reads.", wants, seeded)
+        self.d_reads = self.wants = self._core("d_reads", "What results want of the reads.", wants, seeded)
         self.results = e.make("chunk_results", "The results of tokens.", s.slice(e.results), e.results)
         axes = {n: s.let(n).node.axes for n in outputs}
         cores = {f.given[0], f.given[1], *(q.wanted for q in f.queries)}
         late = [n for n in outputs if self._beside_values(n, axes[n], cores)]
         soon = [n for n in outputs if n not in late]
+        aside = [n for n in late if f.given[2] not in self._read([n])]
+        self.apart = self._apart(wants, aside)
+        self.vjp_reads = self._vjp("reads", "reads", aside if self.apart else [])
+        if self.apart:
+            late = [n for n in late if n not in aside]
+            roots = [self._root(n) for n in wants]
+            self.known = {n: name for n, (name, _) in zip(reversed(roots), reversed(seeded), strict=True)}
+            e.bind((n, dims) for n, (_, dims) in zip(roots, seeded, strict=True))
+            self.d_reads = self._core("d_reads", "", roots, seeded)
         alone = [] if f.by_key else [n for n in soon if not self._read([n]) & set(f.given)]
         keyed = [n for n in soon if n not in alone and KEYS in self.tile.dims(axes[n])]
         plain = [n for n in soon if n not in [*alone, *keyed]]
-        doc = "From the cotangents of results and of {} to those of the operands."
-        self.vjp_queries = e.make("chunk_vjp_queries", doc.format("queries"), s.slice(alone), alone)
-        self.vjp_keys = e.make("chunk_vjp_keys", doc.format("keys and queries"), s.slice(keyed), keyed)
-        self.vjp_heads = e.make("chunk_vjp_heads", doc.format("decays"), s.slice(plain), plain)
-        self.vjp_values = e.make("chunk_vjp_values", doc.format("values"), s.slice(late), late)
-        self.vjps = ((self.vjp_queries,), (self.vjp_keys, self.vjp_heads), (self.vjp_values,))
+        self.vjp_queries = self._vjp("queries", "queries", alone)
+        self.vjp_keys = self._vjp("keys", "keys and queries", keyed)
+        self.vjp_heads = self._vjp("heads", "decays", plain)
+        self.vjp_values = self._vjp("values", "values", late)
+        self.vjps = ((self.vjp_reads,), (self.vjp_queries,), (self.vjp_keys, self.vjp_heads), (self.vjp_values,))
         for v in chain(*self.vjps):
             summed = [(n, d) for n, d in zip(v.outputs, v.dims, strict=True) if n in a.accumulated]
             e.bind((n, tuple(x for x in d if x != TIME)) for n, d in summed)
@@ -108,6 +119,25 @@ class ChunkFunctions:
         reduced = [n for lets in keyless for x in lets for n in walk(x.node) if isinstance(n, Reduce)]
         self.blocks = not any(set(n.over) & set(f.keys) for n in reduced)
 
+    def _vjp(self, what: str, of: str, outputs: list[str]) -> Equation:
+        doc = f"From the cotangents of results and of {of} to those of the operands."
+        return self.e.make(f"chunk_vjp_{what}", doc, self.e.s.slice(outputs, self.known), outputs)
+
+    def _apart(self, wants: Sequence[str], aside: Sequence[str]) -> bool:
+        """Whether results are worth a kernel of their own, and what they want of the reads another: they read more of
+        the values than the reads, so that each kernel that needs it would load as much, and nothing of the keys."""
+        if self.f.by_key or not all(self._root(n) in self.lets for n in wants):
+            return False
+        wide = {q.read for q in self.f.queries} | {x.name for x in self.tokens if VALUES in self.e.dims(x.name)}
+        own = self._read([*self.e.results, *wants, *aside])
+        keyed = any(x.name in own and KEYS in self.e.dims(x.name) for x in self.p.leaves)
+        return bool(wide & self._read(wants)) and not keyed
+
+    def _root(self, name: str) -> str:
+        """What a value is another name of."""
+        node = self.lets[name].node if name in self.lets else None
+        return self._root(node.name) if isinstance(node, Ref) and not node.offset else name
+
     def _beside_values(self, name: str, axes: Sequence[str], cores: set[str]) -> bool:
         """Whether an output is evaluated where the values' cotangents are: it needs them, or nothing of the keys."""
         read = self._read([name])
@@ -119,7 +149,7 @@ class ChunkFunctions:
         return {n.name for x in lets for n in walk(x.node) if isinstance(n, Ref)} | set(outputs)
 
     def _core(self, what: str, doc: str, names: list[str], targets: Sequence[tuple[str, Dims]]) -> Equation:
-        made = self.e.make(f"chunk_{what}", doc, self.e.s.slice(names), names)
+        made = self.e.make(f"chunk_{what}", doc, self.e.s.slice(names, self.known), names)
         self.core[made.name] = targets
         return made
 

@@ -21,6 +21,8 @@ class ChunkHost:
 
     def code(self, name: str) -> str:
         """A tensor on the host, by the name that kernels know it by."""
+        if name.removeprefix("core:") in self.k.known:
+            return f"d_reads[{list(self.k.known).index(name.removeprefix('core:'))}]"
         if name.startswith("core:"):
             return self.names(f"wanted:{self.k.tensor(name)}")
         return f"reads[{name.removeprefix('read:')}]" if name.startswith("read:") else self.names(name)
@@ -56,7 +58,7 @@ class ChunkHost:
             *(f"{names(x.name)} = _rows_of({names(x.name)})" for x in tokens),
             *(f"{names(x.name)} = {names(x.name)}.contiguous()" for x in parameters),
         )
-        by_name = {r.name: y for r, y in results}
+        own_results = "".join(f"{y}, " for _, y in results)
         constants = {k.tile.size(a): o.size(a) for a in grid} | k.e.constants.values
         found = {x.operand.name: x for v in k.vjps for leaves in k.moving(*v) for x in leaves}
         moving = list(found.values())
@@ -70,7 +72,10 @@ class ChunkHost:
             for m in (mode, "scan" if mode == "auto" else mode)
         )
         room = f"_kept({first}, {len(f.queries)}, {heads}, {keys}, {{}}, {{}}, cu_seqlens)"
-        left = f"{room.format('_CHUNK', dot)} if keep and {fits} else {first}.new_empty(0, dtype=torch.float32)"
+        reads = f"{first}.new_empty(({len(f.queries)}, *{first}.shape[:2], {heads}, {values}), dtype={dot})"
+        left = room.format("_CHUNK", dot) if f.by_key else reads
+        left += f" if keep and {fits} else {first}.new_empty(0, dtype=torch.float32)"
+        keeps = f.by_key or bool(k.apart and op.again)
         return ChunkLaunch(
             stem=o.stem,
             operands=", ".join(names(x.name) for x in o.operands),
@@ -94,8 +99,8 @@ class ChunkHost:
                 for r, y, shape in shapes
             ),
             last=last,
-            returned=", ".join([*by_name.values(), last, *([kept] if f.by_key else [])]),
-            kept=((kept, left),) if f.by_key else (),
+            returned=", ".join([*(y for _, y in results), last, *([kept] if keeps else [])]),
+            kept=((kept, left),) if keeps else (),
             room=room.format("config.tokens", "dtype"),
             n_reads=len(f.queries),
             read_sizes=", ".join([self.product(f.heads), self.product(f.values)]),
@@ -103,8 +108,10 @@ class ChunkHost:
             decays=self.arguments(op.decays),
             states=self.arguments(op.states),
             wanted=self.arguments(op.wanted),
-            outputs=self.arguments(op.outputs, "".join(f"{y}, " for y in by_name.values())),
+            outputs=self.arguments(op.outputs, "*reads, " if k.apart else own_results),
+            results=tuple(self.arguments(x, own_results) for x in op.results),
             reads=tuple(self.arguments(x, "*reads, ") for x in op.again),
+            d_reads=tuple(self.arguments(x, self._written(x)) for x in op.d_reads),
             gradients=tuple((names(f"d:{x.operand.name}"), self._made(x)) for x in moving),
             strip="config.strip" if k.strips else "config.wide",
             tiles=self._tiles(op.outputs),
@@ -139,14 +146,14 @@ class ChunkHost:
         """The buffers that a kernel writes, as the host calls them."""
         k = self.k
         own = {k.tile.name(f"d:{o.name}"): self.names(f"d:{o.name}") for o in self.operands}
-        own |= {k.tensor(f"core:{n}"): self.code(f"core:{n}") for n in k.passed}
+        own |= {k.tensor(f"core:{n}"): self.code(f"core:{n}") for n in (*k.passed, *k.known)}
         return "".join(f"{own[n]}, " for n in kernel.results.removesuffix(", ").split(", ") if n)
 
     def _made(self, x: Leaf) -> str:
         parts = []
         for v in self.k.vjps:
             if any(x in leaves for leaves in self.k.moving(*v)):
-                heads, blocks = self.k.memory.missing(x.operand, self.k.vjp_values in v)
+                heads, blocks = self.k.memory.missing(x.operand, any(x in self.k.by_blocks for x in v))
                 cut = "grid[0]" if self.f.by_key else 'inside["NV"]'
                 n = [*([cut] if blocks else []), *map(self.o.size, heads)]
                 parts.append(" * ".join([*n, *([] if x.operand.token else ["slots"])]) or "1")

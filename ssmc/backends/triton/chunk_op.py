@@ -37,7 +37,8 @@ class ChunkKernels(ChunkFunctions):
         """The lines that compute what the core is given, at every index of a chunk, zero beyond its end, as narrow as
         matrix products take it."""
         code, pairs = self.call(e, places), self.core[e.name]
-        loaded = {self.e.name((x.name, 0)) for x in self.tokens}  # zero beyond the end
+        tokens = [self.e.name((x.name, 0)) for x in self.tokens]
+        loaded = {*tokens, *map(self.value_of, self.known)}  # zero beyond the end
         given = code.split(", ") if not e.lines else [name for name, _ in pairs]
         names = ", ".join(n for n, _ in pairs)
         lines = [f"{names} = {code}"] if names and names != code else []
@@ -78,13 +79,14 @@ class ChunkKernels(ChunkFunctions):
         parameters = [x for x in self.parameters if x.name in read]
         leaves = [x for x in self.tokens if x.name in read]
         seeds = [r for r in self.p.results if any(f"g:{part}" in read for part in r.parts)]
-        again = [] if self.results in after else [i for i, q in enumerate(self.f.queries) if q.read in read]
-        keys, values = (*self.f.heads, *self.f.keys), (*self.f.heads, *self.f.values)
+        found = self.results in after and not self.apart
+        again = [] if found else [i for i, q in enumerate(self.f.queries) if q.read in read]
+        values = (*self.f.heads, *self.f.values)
         loaded = [(x.operand.name, x.operand.atoms, e.name((x.name, 0))) for x in leaves]
         loaded += [(f"g:{r.name}", r.atoms, e.name((f"g:{part}", 0))) for r in seeds for part in r.parts]
         loaded += [(f"read:{i}", values, f"b_read_{i}") for i in again]
-        for n in passed:
-            loaded.append((f"core:{n}", keys if KEYS in e.dims(n) else self.f.heads, self.value_of(n)))
+        known = self.known if self.d_reads in core else ()
+        loaded += [(f"core:{n}", self.along(n), self.value_of(n)) for n in (*passed, *known)]
         streamed = list(dict.fromkeys(n for n, _, _ in loaded))
 
         def group(keyed: bool) -> Group:
@@ -106,7 +108,8 @@ class ChunkKernels(ChunkFunctions):
             own = [(of, name) for of, atoms, name in loaded if mine(atoms)]
             lifts = [f"{name} = {name}.to(tl.float32)" for _, name in own]
             # a sum over blocks of the values has them once
-            lifts += [f"{name} = tl.where(i_v == 0, {name}, 0.0)" for of, name in own if of.startswith("core:")]
+            once = [self.value_of(n) for n in passed]
+            lifts += [f"{name} = tl.where(i_v == 0, {name}, 0.0)" for _, name in own if name in once]
             return Group((), tuple(early), small, tiles, tuple(lifts), tuple(lines))
 
         groups = [group(False), group(True)]
@@ -124,6 +127,11 @@ class ChunkKernels(ChunkFunctions):
             parameters=tuple(x.operand.name for x in parameters),
         )
 
+    def along(self, name: str) -> tuple[str, ...]:
+        """The atoms of what one kernel passes to another."""
+        dims = self.e.dims(name)
+        return (*self.f.heads, *(self.f.keys if KEYS in dims else ()), *(self.f.values if VALUES in dims else ()))
+
     def tensor(self, name: str) -> str:
         """The name of a tensor in kernels."""
         if name.startswith("core:"):
@@ -131,7 +139,7 @@ class ChunkKernels(ChunkFunctions):
         return name.replace("read:", "read_") if name.startswith("read:") else self.tile.name(name)
 
     def reads(self) -> ChunkKernel:
-        """The kernel that writes the reads themselves."""
+        """A kernel that writes the reads themselves."""
         places, atoms = Places(self.tile), (*self.f.heads, *self.f.values)
         n = range(len(self.f.queries))
         stores = [self.memory.store(f"read_{i}", f"b_read_{i}", (TIME, VALUES), atoms, places) for i in n]
@@ -147,8 +155,8 @@ class ChunkKernels(ChunkFunctions):
         """What reads are made of, beside what another kernel has found: with a decay a key, all but the values."""
         return [self.value] if self.f.by_key else self.inputs
 
-    def outputs(self) -> ChunkKernel:
-        """The kernel that writes the results."""
+    def results_of(self, core: Sequence[Equation]) -> ChunkKernel:
+        """A kernel that writes the results, where `core` is known."""
         t, m, places, stores = self.tile, self.memory, Places(self.tile), []
         if self.results.lines:
             names = ", ".join(self.e.name((n, 0)) for n in self.results.outputs)
@@ -158,4 +166,4 @@ class ChunkKernels(ChunkFunctions):
             (part,) = r.parts
             stores.append(m.store(t.name(f"y:{r.name}"), self.value_of(part), own[part], r.atoms, places))
         tensors = [t.name(f"y:{r.name}") for r in self.p.results]
-        return self.kernel(self.met, [self.results], stores, tensors, places)
+        return self.kernel(core, [self.results], stores, tensors, places)
